@@ -1,0 +1,38 @@
+"""A transaction as a value: an ordered list of guarded puts and deletes of full etcd keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One put or delete.
+
+    Attributes:
+        key: the full etcd key.
+        value: the bytes to put; None deletes.
+        guard: the mod revision that the key must still have; 0: the key must not exist.
+    """
+
+    key: str
+    value: bytes | None
+    guard: int
+
+    @property
+    def is_put(self) -> bool:
+        """Whether this writes the key rather than removes it."""
+        return self.value is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """Operations that become one etcd revision, in this order; a key occurs once."""
+
+    operations: tuple[Operation, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.operations)
+
+    def __len__(self) -> int:
+        return len(self.operations)
