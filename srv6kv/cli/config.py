@@ -1,0 +1,58 @@
+"""Which file the settings come from. The only place that reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from srv6kv import settings
+from srv6kv.errors import SettingsError
+from srv6kv.settings import Settings
+from srv6kv.yamlmarks import Excerpt
+
+ENVIRONMENT = "CONTIV_CONFIG"
+DEFAULT_FILE = Path("/etc/contiv/contiv.conf")
+
+
+def find(
+    config_option: Path | None,
+    environ: Mapping[str, str],
+    config_map: Excerpt | None = None,
+    default_file: Path = DEFAULT_FILE,
+) -> tuple[Settings, tuple[str, ...]]:
+    """The settings and their warnings, from the first of the four sources that is there.
+
+    Args:
+        config_option: the value of ``--config``.
+        environ: where CONTIV_CONFIG may be.
+        config_map: the contiv.conf of the ConfigMap among the manifests.
+        default_file: read if it exists and nothing was named.
+
+    Raises:
+        SettingsError: no source, a named file that cannot be read, or settings that are refused.
+    """
+    named = config_option or (Path(environ[ENVIRONMENT]) if environ.get(ENVIRONMENT) else None)
+    if named is not None:
+        return settings.load(_read(named), str(named))
+    if default_file.exists():
+        return settings.load(_read(default_file), str(default_file))
+    if config_map is not None:
+        return settings.load_excerpt(config_map)
+    raise SettingsError(
+        f"no settings: give --config FILE, set {ENVIRONMENT}, create {default_file}"
+        " or put the ConfigMap contiv-agent-cfg among the manifests"
+    )
+
+
+def _read(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise SettingsError(f"{str(path)!r}: cannot be read: {error}") from None
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise SettingsError(f"{path}:{line}: not UTF-8; save it as UTF-8") from None
