@@ -1,0 +1,57 @@
+"""Raw objects into the cluster: what is well-formed replaces, what is not keeps its last good
+version and gets one note naming object and field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from srv6kv.cluster import Cluster
+from srv6kv.kube import parse
+from srv6kv.kube.model import Identity
+from srv6kv.notes import Note
+
+MALFORMED = "Malformed"
+
+
+@dataclass(slots=True)
+class Intake:
+    """Feeds a cluster; remembers what is to be said about malformed objects."""
+
+    cluster: Cluster
+    _notes: dict[Identity, Note] = field(default_factory=dict)
+    _good: set[Identity] = field(default_factory=set)
+
+    def take(self, identity: Identity, body: Mapping[str, Any] | None) -> None:
+        """Take in one object; None: it is gone. Kinds that nobody reads are skipped."""
+        kind = identity[0]
+        if kind not in parse.KINDS:
+            return
+        self._notes.pop(identity, None)
+        if body is None:
+            self._good.discard(identity)
+            self.cluster.remove(*identity)
+            return
+        try:
+            value = parse.parse(kind, body)
+        except parse.ParseError as error:
+            self._notes[identity] = self._note(identity, str(error))
+            return
+        self._good.add(identity)
+        self.cluster.put(value)
+
+    def _note(self, identity: Identity, problem: str) -> Note:
+        kind, namespace, name = identity
+        place = f"{namespace}/{name}" if namespace else name
+        kept = "its last good version stays" if identity in self._good else "it is left out"
+        return Note(f"{kind} {place}", MALFORMED, f"{problem}; {kept}")
+
+    def notes(self) -> Iterator[Note]:
+        """The notes about objects that are malformed now."""
+        yield from sorted(self._notes.values())
+
+    def take_all(self, objects: Iterable[tuple[Identity, Mapping[str, Any] | None]]) -> None:
+        """Take in several objects."""
+        for identity, body in objects:
+            self.take(identity, body)

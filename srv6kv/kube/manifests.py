@@ -1,0 +1,282 @@
+"""Kubernetes manifests in files as a source of raw objects, for want of an API server.
+
+Rule: all reading of manifests happens here; what a text means for the objects is decided in
+``kube.lastgood``. No thread, no sleep: the caller scans every 100 ms.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+from srv6kv.kube import lastgood
+from srv6kv.kube.lastgood import UNREADABLE, Version
+from srv6kv.kube.model import Identity
+from srv6kv.kube.objects import UNNAMED, RawObject
+from srv6kv.notes import Note
+
+__all__ = ["INPUT_REASONS", "Identity", "ManifestDirectory", "RawObject", "Scan", "read"]
+
+SUFFIXES = (".yaml", ".yml", ".json")
+UNAVAILABLE = "ManifestsUnavailable"
+INPUT_REASONS = frozenset({UNREADABLE, UNAVAILABLE, UNNAMED})  # render ends with exit code 2
+
+COARSE_TIMES = 2.0  # seconds; no file system rounds modification times to more
+MAX_BYTES = 64 << 20  # an etcd would not hold what a larger manifest defines
+SCANS_UNTIL_GONE = 2  # editors that save by renaming leave the name empty for a moment
+
+Signature: TypeAlias = tuple[int, int, int]  # modification time in ns, size, inode
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What a look at the directory found.
+
+    Attributes:
+        changes: by identity, the object as it is now, or None if it is gone; sorted.
+        notes: all there is to say at present, whether said before or not; sorted.
+    """
+
+    changes: tuple[tuple[Identity, RawObject | None], ...]
+    notes: tuple[Note, ...]
+
+
+@dataclass(slots=True)
+class _File:
+    """What is known of one file.
+
+    Attributes:
+        version: the last good one.
+        seen: its signature at the last scan.
+        read: the signature under which it was last read.
+        is_final: whether that was late enough for a coarse clock to have moved on.
+        is_known: whether it was read, or found to be unreadable, at all.
+        absences: on how many scans in a row it was absent.
+    """
+
+    version: Version = field(default_factory=Version)
+    seen: Signature | None = None
+    read: Signature | None = None
+    is_final: bool = True
+    is_known: bool = False
+    absences: int = 0
+
+
+class ManifestDirectory:
+    """The manifests directly inside one directory, which may come and go.
+
+    Args:
+        path: the directory.
+        clock: seconds since the epoch, as modification times count.
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        self._path = path
+        self._clock = clock
+        self._files: dict[str, _File] = {}
+        self._has_listed = False
+        self._is_stale = False
+        self._objects: dict[Identity, RawObject] = {}
+        self._notes: list[Note] = []
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the directory was listed and every file in it read or found unreadable."""
+        return self._has_listed and all(file.is_known for file in self._files.values())
+
+    def scan(self) -> Scan:
+        """What changed since the last scan, and all notes."""
+        try:
+            names = _manifests_in(self._path)
+        except OSError as error:
+            for file in self._files.values():
+                file.absences = 0
+            said = f"{_reason(error)}; all objects stay as they were"
+            return self._result(Note(_shown(self._path), UNAVAILABLE, said))
+        self._has_listed = True
+        for name in sorted(names | self._files.keys()):
+            self._look_at(name, name in names)
+        return self._result()
+
+    def _look_at(self, name: str, is_listed: bool) -> None:
+        try:
+            signature = _signature(self._path / name) if is_listed else None
+        except OSError as error:
+            file = self._files.setdefault(name, _File())
+            file.seen, file.read, file.absences = None, None, 0
+            self._take(file, lastgood.unreadable(file.version, _shown(name), _reason(error)))
+            return
+        if signature is None:
+            self._miss(name)
+            return
+        file = self._files.setdefault(name, _File())
+        file.absences = 0
+        if signature != file.seen:
+            file.seen = signature  # perhaps in the middle of a save: read when it stays so
+        elif signature != file.read or self._may_have_changed(file, signature):
+            self._read(name, file, signature)
+
+    def _miss(self, name: str) -> None:
+        file = self._files.get(name)
+        if file is None:
+            return
+        file.seen = None
+        file.absences += 1
+        if file.absences >= SCANS_UNTIL_GONE:
+            del self._files[name]
+            self._is_stale = True
+
+    def _may_have_changed(self, file: _File, signature: Signature) -> bool:
+        """Whether a second change may hide behind the rounded time of the first."""
+        return not file.is_final and self._age(signature) >= COARSE_TIMES
+
+    def _age(self, signature: Signature) -> float:
+        return self._clock() - signature[0] / 1e9
+
+    def _read(self, name: str, file: _File, signature: Signature) -> None:
+        try:
+            content, found = _content(self._path / name)
+        except FileNotFoundError:
+            file.seen = None  # gone since it was listed: the next scan tells
+            return
+        except OSError as error:
+            # Not marked as read: permissions change without a trace in the signature.
+            self._take(file, lastgood.unreadable(file.version, _shown(name), _reason(error)))
+            return
+        if found != signature:
+            file.seen = None
+            return
+        file.read, file.is_final = signature, self._age(signature) >= COARSE_TIMES
+        self._take(file, _after(file.version, content, _shown(name)))
+
+    def _take(self, file: _File, version: Version) -> None:
+        file.is_known = True
+        self._is_stale = self._is_stale or version is not file.version
+        file.version = version
+
+    def _result(self, *notes: Note) -> Scan:
+        changes: list[tuple[Identity, RawObject | None]] = []
+        if self._is_stale:
+            versions = [self._files[name].version for name in sorted(self._files)]
+            now, self._notes = lastgood.merged(versions)
+            changes = [
+                (identity, now.get(identity))
+                for identity in sorted(now.keys() | self._objects.keys())
+                if not _is_same(now.get(identity), self._objects.get(identity))
+            ]
+            self._objects, self._is_stale = now, False
+        return Scan(tuple(changes), tuple(sorted((*self._notes, *notes))))
+
+
+def read(paths: Iterable[str | Path], stdin: bytes = b"") -> tuple[list[RawObject], list[Note]]:
+    """The objects of files and directories and of ``-``, sorted, and notes on what is amiss.
+
+    A file that cannot be read is a note with one of INPUT_REASONS; the others count.
+
+    Args:
+        paths: in this order; of an object that is defined twice the last one counts.
+        stdin: what ``-`` stands for.
+    """
+    versions: list[Version] = []
+    for path in dict.fromkeys(str(path) for path in paths):
+        if path == "-":
+            versions.append(_after(Version(), stdin, "<stdin>"))
+        else:
+            versions.extend(_read_path(Path(path)))
+    objects, notes = lastgood.merged(versions)
+    return [objects[identity] for identity in sorted(objects)], sorted(notes)
+
+
+def _read_path(path: Path) -> list[Version]:
+    try:
+        if path.is_dir():
+            inside = [path / name for name in sorted(_manifests_in(path))]
+            files = [file for file in inside if file.is_symlink() or file.is_file()]
+        else:
+            files = [path]
+    except (OSError, ValueError) as error:
+        return [Version(notes=(Note(_shown(path), UNAVAILABLE, _reason(error)),))]
+    return [_read_file(file) for file in files]
+
+
+def _read_file(path: Path) -> Version:
+    try:
+        content, _ = _content(path)
+    except (OSError, ValueError) as error:
+        return lastgood.unreadable(Version(), _shown(path), _reason(error))
+    return _after(Version(), content, _shown(path))
+
+
+def _after(last: Version, content: bytes, file: str) -> Version:
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        return lastgood.unreadable(last, f"{file}:{line}", "not UTF-8")
+    if text == last.text and not last.notes:
+        return last
+    return lastgood.after(last, text, file)
+
+
+def _manifests_in(directory: Path) -> set[str]:
+    names = os.listdir(directory)
+    return {name for name in names if name.endswith(SUFFIXES) and not name.startswith(".")}
+
+
+def _signature(path: Path) -> Signature | None:
+    """The signature of a file, links followed; None if there is none or it is no regular file.
+
+    Raises:
+        OSError: there is a name, but what it stands for cannot be looked at.
+    """
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        if path.is_symlink():  # it leads nowhere, but nobody removed it
+            raise
+        return None
+    return _signature_of(found) if stat.S_ISREG(found.st_mode) else None
+
+
+def _signature_of(found: os.stat_result) -> Signature:
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _content(path: Path) -> tuple[bytes, Signature]:
+    """The bytes of a file and its signature after they were read.
+
+    Raises:
+        OSError: it cannot be read, or is too large.
+    """
+    with path.open("rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        if size > MAX_BYTES or len(content := stream.read(MAX_BYTES + 1)) > MAX_BYTES:
+            raise OSError(f"larger than {MAX_BYTES >> 20} MiB")
+        return content, _signature_of(os.fstat(stream.fileno()))
+
+
+def _is_same(one: RawObject | None, other: RawObject | None) -> bool:
+    if one is None or other is None or one is other:
+        return one is other
+    # Python takes 1, 1.0 and true for equal; the reader of the object does not.
+    return one.body == other.body and _bytes(one) == _bytes(other)
+
+
+def _bytes(found: RawObject) -> str:
+    return json.dumps(found.body, sort_keys=True)
+
+
+def _reason(error: OSError | ValueError) -> str:
+    what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return f"cannot be read: {what}"
+
+
+def _shown(path: str | Path) -> str:
+    # A file name may be any bytes; notes are printed as UTF-8.
+    return str(path).encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,433 @@
+"""Kubernetes JSON or YAML values to model values, or one ``ParseError`` naming object and field.
+
+Rule: null means absent, as the API server writes it. The structs below name only the fields that
+are read; unknown fields are skipped, so newer servers do no harm.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import msgspec
+
+from srv6kv import addresses
+from srv6kv.addresses import Prefix
+from srv6kv.kube.model import (
+    Endpoint,
+    EndpointSlice,
+    KubeObject,
+    Node,
+    Pod,
+    Ref,
+    Service,
+    ServicePort,
+    SlicePort,
+)
+
+PROXY_NAME = "service.kubernetes.io/service-proxy-name"
+HEADLESS = "service.kubernetes.io/headless"
+SERVICE_NAME = "kubernetes.io/service-name"
+ZONE = "topology.kubernetes.io/zone"
+NODE_IP = "srv6kv.io/node-ip"
+PROTOCOLS = ("TCP", "UDP", "SCTP")
+
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
+_SUBDOMAIN = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z"
+)
+
+
+class ParseError(ValueError):
+    """A malformed object; the text is ``field: what is wrong``."""
+
+
+class _Struct(msgspec.Struct, gc=False, rename="camel"):
+    pass
+
+
+class _Metadata(_Struct):
+    name: str
+    namespace: str | None = None
+    creation_timestamp: str | None = None
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+
+
+class _ServicePort(_Struct):
+    port: int
+    name: str | None = None
+    protocol: str | None = None
+    node_port: int | None = None
+
+
+class _ServiceSpec(_Struct):
+    type: str | None = None
+    cluster_ip: str | None = msgspec.field(default=None, name="clusterIP")
+    cluster_ips: list[str] | None = msgspec.field(default=None, name="clusterIPs")
+    ip_families: list[str] | None = None
+    ports: list[_ServicePort] | None = None
+    external_ips: list[str] | None = msgspec.field(default=None, name="externalIPs")
+    internal_traffic_policy: str | None = None
+    external_traffic_policy: str | None = None
+    session_affinity: str | None = None
+
+
+class _Ingress(_Struct):
+    ip: str | None = None
+    ip_mode: str | None = None
+
+
+class _LoadBalancer(_Struct):
+    ingress: list[_Ingress] | None = None
+
+
+class _ServiceStatus(_Struct):
+    load_balancer: _LoadBalancer | None = None
+
+
+class _Service(_Struct):
+    metadata: _Metadata
+    spec: _ServiceSpec
+    status: _ServiceStatus | None = None
+
+
+class _Conditions(_Struct):
+    ready: bool | None = None
+    serving: bool | None = None
+    terminating: bool | None = None
+
+
+class _Hint(_Struct):
+    name: str
+
+
+class _Hints(_Struct):
+    for_zones: list[_Hint] | None = None
+    for_nodes: list[_Hint] | None = None
+
+
+class _TargetRef(_Struct):
+    kind: str | None = None
+    namespace: str | None = None
+    name: str | None = None
+
+
+class _Endpoint(_Struct):
+    addresses: list[str]
+    conditions: _Conditions | None = None
+    node_name: str | None = None
+    target_ref: _TargetRef | None = None
+    hints: _Hints | None = None
+
+
+class _SlicePort(_Struct):
+    name: str | None = None
+    protocol: str | None = None
+    port: int | None = None
+
+
+class _EndpointSlice(_Struct):
+    metadata: _Metadata
+    address_type: str
+    endpoints: list[_Endpoint] | None = None
+    ports: list[_SlicePort] | None = None
+
+
+class _NodeAddress(_Struct):
+    type: str
+    address: str
+
+
+class _NodeSpec(_Struct):
+    pod_cidr: str | None = msgspec.field(default=None, name="podCIDR")
+    pod_cidrs: list[str] | None = msgspec.field(default=None, name="podCIDRs")
+
+
+class _NodeStatus(_Struct):
+    addresses: list[_NodeAddress] | None = None
+
+
+class _Node(_Struct):
+    metadata: _Metadata
+    spec: _NodeSpec | None = None
+    status: _NodeStatus | None = None
+
+
+class _PodIP(_Struct):
+    ip: str | None = None
+
+
+class _PodSpec(_Struct):
+    node_name: str | None = None
+
+
+class _PodStatus(_Struct):
+    pod_ip: str | None = msgspec.field(default=None, name="podIP")
+    pod_ips: list[_PodIP] | None = msgspec.field(default=None, name="podIPs")
+
+
+class _Pod(_Struct):
+    metadata: _Metadata
+    spec: _PodSpec | None = None
+    status: _PodStatus | None = None
+
+
+def parse(kind: str, body: Mapping[str, Any]) -> KubeObject:
+    """The model value of a plain mapping (YAML or JSON).
+
+    Raises:
+        ParseError: the object is malformed.
+    """
+    wire, convert = _KINDS[kind]
+    try:
+        return convert(msgspec.convert(body, wire))  # type: ignore[no-any-return]
+    except msgspec.ValidationError as error:
+        raise ParseError(_located(str(error))) from None
+
+
+def _located(message: str) -> str:
+    """``field: message`` from msgspec's ``message - at `$.field` ``."""
+    text, _, path = message.partition(" - at `$")
+    path = path.rstrip("`").lstrip(".")
+    return f"{path}: {text}" if path else text
+
+
+def _refuse(field: str, text: str) -> NoReturn:
+    raise ParseError(f"{field}: {text}")
+
+
+def _name(metadata: _Metadata, rule: re.Pattern[str]) -> str:
+    if not rule.match(metadata.name):
+        _refuse("metadata.name", f"{metadata.name!r} is not a Kubernetes name")
+    return metadata.name
+
+
+def _ref(metadata: _Metadata, rule: re.Pattern[str]) -> Ref:
+    namespace = metadata.namespace or "default"
+    if not _LABEL.match(namespace):
+        _refuse("metadata.namespace", f"{namespace!r} is not a Kubernetes name")
+    return Ref(namespace, _name(metadata, rule))
+
+
+def _ipv6(field: str, text: str) -> str | None:
+    """The canonical address; None for an IPv4 one, which belongs to the other family."""
+    if addresses.is_ipv4(text):
+        return None
+    try:
+        return addresses.canonical(text)
+    except ValueError as error:
+        _refuse(field, str(error))
+
+
+def _port_number(field: str, number: int, least: int = 1) -> int:
+    if not least <= number <= 65535:
+        _refuse(field, f"{number} is not a port number")
+    return number
+
+
+def _protocol(field: str, text: str | None) -> str:
+    if (text or "TCP") not in PROTOCOLS:
+        _refuse(field, f"{text!r} is not one of {', '.join(PROTOCOLS)}")
+    return text or "TCP"
+
+
+def _policy(field: str, text: str | None) -> bool:
+    """Whether a traffic policy is Local."""
+    if text not in (None, "", "Cluster", "Local"):
+        _refuse(field, f"{text!r} is neither Cluster nor Local")
+    return text == "Local"
+
+
+def _service(wire: _Service) -> Service:
+    spec = wire.spec
+    return Service(
+        ref=_ref(wire.metadata, _LABEL),
+        created=wire.metadata.creation_timestamp or "",
+        cluster_ip=_cluster_ip(spec),
+        ports=_service_ports(spec.ports or []),
+        other_addresses=_other_addresses(wire),
+        proxy_name=(wire.metadata.labels or {}).get(PROXY_NAME, ""),
+        is_internal_local=_policy("spec.internalTrafficPolicy", spec.internal_traffic_policy),
+        is_external_local=_policy("spec.externalTrafficPolicy", spec.external_traffic_policy),
+        has_node_ports=any(port.node_port for port in spec.ports or []),
+        has_affinity=spec.session_affinity == "ClientIP",
+    )
+
+
+def _cluster_ip(spec: _ServiceSpec) -> str | None:
+    """Rules S2 and S3."""
+    if spec.cluster_ip in (None, "", "None") and not spec.cluster_ips:
+        return None
+    if spec.cluster_ip == "None" or spec.type == "ExternalName":
+        return None
+    families = spec.ip_families or []
+    first = spec.cluster_ip or (spec.cluster_ips or [""])[0]
+    listed = (spec.cluster_ips or [first]) if families else [first]
+    for index, text in enumerate(listed):
+        if text == "None" or (index < len(families) and families[index] != "IPv6"):
+            continue
+        address = _ipv6(f"spec.clusterIPs[{index}]", text)
+        if address is not None:
+            return address
+        if index < len(families):
+            _refuse(f"spec.clusterIPs[{index}]", f"{text!r} is not an IPv6 address")
+    return None
+
+
+def _service_ports(wire: list[_ServicePort]) -> tuple[ServicePort, ...]:
+    ports: dict[tuple[str, str], ServicePort] = {}
+    numbers: set[tuple[str, int]] = set()
+    for index, item in enumerate(wire):
+        field = f"spec.ports[{index}]"
+        port = ServicePort(
+            item.name or "",
+            _protocol(f"{field}.protocol", item.protocol),
+            _port_number(f"{field}.port", item.port),
+        )
+        if (port.name, port.protocol) in ports:
+            _refuse(f"{field}.name", f"{port.name!r} occurs twice")
+        if (port.protocol, port.number) in numbers:
+            _refuse(f"{field}.port", f"{port.protocol} {port.number} occurs twice")
+        ports[port.name, port.protocol] = port
+        numbers.add((port.protocol, port.number))
+    return tuple(sorted(ports.values()))
+
+
+def _other_addresses(wire: _Service) -> tuple[str, ...]:
+    """Rule S4; hostnames, IPv4 and ``ipMode: Proxy`` do not count, bad texts are dropped."""
+    balancer = wire.status.load_balancer if wire.status else None
+    texts = list(wire.spec.external_ips or [])
+    for ingress in (balancer.ingress if balancer else None) or []:
+        if ingress.ip and ingress.ip_mode in (None, "VIP"):
+            texts.append(ingress.ip)
+    found = set()
+    for text in texts:
+        try:
+            found.add(addresses.canonical(text))
+        except ValueError:
+            continue
+    return tuple(sorted(found))
+
+
+def _endpoint_slice(wire: _EndpointSlice) -> EndpointSlice:
+    ref = _ref(wire.metadata, _SUBDOMAIN)
+    labels = wire.metadata.labels or {}
+    owner = labels.get(SERVICE_NAME, "")
+    is_ours = (
+        owner != "" and wire.address_type == "IPv6" and PROXY_NAME not in labels
+    ) and HEADLESS not in labels
+    if wire.address_type not in ("IPv4", "IPv6", "FQDN"):
+        _refuse("addressType", f"{wire.address_type!r} is not one of IPv4, IPv6, FQDN")
+    if not is_ours:
+        return EndpointSlice(ref, None, (), ())
+    if not _LABEL.match(owner):
+        _refuse(f"metadata.labels[{SERVICE_NAME}]", f"{owner!r} is not a Kubernetes name")
+    return EndpointSlice(
+        ref=ref,
+        service=Ref(ref.namespace, owner),
+        ports=tuple(_slice_port(i, port) for i, port in enumerate(wire.ports or [])),
+        endpoints=tuple(
+            _endpoint(f"endpoints[{i}]", item)
+            for i, item in enumerate(wire.endpoints or [])
+            if item.addresses
+        ),
+    )
+
+
+def _slice_port(index: int, wire: _SlicePort) -> SlicePort:
+    field = f"ports[{index}]"
+    number = wire.port or None
+    if number is not None:
+        _port_number(f"{field}.port", number)
+    return SlicePort(wire.name, _protocol(f"{field}.protocol", wire.protocol), number)
+
+
+def _endpoint(field: str, wire: _Endpoint) -> Endpoint:
+    address = _ipv6(f"{field}.addresses[0]", wire.addresses[0])
+    if address is None:
+        _refuse(f"{field}.addresses[0]", f"{wire.addresses[0]!r} is not an IPv6 address")
+    conditions = wire.conditions or _Conditions()
+    hints = wire.hints or _Hints()
+    return Endpoint(
+        address=address,
+        ready=conditions.ready is not False,
+        serving=conditions.serving is not False,
+        terminating=conditions.terminating is True,
+        node=wire.node_name or None,
+        pod=_target_pod(wire.target_ref),
+        zone_hints=tuple(sorted(hint.name for hint in hints.for_zones or [])),
+        node_hints=tuple(sorted(hint.name for hint in hints.for_nodes or [])),
+    )
+
+
+def _target_pod(wire: _TargetRef | None) -> Ref | None:
+    if wire is None or wire.kind != "Pod" or not wire.name:
+        return None
+    return Ref(wire.namespace or "default", wire.name)
+
+
+def _node(wire: _Node) -> Node:
+    spec = wire.spec or _NodeSpec()
+    listed = spec.pod_cidrs or ([spec.pod_cidr] if spec.pod_cidr else [])
+    annotation = (wire.metadata.annotations or {}).get(NODE_IP, "")
+    field = f"metadata.annotations[{NODE_IP}]"
+    node_ip = _ipv6(field, annotation) if annotation else ""
+    if node_ip is None:
+        _refuse(field, f"{annotation!r} is not an IPv6 address")
+    return Node(
+        name=_name(wire.metadata, _SUBDOMAIN),
+        pod_cidrs=tuple(cidr for i, text in enumerate(listed) for cidr in _pod_cidr(i, text)),
+        addresses=_node_addresses(wire.status or _NodeStatus()),
+        node_ip=node_ip,
+        zone=(wire.metadata.labels or {}).get(ZONE, ""),
+    )
+
+
+def _pod_cidr(index: int, text: str) -> tuple[str, ...]:
+    address, _, length = text.partition("/")
+    if addresses.is_ipv4(address) and length.isdigit():
+        return ()
+    try:
+        return (str(Prefix.parse(text)),)
+    except ValueError as error:
+        _refuse(f"spec.podCIDRs[{index}]", str(error))
+
+
+def _node_addresses(status: _NodeStatus) -> tuple[str, ...]:
+    """IPv6 addresses of any type: a Hostname may be an address too (spec/services.md 2.9)."""
+    found = set()
+    for index, item in enumerate(status.addresses or []):
+        if item.type in ("InternalIP", "ExternalIP"):
+            address = _ipv6(f"status.addresses[{index}].address", item.address)
+            if address is not None:
+                found.add(address)
+        elif ":" in item.address:
+            try:
+                found.add(addresses.canonical(item.address))
+            except ValueError:
+                continue
+    return tuple(sorted(found))
+
+
+def _pod(wire: _Pod) -> Pod:
+    status = wire.status or _PodStatus()
+    texts = [item.ip for item in status.pod_ips or [] if item.ip] or (
+        [status.pod_ip] if status.pod_ip else []
+    )
+    found = [_ipv6(f"status.podIPs[{i}].ip", text) for i, text in enumerate(texts)]
+    return Pod(
+        ref=_ref(wire.metadata, _SUBDOMAIN),
+        node=(wire.spec.node_name if wire.spec else None) or "",
+        addresses=tuple(address for address in found if address is not None),
+    )
+
+
+_KINDS: dict[str, tuple[Any, Any]] = {
+    "Service": (_Service, _service),
+    "EndpointSlice": (_EndpointSlice, _endpoint_slice),
+    "Node": (_Node, _node),
+    "Pod": (_Pod, _pod),
+}
+KINDS = tuple(_KINDS)
