@@ -1,0 +1,151 @@
+"""What etcd holds below one agent's label, indexed for planning.
+
+Rule: this is the only history that counts. Keys are in short form (``config/...``).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import msgspec
+
+from srv6kv import addresses
+from srv6kv.agent import keys
+
+Target = tuple[int, str]
+"""VRF id and address: what one steering takes."""
+
+
+class Entry(NamedTuple):
+    """A key's bytes and mod revision."""
+
+    value: bytes
+    revision: int
+
+
+class SteeringFacts(NamedTuple):
+    """What an L3 steering in etcd says, whoever wrote it."""
+
+    target: Target
+    bsid: str
+
+
+@dataclass(slots=True)
+class Texts:
+    """A set of texts that can tell whether one is a text prefix of another."""
+
+    _sorted: list[str] = field(default_factory=list)
+    _all: set[str] = field(default_factory=set)
+
+    def add(self, text: str) -> None:
+        """Take in a text."""
+        if text not in self._all:
+            self._all.add(text)
+            insort(self._sorted, text)
+
+    def discard(self, text: str) -> None:
+        """Forget a text."""
+        if text in self._all:
+            self._all.discard(text)
+            del self._sorted[bisect_left(self._sorted, text)]
+
+    def __contains__(self, text: object) -> bool:
+        return text in self._all
+
+    def relates_to(self, text: str) -> bool:
+        """Whether a text here equals, begins with or is the beginning of this one."""
+        index = bisect_left(self._sorted, text)
+        if index < len(self._sorted) and self._sorted[index].startswith(text):
+            return True
+        return any(text[:end] in self._all for end in range(1, len(text)))
+
+
+@dataclass(slots=True)
+class Actual:
+    """The keys of one agent as last read or watched.
+
+    Attributes:
+        entries: every key with its bytes and mod revision.
+        steerings: which steering keys take a (VRF, address), whoever wrote them.
+        facts: what each steering key says.
+        users: which steering keys refer to a BSID.
+        bsids: the BSIDs of all policies.
+        host_routes: which route keys lead to exactly one (VRF, address).
+    """
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    steerings: dict[Target, set[str]] = field(default_factory=dict)
+    facts: dict[str, SteeringFacts] = field(default_factory=dict)
+    users: dict[str, set[str]] = field(default_factory=dict)
+    bsids: Texts = field(default_factory=Texts)
+    host_routes: dict[Target, set[str]] = field(default_factory=dict)
+
+    def apply(self, key: str, value: bytes | None, revision: int) -> None:
+        """Take in one key; None: it is gone."""
+        known = self.entries.get(key)
+        if known is not None:
+            self._unindex(key)
+        if value is None:
+            self.entries.pop(key, None)
+        else:
+            self.entries[key] = Entry(value, revision)
+            self._index(key, value)
+
+    def _index(self, key: str, value: bytes) -> None:
+        if key.startswith(keys.STEERING):
+            facts = steering_facts(value)
+            if facts is not None:
+                self.facts[key] = facts
+                self.steerings.setdefault(facts.target, set()).add(key)
+                self.users.setdefault(facts.bsid, set()).add(key)
+        elif key.startswith(keys.POLICY):
+            self.bsids.add(key.removeprefix(keys.POLICY))
+        elif (host := host_route_of(key)) is not None:
+            self.host_routes.setdefault(host, set()).add(key)
+
+    def _unindex(self, key: str) -> None:
+        if key.startswith(keys.POLICY):
+            self.bsids.discard(key.removeprefix(keys.POLICY))
+        elif (facts := self.facts.pop(key, None)) is not None:
+            _discard(self.steerings, facts.target, key)
+            _discard(self.users, facts.bsid, key)
+        elif (host := host_route_of(key)) is not None:
+            _discard(self.host_routes, host, key)
+
+
+def _discard(index: dict[Any, set[str]], entry: Any, key: str) -> None:
+    index[entry].discard(key)
+    if not index[entry]:
+        del index[entry]
+
+
+def steering_facts(value: bytes) -> SteeringFacts | None:
+    """What a steering says; None for an L2 steering or what the agent could not decode either."""
+    try:
+        body = msgspec.json.decode(value)
+        traffic = body.get("l3_traffic", body.get("l3Traffic"))
+        vrf = int(traffic.get("installation_vrf_id", traffic.get("installationVrfId", 0)))
+        prefix = traffic.get("prefix_address", traffic.get("prefixAddress"))
+        address, _, length = prefix.partition("/")
+        bsid = body.get("policy_bsid", body.get("policyBsid", ""))
+        if length != "128" or not isinstance(bsid, str):
+            return None
+        return SteeringFacts((vrf, addresses.canonical(address)), bsid)
+    except (msgspec.MsgspecError, AttributeError, TypeError, ValueError):
+        return None
+
+
+def host_route_of(key: str) -> Target | None:
+    """VRF and address of a route key with a /128 destination."""
+    if not key.startswith(keys.ROUTE):
+        return None
+    head, _, tail = key.partition("/dst/")
+    address, _, rest = tail.partition("/")
+    if rest.partition("/")[0] != "128":
+        return None
+    try:
+        return int(head.rpartition("/vrf/")[2]), address
+    except ValueError:
+        return None

@@ -1,0 +1,78 @@
+"""Keys of the agent, below ``/vnf-agent/<label>/`` (spec/vpp-agent.md 2.1).
+
+The one place that knows a key template; each function gives the exact text that the agent computes
+from the value, else a whole resync of the agent is void.
+"""
+
+from __future__ import annotations
+
+AGENT = "/vnf-agent/"
+CONFIG = "config/"
+LOCALSID = "config/vpp/srv6/v2/localsid/"
+POLICY = "config/vpp/srv6/v2/policy/"
+STEERING = "config/vpp/srv6/v2/steering/"
+ROUTE = "config/vpp/v2/route/"
+VRF_TABLE = "config/vpp/v2/vrf-table/"
+INTERFACE = "config/vpp/v2/interfaces/"
+ARP = "config/vpp/v2/arp/"
+LINUX_INTERFACE = "config/linux/interfaces/v2/interface/"
+RULE_CHAIN = "config/linux/iptables/v2/rulechain/"
+
+SERVICE_STEERING = "forK8sService-"
+OUR_RULE_CHAIN = "srv6kv-"
+
+VRF_RANK, LOCALSID_RANK, ROUTE_RANK, POD_RANK, POLICY_RANK, STEERING_RANK = range(6)
+
+
+def agent_prefix(label: str) -> str:
+    """Where everything of one agent lives."""
+    return f"{AGENT}{label}/"
+
+
+def localsid(sid: str) -> str:
+    """Key of a localsid."""
+    return LOCALSID + sid
+
+
+def policy(bsid: str) -> str:
+    """Key of a policy."""
+    return POLICY + bsid
+
+
+def steering(name: str) -> str:
+    """Key of a steering."""
+    return STEERING + name
+
+
+def route(vrf: int, destination: str, next_hop: str, interface: str = "") -> str:
+    """Key of a route (agent v2.2 and later); the destination is ``network/length``."""
+    via = f"if/{interface}/" if interface else ""
+    gateway = f"/gw/{next_hop}" if next_hop else ""
+    return f"{ROUTE}{via}vrf/{vrf}/dst/{destination}{gateway}"
+
+
+def vrf_table(vrf: int, protocol: str) -> str:
+    """Key of a VRF table; the protocol is ``IPV4`` or ``IPV6``."""
+    return f"{VRF_TABLE}id/{vrf}/protocol/{protocol}"
+
+
+def rule_chain(name: str) -> str:
+    """Key of an iptables chain."""
+    return RULE_CHAIN + name
+
+
+def rank(key: str) -> int:
+    """The place of a key's kind in the order of puts; deletes go in reverse (design.md 6)."""
+    for prefix, place in _RANKS.items():
+        if key.startswith(prefix):
+            return place
+    return POD_RANK
+
+
+_RANKS = {
+    VRF_TABLE: VRF_RANK,
+    LOCALSID: LOCALSID_RANK,
+    ROUTE: ROUTE_RANK,
+    POLICY: POLICY_RANK,
+    STEERING: STEERING_RANK,
+}

@@ -1,0 +1,135 @@
+"""What the agent would call INVALID, and more: VPP's limits and the producer rules of
+spec/vpp-agent.md section 8. A value with a fault never leaves the planner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from srv6kv import addresses
+from srv6kv.addresses import Prefix
+from srv6kv.agent.values import AgentValue, LocalSid, Policy, Route, RuleChain, Steering, VrfTable
+
+MOST_SEGMENTS = 5
+"""VPP's packet headroom holds an SRH of at most five SIDs (spec/vpp.md 1.2)."""
+MOST_WEIGHT = 9
+"""One digit: the agent compares weights as text (spec/vpp-agent.md 4.5c)."""
+MOST_INTERFACE = 63
+MOST_VRF = 2**32 - 2
+_CHAINS = {
+    "NAT": {"PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"},
+    "RAW": {"PREROUTING", "OUTPUT"},
+}
+
+
+def fault_of(value: AgentValue) -> str | None:
+    """Why the agent or VPP would refuse the value, as ``field: reason``; None if it would not."""
+    return _CHECKS[type(value)](value) or _fault_of_text(value.key)
+
+
+def _fault_of_text(key: str) -> str | None:
+    """Rules 4 and 8: a clean path, nothing that the agent expands."""
+    if "$" in key or any(ord(char) < 0x21 or ord(char) > 0x7E for char in key):
+        return f"key: {key!r} has a character that the agent would change"
+    if any(part in ("", ".", "..") for part in key.split("/")):
+        return f"key: {key!r} is not a clean path"
+    return None
+
+
+def _fault_of_address(field: str, text: str) -> str | None:
+    """Rule 2: RFC 5952, lower case, no mapped address."""
+    try:
+        if addresses.canonical(text) == text:
+            return None
+    except ValueError as error:
+        return f"{field}: {error}"
+    return f"{field}: {text!r} is not in canonical form"
+
+
+def _fault_of_prefix(field: str, text: str) -> str | None:
+    """Rule 5: the exact network in canonical form."""
+    try:
+        if str(Prefix.parse(text)) == text:
+            return None
+    except ValueError as error:
+        return f"{field}: {error}"
+    return f"{field}: {text!r} is not a canonical network"
+
+
+def _fault_of_interface(field: str, name: str) -> str | None:
+    """Rule 11: a name that the agent can have; empty would leave the SID PENDING for ever."""
+    if not 0 < len(name) <= MOST_INTERFACE:
+        return f"{field}: {name!r} is not an interface name of 1 to {MOST_INTERFACE} characters"
+    if "$" in name or any(ord(char) < 0x21 or ord(char) > 0x7E for char in name):
+        return f"{field}: {name!r} has a character that the agent would change"
+    return None
+
+
+def _localsid(value: LocalSid) -> str | None:
+    functions = [value.base_end_function, value.end_function_dt6, value.end_function_dx6]
+    if sum(function is not None for function in functions) != 1:
+        return "end_function: exactly one must be set"
+    fault = _fault_of_address("sid", value.sid)
+    if fault is None and value.end_function_dx6 is not None:
+        end = value.end_function_dx6
+        fault = _fault_of_address("next_hop", end.next_hop) or _fault_of_interface(
+            "outgoing_interface", end.outgoing_interface
+        )
+    return fault
+
+
+def _policy(value: Policy) -> str | None:
+    if not value.segment_lists:
+        return "segment_lists: there must be at least one"
+    paths = [item.segments for item in value.segment_lists]
+    if len(set(paths)) != len(paths):
+        return "segment_lists: two have the same segments"
+    for item in value.segment_lists:
+        if not 1 <= len(item.segments) <= MOST_SEGMENTS:
+            return f"segments: {len(item.segments)} SIDs, not 1 to {MOST_SEGMENTS}"
+        if not 1 <= item.weight <= MOST_WEIGHT:
+            return f"weight: {item.weight} is not 1 to {MOST_WEIGHT}"
+    faults = (_fault_of_address("segments", sid) for path in paths for sid in path)
+    return _fault_of_address("bsid", value.bsid) or next(filter(None, faults), None)
+
+
+def _steering(value: Steering) -> str | None:
+    if not value.name or "/" in value.name:
+        return f"name: {value.name!r} is empty or has a slash"
+    return _fault_of_address("policy_bsid", value.policy_bsid) or _fault_of_prefix(
+        "prefix_address", value.l3_traffic.prefix_address
+    )
+
+
+def _route(value: Route) -> str | None:
+    fault = _fault_of_prefix("dst_network", value.dst_network)
+    if fault is None and value.next_hop_addr:
+        fault = _fault_of_address("next_hop_addr", value.next_hop_addr)
+    if fault is None and value.type in ("INTER_VRF", "DROP") and value.next_hop_addr != "::":
+        return f"next_hop_addr: {value.next_hop_addr!r} must be :: (rule 12)"
+    return fault
+
+
+def _vrf_table(value: VrfTable) -> str | None:
+    return "label: longer than 63 characters" if len(value.label) > 63 else None
+
+
+def _rule_chain(value: RuleChain) -> str | None:
+    if value.chain_type not in _CHAINS.get(value.table, set()):
+        return f"chain_type: table {value.table!r} has no chain {value.chain_type!r}"
+    if not value.namespace.reference:
+        return "namespace: empty, the rules would hit the host"
+    for text in (value.namespace.reference, *value.rules):
+        if "$" in text or any(ord(char) < 0x20 or ord(char) > 0x7E for char in text):
+            return f"rules: {text!r} has a character that the agent would change"
+    return None
+
+
+_CHECKS: dict[type, Callable[[Any], str | None]] = {
+    LocalSid: _localsid,
+    Policy: _policy,
+    Steering: _steering,
+    Route: _route,
+    VrfTable: _vrf_table,
+    RuleChain: _rule_chain,
+}

@@ -1,0 +1,286 @@
+"""What has to be done so that etcd holds the desired state, in an order that is safe at each step.
+
+Order (design.md section 6): localsids, routes, pod objects, policies, steerings; then deletes in
+reverse. VPP keeps one entry for a (VRF, prefix): when its steering changes its key, the old key
+goes immediately before the new one comes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import msgspec
+
+from srv6kv.actual import Actual, Target
+from srv6kv.agent import keys
+from srv6kv.agent.values import Policy, encode
+from srv6kv.notes import Note
+from srv6kv.ownership import Ranges
+from srv6kv.render.desired import Delta, Desired
+from srv6kv.resolve import resolve
+from srv6kv.settings import Settings
+from srv6kv.transaction import Operation, Transaction
+
+MOST_OPERATIONS = 4096
+MOST_BYTES = 1 << 20
+_OVERHEAD = 64
+"""Bytes of a request that an operation and its compare cost beside key and value, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What srv6kv has noted in etcd about itself.
+
+    Attributes:
+        ranges: the ranges in use when it last wrote.
+        shared: objects that it created although others may own them, with the bytes it wrote.
+    """
+
+    ranges: Ranges = field(default_factory=Ranges)
+    shared: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The way from actual to desired.
+
+    Attributes:
+        transactions: to be committed one after the other; usually one.
+        notes: objects that are left out and why.
+        ledger: what is to be noted with the last transaction.
+        effects: policies by what happens to them: create, grow, shrink, replace, remove.
+        wanted: key (short form) to the bytes that should be there; None: nothing should.
+    """
+
+    transactions: tuple[Transaction, ...]
+    notes: tuple[Note, ...]
+    ledger: Ledger
+    effects: Counter[str]
+    wanted: dict[str, bytes | None]
+
+    def __bool__(self) -> bool:
+        return bool(self.transactions)
+
+    @property
+    def compared(self) -> int:
+        """How many keys were compared."""
+        return len(self.wanted)
+
+    @property
+    def can_wait(self) -> bool:
+        """Whether policies only grow or only shrink: each change moves flows of unaffected
+        endpoints, so the counterpart is worth waiting for (design.md section 6)."""
+        return bool(self.effects) and self.effects.keys() <= {"grow", "shrink"}
+
+    @property
+    def removed_policies(self) -> int:
+        """How many policies would go."""
+        return self.effects["remove"]
+
+
+def plan(
+    desired: Desired,
+    actual: Actual,
+    settings: Settings,
+    *,
+    prefix: str,
+    ranges: Ranges,
+    ledger: Ledger | None = None,
+    delta: Delta | None = None,
+) -> Plan:
+    """The transactions that make etcd hold the desired state.
+
+    Args:
+        desired: what should be.
+        actual: what is.
+        settings: of this node.
+        prefix: ``/vnf-agent/<label>/``.
+        ranges: what is ours now.
+        ledger: what was noted before.
+        delta: compare only this; None: everything that is ours.
+    """
+    ledger = ledger or Ledger()
+    owned = ranges | ledger.ranges
+    if delta is None:
+        object_keys = {key for key in actual.entries if owned.owns(key)} | desired.objects.keys()
+        targets = set(desired.steered) | _held_targets(actual, owned)
+        object_keys = {k for k in object_keys if not k.startswith((keys.POLICY, keys.STEERING))}
+        leftovers = {k for k in actual.entries if owned.owns(k)} - object_keys
+    else:
+        object_keys = {key for key in delta.keys if owned.owns(key) or key in desired.objects}
+        targets, leftovers = delta.targets, set[str]()
+    resolved = resolve(desired, actual, settings, owned, sorted(object_keys), sorted(targets))
+    for key in leftovers:
+        resolved.wanted.setdefault(key, None)
+    shared = _shared(desired, actual, ledger, resolved.wanted, delta)
+    stages = _stages(resolved.wanted, actual, prefix)
+    return Plan(
+        transactions=tuple(txn for stage in stages for txn in split(stage)),
+        notes=tuple(sorted(resolved.notes)),
+        ledger=Ledger(ranges, shared),
+        effects=_effects(resolved.wanted, actual),
+        wanted=resolved.wanted,
+    )
+
+
+def _held_targets(actual: Actual, owned: Ranges) -> set[Target]:
+    return {facts.target for key, facts in actual.facts.items() if owned.owns(key)}
+
+
+def _shared(
+    desired: Desired,
+    actual: Actual,
+    ledger: Ledger,
+    wanted: dict[str, bytes | None],
+    delta: Delta | None,
+) -> dict[str, str]:
+    """Create what is absent, update or delete only what we wrote; what to note about it."""
+    noted = dict(ledger.shared)
+    concerned = desired.shared.keys() | ledger.shared.keys()
+    for key in concerned if delta is None else concerned & delta.keys:
+        entry = actual.entries.get(key)
+        written = noted.pop(key, None)
+        is_ours = entry is not None and entry.value == (written or "").encode()
+        value = desired.shared.get(key)
+        if value is None:
+            if is_ours:
+                wanted[key] = None
+        elif entry is None or is_ours:
+            wanted[key] = encode(value)
+            noted[key] = encode(value).decode()
+    return dict(sorted(noted.items()))
+
+
+def _stages(wanted: dict[str, bytes | None], actual: Actual, prefix: str) -> list[list[Operation]]:
+    """Ordered operations; more than one stage only if steerings swap their prefixes."""
+    changes = {
+        key: value
+        for key, value in wanted.items()
+        if (entry.value if (entry := actual.entries.get(key)) else None) != value
+    }
+    freed = _to_be_freed(wanted, changes, actual)
+    first = [_operation(prefix, key, None, actual) for key in sorted(freed)]
+    holders = _holders(changes, actual, freed)
+    second: list[Operation] = []
+    for key in sorted((k for k, v in changes.items() if v is not None), key=_put_order):
+        if key in holders:
+            second.append(_operation(prefix, holders[key], None, actual))
+        guard = 0 if key in freed else None
+        second.append(_operation(prefix, key, changes[key], actual, guard))
+    for key in freed:
+        if wanted[key] is not None and key not in changes:
+            second.append(_operation(prefix, key, wanted[key], actual, 0))
+    gone = {key for key, value in changes.items() if value is None}
+    gone -= freed | set(holders.values())
+    second += [_operation(prefix, key, None, actual) for key in sorted(gone, key=_delete_order)]
+    return [stage for stage in (first, second) if stage]
+
+
+def _put_order(key: str) -> tuple[int, str]:
+    return (keys.rank(key), key)
+
+
+def _delete_order(key: str) -> tuple[int, str]:
+    return (-keys.rank(key), key)
+
+
+def _operation(
+    prefix: str, key: str, value: bytes | None, actual: Actual, guard: int | None = None
+) -> Operation:
+    if guard is None:
+        entry = actual.entries.get(key)
+        guard = entry.revision if entry else 0
+    return Operation(prefix + key, value, guard)
+
+
+def _moved(changes: dict[str, bytes | None]) -> dict[str, Target]:
+    """Steerings that are to be put, with what they will take."""
+    return {
+        key: _target_of(value)
+        for key, value in changes.items()
+        if value is not None and key.startswith(keys.STEERING)
+    }
+
+
+def _target_of(value: bytes) -> Target:
+    traffic = msgspec.json.decode(value)["l3_traffic"]
+    address = traffic["prefix_address"].partition("/")[0]
+    return traffic.get("installation_vrf_id", 0), address
+
+
+def _to_be_freed(
+    wanted: dict[str, bytes | None], changes: dict[str, bytes | None], actual: Actual
+) -> set[str]:
+    """Steerings that must go in a transaction of their own, because a key occurs once in one.
+
+    A key that moves to another prefix while its own is taken over; and a pair of keys that share a
+    prefix already, because deleting one of them removes the other's entry in VPP too.
+    """
+    freed: set[str] = set()
+    for key, target in _moved(changes).items():
+        for other in actual.steerings.get(target, set()) - {key}:
+            if wanted.get(other) is not None:
+                freed.add(other)
+    for key, value in changes.items():
+        if value is None and key in actual.facts:
+            twins = actual.steerings[actual.facts[key].target] - {key}
+            if any(wanted.get(twin) is not None and twin not in changes for twin in twins):
+                freed |= {key, *(twin for twin in twins if twin in wanted)}
+    return freed
+
+
+def _holders(changes: dict[str, bytes | None], actual: Actual, freed: set[str]) -> dict[str, str]:
+    """For each steering that is put: the key that has its prefix now and is to go."""
+    holders = {}
+    for key, target in _moved(changes).items():
+        for other in sorted(actual.steerings.get(target, set()) - {key} - freed):
+            if other in changes and changes[other] is None:
+                holders[key] = other
+    return holders
+
+
+def _effects(wanted: dict[str, bytes | None], actual: Actual) -> Counter[str]:
+    effects: Counter[str] = Counter()
+    for key, value in wanted.items():
+        entry = actual.entries.get(key)
+        old = entry.value if entry else None
+        if key.startswith(keys.POLICY) and old != value:
+            effects[_effect(old, value)] += 1
+    return effects
+
+
+def _effect(old: bytes | None, new: bytes | None) -> str:
+    if old is None:
+        return "create"
+    if new is None:
+        return "remove"
+    before, after = _lists(old), _lists(new)
+    if before <= after:
+        return "grow"
+    return "shrink" if after <= before else "replace"
+
+
+def _lists(value: bytes) -> set[tuple[tuple[str, ...], int]]:
+    try:
+        policy = msgspec.json.decode(value, type=Policy)
+    except msgspec.MsgspecError:
+        return set()
+    return {(item.segments, item.weight) for item in policy.segment_lists}
+
+
+def split(operations: list[Operation]) -> list[Transaction]:
+    """Transactions that a default server takes, in the same order."""
+    transactions: list[Transaction] = []
+    batch: list[Operation] = []
+    size = 0
+    for operation in operations:
+        cost = 2 * len(operation.key) + len(operation.value or b"") + _OVERHEAD
+        if batch and (len(batch) == MOST_OPERATIONS or size + cost > MOST_BYTES):
+            transactions.append(Transaction(tuple(batch)))
+            batch, size = [], 0
+        batch.append(operation)
+        size += cost
+    if batch:
+        transactions.append(Transaction(tuple(batch)))
+    return transactions

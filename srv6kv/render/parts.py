@@ -1,0 +1,57 @@
+"""The objects of a desired state by the part of the cluster that they stand for.
+
+Rule: a part is replaced as a whole, so nothing is ever left behind by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+
+from srv6kv.agent.values import AgentValue
+from srv6kv.notes import Note
+from srv6kv.render.desired import Delta, Desired
+
+
+class Parts:
+    """Writes a desired state and remembers what of it has changed.
+
+    Attributes:
+        delta: the changes since ``delta`` was last replaced.
+        rendered: how many values were made so far.
+    """
+
+    def __init__(self, desired: Desired) -> None:
+        self.desired = desired
+        self.delta = Delta()
+        self.rendered = 0
+        self._parts: dict[Hashable, dict[str, AgentValue]] = {}
+
+    def replace(self, part: Hashable, values: Iterable[AgentValue]) -> None:
+        """Let a part consist of these objects and no others."""
+        old = self._parts.pop(part, {})
+        new = {value.key: value for value in values}
+        self.rendered += len(new)
+        if new:
+            self._parts[part] = new
+        for key in old.keys() - new.keys():
+            del self.desired.objects[key]
+            self.delta.keys.add(key)
+        for key, value in new.items():
+            if old.get(key) != value:
+                self.desired.objects[key] = value
+                self.delta.keys.add(key)
+
+    def share(self, values: Iterable[AgentValue]) -> None:
+        """Let these be the objects that are created if absent."""
+        new = {value.key: value for value in values}
+        self.rendered += len(new)
+        old = self.desired.shared
+        self.delta.keys |= {k for k in old.keys() | new.keys() if old.get(k) != new.get(k)}
+        self.desired.shared = new
+
+    def remark(self, part: Hashable, *notes: Note) -> None:
+        """Let these be the notes about a part."""
+        if notes:
+            self.desired.notes[part] = notes
+        else:
+            self.desired.notes.pop(part, None)

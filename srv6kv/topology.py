@@ -1,0 +1,168 @@
+"""The nodes of the cluster as packets see them: who has which id, address and SID.
+
+Rule (design.md section 5): id = index of the node's pod CIDR in podSubnetCIDR, IP = that host of
+nodeInterconnectCIDR; an annotation replaces the IP. All nodes compute the same, in name order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from srv6kv import sids
+from srv6kv.addresses import Prefix, to_int
+from srv6kv.kube.model import Endpoint, Node
+from srv6kv.notes import Note
+from srv6kv.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A node as a place where endpoints are.
+
+    Attributes:
+        id: number of the node in the cluster's subnets; None if its pod CIDR does not tell.
+        ip: its address on the node interconnect; None: not known, it cannot be reached by SID.
+        sid: its node SID (End); None without an address.
+        pod_prefixes: its pod CIDRs.
+    """
+
+    name: str
+    id: int | None
+    ip: str | None
+    sid: str | None
+    pod_prefixes: tuple[Prefix, ...]
+    zone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HostEndpoint:
+    """The endpoint is the host of a node."""
+
+    peer: Peer
+
+
+@dataclass(frozen=True, slots=True)
+class PodEndpoint:
+    """The endpoint is a pod on a node; ``peer`` is None if no such Node object is known."""
+
+    node: str
+    peer: Peer | None
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """All nodes, and which of them is this one."""
+
+    own_name: str
+    peers: dict[str, Peer]
+    owners: dict[str, tuple[str, ...]]
+    notes: tuple[Note, ...] = field(default=(), compare=False)
+
+    @property
+    def own(self) -> Peer | None:
+        """This node; None until its Node object is known."""
+        return self.peers.get(self.own_name)
+
+    def locate(self, endpoint: Endpoint, pods: Prefix) -> HostEndpoint | PodEndpoint | None:
+        """What an endpoint is (design.md section 4); None: it lies outside the cluster.
+
+        Args:
+            endpoint: the endpoint; its ``node`` decides, never address arithmetic.
+            pods: podSubnetCIDR.
+        """
+        owners = self.owners.get(endpoint.address)
+        if owners:
+            name = endpoint.node if endpoint.node in owners else owners[0]
+            return HostEndpoint(self.peers[name])
+        if endpoint.node is None:
+            return None
+        peer = self.peers.get(endpoint.node)
+        prefixes = (pods, *(peer.pod_prefixes if peer else ()))
+        if any(endpoint.address in prefix for prefix in prefixes):
+            return PodEndpoint(endpoint.node, peer)
+        return None
+
+
+def topology_of(nodes: Iterable[Node], own_name: str, settings: Settings) -> Topology:
+    """The nodes, each with id, address and SID as far as they are known and unique."""
+    peers: dict[str, Peer] = {}
+    owners: dict[str, tuple[str, ...]] = {}
+    notes: list[Note] = []
+    taken: dict[str, str] = {sids.discard_sid(settings.sid.node): "the discard SID"}
+    for node in sorted(nodes, key=lambda item: item.name):
+        peer, problem = _peer(node, settings)
+        if peer.sid is not None and peer.sid in taken:
+            problem = ("SidCollision", f"node SID {peer.sid} is taken by {taken[peer.sid]}")
+            peer = Peer(peer.name, peer.id, None, None, peer.pod_prefixes, peer.zone)
+        if peer.sid is not None:
+            taken[peer.sid] = f"Node {node.name}"
+        if problem is not None:
+            notes.append(Note(f"Node {node.name}", *problem))
+        peers[node.name] = peer
+        for address in {*node.addresses, *([peer.ip] if peer.ip else [])}:
+            owners[address] = (*owners.get(address, ()), node.name)
+    return Topology(own_name, peers, owners, tuple(notes))
+
+
+def _peer(node: Node, settings: Settings) -> tuple[Peer, tuple[str, str] | None]:
+    """The peer of a node, and what is wrong with it as (reason, text)."""
+    prefixes = tuple(Prefix.parse(text) for text in node.pod_cidrs)
+    node_id = node_id_of(prefixes, settings)
+    problem = None
+    ip: str | None = node.node_ip
+    if not ip:
+        try:
+            ip = node_ip_of(node_id, settings) if node_id is not None else None
+        except ValueError as error:
+            ip, problem = None, ("NodeAddressUnknown", f"spec.podCIDR: {error}")
+        if node_id is None:
+            text = "no pod CIDR of this node is a one-node part of podSubnetCIDR"
+            problem = ("NodeAddressUnknown", f"spec.podCIDR: {text}; its endpoints are left out")
+    sid = sids.sid_of(settings.sid.node, ip) if ip else None
+    return Peer(node.name, node_id, ip, sid, prefixes, node.zone), problem
+
+
+def node_id_of(pod_prefixes: Iterable[Prefix], settings: Settings) -> int | None:
+    """Index of the node's pod CIDR in podSubnetCIDR; index 0 is id 2^bits (defect D15)."""
+    length = settings.pod_subnet_one_node_len
+    for prefix in pod_prefixes:
+        if prefix.length == length and settings.pod_subnet.covers(prefix):
+            index = (prefix.network ^ settings.pod_subnet.network) >> (128 - length)
+            return index or 1 << (length - settings.pod_subnet.length)
+    return None
+
+
+def node_ip_of(node_id: int, settings: Settings) -> str:
+    """The node's host of nodeInterconnectCIDR; a gateway *inside* it is skipped (defect D14).
+
+    Raises:
+        ValueError: the id does not fit.
+    """
+    interconnect = settings.node_interconnect
+    address = interconnect.host(node_id)
+    gateway = settings.default_gateway
+    if gateway is not None and gateway in interconnect and to_int(gateway) <= to_int(address):
+        address = interconnect.host(node_id + 1)
+    return address
+
+
+def host_end_of(node_id: int, settings: Settings) -> str:
+    """The Linux end of the host interconnect: host 2 of the node's part of vppHostSubnetCIDR.
+
+    Raises:
+        ValueError: the id does not fit.
+    """
+    return one_node_subnet(settings.host_subnet, settings.host_subnet_one_node_len, node_id).host(2)
+
+
+def one_node_subnet(subnet: Prefix, length: int, node_id: int) -> Prefix:
+    """The node's part of a cluster-wide subnet; id 2^bits is part 0 (spec/contiv.md 4.6).
+
+    Raises:
+        ValueError: the id does not fit.
+    """
+    parts = 1 << (length - subnet.length)
+    if not 0 < node_id <= parts:
+        raise ValueError(f"node id {node_id} does not fit into {subnet} by /{length}")
+    return Prefix(subnet.network | (node_id % parts) << (128 - length), length)
