@@ -1,0 +1,141 @@
+"""The agent's values as tables for a terminal of 100 columns, or for a pipe.
+
+Rule: no address is ever cut: columns of addresses do not wrap, long names fold. Cells are plain
+text, never markup: rich would swallow ``[fd00::5]``. Rich is imported only when a table is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from srv6kv.agent import keys
+from srv6kv.formats import parts
+from srv6kv.formats.parts import Json, Values
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_NAMES = {"end": "End"}
+_SHOWN = (
+    keys.VRF_TABLE,
+    keys.LOCALSID,
+    keys.POLICY,
+    keys.STEERING,
+    keys.ROUTE,
+    keys.RULE_CHAIN,
+)
+
+Row = Sequence[str]
+
+
+def render_tables(values: Values) -> list[Table]:
+    """One table for each kind that occurs; keys of other kinds are named in a last one."""
+    others = [(key,) for key in sorted(values) if not key.startswith(_SHOWN)]
+    tables = [
+        _table("Localsids", ("SID", "VRF", "Function", "Target"), _localsids(values)),
+        _table("Policies", ("BSID", "Weight", "Segments"), _policies(values)),
+        _table("Steerings", ("Service", "Prefix", "VRF", "BSID"), _steerings(values)),
+        _table("Routes", ("VRF", "Destination", "Via"), _routes(values)),
+        _table("VRF tables", ("VRF", "Protocol", "Label"), _vrf_tables(values)),
+        _table("Rule chains", ("Chain", "Place", "Rules"), _chains(values)),
+        _table("Other keys", ("Key",), others),
+    ]
+    return [table for table in tables if table.row_count]
+
+
+_ADDRESSES = {"SID", "BSID", "Prefix", "Destination"}
+_NUMBERS = {"VRF", "Weight"}
+_WIDEST = {"Chain": 24, "Place": 20}  # leaves room for a whole address in a rule
+
+
+def _table(title: str, columns: Row, rows: Iterable[Row]) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=title,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    for name in columns:
+        table.add_column(
+            name,
+            justify="right" if name in _NUMBERS else "left",
+            no_wrap=name in _ADDRESSES | _NUMBERS,
+            max_width=_WIDEST.get(name),
+            overflow="fold",
+        )
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _localsids(values: Values) -> Iterable[Row]:
+    for key, value in parts.localsids(values):
+        name, function = parts.end_function(key, value)
+        label = _NAMES.get(name, f"End.{name.upper()}")
+        if function.get("psp"):
+            label += " PSP"
+        vrf = str(value.get("installation_vrf_id", 0))
+        yield value.get("sid", ""), vrf, label, _target(name, function)
+
+
+def _target(name: str, function: Json) -> str:
+    """Where the packet goes; an interface name has a line of its own, it may be long."""
+    if name in ("t", "dt4", "dt6"):
+        return f"VRF {function.get('vrf_id', 0)}"
+    fields = ("next_hop", "l3_service_address", "outgoing_interface", "incoming_interface")
+    return "\n".join(function[field] for field in fields if function.get(field))
+
+
+def _policies(values: Values) -> Iterable[Row]:
+    for _, value in parts.policies(values):
+        bsid = value.get("bsid", "")
+        for item in value.get("segment_lists", ()):
+            yield bsid, str(item.get("weight", 1)), " ".join(item.get("segments", ()))
+            bsid = ""
+        if bsid:
+            yield bsid, "", ""
+
+
+def _steerings(values: Values) -> Iterable[Row]:
+    for _, value in parts.steerings(values):
+        service = value.get("name", "").removeprefix(keys.SERVICE_STEERING)
+        traffic = value.get("l3_traffic", {})
+        prefix = traffic.get("prefix_address") or value.get("l2_traffic", {}).get(
+            "interface_name", ""
+        )
+        vrf = str(traffic.get("installation_vrf_id", 0)) if traffic else ""
+        bsid = value.get("policy_bsid") or f"policy {value.get('policy_index', 0)}"
+        yield service, prefix, vrf, bsid
+
+
+def _routes(values: Values) -> Iterable[Row]:
+    for _, value in parts.routes(values):
+        match value.get("type"):
+            case "INTER_VRF":
+                via = f"VRF {value.get('via_vrf_id', 0)}"
+            case "DROP":
+                via = "drop"
+            case _:
+                hop = (value.get("next_hop_addr", ""), value.get("outgoing_interface", ""))
+                via = " ".join(filter(None, hop))
+        yield str(value.get("vrf_id", 0)), value.get("dst_network", ""), via
+
+
+def _vrf_tables(values: Values) -> Iterable[Row]:
+    for _, value in parts.vrf_tables(values):
+        yield str(value.get("id", 0)), value.get("protocol", "IPV4"), value.get("label", "")
+
+
+def _chains(values: Values) -> Iterable[Row]:
+    for key, value in sorted(parts.below(keys.RULE_CHAIN, values)):
+        table = f"{value.get('table', 'FILTER')} {value.get('chain_type', 'CUSTOM')}"
+        place = f"{table}\n{value.get('namespace', {}).get('reference', '')}".rstrip()
+        rules = "\n".join(value.get("rules", ()))
+        yield value.get("name") or key.removeprefix(keys.RULE_CHAIN), place, rules
