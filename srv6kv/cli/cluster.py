@@ -1,0 +1,114 @@
+"""A cluster from files: manifests, settings and the agent's keys, for the offline commands."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from srv6kv.cli import config
+from srv6kv.errors import InputError
+from srv6kv.kube.manifests import INPUT_REASONS, RawObject, read
+from srv6kv.notes import Note
+from srv6kv.reconciler import Reconciler
+from srv6kv.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What was read.
+
+    Attributes:
+        has_bad_input: something was left out because it is malformed or unreadable.
+    """
+
+    reconciler: Reconciler
+    notes: tuple[Note, ...]
+    has_bad_input: bool
+
+
+def read_files(
+    paths: Sequence[Path], config_option: Path | None, node: str, label: str | None
+) -> Files:
+    """The cluster in the manifests as seen from one node, with nothing in etcd yet.
+
+    Raises:
+        SettingsError: the settings are refused.
+    """
+    stdin = sys.stdin.buffer.read() if Path("-") in paths else b""
+    objects, notes = read(paths, stdin)
+    settings = settings_of(config_option, objects)
+    reconciler = Reconciler(settings, node, label or node)
+    reconciler.intake.take_all(
+        ((item.kind, item.namespace, item.name), item.body) for item in objects
+    )
+    bad = [note for note in notes if note.reason in INPUT_REASONS]
+    return Files(reconciler, tuple(notes), bool(bad) or any(reconciler.intake.notes()))
+
+
+def settings_of(config_option: Path | None, objects: Sequence[RawObject]) -> Settings:
+    """The settings by design.md section 5; warnings go to stderr.
+
+    Raises:
+        SettingsError: they are refused.
+    """
+    config_map = next((item.settings for item in objects if item.settings is not None), None)
+    settings, warnings = config.find(config_option, os.environ, config_map)
+    say(warnings)
+    return settings
+
+
+def say(warnings: Sequence[str]) -> None:
+    """Warnings about settings, one a line on stderr."""
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
+
+
+def say_notes(notes: Sequence[Note]) -> None:
+    """Notes, one a line on stderr."""
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentKey:
+    """One key of an ``--agent-state`` file; the later in the file, the higher the revision."""
+
+    key: str
+    value: bytes
+    mod_revision: int
+
+
+def read_agent_state(path: Path | None, prefix: str) -> list[AgentKey]:
+    """The keys in an ``--agent-state`` file: a JSON object of ``config/...`` to value.
+
+    Raises:
+        InputError: it is none.
+    """
+    if path is None:
+        return []
+    state = read_json(path, dict[str, dict[str, Any]])
+    return [
+        AgentKey(prefix + key.removeprefix(prefix), msgspec.json.encode(value), index)
+        for index, (key, value) in enumerate(state.items(), start=1)
+    ]
+
+
+def read_json(path: Path, kind: Any) -> Any:
+    """The JSON value in a file.
+
+    Raises:
+        InputError: it cannot be read, or is of another kind.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except msgspec.MsgspecError as error:
+        raise InputError(f"{path}: {error}") from None

@@ -1,0 +1,65 @@
+"""``srv6kv get``: what etcd holds for a node, for reading."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from srv6kv.cli.options import etcd_options, store_of
+
+KINDS = ("services", "policies", "localsids", "steerings")
+
+
+@click.command("get")
+@click.argument("kind", type=click.Choice(KINDS))
+@click.option(
+    "--label",
+    required=True,
+    envvar="MICROSERVICE_LABEL",
+    help="Microservice label of the agent [default: $MICROSERVICE_LABEL].",
+)
+@etcd_options
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json", "vpp"]),
+    default="table",
+    show_default=True,
+    help="vpp prints as VPP's 'show sr ...' does.",
+)
+def command(kind: str, label: str, output: str, **etcd: Any) -> None:
+    """Show the services, policies, localsids or steerings that etcd holds for an agent.
+
+    \b
+    Example:
+      srv6kv get policies --label node1 --etcd 127.0.0.1:2379 -o vpp
+    """
+    from srv6kv.agent import keys
+    from srv6kv.cli import output as printer
+    from srv6kv.formats import showsr, tables
+
+    prefix = keys.agent_prefix(label)
+    store = store_of(etcd)
+    try:
+        entries = store.read([prefix + "config/vpp/srv6/v2/"]).entries
+    finally:
+        store.close()
+    values = printer.readable({item.key.removeprefix(prefix): item.value for item in entries})
+    services = printer.services_of(values)
+    prefixes = {"policies": keys.POLICY, "localsids": keys.LOCALSID, "steerings": keys.STEERING}
+    chosen = {k: v for k, v in values.items() if k.startswith(prefixes.get(kind, ""))}
+    if output == "json":
+        printer.print_json(services if kind == "services" else list(chosen.values()))
+    elif output == "vpp":
+        shows = {
+            "policies": (showsr.show_policies,),
+            "localsids": (showsr.show_localsids,),
+            "steerings": (showsr.show_steerings,),
+        }
+        every = (showsr.show_steerings, showsr.show_policies)
+        click.echo("\n".join(show(values) for show in shows.get(kind, every)), nl=False)
+    elif kind == "services":
+        printer.print_tables([printer.services_table(services)])
+    else:
+        printer.print_tables(tables.render_tables(chosen))

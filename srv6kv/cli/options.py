@@ -1,0 +1,94 @@
+"""Options that several commands share, and what they stand for."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from srv6kv.errors import InputError
+
+if TYPE_CHECKING:
+    from srv6kv.store import Etcd3Store
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+PATH = click.Path(path_type=Path)
+
+
+def config_option(command: Command) -> Command:
+    """``--config``."""
+    return click.option(
+        "--config",
+        type=PATH,
+        help="contiv.conf, or manifests with the ConfigMap contiv-agent-cfg"
+        " [default: $CONTIV_CONFIG, /etc/contiv/contiv.conf, the ConfigMap among the manifests].",
+    )(command)
+
+
+def node_options(command: Command) -> Command:
+    """``--node`` and ``--label``."""
+    command = click.option(
+        "--label",
+        envvar="MICROSERVICE_LABEL",
+        help="Microservice label of the agent [default: $MICROSERVICE_LABEL, the node's name].",
+    )(command)
+    return click.option(
+        "--node", required=True, envvar="NODE_NAME", help="Kubernetes name of the node."
+    )(command)
+
+
+def etcd_options(command: Command) -> Command:
+    """Where etcd is and how to talk to it; ``store_of`` makes a client of them."""
+    for option in (
+        click.option("--etcd-password-file", type=PATH, help="File with the user's password."),
+        click.option("--etcd-user", help="User for etcd."),
+        click.option("--etcd-key", type=PATH, help="Private key of the client certificate."),
+        click.option("--etcd-cert", type=PATH, help="Client certificate for etcd."),
+        click.option("--etcd-ca", type=PATH, help="CA certificate of etcd; turns TLS on."),
+        click.option(
+            "--etcd",
+            "endpoints",
+            multiple=True,
+            envvar="SRV6KV_ETCD",
+            default=("127.0.0.1:2379",),
+            show_default=True,
+            help="host:port or http(s)://host:port; repeat it for several members.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def store_of(options: dict[str, Any]) -> Etcd3Store:
+    """The client for the options of ``etcd_options``.
+
+    Raises:
+        InputError: a file cannot be read or an endpoint is none.
+    """
+    from srv6kv.store import Etcd3Store, Tls
+
+    password_file = options["etcd_password_file"]
+    tls = Tls(options["etcd_ca"], options["etcd_cert"], options["etcd_key"])
+    return Etcd3Store(
+        options["endpoints"],
+        tls=None if tls == Tls() else tls,
+        user=options["etcd_user"],
+        password=_read(password_file).decode().rstrip("\n") if password_file else None,
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def identity() -> str:
+    """What the writer key says about this process; no two processes say the same."""
+    return f"{os.uname().nodename}/{os.getpid()}/{secrets.token_hex(4)}"

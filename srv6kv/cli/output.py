@@ -1,0 +1,163 @@
+"""Printing keys, values and transactions in every form that a command offers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+import msgspec
+
+from srv6kv import recording
+from srv6kv.agent import keys
+from srv6kv.formats import agentlog, schema, showsr, spelling, tables, vppcli
+from srv6kv.formats.schema import Api
+from srv6kv.notes import Note
+from srv6kv.plan import Plan
+from srv6kv.recording import Recorded
+from srv6kv.transaction import Transaction
+
+Values = Mapping[str, bytes]
+"""Key (short form) to canonical JSON."""
+
+
+def print_plan(
+    plan: Plan, notes: Sequence[Note], output: str, api: Api, interfaces: Mapping[str, str]
+) -> None:
+    """Print what a plan wants in etcd, or with ``txn`` the way there."""
+    if output == "txn":
+        click.echo(transactions_text(plan.transactions, api), nl=False)
+        return
+    wanted = {key: value for key, value in sorted(plan.wanted.items()) if value is not None}
+    if output == "json":
+        click.echo(_json({"keys": decoded(wanted, api), "notes": [_plain(n) for n in notes]}))
+    else:
+        print_values(wanted, output, api, interfaces)
+
+
+def print_values(
+    values: Values, output: str, api: Api = "v3", interfaces: Mapping[str, str] | None = None
+) -> None:
+    """Print values as ``jsonl``, ``log``, ``vpp``, ``show`` or ``table``."""
+    match output:
+        case "jsonl":
+            for key, value in decoded(values, api).items():
+                click.echo(_json({"key": key, "value": value}))
+        case "log":
+            for key, value in values.items():
+                click.echo("\n".join(agentlog.lines(key, value, api)))
+        case "vpp":
+            for line in vppcli.commands(decoded(values), interfaces or {}):
+                click.echo(line)
+        case "show":
+            body = decoded(values)
+            shows = (showsr.show_localsids, showsr.show_policies, showsr.show_steerings)
+            click.echo("\n".join(show(body) for show in shows), nl=False)
+        case "table":
+            print_tables(tables.render_tables(decoded(values)))
+        case _:
+            raise click.UsageError(f"unknown output {output!r}")
+
+
+def print_tables(found: Sequence[Any]) -> None:
+    """Print rich tables; a pipe gets them as wide as they need to be."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)
+    for table in found:
+        console.print(table)
+
+
+def transactions_text(transactions: Sequence[Transaction], api: Api = "v3") -> str:
+    """Transactions in the text form of recordings, without a time."""
+    return "".join(
+        recording.dump(Recorded(number, spelling.transaction(transaction, api)))
+        for number, transaction in enumerate(transactions, start=1)
+    )
+
+
+def transactions_json(transactions: Sequence[Transaction]) -> list[list[dict[str, Any]]]:
+    """Transactions as plain values."""
+    return [
+        [
+            {
+                "verb": "put" if item.is_put else "del",
+                "guard": item.guard,
+                "key": item.key,
+                **({"value": msgspec.json.decode(item.value)} if item.value is not None else {}),
+            }
+            for item in transaction.operations
+        ]
+        for transaction in transactions
+    ]
+
+
+def decoded(values: Values, api: Api = "v3") -> dict[str, Any]:
+    """The values as plain values in the agent's spelling."""
+    return {
+        key: msgspec.json.decode(spelling.value(key, value, api)) for key, value in values.items()
+    }
+
+
+def _plain(note: Note) -> dict[str, str]:
+    return {"subject": note.subject, "reason": note.reason, "text": note.text}
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value, order="sorted").decode()
+
+
+def print_json(value: Any) -> None:
+    """Print a plain value as one line of JSON."""
+    click.echo(_json(value))
+
+
+def readable(values: Values) -> dict[str, Any]:
+    """The values that the agent can decode; one line on stderr for each that it cannot."""
+    found = {}
+    for key, value in values.items():
+        try:
+            schema.parse_json(key, value)
+            found[key] = msgspec.json.decode(value, type=dict[str, Any])
+        except ValueError as error:
+            click.echo(f"note: {error}", err=True)
+    return found
+
+
+def services_of(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The steerings of services with the segment lists that their policies have."""
+    services = []
+    for key, steering in sorted(values.items()):
+        name = key.removeprefix(keys.STEERING + keys.SERVICE_STEERING)
+        if name == key or "l3_traffic" not in steering:
+            continue
+        bsid = steering.get("policy_bsid", "")
+        policy = values.get(keys.policy(bsid), {})
+        services.append(
+            {
+                "name": name,
+                "prefix": steering["l3_traffic"].get("prefix_address", ""),
+                "vrf": steering["l3_traffic"].get("installation_vrf_id", 0),
+                "bsid": bsid,
+                "segment_lists": policy.get("segment_lists", []),
+            }
+        )
+    return services
+
+
+def services_table(services: Sequence[Mapping[str, Any]]) -> Any:
+    """A rich table of services and the paths to their endpoints."""
+    from rich.table import Table
+
+    table = Table(title="Services", title_justify="left")
+    for name in ("steering", "prefix", "VRF", "BSID", "segment lists (weight)"):
+        table.add_column(name, overflow="fold")
+    for item in services:
+        paths = "\n".join(
+            f"{' > '.join(entry.get('segments', []))} ({entry.get('weight', 0)})"
+            for entry in item["segment_lists"]
+        )
+        table.add_row(item["name"], item["prefix"], str(item["vrf"]), item["bsid"], paths or "none")
+    return table

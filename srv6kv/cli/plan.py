@@ -1,0 +1,67 @@
+"""``srv6kv plan``: what ``run`` would write now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from srv6kv.cli.options import PATH, config_option, etcd_options, node_options, store_of
+
+
+@click.command("plan")
+@click.option(
+    "-f",
+    "--filename",
+    "--manifests",
+    "paths",
+    type=PATH,
+    multiple=True,
+    required=True,
+    help="Manifests: a file, a directory, or - for standard input; repeatable.",
+)
+@node_options
+@config_option
+@etcd_options
+@click.option(
+    "-o", "--output", type=click.Choice(["txn", "json"]), default="txn", show_default=True
+)
+@click.option("--check", is_flag=True, help="Exit with 1 if there is anything to write.")
+def command(
+    paths: tuple[Path, ...],
+    node: str,
+    label: str | None,
+    config: Path | None,
+    output: str,
+    check: bool,
+    **etcd: Any,
+) -> None:
+    """Print the transactions that would bring etcd in step with the cluster. Writes nothing.
+
+    \b
+    Example:
+      srv6kv plan --manifests examples/seed/manifests --config examples/seed/contiv.conf \\
+        --node node1 --etcd 127.0.0.1:2379
+    """
+    from srv6kv.cli import cluster
+    from srv6kv.cli import output as printer
+
+    files = cluster.read_files(paths, config, node, label)
+    reconciler = files.reconciler
+    store = store_of(etcd)
+    try:
+        prefixes = (reconciler.prefix + "config/", reconciler.own_prefix)
+        reconciler.reset(store.read(prefixes).entries)
+    finally:
+        store.close()
+    plan = reconciler.plan()
+    if output == "json":
+        printer.print_json(printer.transactions_json(plan.transactions))
+    else:
+        click.echo(printer.transactions_text(plan.transactions), nl=False)
+    cluster.say_notes((*files.notes, *reconciler.notes()))
+    if files.has_bad_input:
+        raise click.exceptions.Exit(2)
+    if check and plan:
+        raise click.exceptions.Exit(1)

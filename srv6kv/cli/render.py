@@ -1,0 +1,78 @@
+"""``srv6kv render``: the whole core, offline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from srv6kv.cli.options import PATH, config_option, node_options
+
+OUTPUTS = ("jsonl", "json", "log", "txn", "vpp", "table")
+
+
+@click.command("render")
+@click.option(
+    "-f",
+    "--filename",
+    "paths",
+    type=PATH,
+    multiple=True,
+    required=True,
+    help="Manifests: a file, a directory, or - for standard input; repeatable.",
+)
+@node_options
+@config_option
+@click.option(
+    "--agent-state",
+    type=PATH,
+    help="JSON object of the keys that the agent has already (config/... to value).",
+)
+@click.option("-o", "--output", type=click.Choice(OUTPUTS), default="jsonl", show_default=True)
+@click.option(
+    "--agent-api",
+    type=click.Choice(["v2", "v3"]),
+    default="v3",
+    show_default=True,
+    help="Spelling of the values: v2 for agents before 3.0.",
+)
+@click.option(
+    "--interfaces", type=PATH, help="For -o vpp: JSON object of logical to VPP interface names."
+)
+def command(
+    paths: tuple[Path, ...],
+    node: str,
+    label: str | None,
+    config: Path | None,
+    agent_state: Path | None,
+    output: str,
+    agent_api: Literal["v2", "v3"],
+    interfaces: Path | None,
+) -> None:
+    """Print the keys and values that a node should have. Notes go to standard error.
+
+    \b
+    jsonl  one {"key":...,"value":...} a line, sorted by key
+    json   one object with keys and notes
+    log    as the agent logs them      txn    as a recording
+    vpp    as VPP CLI commands         table  for reading
+
+    \b
+    Example:
+      srv6kv render -f examples/seed/manifests --config examples/seed/contiv.conf \\
+        --node node1 --agent-state examples/seed/agent-state.json -o table
+    """
+    from srv6kv.cli import cluster
+    from srv6kv.cli import output as printer
+
+    files = cluster.read_files(paths, config, node, label)
+    reconciler = files.reconciler
+    reconciler.reset(cluster.read_agent_state(agent_state, reconciler.prefix))
+    plan = reconciler.plan()
+    notes = (*files.notes, *reconciler.notes())
+    names = cluster.read_json(interfaces, dict[str, str]) if interfaces else {}
+    printer.print_plan(plan, notes, output, agent_api, names)
+    cluster.say_notes(() if output == "json" else notes)
+    if files.has_bad_input:
+        raise click.exceptions.Exit(2)

@@ -1,0 +1,215 @@
+"""All state of one node in one place, without I/O: what the cluster is, what etcd holds, what is
+to be written.
+
+Rule: one thread owns it. A failed guard, a lost answer, a new connection and a restart are the same
+event: ``reset`` with what was read, and plan everything again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+import msgspec
+
+from srv6kv import ownership
+from srv6kv.actual import Actual
+from srv6kv.agent import keys
+from srv6kv.agent.values import LocalSid
+from srv6kv.agent.wiring import Wiring
+from srv6kv.cluster import Cluster
+from srv6kv.kube.intake import Intake
+from srv6kv.notes import Note
+from srv6kv.plan import Ledger, Plan, plan
+from srv6kv.render import Delta, Renderer
+from srv6kv.render.node import drop_routes
+from srv6kv.settings import Settings
+from srv6kv.transaction import Operation, Transaction
+
+
+class ReadKey(Protocol):
+    """A key as it was read or watched; a value of None: it is gone."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def mod_revision(self) -> int: ...
+
+
+class Reconciler:
+    """Keeps desired and actual of one node and plans the way between them.
+
+    Attributes:
+        cluster: what is known of the cluster.
+        intake: feeds it with Kubernetes objects.
+        actual: what etcd holds for the agent.
+        edited: how often somebody else changed or deleted a key of ours.
+    """
+
+    def __init__(self, settings: Settings, node: str, label: str) -> None:
+        self.settings = settings
+        self.prefix = keys.agent_prefix(label)
+        self.own_prefix = f"/srv6kv/{label}/"
+        self.cluster = Cluster()
+        self.intake = Intake(self.cluster)
+        self.actual = Actual()
+        self.edited = 0
+        self._renderer = Renderer(settings, node)
+        routes = tuple(route.key for route in drop_routes(settings))
+        self._ranges = ownership.ranges_of(settings, routes)
+        self._ledger = Ledger()
+        self._noted: dict[str, bytes] = {}
+        self._pending: Delta | None = None
+        self._deleted: dict[str, int] = {}
+        self._notes: tuple[Note, ...] = ()
+
+    @property
+    def rendered(self) -> int:
+        """How many values were rendered so far."""
+        return self._renderer.rendered
+
+    def owns(self, key: str) -> bool:
+        """Whether a key (short form) is ours, by today's ranges or by those noted in etcd."""
+        return self._ranges.owns(key) or self._ledger.ranges.owns(key)
+
+    def reset(self, entries: Iterable[ReadKey]) -> None:
+        """Begin again with what etcd holds below the agent's and our own prefix."""
+        self.actual = Actual()
+        self.cluster.held = {}
+        self._deleted.clear()
+        self._noted = {}
+        self._pending = None
+        wiring = Wiring()
+        for item in entries:
+            if item.value is None:
+                continue
+            if item.key.startswith(self.own_prefix):
+                self._noted[item.key.removeprefix(self.own_prefix)] = item.value
+            elif item.key.startswith(self.prefix):
+                key = item.key.removeprefix(self.prefix)
+                self._hold(key, item.value, item.mod_revision)
+                wiring.apply(key, item.value, item.mod_revision)
+        self.cluster.rewire(wiring)
+        self._ledger = _ledger_of(self._noted)
+
+    def observe(self, changes: Iterable[ReadKey]) -> None:
+        """Take in what the watch saw; our own writes, which are known already, change nothing."""
+        for change in changes:
+            key = change.key.removeprefix(self.prefix)
+            if key == change.key or self._is_known(key, change):
+                continue
+            if self.owns(key):
+                self.edited += 1
+                self._pending = None
+            elif self._pending is not None:
+                self._pending.keys.add(key)
+            self._hold(key, change.value, change.mod_revision)
+            self.cluster.wire(key, change.value, change.mod_revision)
+
+    def _is_known(self, key: str, change: ReadKey) -> bool:
+        entry = self.actual.entries.get(key)
+        newest = entry.revision if entry else self._deleted.pop(key, 0)
+        if newest > change.mod_revision and entry is None:
+            self._deleted[key] = newest
+        return newest >= change.mod_revision
+
+    def _hold(self, key: str, value: bytes | None, revision: int) -> None:
+        self.actual.apply(key, value, revision)
+        if key.startswith(keys.LOCALSID):
+            sid = key.removeprefix(keys.LOCALSID)
+            next_hop = _next_hop_of(value) if value is not None else None
+            if next_hop is None:
+                self.cluster.held.pop(sid, None)
+            else:
+                self.cluster.held[sid] = next_hop
+
+    def plan(self) -> Plan:
+        """What is to be written now; empty if etcd holds the desired state."""
+        delta = self._renderer.update(self.cluster)
+        if self._notes or self._pending is None:
+            self._pending = None  # what was left out may fit now
+        else:
+            self._pending |= delta
+        found = plan(
+            self._renderer.desired,
+            self.actual,
+            self.settings,
+            prefix=self.prefix,
+            ranges=self._ranges,
+            ledger=self._ledger,
+            delta=self._pending,
+        )
+        self._notes = found.notes
+        return found
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether what is to be written must not wait for a counterpart."""
+        return self._pending is None or self._pending.is_urgent
+
+    def bookkeeping(self, found: Plan, index: int) -> tuple[Operation, ...]:
+        """What is to be noted about ourselves together with the plan's transaction ``index``.
+
+        Before the last one the old ranges are still noted: what lies in them is not gone yet.
+        """
+        is_last = index >= len(found.transactions) - 1
+        ranges = self._ranges if is_last else self._ranges | self._ledger.ranges
+        wanted = {
+            "ranges": ranges.dump(),
+            "shared": msgspec.json.encode(found.ledger.shared, order="sorted"),
+        }
+        return tuple(
+            Operation(self.own_prefix + name, value, 0)
+            for name, value in wanted.items()
+            if self._noted.get(name) != value
+        )
+
+    def committed(
+        self, transaction: Transaction, extra: Iterable[Operation], revision: int
+    ) -> None:
+        """A transaction of the last plan is done at this revision."""
+        for operation in transaction.operations:
+            key = operation.key.removeprefix(self.prefix)
+            if operation.value is None:
+                self._deleted[key] = revision
+            self._hold(key, operation.value, revision)
+        for operation in extra:
+            if operation.value is not None:
+                name = operation.key.removeprefix(self.own_prefix)
+                self._noted[name] = operation.value
+        self._ledger = _ledger_of(self._noted)
+
+    def settled(self) -> None:
+        """All transactions of the last plan are done, or there were none."""
+        self._pending = Delta()
+
+    def notes(self) -> Iterator[Note]:
+        """All there is to say about the cluster now."""
+        yield from sorted({*self.intake.notes(), *self._renderer.desired.all_notes(), *self._notes})
+
+    def held(self) -> dict[str, tuple[bytes, int]]:
+        """Our keys in etcd (full form) with value and mod revision, in the order of puts."""
+        ours = (key for key in self.actual.entries if self.owns(key) or key in self._ledger.shared)
+        return {
+            self.prefix + key: (entry.value, entry.revision)
+            for key in sorted(ours, key=lambda key: (keys.rank(key), key))
+            if (entry := self.actual.entries[key])
+        }
+
+
+def _ledger_of(noted: dict[str, bytes]) -> Ledger:
+    try:
+        shared = msgspec.json.decode(noted.get("shared", b"{}"), type=dict[str, str])
+    except msgspec.MsgspecError:
+        shared = {}
+    return Ledger(ownership.load(noted.get("ranges")), shared)
+
+
+def _next_hop_of(value: bytes) -> str | None:
+    try:
+        end = msgspec.json.decode(value, type=LocalSid).end_function_dx6
+    except msgspec.MsgspecError:
+        return None
+    return end.next_hop if end is not None else None

@@ -1,0 +1,70 @@
+"""``run --record``: appends what is committed to a file, so that the file always replays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from srv6kv import recording
+from srv6kv.errors import InputError
+from srv6kv.recording import Recorded
+from srv6kv.transaction import Transaction
+
+
+class Recorder:
+    """A recording that grows.
+
+    A file that is there is continued: what changed since it ended becomes one transaction. What a
+    crash left of a last line is cut off.
+
+    Raises:
+        InputError: the file cannot be written, or is no recording.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._state: dict[str, bytes] = {}
+        self._number = 0
+        try:
+            known = self._whole_lines() if path.exists() else ""
+            self._file = path.open("a", encoding="utf-8")
+        except (OSError, UnicodeError) as error:
+            raise InputError(f"{path}: {error}") from None
+        found = recording.load(known, str(path))
+        if found:
+            self._number = found[-1].number
+            self._state = recording.state_of(found)
+        self._is_new = not found
+
+    def _whole_lines(self) -> str:
+        text = self._path.read_bytes()
+        whole = text[: text.rfind(b"\n") + 1]
+        if whole != text:
+            with self._path.open("r+b") as file:
+                file.truncate(len(whole))
+        return whole.decode("utf-8")
+
+    def snapshot(self, held: Mapping[str, tuple[bytes, int]]) -> None:
+        """Bring the recording to what etcd holds of ours; the first transaction is always there."""
+        difference = recording.difference(self._state, held)
+        if difference or self._is_new:
+            self.append(difference)
+        self._is_new = False
+
+    def append(self, transaction: Transaction) -> None:
+        """Add a transaction that was committed."""
+        self._number += 1
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        recorded = Recorded(self._number, transaction, now)
+        self._file.write(recording.dump(recorded))
+        self._file.flush()
+        self._state = recording.state_of([Recorded(0, _as_transaction(self._state)), recorded])
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _as_transaction(state: Mapping[str, bytes]) -> Transaction:
+    return recording.difference({}, {key: (value, 0) for key, value in state.items()})

@@ -1,0 +1,75 @@
+"""Where the cluster comes from while srv6kv runs: threads that feed the controller's queue."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Protocol
+
+from srv6kv.kube.manifests import ManifestDirectory
+from srv6kv.kube.model import Identity
+from srv6kv.notes import Note
+
+SCAN_SECONDS = 0.1
+"""Two scans must agree before a file is read, so an edit is seen after 0.1 to 0.2 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterChanged:
+    """Objects that came, changed or went; the first one of a source is the complete list.
+
+    Attributes:
+        notes: all that the source has to say now.
+    """
+
+    objects: tuple[tuple[Identity, Mapping[str, Any] | None], ...]
+    notes: tuple[Note, ...]
+
+
+class Source(Protocol):
+    """Something that tells about the cluster."""
+
+    def start(self, queue: SimpleQueue[Any]) -> None:
+        """Begin to put ``ClusterChanged`` into the queue; the first is complete."""
+
+    def stop(self) -> None:
+        """End its threads."""
+
+
+class ManifestSource:
+    """A manifests directory, looked at ten times a second."""
+
+    def __init__(self, directory: Path) -> None:
+        self._manifests = ManifestDirectory(directory)
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, queue: SimpleQueue[Any]) -> None:
+        """Begin; the first list is complete when two scans agree on every file."""
+        self._thread = threading.Thread(
+            target=self._watch, args=(queue,), name="srv6kv-manifests", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join(5)
+
+    def _watch(self, queue: SimpleQueue[Any]) -> None:
+        is_first = True
+        notes: tuple[Note, ...] = ()
+        held: dict[Identity, Mapping[str, Any] | None] = {}
+        while not self._stopped.is_set():
+            scan = self._manifests.scan()
+            for identity, raw in scan.changes:
+                held[identity] = raw.body if raw is not None else None
+            is_complete = self._manifests.is_settled
+            if (held or scan.notes != notes or is_first) and (is_complete or not is_first):
+                queue.put(ClusterChanged(tuple(held.items()), scan.notes))
+                held, notes, is_first = {}, scan.notes, False
+            self._stopped.wait(SCAN_SECONDS)
