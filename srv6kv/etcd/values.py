@@ -1,0 +1,46 @@
+"""What etcd says, as values: the rest of srv6kv may import these without a server in sight."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class KeyValue:
+    """One key as it was read."""
+
+    key: str
+    value: bytes
+    mod_revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What was under some prefixes at one revision, in the order of the prefixes and keys."""
+
+    revision: int
+    entries: list[KeyValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One put, or one deletion if the value is None, and the revision that made it."""
+
+    key: str
+    value: bytes | None
+    mod_revision: int
+
+
+def key_text(key: bytes) -> str:
+    """A key as text; bytes of others that are not UTF-8 stay visible as \\xNN."""
+    return key.decode("utf-8", "backslashreplace")
+
+
+def end_of(prefix: str) -> bytes:
+    """The first key after all that begin with this prefix, which may not be empty."""
+    if not prefix:
+        raise ValueError("an empty prefix")
+    key = bytearray(prefix.encode())
+    # UTF-8 has no byte 0xff.
+    key[-1] += 1
+    return bytes(key)
