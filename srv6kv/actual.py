@@ -55,8 +55,10 @@ class Texts:
         return text in self._all
 
     def relates_to(self, text: str) -> bool:
-        """Whether a text here equals, begins with or is the beginning of this one."""
+        """Whether another text here begins with this one or is the beginning of it."""
         index = bisect_left(self._sorted, text)
+        if text in self._all:
+            index += 1
         if index < len(self._sorted) and self._sorted[index].startswith(text):
             return True
         return any(text[:end] in self._all for end in range(1, len(text)))

@@ -26,21 +26,25 @@ def choices(prefix: Prefix, address: str, most: int = 1 << _SPARE_BITS) -> Itera
 
 
 def assign(
-    targets: Iterable[Target], prefix: Prefix, bsids: Texts, is_taken: Callable[[str], bool]
+    targets: Iterable[Target],
+    prefix: Prefix,
+    bsids: Texts,
+    is_taken: Callable[[str], bool],
 ) -> dict[Target, str]:
     """BSIDs for new targets; those for which every choice is in use are left out.
 
     Args:
         targets: (VRF, address) pairs without a BSID.
         prefix: servicePolicyBSIDSubnetCIDR.
-        bsids: all BSIDs on the node.
-        is_taken: whether an address is a SID or has a route of its own.
+        bsids: all BSIDs on the node; none may be a text prefix of another.
+        is_taken: whether the very text belongs to something else.
     """
     given: dict[Target, str] = {}
     new = Texts()
     for target in sorted(targets, key=lambda item: _order(prefix, item)):
         for bsid in choices(prefix, target[1]):
-            if not (bsids.relates_to(bsid) or new.relates_to(bsid) or is_taken(bsid)):
+            is_used = bsid in new or is_taken(bsid)
+            if not (is_used or bsids.relates_to(bsid) or new.relates_to(bsid)):
                 given[target] = bsid
                 new.add(bsid)
                 break

@@ -199,6 +199,7 @@ class Controller:
             case ClusterChanged():
                 self.reconciler.intake.take_all(event.objects)
                 self._source_notes = event.notes
+                self.reconciler.delete_nothing(event.has_gaps)
                 self._has_cluster = True
             case _Watched() if event.session == self._session:
                 if event.lost is not None:

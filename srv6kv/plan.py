@@ -88,6 +88,7 @@ def plan(
     ranges: Ranges,
     ledger: Ledger | None = None,
     delta: Delta | None = None,
+    deletes: bool = True,
 ) -> Plan:
     """The transactions that make etcd hold the desired state.
 
@@ -99,6 +100,7 @@ def plan(
         ranges: what is ours now.
         ledger: what was noted before.
         delta: compare only this; None: everything that is ours.
+        deletes: False: what should not be there stays, with a note.
     """
     ledger = ledger or Ledger()
     owned = ranges | ledger.ranges
@@ -111,9 +113,11 @@ def plan(
         object_keys = {key for key in delta.keys if owned.owns(key) or key in desired.objects}
         targets, leftovers = delta.targets, set[str]()
     resolved = resolve(desired, actual, settings, owned, sorted(object_keys), sorted(targets))
-    for key in leftovers:
+    for key in leftovers - resolved.kept:
         resolved.wanted.setdefault(key, None)
     shared = _shared(desired, actual, ledger, resolved.wanted, delta)
+    if not deletes:
+        resolved.notes += _keep(resolved.wanted, actual)
     stages = _stages(resolved.wanted, actual, prefix)
     return Plan(
         transactions=tuple(txn for stage in stages for txn in split(stage)),
@@ -122,6 +126,25 @@ def plan(
         effects=_effects(resolved.wanted, actual),
         wanted=resolved.wanted,
     )
+
+
+def _keep(wanted: dict[str, bytes | None], actual: Actual) -> list[Note]:
+    """Want nothing to be gone, but for a steering whose prefix another key takes over."""
+    taken = {_target_of(v) for k, v in wanted.items() if v and k.startswith(keys.STEERING)}
+    gone = [
+        key
+        for key, value in sorted(wanted.items())
+        if value is None and key in actual.entries and not _is_taken(key, actual, taken)
+    ]
+    for key in gone:
+        del wanted[key]
+    text = f"{len(gone)} keys would go; they stay until every manifest can be read"
+    return [Note("Manifests", "DeletesHeld", text)] if gone else []
+
+
+def _is_taken(key: str, actual: Actual, taken: set[Target]) -> bool:
+    facts = actual.facts.get(key)
+    return facts is not None and facts.target in taken
 
 
 def _held_targets(actual: Actual, owned: Ranges) -> set[Target]:

@@ -64,6 +64,7 @@ class Reconciler:
         self._pending: Delta | None = None
         self._deleted: dict[str, int] = {}
         self._notes: tuple[Note, ...] = ()
+        self._deletes_nothing = False
 
     @property
     def rendered(self) -> int:
@@ -125,6 +126,12 @@ class Reconciler:
             else:
                 self.cluster.held[sid] = next_hop
 
+    def delete_nothing(self, keep: bool) -> None:
+        """Whether the cluster has gaps, so that what seems to be gone may still be there."""
+        if keep != self._deletes_nothing:
+            self._deletes_nothing = keep
+            self._pending = None
+
     def plan(self) -> Plan:
         """What is to be written now; empty if etcd holds the desired state."""
         delta = self._renderer.update(self.cluster)
@@ -140,6 +147,7 @@ class Reconciler:
             ranges=self._ranges,
             ledger=self._ledger,
             delta=self._pending,
+            deletes=not self._deletes_nothing,
         )
         self._notes = found.notes
         return found

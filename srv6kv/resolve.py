@@ -31,11 +31,17 @@ class Resolved:
 
     Attributes:
         wanted: key to bytes; None: a key that should not be there.
+        kept: keys of services that cannot be written now; they stay as they are.
         notes: why something is left out.
     """
 
     wanted: dict[str, bytes | None] = field(default_factory=dict)
+    kept: set[str] = field(default_factory=set)
     notes: list[Note] = field(default_factory=list)
+
+    def remark(self, subject: str, reason: str, text: str) -> None:
+        """Add a note."""
+        self.notes.append(Note(subject, reason, text))
 
 
 def resolve(
@@ -49,31 +55,39 @@ def resolve(
     """The wanted bytes of these objects and of the steerings and policies of these targets."""
     resolved = Resolved()
     for key in object_keys:
-        value = desired.objects.get(key)
-        resolved.wanted[key] = None if value is None else _object(value, actual, resolved, ranges)
+        _want_object(key, desired.objects.get(key), actual, resolved, ranges)
     steered = {}
     for target in targets:
-        _leave(target, actual, ranges, resolved)
+        held = _leave(target, actual, ranges, resolved)
         entry = desired.steered.get(target)
-        if entry is not None and _is_free(entry, desired, actual, ranges, resolved):
-            steered[target] = entry
-    given = _bsids_of(steered, desired, actual, settings)
-    for target, entry in steered.items():
-        bsid = given.get(target)
-        if bsid is None:
-            text = f"{target[1]}: every BSID that it could have is in use"
-            resolved.notes.append(Note(f"Service {entry.service}", "BsidExhausted", text))
+        if entry is None:
             continue
-        _enter(entry, bsid, _name_of(entry, desired, actual), settings, resolved)
+        if _is_free(entry, desired, actual, ranges, resolved):
+            steered[target] = entry
+        else:
+            resolved.kept |= held
+    given = _bsids_of(steered, desired, actual, settings, ranges)
+    for target, entry in steered.items():
+        fault = _enter(entry, given.get(target), desired, actual, settings, resolved)
+        if fault is not None:
+            resolved.remark(f"Service {entry.service}", *fault)
+            resolved.kept |= _leave(target, actual, ranges, resolved)
+    for key in resolved.kept:
+        if resolved.wanted.get(key) is None:
+            resolved.wanted.pop(key, None)
     return resolved
 
 
-def _object(value: AgentValue, actual: Actual, resolved: Resolved, ranges: Ranges) -> bytes | None:
-    fault = fault_of(value) or _fault_of_neighbourhood(value, actual, ranges)
+def _want_object(
+    key: str, value: AgentValue | None, actual: Actual, resolved: Resolved, ranges: Ranges
+) -> None:
+    fault = None
+    if value is not None:
+        fault = fault_of(value) or _fault_of_neighbourhood(value, actual, ranges)
     if fault is None:
-        return encode(value)
-    resolved.notes.append(Note(value.key, "InvalidValue", f"{fault}; it is not written"))
-    return None
+        resolved.wanted[key] = None if value is None else encode(value)
+    else:
+        resolved.remark(key, "InvalidValue", f"{fault}; nothing is written")
 
 
 def _fault_of_neighbourhood(value: AgentValue, actual: Actual, ranges: Ranges) -> str | None:
@@ -85,16 +99,21 @@ def _fault_of_neighbourhood(value: AgentValue, actual: Actual, ranges: Ranges) -
     return f"sid: {foreign[0]} has the same address in the same VRF" if foreign else None
 
 
-def _leave(target: Target, actual: Actual, ranges: Ranges, resolved: Resolved) -> None:
+def _leave(target: Target, actual: Actual, ranges: Ranges, resolved: Resolved) -> set[str]:
     """Want nothing of what etcd holds for a target, until ``_enter`` wants some of it again."""
+    held = set()
     for key in actual.steerings.get(target, ()):
         if not ranges.owns(key):
             continue
+        held.add(key)
+        bsid = actual.facts[key].bsid
+        policy = keys.policy(bsid)
+        users = {actual.facts[user].target for user in actual.users[bsid]}
+        if users == {target} and policy in actual.entries and ranges.owns(policy):
+            held.add(policy)
+    for key in held:
         resolved.wanted.setdefault(key, None)
-        policy = keys.policy(actual.facts[key].bsid)
-        others = {actual.facts[user].target for user in actual.users[actual.facts[key].bsid]}
-        if others == {target} and policy in actual.entries and ranges.owns(policy):
-            resolved.wanted.setdefault(policy, None)
+    return held
 
 
 def _is_free(
@@ -117,8 +136,8 @@ def _is_free(
         problem, is_newcomer = f"needs localsid {faulty}, which is not valid", True
     if problem is not None:
         text = f"{address} {problem}"
-        text += "; the service is not rendered" if is_newcomer else ""
-        resolved.notes.append(Note(f"Service {entry.service}", "InvalidValue", text))
+        text += "; nothing is written for the service" if is_newcomer else ""
+        resolved.remark(f"Service {entry.service}", "InvalidValue", text)
     return problem is None or not is_newcomer
 
 
@@ -135,29 +154,32 @@ def _faulty_sid(entry: Steered, desired: Desired, actual: Actual, ranges: Ranges
 
 
 def _bsids_of(
-    steered: dict[Target, Steered], desired: Desired, actual: Actual, settings: Settings
+    steered: dict[Target, Steered],
+    desired: Desired,
+    actual: Actual,
+    settings: Settings,
+    ranges: Ranges,
 ) -> dict[Target, str]:
     """The BSID in etcd while its steering lives, else a new one."""
     main = settings.main_vrf
-    given: dict[Target, str] = {}
-    for target in steered:
-        bsid = _held_bsid(target, actual, settings)
-        if bsid is not None:
-            given[target] = bsid
+    held = {target: _held_bsid(target, actual, settings) for target in steered}
+    given = {target: bsid for target, bsid in held.items() if bsid is not None}
 
     def is_taken(bsid: str) -> bool:
-        key = keys.localsid(bsid)
+        """A policy of ours that nothing is steered into is what a crash left: it can be used."""
+        policy, localsid = keys.policy(bsid), keys.localsid(bsid)
         return (
-            key in actual.entries
-            or key in desired.objects
+            bsid in actual.users
+            or (policy in actual.entries and not ranges.owns(policy))
+            or localsid in actual.entries
+            or localsid in desired.objects
             or (main, bsid) in actual.host_routes
             or keys.route(main, f"{bsid}/128", "::") in desired.objects
             or (main, bsid) in actual.steerings
         )
 
     new = [target for target in steered if target not in given]
-    given |= bsids.assign(new, settings.sid.service_bsid, actual.bsids, is_taken)
-    return given
+    return given | bsids.assign(new, settings.sid.service_bsid, actual.bsids, is_taken)
 
 
 def _held_bsid(target: Target, actual: Actual, settings: Settings) -> str | None:
@@ -202,11 +224,20 @@ def _age(entry: Steered) -> tuple[object, ...]:
     return (entry.created, entry.service)
 
 
-def _enter(entry: Steered, bsid: str, name: str, settings: Settings, resolved: Resolved) -> None:
-    """Want the steering and the policy of a target."""
+def _enter(
+    entry: Steered,
+    bsid: str | None,
+    desired: Desired,
+    actual: Actual,
+    settings: Settings,
+    resolved: Resolved,
+) -> tuple[str, str] | None:
+    """Want the steering and the policy of a target; or why not, as reason and text."""
     vrf, address = entry.target
+    if bsid is None:
+        return "BsidExhausted", f"{address}: every BSID that it could have is in use"
     steering = Steering(
-        name=name,
+        name=_name_of(entry, desired, actual),
         policy_bsid=bsid,
         l3_traffic=L3Traffic(installation_vrf_id=vrf, prefix_address=f"{address}/128"),
     )
@@ -221,8 +252,7 @@ def _enter(entry: Steered, bsid: str, name: str, settings: Settings, resolved: R
     if fault is None and len(value) > MOST_BYTES_OF_A_POLICY:
         fault = f"segment_lists: {len(entry.lists)} lists make a value of {len(value)} bytes"
     if fault is not None:
-        text = f"{fault}; the service is not rendered"
-        resolved.notes.append(Note(f"Service {entry.service}", "InvalidValue", text))
-        return
+        return "InvalidValue", f"{fault}; nothing is written for the service"
     resolved.wanted[policy.key] = value
     resolved.wanted[steering.key] = encode(steering)
+    return None

@@ -23,10 +23,13 @@ class ClusterChanged:
 
     Attributes:
         notes: all that the source has to say now.
+        has_gaps: something cannot be read and never could since the start: what is not in the
+            list may be there all the same, so nothing is deleted.
     """
 
     objects: tuple[tuple[Identity, Mapping[str, Any] | None], ...]
     notes: tuple[Note, ...]
+    has_gaps: bool = False
 
 
 class Source(Protocol):
@@ -70,6 +73,7 @@ class ManifestSource:
                 held[identity] = raw.body if raw is not None else None
             is_complete = self._manifests.is_settled
             if (held or scan.notes != notes or is_first) and (is_complete or not is_first):
-                queue.put(ClusterChanged(tuple(held.items()), scan.notes))
+                gaps = self._manifests.has_gaps
+                queue.put(ClusterChanged(tuple(held.items()), scan.notes, gaps))
                 held, notes, is_first = {}, scan.notes, False
             self._stopped.wait(SCAN_SECONDS)

@@ -61,7 +61,7 @@ def command(
     \b
     Example:
       srv6kv render -f examples/seed/manifests --config examples/seed/contiv.conf \\
-        --node node1 --agent-state examples/seed/agent-state.json -o table
+        --node node1 --agent-state examples/seed/agent-state-node1.json -o table
     """
     from srv6kv.cli import cluster
     from srv6kv.cli import output as printer

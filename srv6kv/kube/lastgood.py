@@ -60,7 +60,10 @@ def unreadable(last: Version, place: str, problem: str) -> Version:
 
 
 def _is_half_saved(last: Version, text: str, manifest: Manifest) -> bool:
-    is_cut = last.text.startswith(text) and not text.endswith("\n")
+    """Block-style YAML that ends within a line although the file did not use to: its rest is
+    still to come. Flow style (JSON) cannot be cut and still be read."""
+    is_block_style = not text.lstrip().startswith(("{", "["))
+    is_cut = not text.endswith("\n") and is_block_style and last.text.endswith("\n")
     return is_cut and (manifest.objects != last.objects or bool(manifest.unnamed))
 
 

@@ -90,6 +90,15 @@ class ManifestDirectory:
         """Whether the directory was listed and every file in it read or found unreadable."""
         return self._has_listed and all(file.is_known for file in self._files.values())
 
+    @property
+    def has_gaps(self) -> bool:
+        """Whether a file could never be read, so that nobody knows what it defines."""
+        return any(
+            note.reason == UNREADABLE and not file.version.text
+            for file in self._files.values()
+            for note in file.version.notes
+        )
+
     def scan(self) -> Scan:
         """What changed since the last scan, and all notes."""
         try:
