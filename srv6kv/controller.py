@@ -25,7 +25,7 @@ from srv6kv.reconciler import Reconciler
 from srv6kv.recorder import Recorder
 from srv6kv.source import ClusterChanged, Source
 from srv6kv.store import Etcd3Store, Writer
-from srv6kv.transaction import Transaction
+from srv6kv.transaction import Operation, Transaction
 
 log = logging.getLogger("srv6kv")
 
@@ -166,6 +166,7 @@ class Controller:
     def _work(self, writer: Writer) -> bool:
         """Keep etcd in step until something ends the session; whether all work is done."""
         self._due = None
+        self._leave_old_boot(writer)
         has_news = True
         while not self._stopped.is_set():
             if writer.lost.is_set():
@@ -176,6 +177,24 @@ class Controller:
                 return True
             has_news = self._listen(self._patience()) or self._due is not None
         return True
+
+    def _leave_old_boot(self, writer: Writer) -> None:
+        """Before anything else: chains that would hit the wrong namespace go."""
+        stale = self.reconciler.stale_chains()
+        if stale:
+            log.warning("new boot: %d rule chains of the last one go", len(stale))
+            self._write(stale, self.reconciler.boot_note(), writer)
+
+    def _write(self, transaction: Transaction, extra: tuple[Operation, ...], writer: Writer) -> int:
+        """This is where all writing happens; the revision."""
+        revision = self.store.commit(
+            transaction, writer=writer, read_revision=self._revision, extra=extra
+        )
+        self.reconciler.committed(transaction, extra, revision)
+        self._revision = max(self._revision, revision)
+        if transaction and self.recorder is not None:
+            self.recorder.append(transaction)
+        return revision
 
     def _patience(self) -> float:
         if self._due is None:
@@ -229,16 +248,12 @@ class Controller:
         return True
 
     def _commit(self, plan: Plan, writer: Writer, started: float) -> None:
-        """This is where all writing happens."""
+        """Do all of a plan, with what is to be noted about ourselves."""
         for index, transaction in enumerate(plan.transactions or (Transaction(()),)):
             extra = self.reconciler.bookkeeping(plan, index)
             if not transaction and not extra:
                 continue
-            revision = self.store.commit(
-                transaction, writer=writer, read_revision=self._revision, extra=extra
-            )
-            self.reconciler.committed(transaction, extra, revision)
-            self._revision = max(self._revision, revision)
+            revision = self._write(transaction, extra, writer)
             if transaction:
                 self._committed(transaction, revision, plan, started)
         self.reconciler.settled()
@@ -260,8 +275,6 @@ class Controller:
                 key = operation.key.removeprefix(self.reconciler.prefix)
                 for line in agentlog.lines(key, operation.value, "v3"):
                     log.debug("%s", line)
-        if self.recorder is not None:
-            self.recorder.append(transaction)
         self.progress.revision = revision
         self.progress.commits += 1
         self.on_commit(transaction, revision)

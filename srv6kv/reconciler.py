@@ -14,7 +14,8 @@ import msgspec
 
 from srv6kv import ownership
 from srv6kv.actual import Actual
-from srv6kv.agent import keys
+from srv6kv.agent import boot, keys
+from srv6kv.agent.boot import Boot
 from srv6kv.agent.values import LocalSid
 from srv6kv.agent.wiring import Wiring
 from srv6kv.cluster import Cluster
@@ -48,7 +49,7 @@ class Reconciler:
         edited: how often somebody else changed or deleted a key of ours.
     """
 
-    def __init__(self, settings: Settings, node: str, label: str) -> None:
+    def __init__(self, settings: Settings, node: str, label: str, boot_id: str = "") -> None:
         self.settings = settings
         self.prefix = keys.agent_prefix(label)
         self.own_prefix = f"/srv6kv/{label}/"
@@ -65,6 +66,9 @@ class Reconciler:
         self._deleted: dict[str, int] = {}
         self._notes: tuple[Note, ...] = ()
         self._deletes_nothing = False
+        self._boot_id = boot_id
+        self._boot = Boot(boot_id)
+        self._is_new_boot = False
 
     @property
     def rendered(self) -> int:
@@ -82,18 +86,42 @@ class Reconciler:
         self._deleted.clear()
         self._noted = {}
         self._pending = None
-        wiring = Wiring()
+        configuration = []
         for item in entries:
-            if item.value is None:
-                continue
-            if item.key.startswith(self.own_prefix):
+            if item.key.startswith(self.own_prefix) and item.value is not None:
                 self._noted[item.key.removeprefix(self.own_prefix)] = item.value
-            elif item.key.startswith(self.prefix):
-                key = item.key.removeprefix(self.prefix)
-                self._hold(key, item.value, item.mod_revision)
-                wiring.apply(key, item.value, item.mod_revision)
-        self.cluster.rewire(wiring)
+            elif item.key.startswith(self.prefix) and item.value is not None:
+                configuration.append((item.key.removeprefix(self.prefix), item))
         self._ledger = _ledger_of(self._noted)
+        noted = boot.load(self._noted.get("boot"))
+        self._boot = boot.begin(noted, self._boot_id)
+        self._is_new_boot = noted is not None and noted.id != self._boot.id
+        wiring = Wiring()
+        for key, item in configuration:
+            self._hold(key, item.value, item.mod_revision)
+            wiring.apply(key, self._trusted(key, item.value, item.mod_revision), item.mod_revision)
+        self.cluster.rewire(wiring)
+
+    def _trusted(self, key: str, value: bytes | None, revision: int) -> bytes | None:
+        """The value of a wiring key, unless it names a process of an earlier boot."""
+        is_end = key.startswith(keys.LINUX_INTERFACE)
+        if value is None or not is_end or not boot.names_a_process(key, value):
+            return value
+        self._boot = msgspec.structs.replace(self._boot, learnt=max(self._boot.learnt, revision))
+        return value if revision > self._boot.distrusted else None
+
+    def stale_chains(self) -> Transaction:
+        """Deletes the chains of an earlier boot, whose namespaces belong to others now."""
+        if not self._is_new_boot:
+            return Transaction(())
+        self._is_new_boot = False
+        return Transaction(
+            tuple(
+                Operation(self.prefix + key, None, entry.revision)
+                for key, entry in sorted(self.actual.entries.items())
+                if self.owns(key) and boot.names_a_process(key, entry.value)
+            )
+        )
 
     def observe(self, changes: Iterable[ReadKey]) -> None:
         """Take in what the watch saw; our own writes, which are known already, change nothing."""
@@ -107,7 +135,8 @@ class Reconciler:
             elif self._pending is not None:
                 self._pending.keys.add(key)
             self._hold(key, change.value, change.mod_revision)
-            self.cluster.wire(key, change.value, change.mod_revision)
+            value = self._trusted(key, change.value, change.mod_revision)
+            self.cluster.wire(key, value, change.mod_revision)
 
     def _is_known(self, key: str, change: ReadKey) -> bool:
         entry = self.actual.entries.get(key)
@@ -168,6 +197,13 @@ class Reconciler:
             "ranges": ranges.dump(),
             "shared": msgspec.json.encode(found.ledger.shared, order="sorted"),
         }
+        return (*self._changed(wanted), *self.boot_note())
+
+    def boot_note(self) -> tuple[Operation, ...]:
+        """What is to be noted about the boot."""
+        return self._changed({"boot": boot.dump(self._boot)} if self._boot.id else {})
+
+    def _changed(self, wanted: dict[str, bytes]) -> tuple[Operation, ...]:
         return tuple(
             Operation(self.own_prefix + name, value, 0)
             for name, value in wanted.items()

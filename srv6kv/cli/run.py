@@ -61,7 +61,7 @@ def command(
     settings = cluster.settings_of(config, read([manifests])[0] if manifests.is_dir() else ())
     controller = Controller(
         store=store_of(etcd),
-        reconciler=Reconciler(settings, node, label or node),
+        reconciler=Reconciler(settings, node, label or node, _boot_id()),
         source=ManifestSource(manifests),
         label=label or node,
         identity=identity(),
@@ -74,3 +74,11 @@ def command(
         controller.run()
     finally:
         controller.close()
+
+
+def _boot_id() -> str:
+    """The kernel's boot id; the same in every container of the node."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,53 @@
+"""Network namespaces that are named by a process id, and the boots in which they mean something.
+
+Rule (design.md section 5): ``/proc/<pid>/ns/net`` is trusted only within the boot in which it was
+learnt; under another boot the agent would enter whatever has that pid now and flush its chains.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from srv6kv.agent import keys
+
+_BY_PID = b'"/proc/'
+
+
+class Boot(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is noted in etcd about the node's boots.
+
+    Attributes:
+        id: the kernel's boot id; "" if nobody knows it.
+        learnt: highest mod revision of a namespace that was learnt up to now.
+        distrusted: up to this mod revision, namespaces were learnt in an earlier boot.
+    """
+
+    id: str = ""
+    learnt: int = 0
+    distrusted: int = 0
+
+
+def load(text: bytes | None) -> Boot | None:
+    """The note in etcd; None if there is none."""
+    try:
+        return msgspec.json.decode(text, type=Boot) if text else None
+    except msgspec.MsgspecError:
+        return None
+
+
+def dump(boot: Boot) -> bytes:
+    """The text of the note."""
+    return msgspec.json.encode(boot)
+
+
+def begin(noted: Boot | None, boot_id: str) -> Boot:
+    """What holds in the boot ``boot_id`` after what was noted before."""
+    if noted is None or not boot_id:
+        return noted or Boot(boot_id)
+    return noted if noted.id == boot_id else Boot(boot_id, noted.learnt, noted.learnt)
+
+
+def names_a_process(key: str, value: bytes) -> bool:
+    """Whether a pod's Linux interface or a rule chain of ours names its namespace by a pid."""
+    chain = keys.RULE_CHAIN + keys.OUR_RULE_CHAIN
+    return key.startswith((keys.LINUX_INTERFACE, chain)) and _BY_PID in value
