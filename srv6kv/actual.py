@@ -26,9 +26,9 @@ class Entry(NamedTuple):
 
 
 class SteeringFacts(NamedTuple):
-    """What an L3 steering in etcd says, whoever wrote it."""
+    """What a steering in etcd says, whoever wrote it; no target: not one address in one VRF."""
 
-    target: Target
+    target: Target | None
     bsid: str
 
 
@@ -100,7 +100,8 @@ class Actual:
             facts = steering_facts(value)
             if facts is not None:
                 self.facts[key] = facts
-                self.steerings.setdefault(facts.target, set()).add(key)
+                if facts.target is not None:
+                    self.steerings.setdefault(facts.target, set()).add(key)
                 self.users.setdefault(facts.bsid, set()).add(key)
         elif key.startswith(keys.POLICY):
             self.bsids.add(key.removeprefix(keys.POLICY))
@@ -111,7 +112,8 @@ class Actual:
         if key.startswith(keys.POLICY):
             self.bsids.discard(key.removeprefix(keys.POLICY))
         elif (facts := self.facts.pop(key, None)) is not None:
-            _discard(self.steerings, facts.target, key)
+            if facts.target is not None:
+                _discard(self.steerings, facts.target, key)
             _discard(self.users, facts.bsid, key)
         elif (host := host_route_of(key)) is not None:
             _discard(self.host_routes, host, key)
@@ -124,18 +126,23 @@ def _discard(index: dict[Any, set[str]], entry: Any, key: str) -> None:
 
 
 def steering_facts(value: bytes) -> SteeringFacts | None:
-    """What a steering says; None for an L2 steering or what the agent could not decode either."""
+    """What a steering says; None for what the agent could not decode either."""
     try:
         body = msgspec.json.decode(value)
+        bsid = body.get("policy_bsid", body.get("policyBsid", ""))
         traffic = body.get("l3_traffic", body.get("l3Traffic"))
+    except (msgspec.MsgspecError, AttributeError):
+        return None
+    return SteeringFacts(_target_of(traffic), bsid) if isinstance(bsid, str) else None
+
+
+def _target_of(traffic: Any) -> Target | None:
+    try:
         vrf = int(traffic.get("installation_vrf_id", traffic.get("installationVrfId", 0)))
         prefix = traffic.get("prefix_address", traffic.get("prefixAddress"))
         address, _, length = prefix.partition("/")
-        bsid = body.get("policy_bsid", body.get("policyBsid", ""))
-        if length != "128" or not isinstance(bsid, str):
-            return None
-        return SteeringFacts((vrf, addresses.canonical(address)), bsid)
-    except (msgspec.MsgspecError, AttributeError, TypeError, ValueError):
+        return (vrf, addresses.canonical(address)) if length == "128" else None
+    except (AttributeError, TypeError, ValueError):
         return None
 
 

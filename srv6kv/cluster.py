@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from srv6kv.agent.wiring import Wiring
-from srv6kv.kube.model import EndpointSlice, KubeObject, Node, Pod, Ref, Service
+from srv6kv.kube.model import EndpointSlice, KubeObject, Node, Ref, Service
 
 
 @dataclass(slots=True)
@@ -37,7 +37,6 @@ class Cluster:
     services: dict[Ref, Service] = field(default_factory=dict)
     slices: dict[Ref, dict[str, EndpointSlice]] = field(default_factory=dict)
     nodes: dict[str, Node] = field(default_factory=dict)
-    pods: dict[Ref, Pod] = field(default_factory=dict)
     wiring: Wiring = field(default_factory=Wiring)
     held: dict[str, str] = field(default_factory=dict)
     dirt: Dirt = field(default_factory=Dirt)
@@ -56,8 +55,6 @@ class Cluster:
                 if self.nodes.get(value.name) != value:
                     self.nodes[value.name] = value
                     self.dirt.nodes = True
-            case Pod():
-                self.pods[value.ref] = value
 
     def remove(self, kind: str, namespace: str, name: str) -> None:
         """Forget an object; an unknown one is no error."""
@@ -71,8 +68,6 @@ class Cluster:
             case "Node":
                 if self.nodes.pop(name, None) is not None:
                     self.dirt.nodes = self.dirt.lost_node = True
-            case "Pod":
-                self.pods.pop(ref, None)
 
     def wire(self, key: str, value: bytes | None, revision: int) -> None:
         """Take in one agent key."""

@@ -15,6 +15,7 @@ import msgspec
 from srv6kv.actual import Actual, Target
 from srv6kv.agent import keys
 from srv6kv.agent.values import Policy, encode
+from srv6kv.etcd import limits
 from srv6kv.notes import Note
 from srv6kv.ownership import Ranges
 from srv6kv.render.desired import Delta, Desired
@@ -22,10 +23,9 @@ from srv6kv.resolve import resolve
 from srv6kv.settings import Settings
 from srv6kv.transaction import Operation, Transaction
 
-MOST_OPERATIONS = 4096
-MOST_BYTES = 1 << 20
-_OVERHEAD = 64
-"""Bytes of a request that an operation and its compare cost beside key and value, at most."""
+MOST_OPERATIONS = limits.MAX_OPERATIONS - 8
+MOST_BYTES = limits.MAX_BYTES - (1 << 16)
+"""Room is left for what srv6kv notes about itself in the same transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,8 @@ def _is_taken(key: str, actual: Actual, taken: set[Target]) -> bool:
 
 
 def _held_targets(actual: Actual, owned: Ranges) -> set[Target]:
-    return {facts.target for key, facts in actual.facts.items() if owned.owns(key)}
+    held = (facts.target for key, facts in actual.facts.items() if owned.owns(key))
+    return {target for target in held if target is not None}
 
 
 def _shared(
@@ -187,15 +188,14 @@ def _stages(wanted: dict[str, bytes | None], actual: Actual, prefix: str) -> lis
     holders = _holders(changes, actual, freed)
     second: list[Operation] = []
     for key in sorted((k for k, v in changes.items() if v is not None), key=_put_order):
-        if key in holders:
-            second.append(_operation(prefix, holders[key], None, actual))
+        second += [_operation(prefix, old, None, actual) for old in holders.get(key, ())]
         guard = 0 if key in freed else None
         second.append(_operation(prefix, key, changes[key], actual, guard))
     for key in freed:
         if wanted[key] is not None and key not in changes:
             second.append(_operation(prefix, key, wanted[key], actual, 0))
     gone = {key for key, value in changes.items() if value is None}
-    gone -= freed | set(holders.values())
+    gone -= freed.union(*holders.values())
     second += [_operation(prefix, key, None, actual) for key in sorted(gone, key=_delete_order)]
     return [stage for stage in (first, second) if stage]
 
@@ -246,20 +246,22 @@ def _to_be_freed(
             if wanted.get(other) is not None:
                 freed.add(other)
     for key, value in changes.items():
-        if value is None and key in actual.facts:
-            twins = actual.steerings[actual.facts[key].target] - {key}
+        facts = actual.facts.get(key)
+        if value is None and facts is not None and facts.target is not None:
+            twins = actual.steerings[facts.target] - {key}
             if any(wanted.get(twin) is not None and twin not in changes for twin in twins):
                 freed |= {key, *(twin for twin in twins if twin in wanted)}
     return freed
 
 
-def _holders(changes: dict[str, bytes | None], actual: Actual, freed: set[str]) -> dict[str, str]:
-    """For each steering that is put: the key that has its prefix now and is to go."""
+def _holders(
+    changes: dict[str, bytes | None], actual: Actual, freed: set[str]
+) -> dict[str, list[str]]:
+    """For each steering that is put: the keys that have its prefix now and are to go."""
     holders = {}
     for key, target in _moved(changes).items():
-        for other in sorted(actual.steerings.get(target, set()) - {key} - freed):
-            if other in changes and changes[other] is None:
-                holders[key] = other
+        others = sorted(actual.steerings.get(target, set()) - {key} - freed)
+        holders[key] = [other for other in others if changes.get(other, b"") is None]
     return holders
 
 
@@ -298,7 +300,7 @@ def split(operations: list[Operation]) -> list[Transaction]:
     batch: list[Operation] = []
     size = 0
     for operation in operations:
-        cost = 2 * len(operation.key) + len(operation.value or b"") + _OVERHEAD
+        cost = limits.size_of([operation])
         if batch and (len(batch) == MOST_OPERATIONS or size + cost > MOST_BYTES):
             transactions.append(Transaction(tuple(batch)))
             batch, size = [], 0

@@ -191,7 +191,8 @@ def _held_bsid(target: Target, actual: Actual, settings: Settings) -> str | None
         bsid = actual.facts[key].bsid
         if not _is_in(settings.sid.service_bsid, bsid):
             continue
-        if target == min(actual.facts[user].target for user in actual.users[bsid]):
+        targets = (actual.facts[user].target for user in actual.users[bsid])
+        if target == min(item for item in targets if item is not None):
             return bsid
     return None
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from srv6kv.kube.manifests import ManifestDirectory
 from srv6kv.kube.model import Identity
+from srv6kv.kube.objects import UNNAMED
 from srv6kv.notes import Note
 
 SCAN_SECONDS = 0.1
@@ -67,13 +68,21 @@ class ManifestSource:
         is_first = True
         notes: tuple[Note, ...] = ()
         held: dict[Identity, Mapping[str, Any] | None] = {}
+        unknown: set[str] = set()
         while not self._stopped.is_set():
             scan = self._manifests.scan()
             for identity, raw in scan.changes:
                 held[identity] = raw.body if raw is not None else None
             is_complete = self._manifests.is_settled
+            unnamed = _files_with_unnamed(scan.notes)
+            unknown = unnamed if is_first else unknown & unnamed
             if (held or scan.notes != notes or is_first) and (is_complete or not is_first):
-                gaps = self._manifests.has_gaps
+                gaps = self._manifests.has_gaps or bool(unknown)
                 queue.put(ClusterChanged(tuple(held.items()), scan.notes, gaps))
                 held, notes, is_first = {}, scan.notes, False
             self._stopped.wait(SCAN_SECONDS)
+
+
+def _files_with_unnamed(notes: tuple[Note, ...]) -> set[str]:
+    """Files with a document that nobody can name: cut before its name came, perhaps."""
+    return {note.subject.rpartition(":")[0] for note in notes if note.reason == UNNAMED}

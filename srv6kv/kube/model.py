@@ -115,13 +115,4 @@ class Node:
     zone: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Pod:
-    """A pod of this node: who has which address."""
-
-    ref: Ref
-    node: str
-    addresses: tuple[str, ...]
-
-
-KubeObject = Service | EndpointSlice | Node | Pod
+KubeObject = Service | EndpointSlice | Node

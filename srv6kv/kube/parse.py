@@ -19,7 +19,6 @@ from srv6kv.kube.model import (
     EndpointSlice,
     KubeObject,
     Node,
-    Pod,
     Ref,
     Service,
     ServicePort,
@@ -155,25 +154,6 @@ class _Node(_Struct):
     status: _NodeStatus | None = None
 
 
-class _PodIP(_Struct):
-    ip: str | None = None
-
-
-class _PodSpec(_Struct):
-    node_name: str | None = None
-
-
-class _PodStatus(_Struct):
-    pod_ip: str | None = msgspec.field(default=None, name="podIP")
-    pod_ips: list[_PodIP] | None = msgspec.field(default=None, name="podIPs")
-
-
-class _Pod(_Struct):
-    metadata: _Metadata
-    spec: _PodSpec | None = None
-    status: _PodStatus | None = None
-
-
 def parse(kind: str, body: Mapping[str, Any]) -> KubeObject:
     """The model value of a plain mapping (YAML or JSON).
 
@@ -260,19 +240,18 @@ def _cluster_ip(spec: _ServiceSpec) -> str | None:
     """Rules S2 and S3."""
     if spec.cluster_ip in (None, "", "None") and not spec.cluster_ips:
         return None
-    if spec.cluster_ip == "None" or spec.type == "ExternalName":
+    if "None" in (spec.cluster_ip, *(spec.cluster_ips or [])) or spec.type == "ExternalName":
         return None
     families = spec.ip_families or []
-    first = spec.cluster_ip or (spec.cluster_ips or [""])[0]
-    listed = (spec.cluster_ips or [first]) if families else [first]
-    for index, text in enumerate(listed):
-        if text == "None" or (index < len(families) and families[index] != "IPv6"):
-            continue
-        address = _ipv6(f"spec.clusterIPs[{index}]", text)
-        if address is not None:
+    if not families or not spec.cluster_ips:
+        first = spec.cluster_ip or (spec.cluster_ips or [""])[0]
+        return _ipv6("spec.clusterIP", first)
+    for index, text in enumerate(spec.cluster_ips[: len(families)]):
+        if families[index] == "IPv6":
+            address = _ipv6(f"spec.clusterIPs[{index}]", text)
+            if address is None:
+                _refuse(f"spec.clusterIPs[{index}]", f"{text!r} is not an IPv6 address")
             return address
-        if index < len(families):
-            _refuse(f"spec.clusterIPs[{index}]", f"{text!r} is not an IPv6 address")
     return None
 
 
@@ -370,7 +349,9 @@ def _target_pod(wire: _TargetRef | None) -> Ref | None:
 
 def _node(wire: _Node) -> Node:
     spec = wire.spec or _NodeSpec()
-    listed = spec.pod_cidrs or ([spec.pod_cidr] if spec.pod_cidr else [])
+    listed = [(f"spec.podCIDRs[{i}]", text) for i, text in enumerate(spec.pod_cidrs or [])]
+    if not listed and spec.pod_cidr:
+        listed = [("spec.podCIDR", spec.pod_cidr)]
     annotation = (wire.metadata.annotations or {}).get(NODE_IP, "")
     field = f"metadata.annotations[{NODE_IP}]"
     node_ip = _ipv6(field, annotation) if annotation else ""
@@ -378,21 +359,21 @@ def _node(wire: _Node) -> Node:
         _refuse(field, f"{annotation!r} is not an IPv6 address")
     return Node(
         name=_name(wire.metadata, _SUBDOMAIN),
-        pod_cidrs=tuple(cidr for i, text in enumerate(listed) for cidr in _pod_cidr(i, text)),
+        pod_cidrs=tuple(cidr for field, text in listed for cidr in _pod_cidr(field, text)),
         addresses=_node_addresses(wire.status or _NodeStatus()),
         node_ip=node_ip,
         zone=(wire.metadata.labels or {}).get(ZONE, ""),
     )
 
 
-def _pod_cidr(index: int, text: str) -> tuple[str, ...]:
+def _pod_cidr(field: str, text: str) -> tuple[str, ...]:
     address, _, length = text.partition("/")
     if addresses.is_ipv4(address) and length.isdigit():
         return ()
     try:
         return (str(Prefix.parse(text)),)
     except ValueError as error:
-        _refuse(f"spec.podCIDRs[{index}]", str(error))
+        _refuse(field, str(error))
 
 
 def _node_addresses(status: _NodeStatus) -> tuple[str, ...]:
@@ -411,23 +392,9 @@ def _node_addresses(status: _NodeStatus) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _pod(wire: _Pod) -> Pod:
-    status = wire.status or _PodStatus()
-    texts = [item.ip for item in status.pod_ips or [] if item.ip] or (
-        [status.pod_ip] if status.pod_ip else []
-    )
-    found = [_ipv6(f"status.podIPs[{i}].ip", text) for i, text in enumerate(texts)]
-    return Pod(
-        ref=_ref(wire.metadata, _SUBDOMAIN),
-        node=(wire.spec.node_name if wire.spec else None) or "",
-        addresses=tuple(address for address in found if address is not None),
-    )
-
-
 _KINDS: dict[str, tuple[Any, Any]] = {
     "Service": (_Service, _service),
     "EndpointSlice": (_EndpointSlice, _endpoint_slice),
     "Node": (_Node, _node),
-    "Pod": (_Pod, _pod),
 }
 KINDS = tuple(_KINDS)

@@ -12,7 +12,8 @@ from itertools import chain
 
 from srv6kv import sids
 from srv6kv.addresses import to_int
-from srv6kv.agent.values import Namespace, RuleChain
+from srv6kv.agent.validity import fault_of
+from srv6kv.agent.values import AgentValue, Namespace, RuleChain
 from srv6kv.agent.wiring import Unwired, Wired
 from srv6kv.cluster import Cluster
 from srv6kv.kube.model import Ref
@@ -125,15 +126,18 @@ class LocalEndpoints:
             self._parts.replace(part, ())
             return None
         self._parts.remark(part)
+        self._parts.replace(part, self._objects(address, wired, topology))
         self._up[address] = wired
-        if address == HOST:
-            assert topology.own is not None
-            assert topology.own.id is not None
-            objects = endpoint.host_objects(topology.own.id, self._settings)
-        else:
-            objects = endpoint.pod_objects(address, self._sid_of[address], wired, self._settings)
-        self._parts.replace(part, objects)
         return wired
+
+    def _objects(self, address: str, wired: Wired, topology: Topology) -> list[AgentValue]:
+        own = topology.own
+        if address != HOST:
+            sid = self._sid_of[address]
+            return list(endpoint.pod_objects(address, sid, wired, self._settings))
+        assert own is not None
+        assert own.id is not None
+        return list(endpoint.host_objects(own.id, self._settings))
 
     def _wiring_of(self, address: str, cluster: Cluster, topology: Topology) -> Wired | Note:
         """How packets get to an endpoint once decapsulated, or why they do not."""
@@ -149,6 +153,10 @@ class LocalEndpoints:
         if isinstance(wired, Unwired):
             text = f"{wired.missing}; no localsid until it is known"
             return Note(subject, "PodWiringUnknown", text)
+        values = [*self._objects(address, wired, topology), *endpoint.rule_chains(wired, {})]
+        fault = next(filter(None, map(fault_of, values)), None)
+        if fault is not None:
+            return Note(subject, "InvalidValue", f"{fault}; no localsid")
         return wired
 
     def _host_problem(self, topology: Topology) -> str | None:

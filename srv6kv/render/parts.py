@@ -34,12 +34,13 @@ class Parts:
         if new:
             self._parts[part] = new
         for key in old.keys() - new.keys():
-            del self.desired.objects[key]
             self.delta.keys.add(key)
+            if self.desired.objects.get(key) is old[key]:  # else another part has it by now
+                del self.desired.objects[key]
         for key, value in new.items():
             if old.get(key) != value:
-                self.desired.objects[key] = value
                 self.delta.keys.add(key)
+            self.desired.objects[key] = value
 
     def share(self, values: Iterable[AgentValue]) -> None:
         """Let these be the objects that are created if absent."""
