@@ -24,12 +24,13 @@ from srv6kv.plan import Plan
 from srv6kv.reconciler import Reconciler
 from srv6kv.recorder import Recorder
 from srv6kv.source import ClusterChanged, Source
-from srv6kv.store import Etcd3Store, Writer
+from srv6kv.store import Etcd3Store, Writer, writer_key
 from srv6kv.transaction import Operation, Transaction
 
 log = logging.getLogger("srv6kv")
 
 STANDBY_SECONDS = 0.5
+STOP_SECONDS = 1.0
 MOST_BACKOFF_SECONDS = 1.0
 IDLE_SECONDS = 1.0
 
@@ -81,7 +82,9 @@ class Controller:
     on_commit: Callable[[Transaction, int], None] = lambda _transaction, _revision: None
     progress: Progress = field(default_factory=Progress)
     _queue: SimpleQueue[Any] = field(default_factory=SimpleQueue)
-    _stopped: threading.Event = field(default_factory=threading.Event)
+    _is_stopped: bool = False
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _ended: threading.Event = field(default_factory=threading.Event)
     _writer: Writer | None = None
     _session: int = 0
     _revision: int = 0
@@ -89,33 +92,65 @@ class Controller:
     _source_notes: tuple[Note, ...] = ()
     _said: set[Note] = field(default_factory=set)
     _due: float | None = None
+    _trouble: type[Srv6kvError] | None = None
 
     def stop(self) -> None:
         """End the loop soon; from any thread or signal handler."""
-        self._stopped.set()
-        self._queue.put(None)
+        # A handler may interrupt any line of the loop: what it takes here, the loop never holds.
+        if not self._is_stopped:
+            self._is_stopped = True
+            self._queue.put(None)
+            self._stopping.set()
 
     def run(self) -> None:
         """Work until ``stop``; with ``once`` until all is in step."""
         self.source.start(self._queue)
-        failures = 0
+        hurry = threading.Thread(target=self._cut_short, name="srv6kv-stop", daemon=True)
+        hurry.start()
         try:
-            while not self._stopped.is_set():
-                syncs = self.progress.syncs
-                try:
-                    writer = self._may_write()
-                    if writer is None:
-                        self._stopped.wait(STANDBY_SECONDS)
-                    elif self._attend(writer):
-                        return
-                except (Unavailable, Conflict, Refused) as error:
-                    failures = failures + 1 if syncs == self.progress.syncs else 1
-                    self._doing(f"etcd: {error}; trying again", logging.WARNING)
-                    self._stopped.wait(_pause(failures))
+            self._loop()
         finally:
             self.source.stop()
             if self._writer is not None:
                 self._writer.release()
+            self._ended.set()
+            self._stopping.set()
+            hurry.join()
+
+    def _cut_short(self) -> None:
+        """A call that etcd leaves without an answer must not hold up the end."""
+        self._stopping.wait()
+        if not self._ended.wait(STOP_SECONDS):
+            self.store.close()
+
+    def _loop(self) -> None:
+        failures = 0
+        while not self._is_stopped:
+            syncs = self.progress.syncs
+            try:
+                writer = self._may_write()
+                if writer is None:
+                    self._rest(STANDBY_SECONDS)
+                elif self._attend(writer):
+                    return
+            except (Unavailable, Conflict, Refused) as error:
+                failures = failures + 1 if syncs == self.progress.syncs else 1
+                self._say_trouble(error)
+                self._rest(_pause(failures))
+
+    def _rest(self, seconds: float) -> None:
+        """Let so much time pass, and take in what happens meanwhile."""
+        deadline = time.monotonic() + seconds
+        while not self._is_stopped and (left := deadline - time.monotonic()) > 0:
+            self._listen(left)
+
+    def _say_trouble(self, error: Srv6kvError) -> None:
+        """One line for an outage, however long it is and whatever else it looks like."""
+        is_new = type(error) is not self._trouble
+        self._trouble = type(error)
+        if not self._is_stopped:
+            level = logging.WARNING if is_new else logging.DEBUG
+            self._doing(f"etcd: {error}; trying again", level)
 
     def close(self) -> None:
         """Close the connection to etcd and the recording."""
@@ -126,16 +161,28 @@ class Controller:
     def _may_write(self) -> Writer | None:
         """The right to write, kept from the last session if it still lives; None: stand by."""
         if self._writer is not None and self._writer.lost.is_set():
-            # A server that was away may have prolonged the lease that we gave up for lost.
+            log.warning("no longer the writer for %s", self.label)
             self._writer.release()
             self._writer = None
         if self._writer is None:
             self._writer = self.store.acquire(self.label, self.identity)
+        if self._writer is None and self._gave_up_own_key():
+            self._writer = self.store.acquire(self.label, self.identity)
         if self._writer is None:
             holder = self.store.holder(self.label)
             if holder is not None:
+                self._trouble = None
                 self._doing(f"standing by: {holder} writes for {self.label}")
         return self._writer
+
+    def _gave_up_own_key(self) -> bool:
+        """Whether the writer key was still ours: a server that was away prolongs the leases that
+        it knows, also one that we gave up for lost and could not revoke."""
+        value, metadata = self.store.get(writer_key(self.label))
+        if value != self.identity.encode():
+            return False
+        self.store.revoke_lease(metadata.lease_id)
+        return True
 
     def _attend(self, writer: Writer) -> bool:
         """One session, from a read to the first error; whether all work is done."""
@@ -160,6 +207,7 @@ class Controller:
             log.info("session revision=%d writer=%s", snapshot.revision, writer.key)
             return self._work(writer)
         finally:
+            self._session += 1  # what its watch may still have put into the queue is void
             if watch is not None:
                 watch.cancel()
 
@@ -168,7 +216,7 @@ class Controller:
         self._due = None
         self._leave_old_boot(writer)
         has_news = True
-        while not self._stopped.is_set():
+        while not self._is_stopped:
             if writer.lost.is_set():
                 raise Unavailable(f"{writer.key}: the lease is lost")
             if not self._has_cluster:
@@ -243,6 +291,7 @@ class Controller:
                 return False
         self._due = None
         self._commit(plan, writer, started)
+        self._trouble = None
         self.progress.syncs += 1
         self._doing(f"in step with the cluster at revision {self._revision}", logging.DEBUG)
         return True

@@ -78,9 +78,9 @@ class Topology:
         if endpoint.node is None:
             return None
         peer = self.peers.get(endpoint.node)
-        prefixes = (pods, *(peer.pod_prefixes if peer else ()))
-        if any(endpoint.address in prefix for prefix in prefixes):
-            return PodEndpoint(endpoint.node, peer)
+        for prefix in (pods, *(peer.pod_prefixes if peer else ())):
+            if endpoint.address in prefix:
+                return PodEndpoint(endpoint.node, peer)
         return None
 
 

@@ -3,6 +3,7 @@ spec/vpp-agent.md section 8. A value with a fault never leaves the planner."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,11 @@ _CHAINS = {
 }
 
 
+_CHANGED_IN_NAMES = re.compile(r"[^\x21-\x7e]|\$")
+_CHANGED_IN_TEXTS = re.compile(r"[^\x20-\x7e]|\$")
+"""What is not plain ASCII, and what an agent with expand-env-variables would expand."""
+
+
 def fault_of(value: AgentValue) -> str | None:
     """Why the agent or VPP would refuse the value, as ``field: reason``; None if it would not."""
     return _CHECKS[type(value)](value) or _fault_of_text(value.key)
@@ -29,7 +35,7 @@ def fault_of(value: AgentValue) -> str | None:
 
 def _fault_of_text(key: str) -> str | None:
     """Rules 4 and 8: a clean path, nothing that the agent expands."""
-    if "$" in key or any(ord(char) < 0x21 or ord(char) > 0x7E for char in key):
+    if _CHANGED_IN_NAMES.search(key):
         return f"key: {key!r} has a character that the agent would change"
     if any(part in ("", ".", "..") for part in key.split("/")):
         return f"key: {key!r} is not a clean path"
@@ -60,7 +66,7 @@ def _fault_of_interface(field: str, name: str) -> str | None:
     """Rule 11: a name that the agent can have; empty would leave the SID PENDING for ever."""
     if not 0 < len(name) <= MOST_INTERFACE:
         return f"{field}: {name!r} is not an interface name of 1 to {MOST_INTERFACE} characters"
-    if "$" in name or any(ord(char) < 0x21 or ord(char) > 0x7E for char in name):
+    if _CHANGED_IN_NAMES.search(name):
         return f"{field}: {name!r} has a character that the agent would change"
     return None
 
@@ -120,7 +126,7 @@ def _rule_chain(value: RuleChain) -> str | None:
     if not value.namespace.reference:
         return "namespace: empty, the rules would hit the host"
     for text in (value.namespace.reference, *value.rules):
-        if "$" in text or any(ord(char) < 0x20 or ord(char) > 0x7E for char in text):
+        if _CHANGED_IN_TEXTS.search(text):
             return f"rules: {text!r} has a character that the agent would change"
     return None
 
