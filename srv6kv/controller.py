@@ -261,8 +261,10 @@ class Controller:
         except Empty:
             return has_news
 
-    def _take(self, event: ClusterChanged | _Watched | None) -> None:
+    def _take(self, event: ClusterChanged | _Watched | Exception | None) -> None:
         match event:
+            case Exception():
+                raise event
             case ClusterChanged():
                 self.reconciler.intake.take_all(event.objects)
                 self._source_notes = event.notes

@@ -65,6 +65,12 @@ class ManifestSource:
             self._thread.join(5)
 
     def _watch(self, queue: SimpleQueue[Any]) -> None:
+        try:
+            self._follow(queue)
+        except Exception as error:  # a thread that dies in silence would freeze the cluster
+            queue.put(error)
+
+    def _follow(self, queue: SimpleQueue[Any]) -> None:
         is_first = True
         notes: tuple[Note, ...] = ()
         held: dict[Identity, Mapping[str, Any] | None] = {}
