@@ -73,11 +73,6 @@ class Plan:
         endpoints, so the counterpart is worth waiting for (design.md section 6)."""
         return bool(self.effects) and self.effects.keys() <= {"grow", "shrink"}
 
-    @property
-    def removed_policies(self) -> int:
-        """How many policies would go."""
-        return self.effects["remove"]
-
 
 def plan(
     desired: Desired,
@@ -289,7 +284,7 @@ def _effect(old: bytes | None, new: bytes | None) -> str:
 def _lists(value: bytes) -> set[tuple[tuple[str, ...], int]]:
     try:
         policy = msgspec.json.decode(value, type=Policy)
-    except msgspec.MsgspecError:
+    except ValueError:  # msgspec does not wrap what is not UTF-8
         return set()
     return {(item.segments, item.weight) for item in policy.segment_lists}
 
