@@ -28,6 +28,33 @@ from srv6kv.topology import Topology, host_end_of
 _HOST_WIRING = Wired(endpoint.HOST_INTERCONNECT, Namespace())
 
 
+class _Claims:
+    """Who wants which of something that only one can have."""
+
+    def __init__(self) -> None:
+        self._wanted: dict[str, str] = {}
+        self._wanting: dict[str, set[str]] = {}
+
+    def of(self, thing: str) -> set[str]:
+        """All that want it."""
+        return self._wanting[thing]
+
+    def claim(self, address: str, thing: str | None) -> set[str]:
+        """Let an endpoint want this and nothing else; all that wanted what it did or does."""
+        others: set[str] = set()
+        old = self._wanted.pop(address, None)
+        if old is not None:
+            self._wanting[old].discard(address)
+            others |= self._wanting[old]
+            if not self._wanting[old]:
+                del self._wanting[old]
+        if thing is not None:
+            self._wanted[address] = thing
+            others |= self._wanting.setdefault(thing, set())
+            self._wanting[thing].add(address)
+        return others
+
+
 class LocalEndpoints:
     """Local pods, by address, and the host, by ``HOST``, while some service lists them."""
 
@@ -36,8 +63,9 @@ class LocalEndpoints:
         self._settings = settings
         self._receivers: dict[Ref, Receivers] = {}
         self._answering: dict[str, dict[Ref, tuple[Translation, ...]]] = {}
-        self._sid_of: dict[str, str] = {}
-        self._wanting: dict[str, set[str]] = {}
+        self._wiring: dict[str, Wired | Note] = {}
+        self._sids = _Claims()
+        self._sandboxes = _Claims()
         self._up: dict[str, Wired] = {}
         self._behind: dict[str, set[str]] = {}
 
@@ -78,7 +106,7 @@ class LocalEndpoints:
         """Make the objects of touched endpoints; the services whose reach has changed."""
         affected = set(touched)
         for address in touched:
-            affected |= self._claim_sid(address)
+            affected |= self._claim(address, cluster, topology)
         refs: set[Ref] = set()
         sandboxes: set[str] = set()
         for address in sorted(affected):
@@ -91,49 +119,46 @@ class LocalEndpoints:
             self._parts.replace(("sandbox", sandbox), self._chains(sandbox))
         return refs
 
-    def _claim_sid(self, address: str) -> set[str]:
-        """Note the SID that an endpoint wants; the others that want the same or wanted the old."""
-        old = self._sid_of.pop(address, None)
-        rivals: set[str] = set()
-        if old is not None:
-            self._wanting[old].discard(address)
-            rivals |= self._wanting[old]
-            if not self._wanting[old]:
-                del self._wanting[old]
-        if not self._answering.get(address):
+    def _claim(self, address: str, cluster: Cluster, topology: Topology) -> set[str]:
+        """Note what an endpoint wants if packets could reach it; the others concerned by that."""
+        self._wiring.pop(address, None)
+        sid = sandbox = None
+        if self._answering.get(address):
+            wired = self._wiring_of(address, cluster, topology)
+            self._wiring[address] = wired
+            if isinstance(wired, Wired):
+                sid = self._sid_of(address)
+                sandbox = wired.sandbox if address != HOST else None
+        else:
             self._answering.pop(address, None)
-            return rivals
+        return self._sids.claim(address, sid) | self._sandboxes.claim(address, sandbox)
+
+    def _sid_of(self, address: str) -> str:
         prefixes = self._settings.sid
-        sid = (
-            sids.host_sid(prefixes.host) if address == HOST else sids.sid_of(prefixes.pod, address)
-        )
-        self._sid_of[address] = sid
-        rivals |= self._wanting.setdefault(sid, set())
-        self._wanting[sid].add(address)
-        return rivals
+        if address == HOST:
+            return sids.host_sid(prefixes.host)
+        return sids.sid_of(prefixes.pod, address)
 
     def _raise(self, address: str, cluster: Cluster, topology: Topology) -> Wired | None:
         """Make or remove localsid and route of an endpoint; its wiring if packets reach it."""
         self._up.pop(address, None)
         part = ("endpoint", address)
-        if address not in self._answering:
-            self._parts.remark(part)
-            self._parts.replace(part, ())
-            return None
-        wired = self._wiring_of(address, cluster, topology)
-        if isinstance(wired, Note):
-            self._parts.remark(part, wired)
+        found = self._wiring.get(address)
+        if isinstance(found, Wired):
+            found = self._collision(address, found, cluster, topology) or found
+        if not isinstance(found, Wired):
+            self._parts.remark(part, *([found] if found else []))
             self._parts.replace(part, ())
             return None
         self._parts.remark(part)
-        self._parts.replace(part, self._objects(address, wired, topology))
-        self._up[address] = wired
-        return wired
+        self._parts.replace(part, self._objects(address, found, topology))
+        self._up[address] = found
+        return found
 
     def _objects(self, address: str, wired: Wired, topology: Topology) -> list[AgentValue]:
         own = topology.own
         if address != HOST:
-            sid = self._sid_of[address]
+            sid = self._sid_of(address)
             return list(endpoint.pod_objects(address, sid, wired, self._settings))
         assert own is not None
         assert own.id is not None
@@ -141,11 +166,7 @@ class LocalEndpoints:
 
     def _wiring_of(self, address: str, cluster: Cluster, topology: Topology) -> Wired | Note:
         """How packets get to an endpoint once decapsulated, or why they do not."""
-        sid = self._sid_of[address]
-        subject = f"Endpoint {address}" if address != HOST else f"Node {topology.own_name}"
-        rival = self._rival(address, sid, cluster, topology)
-        if rival is not None:
-            return Note(subject, "SidCollision", f"SID {sid} is taken by {rival}; no localsid")
+        subject = _subject(address, topology)
         if address == HOST:
             problem = self._host_problem(topology)
             return Note(subject, "HostWiringUnknown", problem) if problem else _HOST_WIRING
@@ -155,9 +176,7 @@ class LocalEndpoints:
             return Note(subject, "PodWiringUnknown", text)
         values = [*self._objects(address, wired, topology), *endpoint.rule_chains(wired, {})]
         fault = next(filter(None, map(fault_of, values)), None)
-        if fault is not None:
-            return Note(subject, "InvalidValue", f"{fault}; no localsid")
-        return wired
+        return Note(subject, "InvalidValue", f"{fault}; no localsid") if fault else wired
 
     def _host_problem(self, topology: Topology) -> str | None:
         own = topology.own
@@ -169,30 +188,49 @@ class LocalEndpoints:
             return f"spec.podCIDR: {error}; no localsid for its host"
         return None
 
-    def _rival(self, address: str, sid: str, cluster: Cluster, topology: Topology) -> str | None:
+    def _collision(
+        self, address: str, wired: Wired, cluster: Cluster, topology: Topology
+    ) -> Note | None:
+        """What keeps an endpoint from its SID or its rule chains: somebody else has them."""
+        subject, sid = _subject(address, topology), self._sid_of(address)
+        owner = self._owner_of(sid, address, cluster, topology)
+        if owner is not None:
+            return Note(subject, "SidCollision", f"SID {sid} is taken by {owner}; no localsid")
+        if address == HOST:
+            return None
+        first = self._first(self._sandboxes.of(wired.sandbox), cluster, topology)
+        other = self._wiring[first]
+        if isinstance(other, Wired) and other.interface != wired.interface:
+            text = f"interface {wired.interface} would share its rule chains with {other.interface}"
+            return Note(subject, "SandboxCollision", f"{text}; no localsid")
+        return None
+
+    def _owner_of(self, sid: str, address: str, cluster: Cluster, topology: Topology) -> str | None:
         """Who else has this SID."""
         for peer in topology.peers.values():
             if peer.sid == sid:
                 return f"Node {peer.name}"
         if sid == sids.discard_sid(self._settings.sid.node):
             return "the discard SID"
-        wanting = self._wanting[sid]
-        if len(wanting) == 1:
-            return None
-        held = cluster.held.get(sid)
-
-        def order(item: str) -> tuple[bool, int]:
-            if item != HOST:
-                return (item != held, to_int(item))
-            is_known = self._host_problem(topology) is None
-            own = topology.own
-            end = host_end_of(own.id, self._settings) if is_known and own and own.id else None
-            return (end != held, -1)
-
-        first = min(wanting, key=order)
+        first = self._first(self._sids.of(sid), cluster, topology)
         if first == address:
             return None
         return f"Endpoint {first}" if first != HOST else "the host of this node"
+
+    def _first(self, wanting: set[str], cluster: Cluster, topology: Topology) -> str:
+        """Of several endpoints the one whose localsid is in etcd; else host, lower address."""
+        if len(wanting) == 1:
+            return next(iter(wanting))
+
+        def order(address: str) -> tuple[bool, int]:
+            held = cluster.held.get(self._sid_of(address))
+            if address != HOST:
+                return (held != address, to_int(address))
+            own = topology.own
+            end = host_end_of(own.id, self._settings) if own and own.id is not None else None
+            return (held != end, -1)
+
+        return min(wanting, key=order)
 
     def _move(self, address: str, before: Wired | None, after: Wired | None) -> set[str]:
         """Keep track of who is behind which sandbox; the sandboxes concerned."""
@@ -212,3 +250,7 @@ class LocalEndpoints:
             return ()
         items = {pod: chain.from_iterable(self._answering[pod].values()) for pod in pods}
         return endpoint.rule_chains(self._up[pods[0]], items)
+
+
+def _subject(address: str, topology: Topology) -> str:
+    return f"Endpoint {address}" if address != HOST else f"Node {topology.own_name}"

@@ -161,7 +161,10 @@ class Renderer:
             old = self._steered_by.pop(ref, None)
             if old is not None:
                 del self.desired.steered[old.target]
-                self.desired.names[old.plain_name].discard(old.target)
+                namesakes = self.desired.names[old.plain_name]
+                namesakes.discard(old.target)
+                if not namesakes:
+                    del self.desired.names[old.plain_name]
                 self._parts.delta.targets.add(old.target)
         for ref, new in differing.items():
             if new is not None:

@@ -52,8 +52,7 @@ def denial_of(address: str, topology: Topology, settings: Settings) -> str | Non
     pods += [prefix for peer in topology.peers.values() for prefix in peer.pod_prefixes]
     if any(address in prefix for prefix in pods):
         return "lies in a pod CIDR"
-    sid = settings.sid
-    for prefix in (sid.service_bsid, sid.pod, sid.host, sid.node):
+    for prefix in settings.sid.all():
         if address in prefix:
             return f"lies in the SID range {prefix}"
     return None

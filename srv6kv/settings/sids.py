@@ -48,6 +48,10 @@ class SidPrefixes:
     tunnel_pod_bsid: Prefix
     tunnel_host_bsid: Prefix
 
+    def all(self) -> tuple[Prefix, ...]:
+        """Every prefix, BSIDs included."""
+        return tuple(getattr(self, name) for name, *_ in SID_KEYS)
+
 
 # Field, key, default of Contiv 3.1 (useSRv6Interconnect), default from 3.2 on.
 SID_KEYS = (
