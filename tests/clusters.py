@@ -340,13 +340,15 @@ def vrf_keys(main: int = 0, pod: int = 1) -> dict[str, Json]:
     }
 
 
-def segment_keys(prefix: str, own_ip: str, others: Iterable[str], main: int = 0) -> dict[str, Json]:
+def segment_keys(
+    prefix: str, own_ip: str | None, others: Iterable[str], main: int = 0
+) -> dict[str, Json]:
     """End localsid and routes to the other nodes' SIDs, where srv6kv does not make them."""
-    vrf = {"installation_vrf_id": main} if main else {}
-    own = sid(prefix, own_ip)
-    found: dict[str, Json] = {
-        f"config/vpp/srv6/v2/localsid/{own}": {"sid": own, "base_end_function": {}, **vrf}
-    }
+    found: dict[str, Json] = {}
+    if own_ip is not None:
+        own = sid(prefix, own_ip)
+        vrf = {"installation_vrf_id": main} if main else {}
+        found[f"config/vpp/srv6/v2/localsid/{own}"] = {"sid": own, "base_end_function": {}, **vrf}
     for address in others:
         found[f"config/vpp/v2/route/vrf/{main}/dst/{sid(prefix, address)}/128/gw/{address}"] = {
             "dst_network": f"{sid(prefix, address)}/128",

@@ -1,0 +1,113 @@
+"""What a change costs: what it touches, not what exists."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from clusters import Json, base_keys, endpoint, endpoint_slice, node, pod_keys, service, settings
+from sidecar import Sidecar
+
+from srv6kv.kube.model import KubeObject
+from srv6kv.kube.parse import parse
+
+ENDPOINTS = 10
+LOCAL = [f"2001:0:0:1::{host:x}" for host in range(0x10, 0x10 + 20)]
+REMOTE = [f"2001:0:0:2::{host:x}" for host in range(0x10, 0x10 + 200)]
+
+
+def _cluster(services: int) -> Iterator[Json]:
+    """Services of ten endpoints, one or two of them on node 1."""
+    yield from (node(1, zone="z1"), node(2, zone="z2"))
+    for number in range(services):
+        yield service(f"s{number}", f"2096::{number + 1:x}")
+        yield _slice(number, ENDPOINTS)
+
+
+def _slice(number: int, endpoints: int) -> Json:
+    listed = [endpoint(LOCAL[number % len(LOCAL)], "node1")]
+    for index in range(endpoints - 1):
+        listed.append(endpoint(REMOTE[(number * 7 + index) % len(REMOTE)], "node2"))
+    return endpoint_slice(f"s{number}", listed)
+
+
+def _parsed(bodies: Iterator[Json]) -> list[KubeObject]:
+    return [parse(body["kind"], body) for body in bodies]
+
+
+def _sidecar(services: int) -> Sidecar:
+    sidecar = Sidecar(settings("seed"), "node1").wire(base_keys(1, "fe10:f00d::1"))
+    for pod in LOCAL:
+        sidecar.wire(pod_keys(pod))
+    return sidecar.take(_parsed(_cluster(services)))
+
+
+def test_a_thousand_services_take_less_than_a_second() -> None:
+    """Rendering and planning 1,000 services with 10 endpoints each takes less than a second."""
+    sidecar = _sidecar(1000)
+    start = time.process_time()
+    desired = sidecar.desired()
+    rendered = time.process_time()
+    found = sidecar.plan()
+    planned = time.process_time()
+    print(f"rendered in {rendered - start:.3f} s, and planned in {planned - rendered:.3f} s")
+
+    assert len(desired.steered) == 1000
+    assert sum(map(len, found.transactions)) > 2000
+    assert planned - start < 2
+    assert rendered - start < 1
+
+
+def _costs(services: int, body: Json) -> tuple[int, int]:
+    """How many values a change made anew and how many keys it compared."""
+    sidecar = _sidecar(services).settle()
+    before = sidecar.renderer.rendered
+    found = sidecar.put(body).plan_change()
+    return sidecar.renderer.rendered - before, found.compared
+
+
+@pytest.mark.parametrize("endpoints", [ENDPOINTS - 1, ENDPOINTS + 1, 0])
+def test_an_endpoint_costs_the_same_in_any_cluster(endpoints: int) -> None:
+    """One endpoint more or less renders and compares as much among 1,000 services as among 10."""
+    few, many = (_costs(services, _slice(3, endpoints)) for services in (10, 1000))
+    print(f"rendered and compared: {few}")
+
+    assert few == many
+    assert max(few) < 10
+
+
+def test_a_new_service_costs_the_same_in_any_cluster() -> None:
+    """A service that comes renders and compares as much among 1,000 services as among 10."""
+    body = service("new", "2096::2:1")
+
+    assert _costs(10, body) == _costs(1000, body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        node(2, zone="z2", annotations={"unrelated": "yes"}),
+        node(3, name="node2", zone="z2", part=2, addresses=["fd00::102"]),
+        _slice(3, ENDPOINTS),
+        service("s3", "2096::4"),
+        endpoint_slice("nobody", [endpoint(REMOTE[0], "node2")], labels={"a": "b"}),
+    ],
+    ids=["node label", "same node", "same slice", "same service", "slice of no service"],
+)
+def test_what_no_packet_notices_renders_nothing(body: Json) -> None:
+    """Labels, annotations and objects that say the same again make nothing anew."""
+    assert _costs(10, body)[1] == 0
+    rendered, _ = _costs(10, body)
+
+    assert rendered == 0
+
+
+def test_a_zone_costs_no_more_than_the_services() -> None:
+    """A node's zone may change every service's endpoints; nothing is compared that did not."""
+    sidecar = _sidecar(10).settle()
+    before = sidecar.renderer.rendered
+    found = sidecar.put(node(2, zone="z1")).plan_change()
+
+    assert (found.transactions, found.compared) == ((), 0)
+    assert sidecar.renderer.rendered - before < 100

@@ -1,0 +1,276 @@
+"""Kubernetes objects into values, or one error that names the field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from clusters import Json, endpoint, endpoint_slice, node, service
+
+from srv6kv.kube.model import Endpoint, EndpointSlice, Node, Ref, Service, ServicePort, SlicePort
+from srv6kv.kube.parse import ParseError, parse
+
+
+def _parse(body: Mapping[str, Any]) -> object:
+    return parse(body["kind"], body)
+
+
+def test_a_service() -> None:
+    """A service is its reference, address, ports and policies; ports are sorted."""
+    body = service(
+        "web",
+        "2096:0::0010",
+        [("https", "TCP", 443), ("dns", "UDP", 53)],
+        created="2026-01-01T00:00:00Z",
+        sessionAffinity="ClientIP",
+        internalTrafficPolicy="Local",
+    )
+
+    assert _parse(body) == Service(
+        ref=Ref("default", "web"),
+        created="2026-01-01T00:00:00Z",
+        cluster_ip="2096::10",
+        ports=(ServicePort("dns", "UDP", 53), ServicePort("https", "TCP", 443)),
+        is_internal_local=True,
+        has_affinity=True,
+    )
+
+
+def test_the_least_service() -> None:
+    """Null and absent are the same; a port is TCP and unnamed, a namespace default."""
+    body = {
+        "kind": "Service",
+        "metadata": {"name": "web", "namespace": None, "labels": None},
+        "spec": {"clusterIP": "2096::10", "ports": [{"port": 80, "name": None, "protocol": None}]},
+        "status": None,
+    }
+
+    assert _parse(body) == Service(
+        Ref("default", "web"), "", "2096::10", (ServicePort("", "TCP", 80),)
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({"clusterIP": "2096::1"}, "2096::1"),
+        ({"clusterIP": "2096::1", "clusterIPs": ["2096::1"], "ipFamilies": ["IPv6"]}, "2096::1"),
+        ({"clusterIPs": ["10.0.0.1", "2096::1"], "ipFamilies": ["IPv4", "IPv6"]}, "2096::1"),
+        ({"clusterIPs": ["10.0.0.1", "2096::1"], "ipFamilies": ["IPv4"]}, None),
+        ({"clusterIP": "10.0.0.1"}, None),
+        ({"clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1"], "ipFamilies": ["IPv4"]}, None),
+        ({"clusterIP": ""}, None),
+        ({"clusterIP": None}, None),
+        ({}, None),
+        ({"clusterIP": "None"}, None),
+        ({"clusterIP": "None", "clusterIPs": ["None"], "ipFamilies": ["IPv6"]}, None),
+        ({"clusterIP": "2096::1", "type": "ExternalName"}, None),
+    ],
+)
+def test_s2_and_s3_the_ipv6_cluster_ip(spec: Json, expected: str | None) -> None:
+    """Headless, nameless and IPv4 services have none; else the first of family IPv6 counts."""
+    found = _parse({"kind": "Service", "metadata": {"name": "web"}, "spec": spec})
+    assert isinstance(found, Service)
+
+    assert found.cluster_ip == expected
+
+
+def test_s4_external_addresses() -> None:
+    """External and balancer addresses of IPv6 count; names, proxies and bad texts do not."""
+    ingress = [
+        {"ip": "2001:DB8::1"},
+        {"ip": "2001:db8::2", "ipMode": "VIP"},
+        {"ip": "2001:db8::3", "ipMode": "Proxy"},
+        {"ip": "192.0.2.1"},
+        {"hostname": "example.org"},
+        {"ip": ""},
+    ]
+    found = _parse(
+        service(
+            "web",
+            "2096::10",
+            externalIPs=["2001:db8::9", "nonsense", "::ffff:10.0.0.1"],
+            status={"loadBalancer": {"ingress": ingress}},
+        )
+    )
+    assert isinstance(found, Service)
+
+    assert found.other_addresses == ("2001:db8::1", "2001:db8::2", "2001:db8::9")
+    assert found.is_externally_accessible
+
+
+def test_s1_a_foreign_proxy_is_named() -> None:
+    """The label's value tells which proxy implements the service."""
+    labels = {"service.kubernetes.io/service-proxy-name": "other"}
+    found = _parse(service("web", "2096::10", labels=labels))
+    assert isinstance(found, Service)
+
+    assert found.proxy_name == "other"
+
+
+def test_s5_a_node_port_makes_a_service_accessible() -> None:
+    """Neither external address nor node port: internal only."""
+    plain = _parse(service("web", "2096::10"))
+    body = service("web", "2096::10")
+    body["spec"]["ports"][0]["nodePort"] = 30000
+    found = _parse(body)
+    assert isinstance(plain, Service)
+    assert isinstance(found, Service)
+
+    assert (plain.is_externally_accessible, found.is_externally_accessible) == (False, True)
+
+
+def test_a_slice() -> None:
+    """A slice is its service, ports and endpoints with conditions and hints."""
+    body = endpoint_slice(
+        "web",
+        [endpoint("2001:0:0:1:0::5", "n1", ready=False, zones=["b", "a"], nodes=["n1"])],
+        [("http", "TCP", 8080), (None, "UDP", None)],
+    )
+    body["endpoints"][0]["targetRef"] = {"kind": "Pod", "namespace": "default", "name": "web-0"}
+
+    assert _parse(body) == EndpointSlice(
+        ref=Ref("default", "web-1"),
+        service=Ref("default", "web"),
+        ports=(SlicePort("http", "TCP", 8080), SlicePort(None, "UDP", None)),
+        endpoints=(
+            Endpoint(
+                address="2001:0:0:1::5",
+                ready=False,
+                node="n1",
+                pod=Ref("default", "web-0"),
+                zone_hints=("a", "b"),
+                node_hints=("n1",),
+            ),
+        ),
+    )
+
+
+def test_the_least_slice() -> None:
+    """Endpoints and ports may be null, and a slice may belong to nobody."""
+    metadata = {"name": "web-1", "labels": None}
+    body = {
+        "kind": "EndpointSlice",
+        "metadata": metadata,
+        "addressType": "IPv6",
+        "ports": None,
+        "endpoints": None,
+    }
+
+    assert _parse(body) == EndpointSlice(Ref("default", "web-1"), None, (), ())
+
+
+def test_a_node() -> None:
+    """A node is its IPv6 pod CIDRs and addresses, its zone and what is annotated."""
+    body = node(1, zone="z1", annotations={"srv6kv.io/node-ip": "FE10:F00D::1"})
+    body["spec"] = {"podCIDR": "10.1.1.0/24", "podCIDRs": ["10.1.1.0/24", "2001:0:0:1::7/64"]}
+    body["status"]["addresses"] += [
+        {"type": "InternalIP", "address": "192.168.1.1"},
+        {"type": "Hostname", "address": "fd00::0:1"},
+        {"type": "ExternalDNS", "address": "a:b"},
+    ]
+
+    assert _parse(body) == Node(
+        name="node1",
+        pod_cidrs=("2001:0:0:1::/64",),
+        addresses=("fd00::1", "fd00::101"),
+        node_ip="fe10:f00d::1",
+        zone="z1",
+    )
+
+
+def test_the_least_node() -> None:
+    """A node may have a name only."""
+    assert _parse({"kind": "Node", "metadata": {"name": "n"}, "spec": None}) == Node("n")
+
+
+def _changed(body: Json, path: tuple[str | int, ...], value: object) -> Json:
+    *way, last = path
+    place: Any = body
+    for step in way:
+        place = place[step]
+    place[last] = value
+    return body
+
+
+def _slice() -> Json:
+    return endpoint_slice("web", [endpoint("2001:0:0:1::5", "n1")])
+
+
+MALFORMED: dict[str, tuple[Json, str]] = {
+    "spec.ports[1].name": (
+        service("web", "2096::1", [("a", "TCP", 1), ("a", "TCP", 2)]),
+        "occurs twice",
+    ),
+    "spec.ports[1].port": (
+        service("web", "2096::1", [("a", "TCP", 1), ("b", "TCP", 1)]),
+        "occurs twice",
+    ),
+    "spec.ports[0].port": (service("web", "2096::1", [("a", "TCP", 65536)]), "port number"),
+    "spec.ports[0].protocol": (service("web", "2096::1", [("a", "tcp", 1)]), "not one of"),
+    "spec.internalTrafficPolicy": (
+        service("web", "2096::1", internalTrafficPolicy="local"),
+        "neither",
+    ),
+    "spec.externalTrafficPolicy": (service("web", "2096::1", externalTrafficPolicy="x"), "neither"),
+    "spec.clusterIPs[0]": (service("web", "2096::x"), "not an IPv6 address"),
+    "metadata.name": (service("Web", "2096::1"), "not a Kubernetes name"),
+    "metadata.namespace": (service("web", "2096::1", namespace="a.b"), "not a Kubernetes name"),
+    "metadata": ({"kind": "Service", "spec": {}}, "metadata"),
+    "spec": ({"kind": "Service", "metadata": {"name": "web"}}, "spec"),
+    "endpoints[0].addresses[0]": (
+        _changed(_slice(), ("endpoints", 0, "addresses"), ["10.1.1.5"]),
+        "not an IPv6 address",
+    ),
+    "endpoints[0].addresses": (_changed(_slice(), ("endpoints", 0, "addresses"), "x"), "array"),
+    "endpoints[0].conditions.ready": (
+        _changed(_slice(), ("endpoints", 0, "conditions", "ready"), "yes"),
+        "bool",
+    ),
+    "ports[0].port": (_changed(_slice(), ("ports", 0, "port"), -1), "port number"),
+    "ports[0].protocol": (_changed(_slice(), ("ports", 0, "protocol"), "ICMP"), "not one of"),
+    "addressType": (_changed(_slice(), ("addressType",), "IPv5"), "not one of"),
+    "metadata.labels[kubernetes.io/service-name]": (
+        _changed(_slice(), ("metadata", "labels", "kubernetes.io/service-name"), "a/b"),
+        "not a Kubernetes name",
+    ),
+    "spec.podCIDRs[0]": (_changed(node(1), ("spec", "podCIDRs"), ["2001::"]), "IPv6 prefix"),
+    "status.addresses[0].address": (
+        _changed(node(1), ("status", "addresses", 0, "address"), "x"),
+        "not an IPv6 address",
+    ),
+    "metadata.annotations[srv6kv.io/node-ip]": (
+        node(1, annotations={"srv6kv.io/node-ip": "10.0.0.1"}),
+        "not an IPv6 address",
+    ),
+}
+
+
+@pytest.mark.parametrize(("field", "case"), MALFORMED.items(), ids=MALFORMED.keys())
+def test_what_is_malformed_names_its_field(field: str, case: tuple[Json, str]) -> None:
+    """One error, ``field: what is wrong``."""
+    body, reason = case
+    with pytest.raises(ParseError) as caught:
+        _parse(body)
+    text = str(caught.value)
+
+    assert text.startswith(f"{field}: ") or field in ("metadata", "spec")
+    assert reason in text
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize("body", [[], None, "x", 1, {"metadata": []}, {"metadata": {"name": 1}}])
+@pytest.mark.parametrize("kind", ["Service", "EndpointSlice", "Node"])
+def test_what_is_no_object_is_a_parse_error(kind: str, body: Any) -> None:
+    """Whatever JSON comes, the error is the same kind."""
+    with pytest.raises(ParseError):
+        parse(kind, body)
+
+
+def test_a_slice_of_others_is_not_looked_into() -> None:
+    """A malformed endpoint in a slice that is not ours does no harm."""
+    body = endpoint_slice("web", [endpoint("nonsense")])
+    body["addressType"] = "FQDN"
+
+    assert _parse(body) == EndpointSlice(Ref("default", "web-1"), None, (), ())

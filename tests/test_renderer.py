@@ -1,0 +1,115 @@
+"""Which services may have their address, and what is said about those that may not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from clusters import CONFS, endpoint, endpoint_slice, node, pod_keys, service, settings, settings_of
+from sidecar import Sidecar
+
+from srv6kv.settings import Settings
+
+POD = "2001:0:0:1::5"
+
+
+def _web(sidecar: Sidecar, address: str, name: str = "web", created: str = "") -> Sidecar:
+    body = service(name, address, created=created)
+    return sidecar.put(body, endpoint_slice(name, [endpoint(POD, "node1")]))
+
+
+def _sidecar(of: Settings | None = None) -> Sidecar:
+    return Sidecar(of or settings("seed"), "node1").put(node(1), node(2)).wire(pod_keys(POD))
+
+
+def _reasons(sidecar: Sidecar) -> list[tuple[str, str]]:
+    return [(note.subject, note.reason) for note in sidecar.desired().all_notes()]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "::",
+        "::1",
+        "fe80::1",
+        "ff02::1",
+        "fd00::102",
+        "fe10:f00d::1",
+        "fe10:f00d::9",
+        "2001:0:0:7::1",
+        "5555::1",
+        "6666::1",
+        "6655::1",
+        "7766::1",
+    ],
+)
+def test_an_address_that_is_not_a_services_is_not_stolen(address: str) -> None:
+    """Special addresses, nodes, the gateway, pods and SIDs are denied, with a note."""
+    networks = {**CONFS["seed"]["ipamConfig"], "defaultGateway": "fe10:f00d::9"}
+    of = settings_of({**CONFS["seed"], "ipamConfig": networks})
+    sidecar = _web(_sidecar(of), address)
+
+    assert sidecar.desired().steered == {}
+    assert _reasons(sidecar) == [("Service default/web", "AddressDenied")]
+
+
+def test_a_denied_address_is_given_when_its_owner_goes() -> None:
+    """Denial follows the nodes: what was a node's address may be a service's later."""
+    taken = node(3, addresses=["2096::10"])
+    sidecar = _web(_sidecar().put(taken), "2096::10")
+    assert sidecar.settle().desired().steered == {}
+
+    sidecar.remove(taken)
+    sidecar.commit(sidecar.plan_change())
+    assert "config/vpp/srv6/v2/policy/5555::10" in sidecar.owned()
+
+
+def test_one_address_has_one_service() -> None:
+    """The oldest has it, then the first by name; the next takes over in the same policy."""
+    sidecar = _web(_sidecar(), "2096::10", "young", "2026-01-03T00:00:00Z")
+    for name in ("b", "a"):
+        _web(sidecar, "2096::10", name, "2026-01-02T00:00:00Z")
+    sidecar.settle()
+    assert [entry.service.name for entry in sidecar.desired().steered.values()] == ["a"]
+    assert _reasons(sidecar) == [
+        ("Service default/b", "ServiceIPConflict"),
+        ("Service default/young", "ServiceIPConflict"),
+    ]
+
+    sidecar.remove(service("a", "2096::10"))
+    sidecar.commit(sidecar.plan_change())
+    policies = [key for key in sidecar.owned() if "/policy/" in key]
+    assert [entry.service.name for entry in sidecar.desired().steered.values()] == ["b"]
+    assert policies == ["config/vpp/srv6/v2/policy/5555::10"]
+
+
+def test_what_cannot_be_expressed_is_noted() -> None:
+    """Affinity, external addresses, addresses beyond serviceCIDR and foreign endpoints are said."""
+    sidecar = _sidecar()
+    listed = [endpoint(POD, "node1"), endpoint("2003::1"), endpoint("2001:0:0:3::1", "ghost")]
+    spec: dict[str, Any] = {"sessionAffinity": "ClientIP", "externalIPs": ["2001:db8::9"]}
+    ports = [("http", "TCP", 80), ("none", "TCP", 81)]
+    sidecar.put(service("web", "2099::10", ports, **spec), endpoint_slice("web", listed))
+
+    assert {reason for _, reason in _reasons(sidecar)} == {
+        "ClusterIPOutsideServiceCIDR",
+        "ExternalAddressUnsupported",
+        "ExternalBackendUnsupported",
+        "NodeUnknown",
+        "PortWithoutEndpoints",
+        "SessionAffinityUnsupported",
+    }
+
+
+@pytest.mark.parametrize(
+    ("conf", "is_noted"), [("seed", True), ("none", False)], ids=["present", "masqueradeAll"]
+)
+def test_hosts_on_two_nodes_need_masquerading(conf: str, is_noted: bool) -> None:
+    """kube-proxy balances again behind host endpoints; one node, or masqueradeAll, is no matter."""
+    sidecar = Sidecar(settings(conf), "node1").put(node(1), node(2)).put(service("web", "2096::10"))
+    both = [endpoint("fd00::101"), endpoint("fd00::102")]
+    sidecar.put(endpoint_slice("web", both))
+    note = ("Service default/web", "HostNetworkBackendNeedsMasquerade")
+
+    assert (note in _reasons(sidecar)) == is_noted
+    assert note not in _reasons(sidecar.put(endpoint_slice("web", both[:1])))
