@@ -646,3 +646,41 @@ def test_cut_everywhere(bench: Bench) -> None:
     assert {identity for _, identity in gone} == {WEB}
     assert {content[end - 1 : end] for end, _ in gone} == {b"\n"}
     assert len(service("echo")) in {end for end, _ in gone}
+
+
+def test_cut_in_a_changed_file(bench: Bench) -> None:
+    """A file that ends within a line although it used to end with one is half saved, whatever
+    has changed before the cut."""
+    bench.write("a.yaml", TWO)
+    bench.settle()
+    bench.write(
+        "a.yaml", service("echo", address="2096::9") + "---\n" + service("web", "shop")[:-3]
+    )
+    half = bench.settle()
+
+    assert half.changes == ()
+    assert half.notes == kept("a.yaml:15", "ends in the middle of a line, a save seems cut")
+
+
+def test_flow_style_needs_no_last_newline(bench: Bench) -> None:
+    """JSON in a YAML file cannot be cut and still be read, so it may end anywhere."""
+    bench.write("a.yaml", json.dumps(body("echo")) + "\n")
+    bench.settle()
+    bench.write("a.yaml", json.dumps(body("echo", address="2096::9")))
+
+    assert told(bench.settle()) == {ECHO: body("echo", address="2096::9")}
+
+
+def test_gaps(bench: Bench) -> None:
+    """A file that was never good is a gap; one that was good before, or is mended, is none."""
+    bench.write("a.yaml", "kind: [")
+    bench.settle()
+    assert bench.source.has_gaps
+
+    bench.write("a.yaml", TWO)
+    bench.settle()
+    assert not bench.source.has_gaps
+
+    bench.write("a.yaml", "kind: [")
+    bench.settle()
+    assert not bench.source.has_gaps
