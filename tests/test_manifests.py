@@ -653,9 +653,8 @@ def test_cut_in_a_changed_file(bench: Bench) -> None:
     has changed before the cut."""
     bench.write("a.yaml", TWO)
     bench.settle()
-    bench.write(
-        "a.yaml", service("echo", address="2096::9") + "---\n" + service("web", "shop")[:-3]
-    )
+    changed = f"{service('echo', address='2096::9')}---\n{service('web', 'shop', 'fd96::1234')}"
+    bench.write("a.yaml", changed[:-2])
     half = bench.settle()
 
     assert half.changes == ()
