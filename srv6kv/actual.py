@@ -131,7 +131,7 @@ def steering_facts(value: bytes) -> SteeringFacts | None:
         body = msgspec.json.decode(value)
         bsid = body.get("policy_bsid", body.get("policyBsid", ""))
         traffic = body.get("l3_traffic", body.get("l3Traffic"))
-    except (msgspec.MsgspecError, AttributeError):
+    except (ValueError, AttributeError):  # msgspec does not wrap what is not UTF-8
         return None
     return SteeringFacts(_target_of(traffic), bsid) if isinstance(bsid, str) else None
 

@@ -96,7 +96,7 @@ class Controller:
 
     def stop(self) -> None:
         """End the loop soon; from any thread or signal handler."""
-        # A handler may interrupt any line of the loop: what it takes here, the loop never holds.
+        # A handler may interrupt any line of the loop: the locks taken here are never held there.
         if not self._is_stopped:
             self._is_stopped = True
             self._queue.put(None)
@@ -223,7 +223,8 @@ class Controller:
                 self._doing("waiting for the first complete list of the cluster")
             elif has_news and self._step(writer) and self.once:
                 return True
-            has_news = self._listen(self._patience()) or self._due is not None
+            left = IDLE_SECONDS if self._due is None else max(0.0, self._due - time.monotonic())
+            has_news = self._listen(left) or self._due is not None
         return True
 
     def _leave_old_boot(self, writer: Writer) -> None:
@@ -243,11 +244,6 @@ class Controller:
         if transaction and self.recorder is not None:
             self.recorder.append(transaction)
         return revision
-
-    def _patience(self) -> float:
-        if self._due is None:
-            return IDLE_SECONDS
-        return max(0.0, self._due - time.monotonic())
 
     def _listen(self, seconds: float) -> bool:
         """Wait for something to happen, then take in all that has happened; whether it did."""

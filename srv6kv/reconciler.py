@@ -246,7 +246,7 @@ class Reconciler:
 def _ledger_of(noted: dict[str, bytes]) -> Ledger:
     try:
         shared = msgspec.json.decode(noted.get("shared", b"{}"), type=dict[str, str])
-    except msgspec.MsgspecError:
+    except ValueError:  # msgspec does not wrap what is not UTF-8
         shared = {}
     return Ledger(ownership.load(noted.get("ranges")), shared)
 
@@ -254,6 +254,6 @@ def _ledger_of(noted: dict[str, bytes]) -> Ledger:
 def _next_hop_of(value: bytes) -> str | None:
     try:
         end = msgspec.json.decode(value, type=LocalSid).end_function_dx6
-    except msgspec.MsgspecError:
+    except ValueError:  # msgspec does not wrap what is not UTF-8
         return None
     return end.next_hop if end is not None else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,23 +29,18 @@ class Recorder:
         self._state: dict[str, bytes] = {}
         self._number = 0
         try:
-            known = self._whole_lines() if path.exists() else ""
+            content = path.read_bytes() if path.exists() else b""
+            whole = content[: content.rfind(b"\n") + 1]
+            found = recording.load(whole.decode("utf-8"), str(path))
+            if whole != content:
+                os.truncate(path, len(whole))
             self._file = path.open("a", encoding="utf-8")
         except (OSError, UnicodeError) as error:
             raise InputError(f"{path}: {error}") from None
-        found = recording.load(known, str(path))
         if found:
             self._number = found[-1].number
             self._state = recording.state_of(found)
         self._is_new = not found
-
-    def _whole_lines(self) -> str:
-        text = self._path.read_bytes()
-        whole = text[: text.rfind(b"\n") + 1]
-        if whole != text:
-            with self._path.open("r+b") as file:
-                file.truncate(len(whole))
-        return whole.decode("utf-8")
 
     def snapshot(self, held: Mapping[str, tuple[bytes, int]]) -> None:
         """Bring the recording to what etcd holds of ours; the first transaction is always there."""
@@ -53,17 +50,25 @@ class Recorder:
         self._is_new = False
 
     def append(self, transaction: Transaction) -> None:
-        """Add a transaction that was committed."""
+        """Add a transaction that was committed.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
         self._number += 1
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         recorded = Recorded(self._number, transaction, now)
-        self._file.write(recording.dump(recorded))
-        self._file.flush()
+        try:
+            self._file.write(recording.dump(recorded))
+            self._file.flush()
+        except OSError as error:
+            raise InputError(f"{self._path}: {error}") from None
         self._state = recording.state_of([Recorded(0, _as_transaction(self._state)), recorded])
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # said when it was written
+            self._file.close()
 
 
 def _as_transaction(state: Mapping[str, bytes]) -> Transaction:

@@ -133,8 +133,10 @@ def difference(known: Mapping[str, bytes], now: Mapping[str, tuple[bytes, int]])
 
     Args:
         known: key to value.
-        now: key to value and mod revision, in the order in which they are to be written.
+        now: key to value and mod revision, in the order in which they are to be written. What is
+            no JSON, which only somebody else can have written, counts as absent.
     """
+    now = {key: held for key, held in now.items() if _is_json(held[0])}
     operations = [
         Operation(key, value, revision if key in known else 0)
         for key, (value, revision) in now.items()
@@ -142,6 +144,14 @@ def difference(known: Mapping[str, bytes], now: Mapping[str, tuple[bytes, int]])
     ]
     operations += [Operation(key, None, 1) for key in known if key not in now]
     return Transaction(tuple(operations))
+
+
+def _is_json(value: bytes) -> bool:
+    try:
+        msgspec.json.decode(value)
+    except ValueError:  # msgspec does not wrap what is not UTF-8
+        return False
+    return True
 
 
 def mapped(transaction: Transaction, revisions: Mapping[str, int]) -> Transaction:

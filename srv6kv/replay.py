@@ -9,7 +9,7 @@ import msgspec
 
 from srv6kv import recording
 from srv6kv.agent import keys
-from srv6kv.errors import InputError
+from srv6kv.errors import Conflict, InputError
 from srv6kv.formats import agentlog
 from srv6kv.recording import Recorded
 from srv6kv.store import Etcd3Store, Writer
@@ -114,9 +114,12 @@ def replay(
         Unavailable: an answer was lost.
     """
     revisions: dict[str, int] = {}
-    revision = store.read([writer.key]).revision
+    snapshot = store.read([keys.agent_prefix(label_of(recordings, "recording")) + keys.CONFIG])
+    others = {item.key: item.mod_revision for item in snapshot.entries}
+    revision = snapshot.revision
     for recorded in recordings:
         transaction = recording.mapped(recorded.transaction, revisions)
+        _refuse_others(transaction, others)
         if transaction:
             revision = store.commit(transaction, writer=writer, read_revision=revision)
         for operation in transaction.operations:
@@ -126,3 +129,11 @@ def replay(
                 revisions[operation.key] = revision
         done(recorded, revision)
     return revisions
+
+
+def _refuse_others(transaction: Transaction, others: Mapping[str, int]) -> None:
+    """A key that was there before: a large commit sees only what is newer than what was read."""
+    for operation in transaction.operations:
+        if operation.key in others:
+            found = others[operation.key]
+            raise Conflict(f"{operation.key}: mod revision {found}, expected absent")

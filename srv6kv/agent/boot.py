@@ -31,7 +31,7 @@ def load(text: bytes | None) -> Boot | None:
     """The note in etcd; None if there is none."""
     try:
         return msgspec.json.decode(text, type=Boot) if text else None
-    except msgspec.MsgspecError:
+    except ValueError:  # msgspec does not wrap what is not UTF-8
         return None
 
 

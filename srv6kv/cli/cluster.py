@@ -110,5 +110,5 @@ def read_json(path: Path, kind: Any) -> Any:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    except msgspec.MsgspecError as error:
+    except ValueError as error:  # msgspec does not wrap what is not UTF-8
         raise InputError(f"{path}: {error}") from None

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 
 SECONDS = 30.0
 """How long a step may take before the demo gives up."""
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @click.command("demo")
@@ -46,15 +51,31 @@ def command(example: Path, node: str, output: str) -> None:
     """
     if not (example / "manifests").is_dir():
         raise InputError(f"{example}: has no directory manifests")
+    for number in _SIGNALS:
+        signal.signal(number, _end)
     folder = Path(tempfile.mkdtemp(prefix="srv6kv-demo-"))
     try:
         from srv6kv.embedded import EmbeddedEtcd
 
         shutil.copytree(example / "manifests", folder / "manifests")
         with EmbeddedEtcd(folder / "etcd") as etcd:
-            _show(_Demo(example, folder, node, etcd, is_quiet=output == "json"))
+            try:
+                _show(_Demo(example, folder, node, etcd, is_quiet=output == "json"))
+            finally:
+                _ignore_signals()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    """Unwind, so that nothing is left; once, for a second signal must not cut that short."""
+    _ignore_signals()
+    sys.exit(128 + number)
+
+
+def _ignore_signals() -> None:
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 class _Demo:

@@ -79,7 +79,10 @@ def _write(recordings: Any, path: Path, output: str, options: dict[str, Any]) ->
         if writer is None:
             raise Conflict(f"{store.holder(label)} writes for {label}")
         try:
-            with Progress(console=Console(stderr=True), transient=True) as progress:
+            console = Console(stderr=True)
+            with Progress(
+                console=console, transient=True, disable=not console.is_terminal
+            ) as progress:
                 task = progress.add_task(f"replaying {path.name}", total=len(recordings))
                 revisions = replay.replay(
                     recordings, store, writer, lambda *_: progress.advance(task)
