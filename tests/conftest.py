@@ -16,6 +16,11 @@ from srv6kv.store import Etcd3Store, Writer
 _LABELS = count(1)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--update`` rewrites what the scenarios expect."""
+    parser.addoption("--update", action="store_true", help="rewrite tests/scenarios/*.txt")
+
+
 @pytest.fixture(scope="session")
 def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedEtcd]:
     """An etcd that all tests share: use a label of your own, and never stop it."""

@@ -1,0 +1,183 @@
+"""What an etcd went through, revision by revision, and what must hold in between."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from etcd_server import SECONDS
+
+from srv6kv.errors import Srv6kvError
+from srv6kv.store import Change, Etcd3Store
+
+POLICY = "config/vpp/srv6/v2/policy/"
+STEERING = "config/vpp/srv6/v2/steering/"
+LOCALSID = "config/vpp/srv6/v2/localsid/"
+
+State = dict[str, bytes]
+
+
+class History:
+    """Every revision that etcd has had under a label, and those that come."""
+
+    def __init__(self, store: Etcd3Store, label: str) -> None:
+        self.prefix = f"/vnf-agent/{label}/"
+        self.own_prefix = f"/srv6kv/{label}/"
+        self.lost: list[Srv6kvError] = []
+        self._events: dict[int, list[Change]] = {}
+        self._arrived: dict[int, float] = {}
+        self._condition = threading.Condition()
+        store.watch([self.prefix, self.own_prefix], 1, self._take, self.lost.append)
+
+    def _take(self, changes: list[Change], revision: int) -> None:
+        with self._condition:
+            self._events.setdefault(revision, []).extend(changes)
+            self._arrived.setdefault(revision, time.monotonic())
+            self._condition.notify_all()
+
+    def wait(self, holds: Callable[[], bool], seconds: float = SECONDS) -> float:
+        """Return when that holds of this history, with the time at which it came to hold."""
+        with self._condition:
+            if not self._condition.wait_for(holds, seconds):
+                raise AssertionError(f"waited in vain; newest revisions {self.newest()}")
+            return time.monotonic()
+
+    def wait_for(self, state: Mapping[str, bytes], seconds: float = SECONDS) -> None:
+        """Return when the agent's keys are exactly these."""
+        with self._condition:
+            if not self._condition.wait_for(lambda: self.state() == state, seconds):
+                raise AssertionError(f"not reached: {differences(self.state(), state)}")
+
+    def wait_for_news(self, seconds: float) -> None:
+        """Return at the next revision, or after so many seconds."""
+        with self._condition:
+            self._condition.wait(seconds)
+
+    def newest(self) -> list[tuple[int, list[str]]]:
+        """The last revisions with their keys, for messages."""
+        return [(n, [c.key for c in self._events[n]]) for n in sorted(self._events)[-3:]]
+
+    def revisions(self, after: int = 0) -> list[tuple[int, list[Change]]]:
+        """The agent's keys by revision, in the order of their changes, as short keys."""
+        with self._condition:
+            return [
+                (number, found)
+                for number in sorted(self._events)
+                if number > after and (found := self._short(self._events[number]))
+            ]
+
+    def _short(self, changes: Iterable[Change]) -> list[Change]:
+        return [
+            Change(change.key.removeprefix(self.prefix), change.value, change.mod_revision)
+            for change in changes
+            if change.key.startswith(self.prefix)
+        ]
+
+    def arrival(self, revision: int) -> float:
+        """When a revision was seen here."""
+        return self._arrived[revision]
+
+    def last(self) -> int:
+        """The last revision in which the agent's keys changed."""
+        return max((number for number, _ in self.revisions()), default=0)
+
+    def state(self, until: int | None = None) -> State:
+        """The agent's keys, short, now or after a revision."""
+        state: State = {}
+        for number, changes in self.revisions():
+            if until is None or number <= until:
+                for change in changes:
+                    _apply(state, change)
+        return state
+
+    def values(self, key: str) -> list[bytes | None]:
+        """The values that a key has had, in their order."""
+        return [c.value for _, changes in self.revisions() for c in changes if c.key == key]
+
+    def own_values(self) -> list[tuple[str, bytes | None]]:
+        """What srv6kv has noted about itself, change by change, without the writer key."""
+        with self._condition:
+            changes = [c for n in sorted(self._events) for c in self._events[n]]
+        return [
+            (change.key, change.value)
+            for change in changes
+            if change.key.startswith(self.own_prefix) and not change.key.endswith("/writer")
+        ]
+
+    def tenures(self) -> list[tuple[str, int, int | None]]:
+        """Who wrote from which revision until before which: the identities of the writer key."""
+        found: list[tuple[str, int, int | None]] = []
+        with self._condition:
+            changes = [c for n in sorted(self._events) for c in self._events[n]]
+        for change in changes:
+            if change.key != f"{self.own_prefix}writer":
+                continue
+            if change.value is None:
+                found[-1] = (*found[-1][:2], change.mod_revision)
+            else:
+                found.append((change.value.decode(), change.mod_revision, None))
+        return found
+
+
+def _apply(state: State, change: Change) -> None:
+    if change.value is None:
+        state.pop(change.key, None)
+    else:
+        state[change.key] = change.value
+
+
+def differences(one: Mapping[str, bytes], other: Mapping[str, bytes]) -> list[str]:
+    """The keys in which two states differ, for messages."""
+    return [
+        f"{key}: {one.get(key)!r} instead of {other.get(key)!r}"
+        for key in sorted(one.keys() | other.keys())
+        if one.get(key) != other.get(key)
+    ]
+
+
+def violations(
+    revisions: Iterable[tuple[int, Sequence[Change]]], foreign: Iterable[str] = ()
+) -> list[str]:
+    """Where, between any two operations, the agent would have met a state it must never meet."""
+    skipped = set(foreign)
+    values: dict[str, Any] = {}
+    found = []
+    for number, changes in revisions:
+        for change in changes:
+            if change.key in skipped:
+                continue
+            if change.value is None:
+                values.pop(change.key, None)
+            else:
+                values[change.key] = json.loads(change.value)
+            found += [f"{number} after {change.key}: {fault}" for fault in _faults(values)]
+    return found
+
+
+def _faults(values: Mapping[str, Any]) -> Iterator[str]:
+    policies = {key.removeprefix(POLICY): value for key, value in _under(POLICY, values)}
+    for bsid, policy in policies.items():
+        lists = policy.get("segment_lists", [])
+        if not lists:
+            yield f"policy {bsid} has no list"
+        for item in lists:
+            if len(item["segments"]) == 1 and LOCALSID + item["segments"][0] not in values:
+                yield f"policy {bsid}: localsid {item['segments'][0]} is missing"
+        if any(other != bsid and other.startswith(bsid) for other in policies):
+            yield f"policy {bsid} is the beginning of another BSID"
+    taken = set()
+    for key, steering in _under(STEERING, values):
+        if steering["policy_bsid"] not in policies:
+            yield f"{key} has no policy"
+        traffic = steering["l3_traffic"]
+        place = (traffic.get("installation_vrf_id", 0), traffic["prefix_address"])
+        if place in taken:
+            yield f"{key} is the second steering of {place}"
+        taken.add(place)
+
+
+def _under(prefix: str, values: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [(key, value) for key, value in values.items() if key.startswith(prefix)]

@@ -1,0 +1,246 @@
+"""Real processes of srv6kv, the sample cluster around them, and what they are told.
+
+Address plan: that of ``examples/seed``. Node 1 is the node under test, its pods with wiring are
+``2001:0:0:1::2``, ``::3``, ``::5`` and ``::6``; services live in ``2096::/110``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from etcd_server import SECONDS
+from history import POLICY, State
+
+from srv6kv.cli import cluster
+from srv6kv.embedded import EmbeddedEtcd
+from srv6kv.store import Etcd3Store, writer_key
+
+SEED = Path(__file__).parent.parent / "examples" / "seed"
+NODE = "node1"
+AGENT_STATE = SEED / "agent-state-node1.json"
+CHANGED_SERVICE = SEED / "change" / "myservice.yaml"
+MYSERVICE = POLICY + "5555::d765"
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Ours without what would be an option of srv6kv."""
+    ours = ("CONTIV_CONFIG", "MICROSERVICE_LABEL", "NODE_NAME", "SRV6KV_ETCD")
+    return {**{k: v for k, v in os.environ.items() if k not in ours}, **more}
+
+
+def srv6kv(
+    *arguments: str | Path, stdin: str | None = None, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """What a command does that ends by itself."""
+    return subprocess.run(
+        [sys.executable, "-m", "srv6kv", *map(str, arguments)],
+        input=stdin if stdin is not None else "",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment(**more),
+    )
+
+
+class Process:
+    """A command that goes on, with the lines of its standard error."""
+
+    def __init__(self, *arguments: str | Path) -> None:
+        self.lines: list[str] = []
+        self._condition = threading.Condition()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "srv6kv", *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(),
+        )
+        self._reader = threading.Thread(target=self._read, name="test-stderr", daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            with self._condition:
+                self.lines.append(line.rstrip("\n"))
+                self._condition.notify_all()
+        with self._condition:
+            self._condition.notify_all()
+
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
+
+    def said(self, text: str) -> list[str]:
+        """The lines with that text so far."""
+        with self._condition:
+            return [line for line in self.lines if text in line]
+
+    def wait_for(self, text: str, seconds: float = SECONDS, times: int = 1) -> str:
+        """The line with that text, as soon as it is there that often; fails if it never comes."""
+        deadline = time.monotonic() + seconds
+        with self._condition:
+            while len(found := [line for line in self.lines if text in line]) < times:
+                left = deadline - time.monotonic()
+                if left <= 0 or not self._reader.is_alive():
+                    raise AssertionError(f"{text!r} did not come; it said {self.lines}")
+                self._condition.wait(left)
+            return found[times - 1]
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it as a crash would, and wait until it has."""
+        self._process.kill()
+        self.wait()
+
+    def wait(self, seconds: float = SECONDS) -> int:
+        """Its exit code, as soon as it has ended and all it said is here."""
+        code = self._process.wait(seconds)
+        self._reader.join(seconds)
+        if self._process.stderr is not None:
+            self._process.stderr.close()
+        return code
+
+    def stop(self) -> int:
+        """End it in good order; its exit code."""
+        self.send(signal.SIGTERM)
+        return self.wait()
+
+
+class Bench:
+    """A node of the sample cluster: manifests and settings in files, wiring in etcd."""
+
+    def __init__(self, folder: Path, server: EmbeddedEtcd, label: str) -> None:
+        self.folder = folder
+        self.server = server
+        self.label = label
+        self.manifests = folder / "manifests"
+        self.config = folder / "contiv.conf"
+        self.prefix = f"/vnf-agent/{label}/"
+        self.processes: list[Process] = []
+        self.foreign: State = {}
+        shutil.copytree(SEED / "manifests", self.manifests)
+        shutil.copy(SEED / "contiv.conf", self.config)
+
+    def load_agent_state(self, store: Etcd3Store) -> None:
+        """Write the wiring that a CNI would have written."""
+        for key, value in json.loads(AGENT_STATE.read_text()).items():
+            self.put_foreign(store, key, json.dumps(value))
+
+    def put_foreign(self, store: Etcd3Store, key: str, value: str) -> None:
+        """Write a key that is not ours."""
+        store.put(self.prefix + key, value)
+        self.foreign[key] = value.encode()
+
+    def settings(self, *lines: str, replace: Mapping[str, str] | None = None) -> None:
+        """Other settings: the seed's with these lines added and texts replaced."""
+        text = (SEED / "contiv.conf").read_text()
+        for old, new in (replace or {}).items():
+            assert old in text
+            text = text.replace(old, new)
+        self.config.write_text("\n".join([text, *lines, ""]))
+
+    def options(self) -> list[str | Path]:
+        """What every command is told."""
+        return [
+            *("--manifests", self.manifests),
+            *("--config", self.config),
+            *("--node", NODE),
+            *("--label", self.label),
+            *("--etcd", self.server.endpoint),
+        ]
+
+    def run(self, *more: str | Path) -> Process:
+        """Start ``srv6kv run``."""
+        process = Process("run", *self.options(), *more)
+        self.processes.append(process)
+        return process
+
+    def edit(self, name: str, text: str) -> None:
+        """Save a manifest."""
+        (self.manifests / name).write_text(text)
+
+    def change(self) -> None:
+        """Save the sample's change: a second endpoint of myservice."""
+        self.edit("myservice.yaml", CHANGED_SERVICE.read_text())
+
+    def restore(self) -> None:
+        """Save myservice as it was."""
+        self.edit("myservice.yaml", (SEED / "manifests" / "myservice.yaml").read_text())
+
+    def expected(self) -> State:
+        """What etcd is to hold below the label: the manifests rendered at once, and the rest."""
+        files = cluster.read_files([self.manifests], self.config, NODE, self.label)
+        files.reconciler.reset(
+            cluster.AgentKey(self.prefix + key, value, number)
+            for number, (key, value) in enumerate(self.foreign.items(), start=1)
+        )
+        wanted = files.reconciler.plan().wanted
+        return self.foreign | {key: value for key, value in wanted.items() if value is not None}
+
+    def end(self) -> None:
+        """End what is still running."""
+        for process in self.processes:
+            if process.is_running:
+                process.kill()
+
+
+def drop_writer(store: Etcd3Store, label: str) -> None:
+    """End the lease of a writer that is dead, which etcd would do after its time."""
+    value, metadata = store.get(writer_key(label))
+    if value is not None:
+        store.revoke_lease(metadata.lease_id)
+
+
+def service(name: str, address: str, endpoints: Sequence[str], port: int = 80) -> str:
+    """A manifest of a service of the namespace default with endpoints on node 1."""
+    items = [
+        {"addresses": [one], "conditions": {"ready": True}, "nodeName": NODE} for one in endpoints
+    ]
+    bodies: list[dict[str, Any]] = [
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": name, "namespace": "default"},
+            "spec": {
+                "type": "ClusterIP",
+                "clusterIP": address,
+                "clusterIPs": [address],
+                "ipFamilies": ["IPv6"],
+                "ports": [{"name": "http", "protocol": "TCP", "port": port}],
+            },
+        },
+        {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {
+                "name": f"{name}-1",
+                "namespace": "default",
+                "labels": {"kubernetes.io/service-name": name},
+            },
+            "addressType": "IPv6",
+            "ports": [{"name": "http", "protocol": "TCP", "port": 8080}],
+            "endpoints": items,
+        },
+    ]
+    return "".join(f"---\n{json.dumps(body)}\n" for body in bodies)

@@ -1,0 +1,149 @@
+"""``srv6kv run`` and keys that somebody else writes: theirs stay, ours are mended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from history import LOCALSID, POLICY, STEERING, History
+from processes import MYSERVICE, Bench
+
+from srv6kv import recording
+from srv6kv.embedded import EmbeddedEtcd
+from srv6kv.store import Etcd3Store
+
+ROUTE = "config/vpp/v2/route/"
+CHAIN = "config/linux/iptables/v2/rulechain/"
+TAP = "d6087568be9f59aba028955c19f5684055a69d926ed89f720fe187a"
+SHARED = {
+    "config/vpp/v2/vrf-table/id/0/protocol/IPV6",
+    "config/vpp/v2/vrf-table/id/1/protocol/IPV6",
+    ROUTE + "vrf/1/dst/::/0/gw/::",
+    ROUTE + "vrf/0/dst/2001:0:0:1::/64/gw/::",
+}
+"""Created if absent; somebody else may own them."""
+
+
+@pytest.fixture
+def bench(tmp_path: Path, etcd: EmbeddedEtcd, store: Etcd3Store, label: str) -> Iterator[Bench]:
+    """A node with its wiring in the shared etcd."""
+    bench = Bench(tmp_path, etcd, label)
+    bench.load_agent_state(store)
+    yield bench
+    bench.end()
+
+
+@pytest.fixture
+def history(store: Etcd3Store, bench: Bench) -> History:
+    """What etcd goes through below the bench's label."""
+    return History(store, bench.label)
+
+
+FOREIGN = {
+    STEERING + "forK8sSFC-x": '{"name":"forK8sSFC-x"}',
+    STEERING + "forK8sService": '{"name":"forK8sService"}',
+    STEERING + "forK8sService-default-web_2096::D1": "{}",
+    STEERING + "forNodeToNodeTunneling-usingPolicy-8888::2": '{"name":"x"}',
+    POLICY + "8888::1": '{"bsid":"8888::1"}',
+    POLICY + "5555::D765": '{"bsid":"5555::D765"}',
+    POLICY + "5555:0:0:0:0:0:0:99": '{"bsid":"5555:0:0:0:0:0:0:99"}',
+    LOCALSID + "6666:0:0:1::05": '{"sid":"6666:0:0:1::05"}',
+    LOCALSID + "9999::5": '{"sid":"9999::5"}',
+    ROUTE + "if/vpp-tap-x/vrf/0/dst/6666:0:0:1::99/128/gw/::": '{"vrf_id":0}',
+    ROUTE + "vrf/0/dst/6666::/16/gw/::": '{"dst_network":"6666::/16"}',
+    ROUTE + "vrf/1/dst/2096::/111/gw/::": '{"dst_network":"2096::/111"}',
+    ROUTE + "vrf/1/dst/2001:0:0:1::99/128/gw/::": "not JSON at all",
+    CHAIN + f"srv6k-{TAP}-OUTPUT": "{}",
+    CHAIN + "mine": "",
+    "config/vpp/v2/vrf-table/id/1/protocol/IPV4": '{"id":1}',
+    "config/vpp/srv6/v2/srv6-global": "{}",
+    "status/vpp/srv6/v2/policy/5555::d765": "{}",
+}
+"""Keys of others, many of which look almost like ours."""
+
+
+def test_foreign_keys(bench: Bench, store: Etcd3Store, history: History) -> None:
+    """Keys of others under the same prefix are never touched, however much they look like ours."""
+    for key, value in FOREIGN.items():
+        bench.put_foreign(store, key, value)
+
+    def others() -> list[object]:
+        entries = store.read([bench.prefix]).entries
+        return [one for one in entries if one.key.removeprefix(bench.prefix) in bench.foreign]
+
+    before = others()
+    for _ in range(2):
+        process = bench.run()
+        history.wait_for(bench.expected())
+        bench.change()
+        history.wait_for(bench.expected())
+        (bench.manifests / "myservice.yaml").unlink()
+        (bench.manifests / "nodes.yaml").unlink(missing_ok=True)
+        history.wait_for(bench.expected())
+        process.stop()
+        bench.restore()
+
+    assert len(before) == len(bench.foreign)
+    assert others() == before
+
+
+@pytest.mark.parametrize("value", [None, "{}", "not JSON", "", b'"\xff"', '{"bsid":"5555::d765"}'])
+def test_foreign_edit(
+    bench: Bench, store: Etcd3Store, history: History, value: str | bytes | None
+) -> None:
+    """A key of ours that somebody else changes or deletes is mended within a second."""
+    process = bench.run()
+    history.wait_for(bench.expected())
+    good = history.state()[MYSERVICE]
+    key = bench.prefix + MYSERVICE
+    if value is None:
+        store.delete(key)
+    else:
+        store.put(key, value)
+    history.wait(lambda: len(history.values(MYSERVICE)) == 3)
+    (edited, _), (mended, changes) = history.revisions()[-2:]
+
+    assert [(change.key, change.value) for change in changes] == [(MYSERVICE, good)]
+    assert history.arrival(mended) - history.arrival(edited) < 1.0
+    assert len(process.said("foreign edit")) == 1
+
+
+@pytest.mark.parametrize("value", ["not JSON", b'"\xff"', "[]", '{"sid":7}', "null"])
+def test_foreign_garbage(
+    bench: Bench, store: Etcd3Store, history: History, value: str | bytes
+) -> None:
+    """Whatever somebody else writes under keys of ours, while it runs and before, is mended."""
+    for key in (MYSERVICE, LOCALSID + "6666:0:0:1::5", STEERING + "forK8sService-default-x"):
+        store.put(bench.prefix + key, value)
+    for name in ("ranges", "shared", "boot"):
+        store.put(f"/srv6kv/{bench.label}/{name}", value)
+    process = bench.run("--record", bench.folder / "run.txn")
+    history.wait_for(bench.expected())
+    for key in bench.expected().keys() - bench.foreign.keys() - SHARED:
+        store.put(bench.prefix + key, value)
+    history.wait_for(bench.expected())
+    code = process.stop()
+    recorded = recording.load((bench.folder / "run.txn").read_text())
+
+    assert code == 0
+    assert recording.state_of(recorded) == {
+        bench.prefix + key: text
+        for key, text in history.state().items()
+        if key not in bench.foreign
+    }
+
+
+def test_all_deleted(bench: Bench, store: Etcd3Store, history: History) -> None:
+    """If somebody deletes everything of ours at once, it is back within a second, in one go."""
+    bench.run()
+    history.wait_for(bench.expected())
+    started = time.monotonic()
+    store.delete_prefix(bench.prefix + "config/vpp/srv6/")
+    history.wait(lambda: MYSERVICE not in history.state())
+    gone = history.last()
+    history.wait_for(bench.expected())
+
+    assert len(history.revisions(after=gone)) == 1
+    assert history.arrival(history.last()) - started < 1.0

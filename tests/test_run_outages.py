@@ -1,0 +1,170 @@
+"""``srv6kv run`` while etcd is away, frozen or not there yet."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from history import History, violations
+from processes import Bench, Process
+
+from srv6kv.embedded import EmbeddedEtcd
+from srv6kv.store import Etcd3Store
+
+Connect = Callable[..., Etcd3Store]
+TRYING = "trying again"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[EmbeddedEtcd]:
+    """An etcd of the test's own that does not run yet."""
+    server = EmbeddedEtcd(tmp_path / "etcd")
+    yield server
+    server.resume()
+    server.kill()
+
+
+@pytest.fixture
+def bench(tmp_path: Path, server: EmbeddedEtcd) -> Iterator[Bench]:
+    """A node whose etcd does not run yet."""
+    bench = Bench(tmp_path, server, "node1")
+    yield bench
+    bench.end()
+
+
+def load(bench: Bench, connect: Connect) -> None:
+    """Start etcd and give the node its wiring."""
+    bench.server.start()
+    bench.load_agent_state(connect(bench.server.endpoint))
+
+
+def in_step(bench: Bench, connect: Connect) -> History:
+    """All that etcd has gone through, as soon as it holds what it should."""
+    history = History(connect(bench.server.endpoint), bench.label)
+    history.wait_for(bench.expected())
+    return history
+
+
+def test_away_at_start(bench: Bench, connect: Connect) -> None:
+    """If etcd is away at the start, it waits, says so once, and goes on when etcd is there."""
+    load(bench, connect)
+    bench.server.stop()
+    process = bench.run()
+    process.wait_for(TRYING)
+    bench.server.start()
+    history = in_step(bench, connect)
+
+    assert len(process.said(TRYING)) == 1
+    assert process.said(TRYING)[0].count("\n") == 0
+    assert len(history.revisions()) == len(bench.foreign) + 1
+
+
+def test_away_later(bench: Bench, connect: Connect) -> None:
+    """What changes while etcd is away is written when it is back, in one revision."""
+    load(bench, connect)
+    process = bench.run()
+    before = in_step(bench, connect).last()
+    bench.server.kill()
+    process.wait_for(TRYING)
+    bench.change()
+    (bench.manifests / "podthere.yaml").unlink()
+    bench.server.start()
+    started = time.monotonic()
+    history = in_step(bench, connect)
+    spent = time.monotonic() - started
+    print(f"in step {spent:.1f} s after etcd is back")
+
+    assert spent < 3.0
+    assert len(history.revisions(after=before)) == 1
+    assert len(process.said(TRYING)) == 1
+    assert violations(history.revisions()) == []
+
+
+def test_away_for_longer_than_the_lease(bench: Bench, connect: Connect) -> None:
+    """A process that gave its writer key up for lost does not wait for itself when etcd is back."""
+    load(bench, connect)
+    process = bench.run()
+    in_step(bench, connect)
+    bench.server.kill()
+    process.wait_for("no longer the writer")
+    bench.change()
+    bench.server.start()
+    started = time.monotonic()
+    history = in_step(bench, connect)
+    spent = time.monotonic() - started
+    print(f"in step {spent:.1f} s after etcd is back")
+
+    assert spent < 3.0
+    assert process.said("standing by") == []
+    assert [identity.split("/")[1] for identity, _, _ in history.tenures()] == [
+        str(process.pid)
+    ] * 2
+
+
+def test_frozen(bench: Bench, connect: Connect) -> None:
+    """An etcd that answers nothing for a while is an etcd that is away."""
+    load(bench, connect)
+    process = bench.run()
+    in_step(bench, connect)
+    bench.server.pause()
+    bench.change()
+    process.wait_for(TRYING)
+    bench.server.resume()
+    history = in_step(bench, connect)
+
+    assert violations(history.revisions()) == []
+
+
+def test_fresh_etcd(bench: Bench, connect: Connect, tmp_path: Path) -> None:
+    """If etcd comes back empty, everything of ours is written again."""
+    load(bench, connect)
+    process = bench.run()
+    in_step(bench, connect)
+    bench.server.kill()
+    process.wait_for(TRYING)
+    (tmp_path / "etcd" / "data").rename(tmp_path / "old")
+    bench.foreign.clear()
+    bench.server.start()
+    history = in_step(bench, connect)
+
+    assert len(history.revisions()) == 1
+
+
+def ends_in_time(process: Process) -> bool:
+    """Whether SIGTERM ends it within two seconds with exit code 0."""
+    started = time.monotonic()
+    process.send(signal.SIGTERM)
+    return process.wait() == 0 and time.monotonic() - started < 2.0
+
+
+def test_stop_while_etcd_is_away(bench: Bench) -> None:
+    """SIGTERM ends it within two seconds with exit code 0, also while it waits for etcd."""
+    process = bench.run()
+    process.wait_for(TRYING)
+
+    assert ends_in_time(process)
+
+
+def test_stop_while_etcd_is_frozen(bench: Bench, connect: Connect) -> None:
+    """SIGTERM ends it within two seconds with exit code 0, also while etcd answers nothing."""
+    load(bench, connect)
+    process = bench.run()
+    in_step(bench, connect)
+    bench.server.pause()
+    bench.change()
+    process.wait_for(TRYING)
+
+    assert ends_in_time(process)
+
+
+def test_interrupt(bench: Bench, connect: Connect) -> None:
+    """SIGINT ends it as SIGTERM does."""
+    load(bench, connect)
+    process = bench.run()
+    in_step(bench, connect)
+    process.send(signal.SIGINT)
+
+    assert process.wait() == 0

@@ -1,0 +1,149 @@
+"""Two processes of ``srv6kv run`` for one label: never both write."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+from history import History, violations
+from processes import CHANGED_SERVICE, SEED, Bench, Process, drop_writer, service
+
+from srv6kv.embedded import EmbeddedEtcd
+from srv6kv.store import Etcd3Store
+
+TEXTS = [CHANGED_SERVICE.read_text(), (SEED / "manifests" / "myservice.yaml").read_text()]
+
+
+@pytest.fixture
+def bench(tmp_path: Path, etcd: EmbeddedEtcd, store: Etcd3Store, label: str) -> Iterator[Bench]:
+    """A node with its wiring in the shared etcd."""
+    bench = Bench(tmp_path, etcd, label)
+    bench.load_agent_state(store)
+    bench.settings("srv6kv:", "  replaceWindow: 0s")
+    yield bench
+    bench.end()
+
+
+@pytest.fixture
+def history(store: Etcd3Store, bench: Bench) -> History:
+    """What etcd goes through below the bench's label."""
+    return History(store, bench.label)
+
+
+def written_by(process: Process) -> list[int]:
+    """The revisions that a process says it has made."""
+    return [int(line.partition("rev=")[2].split()[0]) for line in process.said(" rev=")]
+
+
+def trespasses(history: History, processes: Iterable[Process]) -> list[str]:
+    """Revisions that a process made while the writer key was not its own."""
+    faults = []
+    for process in processes:
+        own = [
+            (first, last)
+            for identity, first, last in history.tenures()
+            if identity.split("/")[1] == str(process.pid)
+        ]
+        for revision in written_by(process):
+            if not any(
+                first < revision and (last or revision + 1) > revision for first, last in own
+            ):
+                faults.append(f"process {process.pid} wrote {revision}, held the key in {own}")
+    return faults
+
+
+def edit(bench: Bench, history: History, number: int) -> None:
+    """Save one version of myservice or the other, and wait until it is written."""
+    bench.edit("myservice.yaml", TEXTS[number % 2])
+    history.wait_for(bench.expected())
+
+
+def test_second_process_stands_by(bench: Bench, history: History) -> None:
+    """A second process for a label says who writes and writes nothing; as soon as the first ends
+    in good order it takes over."""
+    first = bench.run()
+    history.wait_for(bench.expected())
+    second = bench.run()
+    second.wait_for(f"standing by: {history.tenures()[0][0]} writes for {bench.label}")
+    edit(bench, history, 0)
+    first.send(signal.SIGTERM)
+    first.wait()
+    started = time.monotonic()
+    second.wait_for("session revision=")
+    spent = time.monotonic() - started
+    print(f"took over {spent:.2f} s after the first ended")
+    edit(bench, history, 1)
+    second.wait_for("sync put=")
+
+    assert spent < 2.0
+    assert len(second.said("standing by")) == 1
+    assert [len(written_by(process)) for process in (first, second)] == [2, 1]
+    assert trespasses(history, (first, second)) == []
+    assert violations(history.revisions()) == []
+
+
+def test_killed_process_is_followed(bench: Bench, history: History) -> None:
+    """If the first process is killed, the second takes over when its lease has run out, and
+    without a change writes nothing."""
+    first = bench.run()
+    history.wait_for(bench.expected())
+    second = bench.run()
+    second.wait_for("standing by: ")
+    seen = history.last()
+    first.kill()
+    started = time.monotonic()
+    second.wait_for("session revision=")
+    spent = time.monotonic() - started
+    print(f"took over {spent:.2f} s after the first was killed")
+
+    assert history.last() == seen
+    assert spent < 7.5
+
+    edit(bench, history, 0)
+
+    assert trespasses(history, (first, second)) == []
+
+
+def test_frozen_process_does_not_write(bench: Bench, store: Etcd3Store, history: History) -> None:
+    """A process that sleeps while its lease ends and another takes over writes nothing when it
+    wakes up, although it has changes to write."""
+    first = bench.run()
+    history.wait_for(bench.expected())
+    second = bench.run()
+    second.wait_for("standing by: ")
+    for number in range(4):
+        sleeper, other = (first, second) if number % 2 == 0 else (second, first)
+        sleeper.send(signal.SIGSTOP)
+        drop_writer(store, bench.label)
+        other.wait_for("session revision=", times=1 + number // 2 + (other is first))
+        edit(bench, history, number)
+        said = len(sleeper.said("standing by: "))
+        sleeper.send(signal.SIGCONT)
+        bench.edit("extra.yaml", service("extra", f"2096::e{number}", ["2001:0:0:1::6"]))
+        history.wait_for(bench.expected())
+        sleeper.wait_for("standing by: ", times=said + 1)
+
+    assert len(history.tenures()) == 5
+    assert trespasses(history, (first, second)) == []
+    assert violations(history.revisions()) == []
+
+
+def test_three_processes_under_edits(bench: Bench, store: Etcd3Store, history: History) -> None:
+    """However often the writer key changes hands under a stream of edits, each revision is made by
+    the process that holds it, and the end is the same."""
+    processes = [bench.run() for _ in range(3)]
+    history.wait_for(bench.expected())
+    for number in range(12):
+        bench.edit("myservice.yaml", TEXTS[number % 2])
+        if number % 3 == 0:
+            drop_writer(store, bench.label)
+        address = f"2096::b{number % 4}"
+        bench.edit("extra.yaml", service("extra", address, ["2001:0:0:1::6"]))
+        history.wait_for(bench.expected())
+
+    assert trespasses(history, processes) == []
+    assert len([one for one in processes if written_by(one)]) > 1
+    assert violations(history.revisions()) == []
