@@ -6,6 +6,7 @@ Rule: this is the only history that counts. Keys are in short form (``config/...
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -71,6 +72,7 @@ class Actual:
     Attributes:
         entries: every key with its bytes and mod revision.
         steerings: which steering keys take a (VRF, address), whoever wrote them.
+        vrfs: how many addresses are steered in each VRF.
         facts: what each steering key says.
         users: which steering keys refer to a BSID.
         bsids: the BSIDs of all policies.
@@ -79,6 +81,7 @@ class Actual:
 
     entries: dict[str, Entry] = field(default_factory=dict)
     steerings: dict[Target, set[str]] = field(default_factory=dict)
+    vrfs: Counter[int] = field(default_factory=Counter)
     facts: dict[str, SteeringFacts] = field(default_factory=dict)
     users: dict[str, set[str]] = field(default_factory=dict)
     bsids: Texts = field(default_factory=Texts)
@@ -102,6 +105,7 @@ class Actual:
                 self.facts[key] = facts
                 if facts.target is not None:
                     self.steerings.setdefault(facts.target, set()).add(key)
+                    self.vrfs[facts.target[0]] += 1
                 self.users.setdefault(facts.bsid, set()).add(key)
         elif key.startswith(keys.POLICY):
             self.bsids.add(key.removeprefix(keys.POLICY))
@@ -114,6 +118,7 @@ class Actual:
         elif (facts := self.facts.pop(key, None)) is not None:
             if facts.target is not None:
                 _discard(self.steerings, facts.target, key)
+                self.vrfs[facts.target[0]] -= 1
             _discard(self.users, facts.bsid, key)
         elif (host := host_route_of(key)) is not None:
             _discard(self.host_routes, host, key)

@@ -192,8 +192,7 @@ class Controller:
             snapshot = self.store.read(prefixes)
             self.reconciler.reset(snapshot.entries)
             self._revision = snapshot.revision
-            self._session += 1
-            session = self._session
+            session = self._session = self._session + 1
             watch = self.store.watch(
                 prefixes[:1],
                 snapshot.revision + 1,
@@ -264,7 +263,7 @@ class Controller:
             case ClusterChanged():
                 self.reconciler.intake.take_all(event.objects)
                 self._source_notes = event.notes
-                self.reconciler.delete_nothing(event.has_gaps)
+                self.reconciler.note_gaps(event.has_gaps)
                 self._has_cluster = True
             case _Watched() if event.session == self._session:
                 if event.lost is not None:

@@ -8,6 +8,7 @@ goes immediately before the new one comes.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 import msgspec
@@ -83,7 +84,7 @@ def plan(
     ranges: Ranges,
     ledger: Ledger | None = None,
     delta: Delta | None = None,
-    deletes: bool = True,
+    deletable: Container[str] | None = None,
 ) -> Plan:
     """The transactions that make etcd hold the desired state.
 
@@ -95,7 +96,7 @@ def plan(
         ranges: what is ours now.
         ledger: what was noted before.
         delta: compare only this; None: everything that is ours.
-        deletes: False: what should not be there stays, with a note.
+        deletable: the keys that may go; others stay, with a note. None: every key of ours may.
     """
     ledger = ledger or Ledger()
     owned = ranges | ledger.ranges
@@ -111,8 +112,8 @@ def plan(
     for key in leftovers - resolved.kept:
         resolved.wanted.setdefault(key, None)
     shared = _shared(desired, actual, ledger, resolved.wanted, delta)
-    if not deletes:
-        resolved.notes += _keep(resolved.wanted, actual)
+    if deletable is not None:
+        resolved.notes += _keep(resolved.wanted, actual, deletable)
     stages = _stages(resolved.wanted, actual, prefix)
     return Plan(
         transactions=tuple(txn for stage in stages for txn in split(stage)),
@@ -123,18 +124,21 @@ def plan(
     )
 
 
-def _keep(wanted: dict[str, bytes | None], actual: Actual) -> list[Note]:
-    """Want nothing to be gone, but for a steering whose prefix another key takes over."""
+def _keep(wanted: dict[str, bytes | None], actual: Actual, deletable: Container[str]) -> list[Note]:
+    """Keep what may not go, but for a steering whose prefix another key takes over."""
     taken = {_target_of(v) for k, v in wanted.items() if v and k.startswith(keys.STEERING)}
-    gone = [
+    kept = [
         key
         for key, value in sorted(wanted.items())
-        if value is None and key in actual.entries and not _is_taken(key, actual, taken)
+        if value is None
+        and key in actual.entries
+        and key not in deletable
+        and not _is_taken(key, actual, taken)
     ]
-    for key in gone:
+    for key in kept:
         del wanted[key]
-    text = f"{len(gone)} keys would go; they stay until every manifest can be read"
-    return [Note("Manifests", "DeletesHeld", text)] if gone else []
+    text = f"{len(kept)} keys that nothing defines stay until all input can be read"
+    return [Note("Cluster", "DeletesHeld", text)] if kept else []
 
 
 def _is_taken(key: str, actual: Actual, taken: set[Target]) -> bool:

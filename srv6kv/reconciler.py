@@ -65,7 +65,8 @@ class Reconciler:
         self._pending: Delta | None = None
         self._deleted: dict[str, int] = {}
         self._notes: tuple[Note, ...] = ()
-        self._deletes_nothing = False
+        self._has_gaps = False
+        self._wanted_before: set[str] = set()
         self._boot_id = boot_id
         self._boot = Boot(boot_id)
         self._is_new_boot = False
@@ -155,11 +156,15 @@ class Reconciler:
             else:
                 self.cluster.held[sid] = next_hop
 
-    def delete_nothing(self, keep: bool) -> None:
-        """Whether the cluster has gaps, so that what seems to be gone may still be there."""
-        if keep != self._deletes_nothing:
-            self._deletes_nothing = keep
-            self._pending = None
+    def note_gaps(self, has_gaps: bool) -> None:
+        """Whether the source has something that it could never read since the start."""
+        self._has_gaps = has_gaps
+
+    @property
+    def _deletable(self) -> set[str] | None:
+        """With gaps in the cluster only what this process has wanted before may be deleted: the
+        rest may belong to what cannot be read."""
+        return self._wanted_before if self._has_gaps or self.intake.has_gaps else None
 
     def plan(self) -> Plan:
         """What is to be written now; empty if etcd holds the desired state."""
@@ -176,8 +181,9 @@ class Reconciler:
             ranges=self._ranges,
             ledger=self._ledger,
             delta=self._pending,
-            deletes=not self._deletes_nothing,
+            deletable=self._deletable,
         )
+        self._wanted_before |= {key for key, value in found.wanted.items() if value is not None}
         self._notes = found.notes
         return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -13,12 +14,15 @@ from srv6kv.errors import InputError
 from srv6kv.recording import Recorded
 from srv6kv.transaction import Transaction
 
+log = logging.getLogger("srv6kv")
+
 
 class Recorder:
     """A recording that grows.
 
     A file that is there is continued: what changed since it ended becomes one transaction. What a
-    crash left of a last line is cut off.
+    crash left of a last line is cut off. If the file cannot be written later on, the recording ends
+    with one error in the log; the sidecar goes on.
 
     Raises:
         InputError: the file cannot be written, or is no recording.
@@ -50,26 +54,24 @@ class Recorder:
         self._is_new = False
 
     def append(self, transaction: Transaction) -> None:
-        """Add a transaction that was committed.
-
-        Raises:
-            InputError: the file cannot be written.
-        """
+        """Add a transaction that was committed."""
+        if self._file.closed:
+            return
         self._number += 1
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        recorded = Recorded(self._number, transaction, now)
         try:
-            self._file.write(recording.dump(recorded))
+            self._file.write(recording.dump(Recorded(self._number, transaction, now)))
             self._file.flush()
         except OSError as error:
-            raise InputError(f"{self._path}: {error}") from None
-        self._state = recording.state_of([Recorded(0, _as_transaction(self._state)), recorded])
+            log.error("the recording ends: %s: %s", self._path, error.strerror)
+            self.close()
+        for operation in transaction.operations:
+            if operation.value is None:
+                self._state.pop(operation.key, None)
+            else:
+                self._state[operation.key] = operation.value
 
     def close(self) -> None:
         """Close the file."""
         with contextlib.suppress(OSError):  # said when it was written
             self._file.close()
-
-
-def _as_transaction(state: Mapping[str, bytes]) -> Transaction:
-    return recording.difference({}, {key: (value, 0) for key, value in state.items()})

@@ -162,8 +162,12 @@ def _bsids_of(
 ) -> dict[Target, str]:
     """The BSID in etcd while its steering lives, else a new one."""
     main = settings.main_vrf
-    held = {target: _held_bsid(target, actual, settings) for target in steered}
-    given = {target: bsid for target, bsid in held.items() if bsid is not None}
+    given: dict[Target, str] = {}
+    for target in steered:
+        bsid = _held_bsid(target, actual, settings)
+        bsid = bsid or _left_bsid(target, desired, actual, settings)
+        if bsid is not None:
+            given[target] = bsid
 
     def is_taken(bsid: str) -> bool:
         """A policy of ours that nothing is steered into is what a crash left: it can be used."""
@@ -194,6 +198,19 @@ def _held_bsid(target: Target, actual: Actual, settings: Settings) -> str | None
         targets = (actual.facts[user].target for user in actual.users[bsid])
         if target == min(item for item in targets if item is not None):
             return bsid
+    return None
+
+
+def _left_bsid(target: Target, desired: Desired, actual: Actual, settings: Settings) -> str | None:
+    """The BSID of the address in a VRF where it is steered no more: the VRF ids have changed."""
+    if actual.vrfs[target[0]]:
+        return None
+    for vrf in sorted(vrf for vrf, count in actual.vrfs.items() if count):
+        left = (vrf, target[1])
+        if left not in desired.steered:
+            bsid = _held_bsid(left, actual, settings)
+            if bsid is not None:
+                return bsid
     return None
 
 

@@ -25,7 +25,7 @@ class ClusterChanged:
     Attributes:
         notes: all that the source has to say now.
         has_gaps: something cannot be read and never could since the start: what is not in the
-            list may be there all the same, so nothing is deleted.
+            list may be there all the same.
     """
 
     objects: tuple[tuple[Identity, Mapping[str, Any] | None], ...]

@@ -11,6 +11,7 @@ import yaml
 from srv6kv.agent import boot
 from srv6kv.agent.boot import Boot
 from srv6kv.etcd.values import KeyValue
+from srv6kv.kube.model import Identity
 from srv6kv.reconciler import Reconciler
 from srv6kv.settings import load
 
@@ -19,14 +20,18 @@ POD = "2001:0:0:1::5"
 CHAIN = "config/linux/iptables/v2/rulechain/srv6kv-"
 
 
-def started(boot_id: str, entries: Iterable[KeyValue]) -> Reconciler:
-    """A reconciler of the seed's node 1 that has read these keys in this boot."""
+def started(
+    boot_id: str, entries: Iterable[KeyValue], without: Identity | None = None
+) -> Reconciler:
+    """A reconciler of the seed's node 1, but for one object, that has read these keys."""
     settings, _ = load((SEED / "contiv.conf").read_text(), "contiv.conf")
     reconciler = Reconciler(settings, "node1", "n", boot_id)
     for file in sorted((SEED / "manifests").iterdir()):
         for body in yaml.safe_load_all(file.read_text()):
             meta = body["metadata"]
-            reconciler.intake.take((body["kind"], meta.get("namespace", ""), meta["name"]), body)
+            identity = (body["kind"], meta.get("namespace", ""), meta["name"])
+            if identity != without:
+                reconciler.intake.take(identity, body)
     reconciler.reset(entries)
     return reconciler
 

@@ -1,11 +1,26 @@
-"""While something in the manifests could never be read, nothing is deleted."""
+"""With gaps in the input, only what this process has wanted before is deleted."""
 
 from __future__ import annotations
 
 from test_boot import started, wiring, written
 
+from srv6kv.reconciler import Reconciler
+
+PREFIX = "/vnf-agent/n/"
 POLICY = "config/vpp/srv6/v2/policy/5555::d765"
 IDENTITY = ("Service", "default", "myservice")
+BROKEN = {"metadata": {"name": "broken"}, "spec": {"clusterIP": 7}}
+
+
+def going(reconciler: Reconciler) -> set[str]:
+    """The keys that the next plan deletes."""
+    transactions = reconciler.plan().transactions
+    return {o.key for txn in transactions for o in txn.operations if o.value is None}
+
+
+def reasons(reconciler: Reconciler) -> set[str]:
+    """Why something is noted."""
+    return {note.reason for note in reconciler.notes()}
 
 
 def test_what_seems_to_be_gone_stays_while_there_are_gaps() -> None:
@@ -13,13 +28,36 @@ def test_what_seems_to_be_gone_stays_while_there_are_gaps() -> None:
     held = written(started("", wiring(5)), 6)
     again = started("", [*wiring(5), *held])
     again.intake.take(IDENTITY, None)
-    again.delete_nothing(True)
+    again.note_gaps(True)
 
-    assert not again.plan()
-    assert "DeletesHeld" in {note.reason for note in again.notes()}
+    assert not going(again)
+    assert "DeletesHeld" in reasons(again)
 
-    again.delete_nothing(False)
-    gone = {o.key for txn in again.plan().transactions for o in txn.operations}
+    again.note_gaps(False)
 
-    assert f"/vnf-agent/n/{POLICY}" in gone
-    assert "DeletesHeld" not in {note.reason for note in again.notes()}
+    assert PREFIX + POLICY in going(again)
+    assert "DeletesHeld" not in reasons(again)
+
+
+def test_a_malformed_object_at_the_start_is_a_gap() -> None:
+    """What a restart finds malformed may be what etcd holds keys of: they stay meanwhile."""
+    held = written(started("", wiring(5)), 6)
+    again = started("", [*wiring(5), *held], without=IDENTITY)
+    again.intake.take(IDENTITY, BROKEN)
+
+    assert not going(again)
+
+    again.intake.take(IDENTITY, None)
+
+    assert PREFIX + POLICY in going(again)
+
+
+def test_gaps_hold_nothing_that_was_seen_since_the_start() -> None:
+    """One bad object stops no others: what this process has wanted goes when it is gone."""
+    reconciler = started("", wiring(5))
+    reconciler.note_gaps(True)
+    written(reconciler, 6)
+    reconciler.intake.take(IDENTITY, None)
+
+    assert PREFIX + POLICY in going(reconciler)
+    assert "DeletesHeld" not in reasons(reconciler)

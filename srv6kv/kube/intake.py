@@ -47,6 +47,11 @@ class Intake:
         kept = "its last good version stays" if identity in self._good else "it is left out"
         return Note(f"{kind} {place}", MALFORMED, f"{problem}; {kept}")
 
+    @property
+    def has_gaps(self) -> bool:
+        """Whether an object is malformed and never was good: what it means nobody knows."""
+        return any(identity not in self._good for identity in self._notes)
+
     def notes(self) -> Iterator[Note]:
         """The notes about objects that are malformed now."""
         yield from sorted(self._notes.values())

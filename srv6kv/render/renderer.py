@@ -13,7 +13,14 @@ from srv6kv.render.desired import Delta, Desired, Steered
 from srv6kv.render.local import LocalEndpoints
 from srv6kv.render.node import node_objects, plumbing
 from srv6kv.render.parts import Parts
-from srv6kv.render.service import Receivers, Senders, denial_of, receivers_of, senders_of
+from srv6kv.render.service import (
+    Receivers,
+    Senders,
+    denial_of,
+    notes_of_slices,
+    receivers_of,
+    senders_of,
+)
 from srv6kv.select import Candidates, candidates_of
 from srv6kv.settings import Settings
 from srv6kv.topology import Topology, topology_of
@@ -148,7 +155,8 @@ class Renderer:
             self._local.is_up,
         )
         self._parts.rendered += 1
-        self._parts.remark(ref, *senders.notes)
+        slices = cluster.slices_of(ref)
+        self._parts.remark(ref, *senders.notes, *notes_of_slices(service, slices))
         if not senders.lists or service.cluster_ip is None:
             return None
         target = (self._settings.pod_vrf, service.cluster_ip)

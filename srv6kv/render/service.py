@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from srv6kv import sids
 from srv6kv.addresses import is_ordinary
 from srv6kv.agent.validity import MOST_WEIGHT
 from srv6kv.agent.values import SegmentList
-from srv6kv.kube.model import Endpoint, Service
+from srv6kv.kube.model import Endpoint, EndpointSlice, Service
 from srv6kv.notes import Note
 from srv6kv.render.endpoint import Translation
 from srv6kv.select import Candidate, Candidates, select
@@ -74,6 +74,20 @@ def receivers_of(
                     table = pods.setdefault(candidate.address, {})
                     table.setdefault((port.protocol, port.number), item)
     return Receivers({pod: tuple(table.values()) for pod, table in pods.items()})
+
+
+def notes_of_slices(service: Service, slices: Iterable[EndpointSlice]) -> tuple[Note, ...]:
+    """Ports of slices that nobody can use (rule E3)."""
+    unusable = [
+        f"{item.ref.name}: ports[{index}]"
+        for item in slices
+        for index, port in enumerate(item.ports)
+        if port.name is None or port.number is None
+    ]
+    if not unusable:
+        return ()
+    text = f"EndpointSlice {_some(unusable)} has no name or no port number and is not used"
+    return (_note(service, "EndpointPortIgnored", text),)
 
 
 def _preference(candidate: Candidate) -> tuple[bool, bool, str, int]:
