@@ -53,12 +53,16 @@ def store(etcd: EmbeddedEtcd) -> Iterator[Etcd3Store]:
 
 
 @pytest.fixture
-def writer(store: Etcd3Store, label: str) -> Writer:
-    """The right to write for the test's label in the shared etcd."""
+def writer(store: Etcd3Store, label: str) -> Iterator[Writer]:
+    """The right to write for the test's label in the shared etcd.
+
+    It is given back: a lease that runs out later would be a revision in the middle of another test.
+    """
     acquired = store.acquire(label, "the test")
     assert acquired is not None
 
-    return acquired
+    yield acquired
+    acquired.release()
 
 
 @pytest.fixture

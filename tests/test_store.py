@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from etcd_server import SECONDS, Seen
@@ -15,6 +15,13 @@ from srv6kv.store import PAGE, Etcd3Store, KeyValue, Writer
 from srv6kv.transaction import Operation, Transaction
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
+
+
+@pytest.fixture(scope="module")
+def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedEtcd]:
+    """A server of this module's own: its tests count revisions."""
+    with EmbeddedEtcd(tmp_path_factory.mktemp("etcd")) as server:
+        yield server
 
 
 def policies(label: str) -> str:

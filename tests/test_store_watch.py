@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from queue import Queue
 
 import pytest
@@ -18,6 +18,13 @@ pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
 Connect = Callable[..., Etcd3Store]
 StartEtcd = Callable[..., EmbeddedEtcd]
+
+
+@pytest.fixture(scope="module")
+def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedEtcd]:
+    """A server of this module's own: its tests count revisions."""
+    with EmbeddedEtcd(tmp_path_factory.mktemp("etcd")) as server:
+        yield server
 
 
 def follow(store: Etcd3Store, seen: Seen, start: int, *prefixes: str) -> Watch:
