@@ -9,6 +9,8 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from history import History
+from processes import Bench
 
 from srv6kv.embedded import EmbeddedEtcd
 from srv6kv.store import Etcd3Store, Writer
@@ -63,6 +65,21 @@ def writer(store: Etcd3Store, label: str) -> Iterator[Writer]:
 
     yield acquired
     acquired.release()
+
+
+@pytest.fixture
+def bench(tmp_path: Path, etcd: EmbeddedEtcd, store: Etcd3Store, label: str) -> Iterator[Bench]:
+    """A node with its wiring in the shared etcd."""
+    bench = Bench(tmp_path / "bench", etcd, label)
+    bench.load_agent_state(store)
+    yield bench
+    bench.end()
+
+
+@pytest.fixture
+def history(store: Etcd3Store, bench: Bench) -> History:
+    """What etcd goes through below the bench's label."""
+    return History(store, bench.label)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,28 +11,12 @@ from history import History
 from processes import AGENT_STATE, MYSERVICE, NODE, SEED, Bench, drop_writer, srv6kv
 
 from srv6kv import recording
-from srv6kv.embedded import EmbeddedEtcd
 from srv6kv.recording import Recorded
 from srv6kv.store import Etcd3Store, Writer
 from srv6kv.transaction import Operation, Transaction
 
 RECORDING = Path(__file__).parent / "recorded" / "seed.txn"
 FILES = ("-f", SEED / "manifests", "--config", SEED / "contiv.conf", "--node", NODE)
-
-
-@pytest.fixture
-def bench(tmp_path: Path, etcd: EmbeddedEtcd, store: Etcd3Store, label: str) -> Iterator[Bench]:
-    """A node with its wiring in the shared etcd."""
-    bench = Bench(tmp_path / "bench", etcd, label)
-    bench.load_agent_state(store)
-    yield bench
-    bench.end()
-
-
-@pytest.fixture
-def history(store: Etcd3Store, bench: Bench) -> History:
-    """What etcd goes through below the bench's label."""
-    return History(store, bench.label)
 
 
 def replay(path: Path, bench: Bench, *more: str) -> subprocess.CompletedProcess[str]:

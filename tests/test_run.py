@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
 from etcd_server import Seen
 from history import LOCALSID, POLICY, STEERING, History, violations
 from processes import AGENT_STATE, CHANGED_SERVICE, MYSERVICE, SEED, Bench, service
 
-from srv6kv.embedded import EmbeddedEtcd
 from srv6kv.store import Etcd3Store, writer_key
 
 ROUTE = "config/vpp/v2/route/"
@@ -20,21 +16,6 @@ CHAIN = "config/linux/iptables/v2/rulechain/"
 TAP = "d6087568be9f59aba028955c19f5684055a69d926ed89f720fe187a"
 NO_WINDOW = ("srv6kv:", "  replaceWindow: 0s")
 LONG_WINDOW = ("srv6kv:", "  replaceWindow: 2s")
-
-
-@pytest.fixture
-def bench(tmp_path: Path, etcd: EmbeddedEtcd, store: Etcd3Store, label: str) -> Iterator[Bench]:
-    """A node with its wiring in the shared etcd."""
-    bench = Bench(tmp_path, etcd, label)
-    bench.load_agent_state(store)
-    yield bench
-    bench.end()
-
-
-@pytest.fixture
-def history(store: Etcd3Store, bench: Bench) -> History:
-    """What etcd goes through below the bench's label."""
-    return History(store, bench.label)
 
 
 def test_first_sync(bench: Bench, history: History) -> None:

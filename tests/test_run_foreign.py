@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from history import LOCALSID, POLICY, STEERING, History
 from processes import MYSERVICE, Bench
 
 from srv6kv import recording
-from srv6kv.embedded import EmbeddedEtcd
 from srv6kv.store import Etcd3Store
 
 ROUTE = "config/vpp/v2/route/"
@@ -24,21 +21,6 @@ SHARED = {
     ROUTE + "vrf/0/dst/2001:0:0:1::/64/gw/::",
 }
 """Created if absent; somebody else may own them."""
-
-
-@pytest.fixture
-def bench(tmp_path: Path, etcd: EmbeddedEtcd, store: Etcd3Store, label: str) -> Iterator[Bench]:
-    """A node with its wiring in the shared etcd."""
-    bench = Bench(tmp_path, etcd, label)
-    bench.load_agent_state(store)
-    yield bench
-    bench.end()
-
-
-@pytest.fixture
-def history(store: Etcd3Store, bench: Bench) -> History:
-    """What etcd goes through below the bench's label."""
-    return History(store, bench.label)
 
 
 FOREIGN = {

@@ -47,12 +47,6 @@ def bench(tmp_path: Path, etcd: EmbeddedEtcd, store: Etcd3Store, label: str) -> 
     bench.end()
 
 
-@pytest.fixture
-def history(store: Etcd3Store, bench: Bench) -> History:
-    """What etcd goes through below the bench's label."""
-    return History(store, bench.label)
-
-
 def sync(bench: Bench, history: History) -> None:
     """Run with the settings that there are now until all is as they want it."""
     assert bench.run("--once").wait() == 0

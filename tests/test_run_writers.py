@@ -27,12 +27,6 @@ def bench(tmp_path: Path, etcd: EmbeddedEtcd, store: Etcd3Store, label: str) -> 
     bench.end()
 
 
-@pytest.fixture
-def history(store: Etcd3Store, bench: Bench) -> History:
-    """What etcd goes through below the bench's label."""
-    return History(store, bench.label)
-
-
 def written_by(process: Process) -> list[int]:
     """The revisions that a process says it has made."""
     return [int(line.partition("rev=")[2].split()[0]) for line in process.said(" rev=")]

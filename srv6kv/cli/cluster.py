@@ -76,6 +76,28 @@ def say_notes(notes: Sequence[Note]) -> None:
         click.echo(f"note: {note}", err=True)
 
 
+def report(files: Files, output: str, *, is_question: bool) -> None:
+    """Print what would be written, and end with the exit code that this means.
+
+    Args:
+        files: the cluster, with what etcd holds read into its reconciler.
+        output: ``json``, else the text form of recordings.
+        is_question: anything to write is a negative answer.
+    """
+    from srv6kv.cli import output as printer
+
+    plan = files.reconciler.plan()
+    if output == "json":
+        printer.print_json(printer.transactions_json(plan.transactions))
+    else:
+        click.echo(printer.transactions_text(plan.transactions), nl=False)
+    say_notes((*files.notes, *files.reconciler.notes()))
+    if files.has_bad_input:
+        raise click.exceptions.Exit(2)
+    if is_question and plan:
+        raise click.exceptions.Exit(1)
+
+
 @dataclass(frozen=True, slots=True)
 class AgentKey:
     """One key of an ``--agent-state`` file; the later in the file, the higher the revision."""

@@ -45,7 +45,6 @@ def command(
         --node node1 --etcd 127.0.0.1:2379
     """
     from srv6kv.cli import cluster
-    from srv6kv.cli import output as printer
 
     files = cluster.read_files(paths, config, node, label)
     reconciler = files.reconciler
@@ -55,13 +54,4 @@ def command(
         reconciler.reset(store.read(prefixes).entries)
     finally:
         store.close()
-    plan = reconciler.plan()
-    if output == "json":
-        printer.print_json(printer.transactions_json(plan.transactions))
-    else:
-        click.echo(printer.transactions_text(plan.transactions), nl=False)
-    cluster.say_notes((*files.notes, *reconciler.notes()))
-    if files.has_bad_input:
-        raise click.exceptions.Exit(2)
-    if check and plan:
-        raise click.exceptions.Exit(1)
+    cluster.report(files, output, is_question=check)

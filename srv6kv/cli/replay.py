@@ -100,7 +100,6 @@ def _write(recordings: Any, path: Path, output: str, options: dict[str, Any]) ->
 def _check(recordings: Any, path: Path, output: str, options: dict[str, Any]) -> None:
     from srv6kv import replay
     from srv6kv.cli import cluster
-    from srv6kv.cli import output as printer
     from srv6kv.recording import state_of
 
     if not options["paths"] or not options["node"]:
@@ -115,13 +114,4 @@ def _check(recordings: Any, path: Path, output: str, options: dict[str, Any]) ->
     known = {item.key for item in held}
     others = cluster.read_agent_state(options["agent_state"], reconciler.prefix)
     reconciler.reset([*(item for item in others if item.key not in known), *held])
-    plan = reconciler.plan()
-    if output == "json":
-        printer.print_json(printer.transactions_json(plan.transactions))
-    else:
-        click.echo(printer.transactions_text(plan.transactions), nl=False)
-    cluster.say_notes((*files.notes, *reconciler.notes()))
-    if files.has_bad_input:
-        raise click.exceptions.Exit(2)
-    if plan:
-        raise click.exceptions.Exit(1)
+    cluster.report(files, output, is_question=True)
