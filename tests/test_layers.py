@@ -24,6 +24,7 @@ PURE = (
     "etcd/limits.py",
     "kube/model.py",
     "kube/parse.py",
+    "kube/wire.py",
     "notes.py",
     "ownership.py",
     "plan.py",

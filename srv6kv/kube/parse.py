@@ -1,7 +1,6 @@
 """Kubernetes JSON or YAML values to model values, or one ``ParseError`` naming object and field.
 
-Rule: null means absent, as the API server writes it. The structs below name only the fields that
-are read; unknown fields are skipped, so newer servers do no harm.
+Rule: every address passes through its canonical form here, every name and number is checked here.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import msgspec
 
 from srv6kv import addresses
 from srv6kv.addresses import Prefix
+from srv6kv.kube import wire
 from srv6kv.kube.model import (
     Endpoint,
     EndpointSlice,
@@ -42,127 +42,15 @@ class ParseError(ValueError):
     """A malformed object; the text is ``field: what is wrong``."""
 
 
-class _Struct(msgspec.Struct, gc=False, rename="camel"):
-    pass
-
-
-class _Metadata(_Struct):
-    name: str
-    namespace: str | None = None
-    creation_timestamp: str | None = None
-    labels: dict[str, str] | None = None
-    annotations: dict[str, str] | None = None
-
-
-class _ServicePort(_Struct):
-    port: int
-    name: str | None = None
-    protocol: str | None = None
-    node_port: int | None = None
-
-
-class _ServiceSpec(_Struct):
-    type: str | None = None
-    cluster_ip: str | None = msgspec.field(default=None, name="clusterIP")
-    cluster_ips: list[str] | None = msgspec.field(default=None, name="clusterIPs")
-    ip_families: list[str] | None = None
-    ports: list[_ServicePort] | None = None
-    external_ips: list[str] | None = msgspec.field(default=None, name="externalIPs")
-    internal_traffic_policy: str | None = None
-    external_traffic_policy: str | None = None
-    session_affinity: str | None = None
-
-
-class _Ingress(_Struct):
-    ip: str | None = None
-    ip_mode: str | None = None
-
-
-class _LoadBalancer(_Struct):
-    ingress: list[_Ingress] | None = None
-
-
-class _ServiceStatus(_Struct):
-    load_balancer: _LoadBalancer | None = None
-
-
-class _Service(_Struct):
-    metadata: _Metadata
-    spec: _ServiceSpec
-    status: _ServiceStatus | None = None
-
-
-class _Conditions(_Struct):
-    ready: bool | None = None
-    serving: bool | None = None
-    terminating: bool | None = None
-
-
-class _Hint(_Struct):
-    name: str
-
-
-class _Hints(_Struct):
-    for_zones: list[_Hint] | None = None
-    for_nodes: list[_Hint] | None = None
-
-
-class _TargetRef(_Struct):
-    kind: str | None = None
-    namespace: str | None = None
-    name: str | None = None
-
-
-class _Endpoint(_Struct):
-    addresses: list[str]
-    conditions: _Conditions | None = None
-    node_name: str | None = None
-    target_ref: _TargetRef | None = None
-    hints: _Hints | None = None
-
-
-class _SlicePort(_Struct):
-    name: str | None = None
-    protocol: str | None = None
-    port: int | None = None
-
-
-class _EndpointSlice(_Struct):
-    metadata: _Metadata
-    address_type: str
-    endpoints: list[_Endpoint] | None = None
-    ports: list[_SlicePort] | None = None
-
-
-class _NodeAddress(_Struct):
-    type: str
-    address: str
-
-
-class _NodeSpec(_Struct):
-    pod_cidr: str | None = msgspec.field(default=None, name="podCIDR")
-    pod_cidrs: list[str] | None = msgspec.field(default=None, name="podCIDRs")
-
-
-class _NodeStatus(_Struct):
-    addresses: list[_NodeAddress] | None = None
-
-
-class _Node(_Struct):
-    metadata: _Metadata
-    spec: _NodeSpec | None = None
-    status: _NodeStatus | None = None
-
-
 def parse(kind: str, body: Mapping[str, Any]) -> KubeObject:
     """The model value of a plain mapping (YAML or JSON).
 
     Raises:
         ParseError: the object is malformed.
     """
-    wire, convert = _KINDS[kind]
+    fields, convert = _KINDS[kind]
     try:
-        return convert(msgspec.convert(body, wire))  # type: ignore[no-any-return]
+        return convert(msgspec.convert(body, fields))  # type: ignore[no-any-return]
     except msgspec.ValidationError as error:
         raise ParseError(_located(str(error))) from None
 
@@ -178,13 +66,13 @@ def _refuse(field: str, text: str) -> NoReturn:
     raise ParseError(f"{field}: {text}")
 
 
-def _name(metadata: _Metadata, rule: re.Pattern[str]) -> str:
+def _name(metadata: wire.Metadata, rule: re.Pattern[str]) -> str:
     if not rule.match(metadata.name):
         _refuse("metadata.name", f"{metadata.name!r} is not a Kubernetes name")
     return metadata.name
 
 
-def _ref(metadata: _Metadata, rule: re.Pattern[str]) -> Ref:
+def _ref(metadata: wire.Metadata, rule: re.Pattern[str]) -> Ref:
     namespace = metadata.namespace or "default"
     if not _LABEL.match(namespace):
         _refuse("metadata.namespace", f"{namespace!r} is not a Kubernetes name")
@@ -220,15 +108,15 @@ def _policy(field: str, text: str | None) -> bool:
     return text == "Local"
 
 
-def _service(wire: _Service) -> Service:
-    spec = wire.spec
+def _service(raw: wire.Service) -> Service:
+    spec = raw.spec
     return Service(
-        ref=_ref(wire.metadata, _LABEL),
-        created=wire.metadata.creation_timestamp or "",
+        ref=_ref(raw.metadata, _LABEL),
+        created=raw.metadata.creation_timestamp or "",
         cluster_ip=_cluster_ip(spec),
         ports=_service_ports(spec.ports or []),
-        other_addresses=_other_addresses(wire),
-        proxy_name=(wire.metadata.labels or {}).get(PROXY_NAME, ""),
+        other_addresses=_other_addresses(raw),
+        proxy_name=(raw.metadata.labels or {}).get(PROXY_NAME, ""),
         is_internal_local=_policy("spec.internalTrafficPolicy", spec.internal_traffic_policy),
         is_external_local=_policy("spec.externalTrafficPolicy", spec.external_traffic_policy),
         has_node_ports=any(port.node_port for port in spec.ports or []),
@@ -236,7 +124,7 @@ def _service(wire: _Service) -> Service:
     )
 
 
-def _cluster_ip(spec: _ServiceSpec) -> str | None:
+def _cluster_ip(spec: wire.ServiceSpec) -> str | None:
     """Rules S2 and S3."""
     if spec.cluster_ip in (None, "", "None") and not spec.cluster_ips:
         return None
@@ -255,10 +143,10 @@ def _cluster_ip(spec: _ServiceSpec) -> str | None:
     return None
 
 
-def _service_ports(wire: list[_ServicePort]) -> tuple[ServicePort, ...]:
+def _service_ports(raw: list[wire.ServicePort]) -> tuple[ServicePort, ...]:
     ports: dict[tuple[str, str], ServicePort] = {}
     numbers: set[tuple[str, int]] = set()
-    for index, item in enumerate(wire):
+    for index, item in enumerate(raw):
         field = f"spec.ports[{index}]"
         port = ServicePort(
             item.name or "",
@@ -274,10 +162,10 @@ def _service_ports(wire: list[_ServicePort]) -> tuple[ServicePort, ...]:
     return tuple(sorted(ports.values()))
 
 
-def _other_addresses(wire: _Service) -> tuple[str, ...]:
+def _other_addresses(raw: wire.Service) -> tuple[str, ...]:
     """Rule S4; hostnames, IPv4 and ``ipMode: Proxy`` do not count, bad texts are dropped."""
-    balancer = wire.status.load_balancer if wire.status else None
-    texts = list(wire.spec.external_ips or [])
+    balancer = raw.status.load_balancer if raw.status else None
+    texts = list(raw.spec.external_ips or [])
     for ingress in (balancer.ingress if balancer else None) or []:
         if ingress.ip and ingress.ip_mode in (None, "VIP"):
             texts.append(ingress.ip)
@@ -290,15 +178,15 @@ def _other_addresses(wire: _Service) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _endpoint_slice(wire: _EndpointSlice) -> EndpointSlice:
-    ref = _ref(wire.metadata, _SUBDOMAIN)
-    labels = wire.metadata.labels or {}
+def _endpoint_slice(raw: wire.EndpointSlice) -> EndpointSlice:
+    ref = _ref(raw.metadata, _SUBDOMAIN)
+    labels = raw.metadata.labels or {}
     owner = labels.get(SERVICE_NAME, "")
     is_ours = (
-        owner != "" and wire.address_type == "IPv6" and PROXY_NAME not in labels
+        owner != "" and raw.address_type == "IPv6" and PROXY_NAME not in labels
     ) and HEADLESS not in labels
-    if wire.address_type not in ("IPv4", "IPv6", "FQDN"):
-        _refuse("addressType", f"{wire.address_type!r} is not one of IPv4, IPv6, FQDN")
+    if raw.address_type not in ("IPv4", "IPv6", "FQDN"):
+        _refuse("addressType", f"{raw.address_type!r} is not one of IPv4, IPv6, FQDN")
     if not is_ours:
         return EndpointSlice(ref, None, (), ())
     if not _LABEL.match(owner):
@@ -306,63 +194,63 @@ def _endpoint_slice(wire: _EndpointSlice) -> EndpointSlice:
     return EndpointSlice(
         ref=ref,
         service=Ref(ref.namespace, owner),
-        ports=tuple(_slice_port(i, port) for i, port in enumerate(wire.ports or [])),
+        ports=tuple(_slice_port(i, port) for i, port in enumerate(raw.ports or [])),
         endpoints=tuple(
             _endpoint(f"endpoints[{i}]", item)
-            for i, item in enumerate(wire.endpoints or [])
+            for i, item in enumerate(raw.endpoints or [])
             if item.addresses
         ),
     )
 
 
-def _slice_port(index: int, wire: _SlicePort) -> SlicePort:
+def _slice_port(index: int, raw: wire.SlicePort) -> SlicePort:
     field = f"ports[{index}]"
-    number = wire.port or None
+    number = raw.port or None
     if number is not None:
         _port_number(f"{field}.port", number)
-    return SlicePort(wire.name, _protocol(f"{field}.protocol", wire.protocol), number)
+    return SlicePort(raw.name, _protocol(f"{field}.protocol", raw.protocol), number)
 
 
-def _endpoint(field: str, wire: _Endpoint) -> Endpoint:
-    address = _ipv6(f"{field}.addresses[0]", wire.addresses[0])
+def _endpoint(field: str, raw: wire.Endpoint) -> Endpoint:
+    address = _ipv6(f"{field}.addresses[0]", raw.addresses[0])
     if address is None:
-        _refuse(f"{field}.addresses[0]", f"{wire.addresses[0]!r} is not an IPv6 address")
-    conditions = wire.conditions or _Conditions()
-    hints = wire.hints or _Hints()
+        _refuse(f"{field}.addresses[0]", f"{raw.addresses[0]!r} is not an IPv6 address")
+    conditions = raw.conditions or wire.Conditions()
+    hints = raw.hints or wire.Hints()
     return Endpoint(
         address=address,
         ready=conditions.ready is not False,
         serving=conditions.serving is not False,
         terminating=conditions.terminating is True,
-        node=wire.node_name or None,
-        pod=_target_pod(wire.target_ref),
+        node=raw.node_name or None,
+        pod=_target_pod(raw.target_ref),
         zone_hints=tuple(sorted(hint.name for hint in hints.for_zones or [])),
         node_hints=tuple(sorted(hint.name for hint in hints.for_nodes or [])),
     )
 
 
-def _target_pod(wire: _TargetRef | None) -> Ref | None:
-    if wire is None or wire.kind != "Pod" or not wire.name:
+def _target_pod(raw: wire.TargetRef | None) -> Ref | None:
+    if raw is None or raw.kind != "Pod" or not raw.name:
         return None
-    return Ref(wire.namespace or "default", wire.name)
+    return Ref(raw.namespace or "default", raw.name)
 
 
-def _node(wire: _Node) -> Node:
-    spec = wire.spec or _NodeSpec()
+def _node(raw: wire.Node) -> Node:
+    spec = raw.spec or wire.NodeSpec()
     listed = [(f"spec.podCIDRs[{i}]", text) for i, text in enumerate(spec.pod_cidrs or [])]
     if not listed and spec.pod_cidr:
         listed = [("spec.podCIDR", spec.pod_cidr)]
-    annotation = (wire.metadata.annotations or {}).get(NODE_IP, "")
+    annotation = (raw.metadata.annotations or {}).get(NODE_IP, "")
     field = f"metadata.annotations[{NODE_IP}]"
     node_ip = _ipv6(field, annotation) if annotation else ""
     if node_ip is None:
         _refuse(field, f"{annotation!r} is not an IPv6 address")
     return Node(
-        name=_name(wire.metadata, _SUBDOMAIN),
+        name=_name(raw.metadata, _SUBDOMAIN),
         pod_cidrs=tuple(cidr for field, text in listed for cidr in _pod_cidr(field, text)),
-        addresses=_node_addresses(wire.status or _NodeStatus()),
+        addresses=_node_addresses(raw.status or wire.NodeStatus()),
         node_ip=node_ip,
-        zone=(wire.metadata.labels or {}).get(ZONE, ""),
+        zone=(raw.metadata.labels or {}).get(ZONE, ""),
     )
 
 
@@ -376,7 +264,7 @@ def _pod_cidr(field: str, text: str) -> tuple[str, ...]:
         _refuse(field, str(error))
 
 
-def _node_addresses(status: _NodeStatus) -> tuple[str, ...]:
+def _node_addresses(status: wire.NodeStatus) -> tuple[str, ...]:
     """IPv6 addresses of any type: a Hostname may be an address too (spec/services.md 2.9)."""
     found = set()
     for index, item in enumerate(status.addresses or []):
@@ -393,8 +281,8 @@ def _node_addresses(status: _NodeStatus) -> tuple[str, ...]:
 
 
 _KINDS: dict[str, tuple[Any, Any]] = {
-    "Service": (_Service, _service),
-    "EndpointSlice": (_EndpointSlice, _endpoint_slice),
-    "Node": (_Node, _node),
+    "Service": (wire.Service, _service),
+    "EndpointSlice": (wire.EndpointSlice, _endpoint_slice),
+    "Node": (wire.Node, _node),
 }
 KINDS = tuple(_KINDS)
