@@ -191,14 +191,19 @@ def _held_bsid(target: Target, actual: Actual, settings: Settings) -> str | None
 
     Two targets on one BSID (defect D4) are parted: the lower one keeps it.
     """
-    for key in sorted(actual.steerings.get(target, ())):
+    for key in sorted(filter(_is_of_service, actual.steerings.get(target, ()))):
         bsid = actual.facts[key].bsid
         if not _is_in(settings.sid.service_bsid, bsid):
             continue
-        targets = (actual.facts[user].target for user in actual.users[bsid])
+        users = filter(_is_of_service, actual.users[bsid])
+        targets = (actual.facts[user].target for user in users)
         if target == min(item for item in targets if item is not None):
             return bsid
     return None
+
+
+def _is_of_service(key: str) -> bool:
+    return key.startswith(keys.STEERING + keys.SERVICE_STEERING)
 
 
 def _left_bsid(target: Target, desired: Desired, actual: Actual, settings: Settings) -> str | None:

@@ -14,6 +14,7 @@ ROOT = Path(srv6kv.__file__).parent
 PURE = (
     "actual.py",
     "addresses.py",
+    "agent/boot.py",
     "agent/keys.py",
     "agent/validity.py",
     "agent/values.py",

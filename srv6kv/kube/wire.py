@@ -10,10 +10,12 @@ import msgspec
 
 
 class Wire(msgspec.Struct, gc=False, rename="camel"):
-    pass
+    """A part of an object; names are lowerCamel in the API."""
 
 
 class Metadata(Wire):
+    """ObjectMeta."""
+
     name: str
     namespace: str | None = None
     creation_timestamp: str | None = None
@@ -22,6 +24,8 @@ class Metadata(Wire):
 
 
 class ServicePort(Wire):
+    """A port of ``spec.ports``."""
+
     port: int
     name: str | None = None
     protocol: str | None = None
@@ -29,6 +33,8 @@ class ServicePort(Wire):
 
 
 class ServiceSpec(Wire):
+    """The spec of a Service."""
+
     type: str | None = None
     cluster_ip: str | None = msgspec.field(default=None, name="clusterIP")
     cluster_ips: list[str] | None = msgspec.field(default=None, name="clusterIPs")
@@ -41,46 +47,64 @@ class ServiceSpec(Wire):
 
 
 class Ingress(Wire):
+    """An entry of ``status.loadBalancer.ingress``."""
+
     ip: str | None = None
     ip_mode: str | None = None
 
 
 class LoadBalancer(Wire):
+    """``status.loadBalancer``."""
+
     ingress: list[Ingress] | None = None
 
 
 class ServiceStatus(Wire):
+    """The status of a Service."""
+
     load_balancer: LoadBalancer | None = None
 
 
 class Service(Wire):
+    """A v1 Service."""
+
     metadata: Metadata
     spec: ServiceSpec
     status: ServiceStatus | None = None
 
 
 class Conditions(Wire):
+    """The conditions of an endpoint; an absent one is unknown."""
+
     ready: bool | None = None
     serving: bool | None = None
     terminating: bool | None = None
 
 
 class Hint(Wire):
+    """A zone or node for which an endpoint is meant."""
+
     name: str
 
 
 class Hints(Wire):
+    """The topology hints of an endpoint."""
+
     for_zones: list[Hint] | None = None
     for_nodes: list[Hint] | None = None
 
 
 class TargetRef(Wire):
+    """The object behind an endpoint."""
+
     kind: str | None = None
     namespace: str | None = None
     name: str | None = None
 
 
 class Endpoint(Wire):
+    """An endpoint of a slice."""
+
     addresses: list[str]
     conditions: Conditions | None = None
     node_name: str | None = None
@@ -89,12 +113,16 @@ class Endpoint(Wire):
 
 
 class SlicePort(Wire):
+    """A port of a slice."""
+
     name: str | None = None
     protocol: str | None = None
     port: int | None = None
 
 
 class EndpointSlice(Wire):
+    """A discovery.k8s.io/v1 EndpointSlice."""
+
     metadata: Metadata
     address_type: str
     endpoints: list[Endpoint] | None = None
@@ -102,20 +130,28 @@ class EndpointSlice(Wire):
 
 
 class NodeAddress(Wire):
+    """An entry of ``status.addresses``."""
+
     type: str
     address: str
 
 
 class NodeSpec(Wire):
+    """The spec of a Node."""
+
     pod_cidr: str | None = msgspec.field(default=None, name="podCIDR")
     pod_cidrs: list[str] | None = msgspec.field(default=None, name="podCIDRs")
 
 
 class NodeStatus(Wire):
+    """The status of a Node."""
+
     addresses: list[NodeAddress] | None = None
 
 
 class Node(Wire):
+    """A v1 Node."""
+
     metadata: Metadata
     spec: NodeSpec | None = None
     status: NodeStatus | None = None
