@@ -58,6 +58,14 @@ def canonical(text: str) -> str:
     return to_text(bits)
 
 
+def is_canonical(text: str) -> bool:
+    """Whether a text is an address in its one spelling."""
+    try:
+        return canonical(text) == text
+    except ValueError:
+        return False
+
+
 def is_ipv4(text: str) -> bool:
     """Whether the text is a dotted IPv4 address."""
     try:

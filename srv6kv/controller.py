@@ -188,13 +188,12 @@ class Controller:
         """One session, from a read to the first error; whether all work is done."""
         watch = None
         try:
-            prefixes = (self.reconciler.prefix + "config/", self.reconciler.own_prefix)
-            snapshot = self.store.read(prefixes)
+            snapshot = self.store.read(self.reconciler.prefixes)
             self.reconciler.reset(snapshot.entries)
             self._revision = snapshot.revision
             session = self._session = self._session + 1
             watch = self.store.watch(
-                prefixes[:1],
+                self.reconciler.prefixes[:1],
                 snapshot.revision + 1,
                 lambda changes, revision: self._queue.put(
                     _Watched(session, tuple(changes), revision)
@@ -327,7 +326,7 @@ class Controller:
 
     def _say_notes(self) -> None:
         """Each note once, when it appears."""
-        notes = {*self.reconciler.notes(), *self._source_notes}
+        notes = self.reconciler.notes() | {*self._source_notes}
         if notes == self._said:
             return
         for note in sorted(notes - self._said):

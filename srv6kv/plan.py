@@ -11,11 +11,9 @@ from collections import Counter
 from collections.abc import Container
 from dataclasses import dataclass, field
 
-import msgspec
-
-from srv6kv.actual import Actual, Target
+from srv6kv.actual import Actual, Target, steering_facts
 from srv6kv.agent import keys
-from srv6kv.agent.values import Policy, encode
+from srv6kv.agent.values import Policy, decode, encode
 from srv6kv.etcd import limits
 from srv6kv.notes import Note
 from srv6kv.ownership import Ranges
@@ -226,9 +224,11 @@ def _moved(changes: dict[str, bytes | None]) -> dict[str, Target]:
 
 
 def _target_of(value: bytes) -> Target:
-    traffic = msgspec.json.decode(value)["l3_traffic"]
-    address = traffic["prefix_address"].partition("/")[0]
-    return traffic.get("installation_vrf_id", 0), address
+    """What a steering that we want takes."""
+    facts = steering_facts(value)
+    assert facts is not None
+    assert facts.target is not None
+    return facts.target
 
 
 def _to_be_freed(
@@ -270,26 +270,27 @@ def _effects(wanted: dict[str, bytes | None], actual: Actual) -> Counter[str]:
         entry = actual.entries.get(key)
         old = entry.value if entry else None
         if key.startswith(keys.POLICY) and old != value:
-            effects[_effect(old, value)] += 1
+            effects[_effect(key, old, value)] += 1
     return effects
 
 
-def _effect(old: bytes | None, new: bytes | None) -> str:
+def _effect(key: str, old: bytes | None, new: bytes | None) -> str:
     if old is None:
         return "create"
     if new is None:
         return "remove"
-    before, after = _lists(old), _lists(new)
+    before, after = _lists(key, old), _lists(key, new)
     if before <= after:
         return "grow"
     return "shrink" if after <= before else "replace"
 
 
-def _lists(value: bytes) -> set[tuple[tuple[str, ...], int]]:
+def _lists(key: str, value: bytes) -> set[tuple[tuple[str, ...], int]]:
     try:
-        policy = msgspec.json.decode(value, type=Policy)
-    except ValueError:  # msgspec does not wrap what is not UTF-8
+        policy = decode(key, value)
+    except ValueError:
         return set()
+    assert isinstance(policy, Policy)
     return {(item.segments, item.weight) for item in policy.segment_lists}
 
 

@@ -7,7 +7,8 @@ event: ``reset`` with what was read, and plan everything again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from itertools import chain
 from typing import Protocol
 
 import msgspec
@@ -16,7 +17,7 @@ from srv6kv import ownership
 from srv6kv.actual import Actual
 from srv6kv.agent import boot, keys
 from srv6kv.agent.boot import Boot
-from srv6kv.agent.values import LocalSid
+from srv6kv.agent.values import LocalSid, decode
 from srv6kv.agent.wiring import Wiring
 from srv6kv.cluster import Cluster
 from srv6kv.kube.intake import Intake
@@ -70,6 +71,11 @@ class Reconciler:
         self._boot_id = boot_id
         self._boot = Boot(boot_id)
         self._is_new_boot = False
+
+    @property
+    def prefixes(self) -> tuple[str, str]:
+        """What of etcd is to be read: the agent's configuration, and what is noted about us."""
+        return (self.prefix + keys.CONFIG, self.own_prefix)
 
     @property
     def rendered(self) -> int:
@@ -150,7 +156,7 @@ class Reconciler:
         self.actual.apply(key, value, revision)
         if key.startswith(keys.LOCALSID):
             sid = key.removeprefix(keys.LOCALSID)
-            next_hop = _next_hop_of(value) if value is not None else None
+            next_hop = _next_hop_of(key, value) if value is not None else None
             if next_hop is None:
                 self.cluster.held.pop(sid, None)
             else:
@@ -235,9 +241,10 @@ class Reconciler:
         """All transactions of the last plan are done, or there were none."""
         self._pending = Delta()
 
-    def notes(self) -> Iterator[Note]:
+    def notes(self) -> set[Note]:
         """All there is to say about the cluster now."""
-        yield from sorted({*self.intake.notes(), *self._renderer.desired.all_notes(), *self._notes})
+        rendered = chain.from_iterable(self._renderer.desired.notes.values())
+        return {*self.intake.notes(), *rendered, *self._notes}
 
     def held(self) -> dict[str, tuple[bytes, int]]:
         """Our keys in etcd (full form) with value and mod revision, in the order of puts."""
@@ -257,9 +264,10 @@ def _ledger_of(noted: dict[str, bytes]) -> Ledger:
     return Ledger(ownership.load(noted.get("ranges")), shared)
 
 
-def _next_hop_of(value: bytes) -> str | None:
+def _next_hop_of(key: str, value: bytes) -> str | None:
     try:
-        end = msgspec.json.decode(value, type=LocalSid).end_function_dx6
-    except ValueError:  # msgspec does not wrap what is not UTF-8
+        localsid = decode(key, value)
+    except ValueError:
         return None
+    end = localsid.end_function_dx6 if isinstance(localsid, LocalSid) else None
     return end.next_hop if end is not None else None

@@ -65,11 +65,7 @@ class Recorder:
         except OSError as error:
             log.error("the recording ends: %s: %s", self._path, error.strerror)
             self.close()
-        for operation in transaction.operations:
-            if operation.value is None:
-                self._state.pop(operation.key, None)
-            else:
-                self._state[operation.key] = operation.value
+        recording.apply(transaction, self._state)
 
     def close(self) -> None:
         """Close the file."""

@@ -106,26 +106,28 @@ def _operation(line: str) -> Operation:
 
 def _refuse_duplicates(found: Iterable[Recorded], name: str) -> None:
     for recorded in found:
-        seen = [operation.key for operation in recorded.transaction.operations]
-        twice = (
-            next((key for key in seen if seen.count(key) > 1), None)
-            if (len(set(seen)) < len(seen))
-            else None
-        )
-        if twice is not None:
-            raise InputError(f"{name}: txn {recorded.number}: {twice} occurs twice")
+        seen: set[str] = set()
+        for operation in recorded.transaction.operations:
+            if operation.key in seen:
+                raise InputError(f"{name}: txn {recorded.number}: {operation.key} occurs twice")
+            seen.add(operation.key)
 
 
 def state_of(recordings: Iterable[Recorded]) -> dict[str, bytes]:
     """The keys and values that a recording ends with."""
     state: dict[str, bytes] = {}
     for recorded in recordings:
-        for operation in recorded.transaction.operations:
-            if operation.value is None:
-                state.pop(operation.key, None)
-            else:
-                state[operation.key] = operation.value
+        apply(recorded.transaction, state)
     return state
+
+
+def apply(transaction: Transaction, state: dict[str, bytes]) -> None:
+    """Do a transaction to keys and values."""
+    for operation in transaction.operations:
+        if operation.value is None:
+            state.pop(operation.key, None)
+        else:
+            state[operation.key] = operation.value
 
 
 def difference(known: Mapping[str, bytes], now: Mapping[str, tuple[bytes, int]]) -> Transaction:

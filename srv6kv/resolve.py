@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from srv6kv import bsids
 from srv6kv.actual import Actual, Target
-from srv6kv.addresses import Prefix, canonical
+from srv6kv.addresses import is_canonical
 from srv6kv.agent import keys
 from srv6kv.agent.validity import fault_of
 from srv6kv.agent.values import AgentValue, L3Traffic, LocalSid, Policy, Steering, encode
@@ -81,19 +81,21 @@ def resolve(
 def _want_object(
     key: str, value: AgentValue | None, actual: Actual, resolved: Resolved, ranges: Ranges
 ) -> None:
-    fault = None
-    if value is not None:
-        fault = fault_of(value) or _fault_of_neighbourhood(value, actual, ranges)
+    fault = _fault_of(value, actual, ranges) if value is not None else None
     if fault is None:
         resolved.wanted[key] = None if value is None else encode(value)
     else:
         resolved.remark(key, "InvalidValue", f"{fault}; nothing is written")
 
 
-def _fault_of_neighbourhood(value: AgentValue, actual: Actual, ranges: Ranges) -> str | None:
-    """Agent rule 6: a SID is no /128 route of its own VRF; one of ours leaves with its cause."""
-    if not isinstance(value, LocalSid):
-        return None
+def _fault_of(value: AgentValue, actual: Actual, ranges: Ranges) -> str | None:
+    """What is wrong with an object by itself or beside what etcd holds.
+
+    Agent rule 6: a SID is no /128 route of its own VRF; one of ours leaves with its cause.
+    """
+    fault = fault_of(value)
+    if fault is not None or not isinstance(value, LocalSid):
+        return fault
     routes = actual.host_routes.get((value.installation_vrf_id, value.sid), ())
     foreign = [key for key in sorted(routes) if not ranges.owns(key)]
     return f"sid: {foreign[0]} has the same address in the same VRF" if foreign else None
@@ -143,12 +145,10 @@ def _is_free(
 
 def _faulty_sid(entry: Steered, desired: Desired, actual: Actual, ranges: Ranges) -> str | None:
     for item in entry.lists:
+        if len(item.segments) > 1:
+            continue  # its localsid is another node's
         value = desired.objects.get(keys.localsid(item.segments[0]))
-        if (
-            len(item.segments) == 1
-            and value is not None
-            and (fault_of(value) or _fault_of_neighbourhood(value, actual, ranges))
-        ):
+        if value is not None and _fault_of(value, actual, ranges) is not None:
             return item.segments[0]
     return None
 
@@ -164,8 +164,8 @@ def _bsids_of(
     main = settings.main_vrf
     given: dict[Target, str] = {}
     for target in steered:
-        bsid = _held_bsid(target, actual, settings)
-        bsid = bsid or _left_bsid(target, desired, actual, settings)
+        bsid = _held_bsid(target, actual, settings, ranges)
+        bsid = bsid or _left_bsid(target, desired, actual, settings, ranges)
         if bsid is not None:
             given[target] = bsid
 
@@ -186,44 +186,35 @@ def _bsids_of(
     return given | bsids.assign(new, settings.sid.service_bsid, actual.bsids, is_taken)
 
 
-def _held_bsid(target: Target, actual: Actual, settings: Settings) -> str | None:
+def _held_bsid(target: Target, actual: Actual, settings: Settings, ranges: Ranges) -> str | None:
     """The BSID that the target's steering has in etcd, if it can stay.
 
     Two targets on one BSID (defect D4) are parted: the lower one keeps it.
     """
-    for key in sorted(filter(_is_of_service, actual.steerings.get(target, ()))):
+    for key in sorted(filter(ranges.owns, actual.steerings.get(target, ()))):
         bsid = actual.facts[key].bsid
-        if not _is_in(settings.sid.service_bsid, bsid):
+        if not (is_canonical(bsid) and bsid in settings.sid.service_bsid):
             continue
-        users = filter(_is_of_service, actual.users[bsid])
+        users = filter(ranges.owns, actual.users[bsid])
         targets = (actual.facts[user].target for user in users)
         if target == min(item for item in targets if item is not None):
             return bsid
     return None
 
 
-def _is_of_service(key: str) -> bool:
-    return key.startswith(keys.STEERING + keys.SERVICE_STEERING)
-
-
-def _left_bsid(target: Target, desired: Desired, actual: Actual, settings: Settings) -> str | None:
+def _left_bsid(
+    target: Target, desired: Desired, actual: Actual, settings: Settings, ranges: Ranges
+) -> str | None:
     """The BSID of the address in a VRF where it is steered no more: the VRF ids have changed."""
     if actual.vrfs[target[0]]:
         return None
     for vrf in sorted(vrf for vrf, count in actual.vrfs.items() if count):
         left = (vrf, target[1])
         if left not in desired.steered:
-            bsid = _held_bsid(left, actual, settings)
+            bsid = _held_bsid(left, actual, settings, ranges)
             if bsid is not None:
                 return bsid
     return None
-
-
-def _is_in(prefix: Prefix, text: str) -> bool:
-    try:
-        return canonical(text) == text and text in prefix
-    except ValueError:
-        return False
 
 
 def _name_of(entry: Steered, desired: Desired, actual: Actual) -> str:

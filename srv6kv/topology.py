@@ -52,11 +52,19 @@ class PodEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """All nodes, and which of them is this one."""
+    """All nodes, and which of them is this one.
+
+    Attributes:
+        owners: which nodes have an address.
+        taken: who has a node SID, or the discard SID, in words.
+        stray_prefixes: pod CIDRs outside podSubnetCIDR.
+    """
 
     own_name: str
     peers: dict[str, Peer]
     owners: dict[str, tuple[str, ...]]
+    taken: dict[str, str]
+    stray_prefixes: tuple[Prefix, ...]
     notes: tuple[Note, ...] = field(default=(), compare=False)
 
     @property
@@ -102,7 +110,9 @@ def topology_of(nodes: Iterable[Node], own_name: str, settings: Settings) -> Top
         peers[node.name] = peer
         for address in {*node.addresses, *([peer.ip] if peer.ip else [])}:
             owners[address] = (*owners.get(address, ()), node.name)
-    return Topology(own_name, peers, owners, tuple(notes))
+    prefixes = dict.fromkeys(prefix for peer in peers.values() for prefix in peer.pod_prefixes)
+    strays = tuple(prefix for prefix in prefixes if not settings.pod_subnet.covers(prefix))
+    return Topology(own_name, peers, owners, taken, strays, tuple(notes))
 
 
 def _peer(node: Node, settings: Settings) -> tuple[Peer, tuple[str, str] | None]:

@@ -23,6 +23,7 @@ from history import POLICY, State
 
 from srv6kv.cli import cluster
 from srv6kv.embedded import EmbeddedEtcd
+from srv6kv.etcd.values import KeyValue
 from srv6kv.store import Etcd3Store, writer_key
 
 SEED = Path(__file__).parent.parent / "examples" / "seed"
@@ -192,7 +193,7 @@ class Bench:
         """What etcd is to hold below the label: the manifests rendered at once, and the rest."""
         files = cluster.read_files([self.manifests], self.config, NODE, self.label)
         files.reconciler.reset(
-            cluster.AgentKey(self.prefix + key, value, number)
+            KeyValue(self.prefix + key, value, number)
             for number, (key, value) in enumerate(self.foreign.items(), start=1)
         )
         wanted = files.reconciler.plan().wanted

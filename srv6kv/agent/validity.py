@@ -16,7 +16,6 @@ MOST_SEGMENTS = 5
 MOST_WEIGHT = 9
 """One digit: the agent compares weights as text (spec/vpp-agent.md 4.5c)."""
 MOST_INTERFACE = 63
-MOST_VRF = 2**32 - 2
 _CHAINS = {
     "NAT": {"PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"},
     "RAW": {"PREROUTING", "OUTPUT"},

@@ -163,7 +163,7 @@ def decode(key: str, value: bytes) -> AgentValue:
         if key.startswith(prefix):
             try:
                 return msgspec.json.decode(value, type=kind)
-            except msgspec.MsgspecError as error:
+            except ValueError as error:  # msgspec does not wrap what is not UTF-8
                 raise ValueError(f"{key}: {error}") from None
     raise ValueError(f"{key}: not a kind of key that srv6kv writes")
 

@@ -162,7 +162,7 @@ def _read(reader: Any, value: bytes, revision: int) -> list[_Evidence]:
     kind, convert = reader
     try:
         return convert(msgspec.json.decode(_snake_case(value), type=kind), revision)  # type: ignore[no-any-return]
-    except (msgspec.MsgspecError, ValueError):
+    except ValueError:
         return []
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 from srv6kv.cli import config
 from srv6kv.errors import InputError
+from srv6kv.etcd.values import KeyValue
 from srv6kv.kube.manifests import INPUT_REASONS, RawObject, read
 from srv6kv.notes import Note
 from srv6kv.reconciler import Reconciler
@@ -32,6 +33,10 @@ class Files:
     notes: tuple[Note, ...]
     has_bad_input: bool
 
+    def all_notes(self) -> list[Note]:
+        """What there is to say about the files, then about the cluster in them."""
+        return [*self.notes, *sorted(self.reconciler.notes())]
+
 
 def read_files(
     paths: Sequence[Path], config_option: Path | None, node: str, label: str | None
@@ -45,9 +50,7 @@ def read_files(
     objects, notes = read(paths, stdin)
     settings = settings_of(config_option, objects)
     reconciler = Reconciler(settings, node, label or node)
-    reconciler.intake.take_all(
-        ((item.kind, item.namespace, item.name), item.body) for item in objects
-    )
+    reconciler.intake.take_all((item.identity, item.body) for item in objects)
     bad = [note for note in notes if note.reason in INPUT_REASONS]
     return Files(reconciler, tuple(notes), bool(bad) or any(reconciler.intake.notes()))
 
@@ -91,24 +94,16 @@ def report(files: Files, output: str, *, is_question: bool) -> None:
         printer.print_json(printer.transactions_json(plan.transactions))
     else:
         click.echo(printer.transactions_text(plan.transactions), nl=False)
-    say_notes((*files.notes, *files.reconciler.notes()))
+    say_notes(files.all_notes())
     if files.has_bad_input:
         raise click.exceptions.Exit(2)
     if is_question and plan:
         raise click.exceptions.Exit(1)
 
 
-@dataclass(frozen=True, slots=True)
-class AgentKey:
-    """One key of an ``--agent-state`` file; the later in the file, the higher the revision."""
-
-    key: str
-    value: bytes
-    mod_revision: int
-
-
-def read_agent_state(path: Path | None, prefix: str) -> list[AgentKey]:
-    """The keys in an ``--agent-state`` file: a JSON object of ``config/...`` to value.
+def read_agent_state(path: Path | None, prefix: str) -> list[KeyValue]:
+    """The keys in an ``--agent-state`` file: a JSON object of ``config/...`` to value. The later in
+    the file, the higher the revision.
 
     Raises:
         InputError: it is none.
@@ -117,7 +112,7 @@ def read_agent_state(path: Path | None, prefix: str) -> list[AgentKey]:
         return []
     state = read_json(path, dict[str, dict[str, Any]])
     return [
-        AgentKey(prefix + key.removeprefix(prefix), msgspec.json.encode(value), index)
+        KeyValue(prefix + key.removeprefix(prefix), msgspec.json.encode(value), index)
         for index, (key, value) in enumerate(state.items(), start=1)
     ]
 

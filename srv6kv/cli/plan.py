@@ -50,8 +50,7 @@ def command(
     reconciler = files.reconciler
     store = store_of(etcd)
     try:
-        prefixes = (reconciler.prefix + "config/", reconciler.own_prefix)
-        reconciler.reset(store.read(prefixes).entries)
+        reconciler.reset(store.read(reconciler.prefixes).entries)
     finally:
         store.close()
     cluster.report(files, output, is_question=check)

@@ -70,7 +70,7 @@ def command(
     reconciler = files.reconciler
     reconciler.reset(cluster.read_agent_state(agent_state, reconciler.prefix))
     plan = reconciler.plan()
-    notes = (*files.notes, *reconciler.notes())
+    notes = files.all_notes()
     names = cluster.read_json(interfaces, dict[str, str]) if interfaces else {}
     printer.print_plan(plan, notes, output, agent_api, names)
     cluster.say_notes(() if output == "json" else notes)

@@ -100,6 +100,7 @@ def _write(recordings: Any, path: Path, output: str, options: dict[str, Any]) ->
 def _check(recordings: Any, path: Path, output: str, options: dict[str, Any]) -> None:
     from srv6kv import replay
     from srv6kv.cli import cluster
+    from srv6kv.etcd.values import KeyValue
     from srv6kv.recording import state_of
 
     if not options["paths"] or not options["node"]:
@@ -108,7 +109,7 @@ def _check(recordings: Any, path: Path, output: str, options: dict[str, Any]) ->
     files = cluster.read_files(options["paths"], options["config"], options["node"], label)
     reconciler = files.reconciler
     held = [
-        cluster.AgentKey(key, value, index)
+        KeyValue(key, value, index)
         for index, (key, value) in enumerate(state_of(recordings).items(), start=1)
     ]
     known = {item.key for item in held}

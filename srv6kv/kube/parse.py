@@ -89,8 +89,8 @@ def _ipv6(field: str, text: str) -> str | None:
         _refuse(field, str(error))
 
 
-def _port_number(field: str, number: int, least: int = 1) -> int:
-    if not least <= number <= 65535:
+def _port_number(field: str, number: int) -> int:
+    if not 1 <= number <= 65535:
         _refuse(field, f"{number} is not a port number")
     return number
 
@@ -182,12 +182,10 @@ def _endpoint_slice(raw: wire.EndpointSlice) -> EndpointSlice:
     ref = _ref(raw.metadata, _SUBDOMAIN)
     labels = raw.metadata.labels or {}
     owner = labels.get(SERVICE_NAME, "")
-    is_ours = (
-        owner != "" and raw.address_type == "IPv6" and PROXY_NAME not in labels
-    ) and HEADLESS not in labels
+    is_for_us = PROXY_NAME not in labels and HEADLESS not in labels
     if raw.address_type not in ("IPv4", "IPv6", "FQDN"):
         _refuse("addressType", f"{raw.address_type!r} is not one of IPv4, IPv6, FQDN")
-    if not is_ours:
+    if not owner or raw.address_type != "IPv6" or not is_for_us:
         return EndpointSlice(ref, None, (), ())
     if not _LABEL.match(owner):
         _refuse(f"metadata.labels[{SERVICE_NAME}]", f"{owner!r} is not a Kubernetes name")

@@ -19,6 +19,7 @@ from srv6kv.cluster import Cluster
 from srv6kv.kube.model import Ref
 from srv6kv.notes import Note
 from srv6kv.render import endpoint
+from srv6kv.render.claims import Claims
 from srv6kv.render.endpoint import Translation
 from srv6kv.render.parts import Parts
 from srv6kv.render.service import HOST, Receivers
@@ -26,33 +27,6 @@ from srv6kv.settings import Settings
 from srv6kv.topology import Topology, host_end_of
 
 _HOST_WIRING = Wired(endpoint.HOST_INTERCONNECT, Namespace())
-
-
-class _Claims:
-    """Who wants which of something that only one can have."""
-
-    def __init__(self) -> None:
-        self._wanted: dict[str, str] = {}
-        self._wanting: dict[str, set[str]] = {}
-
-    def of(self, thing: str) -> set[str]:
-        """All that want it."""
-        return self._wanting[thing]
-
-    def claim(self, address: str, thing: str | None) -> set[str]:
-        """Let an endpoint want this and nothing else; all that wanted what it did or does."""
-        others: set[str] = set()
-        old = self._wanted.pop(address, None)
-        if old is not None:
-            self._wanting[old].discard(address)
-            others |= self._wanting[old]
-            if not self._wanting[old]:
-                del self._wanting[old]
-        if thing is not None:
-            self._wanted[address] = thing
-            others |= self._wanting.setdefault(thing, set())
-            self._wanting[thing].add(address)
-        return others
 
 
 class LocalEndpoints:
@@ -64,8 +38,8 @@ class LocalEndpoints:
         self._receivers: dict[Ref, Receivers] = {}
         self._answering: dict[str, dict[Ref, tuple[Translation, ...]]] = {}
         self._wiring: dict[str, Wired | Note] = {}
-        self._sids = _Claims()
-        self._sandboxes = _Claims()
+        self._sids = Claims[str]()
+        self._sandboxes = Claims[str]()
         self._up: dict[str, Wired] = {}
         self._behind: dict[str, set[str]] = {}
 
@@ -80,10 +54,6 @@ class LocalEndpoints:
     def all_listed(self) -> set[str]:
         """Every local endpoint."""
         return set(self._answering)
-
-    def services(self) -> set[Ref]:
-        """Every service that has local endpoints."""
-        return set(self._receivers)
 
     def list_for(self, ref: Ref, new: Receivers) -> set[str]:
         """Let these be the local endpoints of a service; those that came, went or changed."""
@@ -207,11 +177,8 @@ class LocalEndpoints:
 
     def _owner_of(self, sid: str, address: str, cluster: Cluster, topology: Topology) -> str | None:
         """Who else has this SID."""
-        for peer in topology.peers.values():
-            if peer.sid == sid:
-                return f"Node {peer.name}"
-        if sid == sids.discard_sid(self._settings.sid.node):
-            return "the discard SID"
+        if sid in topology.taken:
+            return topology.taken[sid]
         first = self._first(self._sids.of(sid), cluster, topology)
         if first == address:
             return None

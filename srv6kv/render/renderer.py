@@ -9,13 +9,13 @@ from __future__ import annotations
 from srv6kv.cluster import Cluster, Dirt
 from srv6kv.kube.model import Ref, Service
 from srv6kv.notes import Note
+from srv6kv.render.claims import Claims
 from srv6kv.render.desired import Delta, Desired, Steered
 from srv6kv.render.local import LocalEndpoints
 from srv6kv.render.node import node_objects, plumbing
 from srv6kv.render.parts import Parts
 from srv6kv.render.service import (
     Receivers,
-    Senders,
     denial_of,
     notes_of_slices,
     receivers_of,
@@ -49,9 +49,8 @@ class Renderer:
         self._local = LocalEndpoints(self._parts, settings)
         self._topology: Topology | None = None
         self._own_name = own_name
-        self._claims: dict[str, set[Ref]] = {}
-        self._claim_of: dict[Ref, str] = {}
-        self._candidates: dict[Ref, Candidates] = {}
+        self._claims = Claims[Ref]()
+        self._admitted: dict[Ref, tuple[Service, Candidates] | Note] = {}
         self._steered_by: dict[Ref, Steered] = {}
 
     @property
@@ -100,22 +99,13 @@ class Renderer:
         rivals: set[Ref] = set()
         for ref in refs:
             service = cluster.services.get(ref)
-            new = service.cluster_ip if service and not service.proxy_name else None
-            old = self._claim_of.pop(ref, None)
-            if old is not None:
-                self._claims[old].discard(ref)
-                rivals |= self._claims[old]
-                if not self._claims[old]:
-                    del self._claims[old]
-            if new is not None:
-                rivals |= self._claims.setdefault(new, set())
-                self._claims[new].add(ref)
-                self._claim_of[ref] = new
+            address = None if service is None or service.proxy_name else service.cluster_ip
+            rivals |= self._claims.claim(ref, address)
         return rivals
 
-    def _admitted(self, ref: Ref, cluster: Cluster) -> Service | Note | None:
+    def _admit(self, ref: Ref, cluster: Cluster) -> Service | Note | None:
         """The service if it may have its address, else why not; None: nothing to render."""
-        address = self._claim_of.get(ref)
+        address = self._claims.wanted_by(ref)
         if address is None:
             return None
         subject = f"Service {ref}"
@@ -123,7 +113,7 @@ class Renderer:
         if denial is not None:
             text = f"spec.clusterIP: {address} {denial}; the service is not rendered"
             return Note(subject, "AddressDenied", text)
-        rivals = self._claims[address]
+        rivals = self._claims.of(address)
         owner = min(rivals, key=lambda rival: (cluster.services[rival].created, rival))
         if owner != ref:
             text = f"spec.clusterIP: {address} belongs to Service {owner}; this one is not rendered"
@@ -132,27 +122,26 @@ class Renderer:
 
     def _receive(self, ref: Ref, cluster: Cluster) -> set[str]:
         """Work out a service's local endpoints; those that came, went or changed."""
-        service = self._admitted(ref, cluster)
+        service = self._admit(ref, cluster)
         receivers = Receivers()
-        self._candidates.pop(ref, None)
-        if isinstance(service, Service):
+        self._admitted.pop(ref, None)
+        if isinstance(service, Note):
+            self._admitted[ref] = service
+        elif service is not None:
             candidates = candidates_of(service, cluster.slices_of(ref))
-            self._candidates[ref] = candidates
+            self._admitted[ref] = (service, candidates)
             receivers = receivers_of(service, candidates, self._known_topology, self._settings)
         return self._local.list_for(ref, receivers)
 
     def _send(self, ref: Ref, cluster: Cluster) -> Steered | None:
         """A service's address and the segment lists that take it; None: nothing is steered."""
-        service = self._admitted(ref, cluster)
-        if not isinstance(service, Service):
-            self._parts.remark(ref, *([service] if service else []))
+        admitted = self._admitted.get(ref)
+        if not isinstance(admitted, tuple):
+            self._parts.remark(ref, *([admitted] if admitted else []))
             return None
-        senders: Senders = senders_of(
-            service,
-            self._candidates[ref],
-            self._known_topology,
-            self._settings,
-            self._local.is_up,
+        service, candidates = admitted
+        senders = senders_of(
+            service, candidates, self._known_topology, self._settings, self._local.is_up
         )
         self._parts.rendered += 1
         slices = cluster.slices_of(ref)

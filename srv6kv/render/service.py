@@ -48,9 +48,7 @@ def denial_of(address: str, topology: Topology, settings: Settings) -> str | Non
         return f"is an address of Node {topology.owners[address][0]}"
     if address == settings.default_gateway:
         return "is the default gateway"
-    pods = [settings.pod_subnet]
-    pods += [prefix for peer in topology.peers.values() for prefix in peer.pod_prefixes]
-    if any(address in prefix for prefix in pods):
+    if any(address in prefix for prefix in (settings.pod_subnet, *topology.stray_prefixes)):
         return "lies in a pod CIDR"
     for prefix in settings.sid.all():
         if address in prefix:
