@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from srv6kv import yamlmarks
@@ -203,6 +203,8 @@ def test_json_lines() -> None:
     assert [entry(text, *path).line for path in (("a",), ("b",), ("b", 1))] == [2, 3, 5]
 
 
+@example("\x85", None, False)
+@example("a\u2028b", None, False)
 @given(JSON, st.sampled_from([None, 1, "\t"]), st.booleans())
 def test_any_json(value: object, indent: int | str | None, is_ascii: bool) -> None:
     """Every JSON object comes out as it went in."""

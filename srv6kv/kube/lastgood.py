@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from srv6kv.kube.model import Identity
 from srv6kv.kube.objects import Manifest, RawObject, manifest_of
 from srv6kv.notes import Note
-from srv6kv.yamlmarks import TextError
+from srv6kv.yamlmarks import TextError, looks_like_json
 
 UNREADABLE = "ManifestUnreadable"
 TWICE = "DefinedTwice"
@@ -62,8 +62,7 @@ def unreadable(last: Version, place: str, problem: str) -> Version:
 def _is_half_saved(last: Version, text: str, manifest: Manifest) -> bool:
     """Block-style YAML that ends within a line although the file did not use to: its rest is
     still to come. Flow style (JSON) cannot be cut and still be read."""
-    is_block_style = not text.lstrip().startswith(("{", "["))
-    is_cut = not text.endswith("\n") and is_block_style and last.text.endswith("\n")
+    is_cut = not text.endswith("\n") and last.text.endswith("\n") and not looks_like_json(text)
     return is_cut and (manifest.objects != last.objects or bool(manifest.unnamed))
 
 

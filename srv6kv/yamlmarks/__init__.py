@@ -28,6 +28,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _UNPRINTABLE = re.compile(
     "[^\x09\x0a\x0d\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 )
+_BREAKS_OF_YAML = re.compile("[\x85\u2028\u2029]")
 _JSON_TOKEN = re.compile(
     r'[ \t\r\n]*(?:(?P<mark>[\[\]{},:])|(?P<text>"(?:[^"\\]|\\.)*")|(?P<word>[^\s\[\]{},:"]+))'
 )
@@ -100,6 +101,10 @@ def documents(text: str) -> list[Node]:
     text = text.removeprefix("\ufeff")
     if not text.strip():
         return []
+    # To YAML these end a line, also within a text; to JSON they are characters like others.
+    is_json = looks_like_json(text) and _BREAKS_OF_YAML.search(text) is not None
+    if is_json and (found := _from_json(text)):
+        return found
     try:
         return _from_yaml(text)
     except TextError as refused:
