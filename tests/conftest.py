@@ -8,12 +8,18 @@ from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 
+import hypothesis
 import pytest
 from history import History
 from processes import Bench
 
 from srv6kv.embedded import EmbeddedEtcd
 from srv6kv.store import Etcd3Store, Writer
+
+# The same examples in every run; --hypothesis-profile=explore looks for new ones.
+hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("explore", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("same")
 
 _LABELS = count(1)
 
