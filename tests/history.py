@@ -27,6 +27,7 @@ class History:
         self.prefix = f"/vnf-agent/{label}/"
         self.own_prefix = f"/srv6kv/{label}/"
         self.lost: list[Srv6kvError] = []
+        self._store = store
         self._events: dict[int, list[Change]] = {}
         self._arrived: dict[int, float] = {}
         self._condition = threading.Condition()
@@ -46,10 +47,17 @@ class History:
             return time.monotonic()
 
     def wait_for(self, state: Mapping[str, bytes], seconds: float = SECONDS) -> None:
-        """Return when the agent's keys are exactly these."""
+        """Return when the agent's keys are exactly these, and what led there has arrived too."""
         with self._condition:
             if not self._condition.wait_for(lambda: self.state() == state, seconds):
                 raise AssertionError(f"not reached: {differences(self.state(), state)}")
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """Return when what etcd holds of srv6kv's own keys has arrived: it may run one prefix of a
+        watch ahead of another."""
+        revisions = {item.mod_revision for item in self._store.read([self.own_prefix]).entries}
+        self.wait(lambda: revisions <= self._events.keys())
 
     def wait_for_news(self, seconds: float) -> None:
         """Return at the next revision, or after so many seconds."""

@@ -117,6 +117,7 @@ def test_restart(bench: Bench, history: History) -> None:
     seen = history.last()
     noted = history.own_values()
     again = bench.run("--once").wait()
+    history.wait(lambda: len(history.tenures()) > 1)
 
     assert (again, history.last(), history.own_values()) == (0, seen, noted)
     assert len(history.tenures()) == 2
