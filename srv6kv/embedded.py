@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from importlib import util
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from srv6kv.errors import InputError, Unavailable
 
@@ -115,7 +115,7 @@ class EmbeddedEtcd:
     def pause(self) -> None:
         """Freezes it: it keeps its connections and answers nothing."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGSTOP)
+            freeze(self._process)
 
     def resume(self) -> None:
         """Lets a frozen one go on."""
@@ -192,3 +192,9 @@ def _environment(ready: str) -> dict[str, str]:
     """Ours without settings for another etcd, with the socket to report to."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("ETCD")}
     return {**own, "NOTIFY_SOCKET": ready}
+
+
+def freeze(process: subprocess.Popen[Any]) -> None:
+    """Stops a child process, and returns when it has stopped: a signal takes its time."""
+    process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)

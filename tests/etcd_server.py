@@ -26,12 +26,13 @@ SECONDS = 15.0
 Result = TypeVar("Result")
 
 
-def etcdctl(server: EmbeddedEtcd, *arguments: str, login: str = "") -> str:
+def etcdctl(server: EmbeddedEtcd, *arguments: str, login: str = "", stdin: str = "") -> str:
     """What etcdctl answers; raises CalledProcessError if it fails."""
     options = [f"--user={login}"] if login else []
     return subprocess.run(
         [str(program("etcdctl")), f"--endpoints={server.endpoint}", *options, *arguments],
         check=True,
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=SECONDS,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
@@ -218,3 +221,38 @@ def test_watch_without_the_right(start_etcd: StartEtcd, connect: Connect) -> Non
     seen.wait(lambda one: bool(one.lost))
 
     assert [type(error) for error in seen.lost] == [Refused]
+
+
+IDLE = """
+import sys
+from srv6kv.store import Etcd3Store
+store = Etcd3Store(sys.argv[1:])
+store.read(["/srv6kv/"])
+sys.stdin.read()
+store.read(["/srv6kv/"])
+store.close()
+"""
+
+
+@pytest.mark.faults
+def test_idle_client_is_left_in_peace(start_etcd: StartEtcd, connect: Connect) -> None:
+    """A client that asks nothing for most of a minute sends no pings, for which etcd would end its
+    connection."""
+    server, seen = start_etcd(), Seen()
+    store = connect(server.endpoint)
+    idle = subprocess.Popen(
+        [sys.executable, "-c", IDLE, server.endpoint],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "GRPC_VERBOSITY": "ERROR"},
+        text=True,
+    )
+    store.put("/clock", "", lease=store.lease(45))
+    store.watch(["/clock"], 1, seen.on_changes, seen.on_lost)
+    seen.wait(
+        lambda one: any(change.value is None for _, found in one.batches for change in found), 60
+    )
+    _, said = idle.communicate("", timeout=SECONDS)
+
+    assert idle.returncode == 0
+    assert said == ""

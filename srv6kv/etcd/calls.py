@@ -6,6 +6,7 @@ asked again there, a write only if it surely never left. Every failure is one of
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -37,15 +38,24 @@ _SERVICES = ("Auth", "Cluster", "KV", "Lease", "Maintenance", "Watch")
 
 
 class Connection:
-    """One endpoint with its channel and stubs; nothing is sent before the first call."""
+    """One endpoint with its channel and stubs; nothing is sent before the first call.
+
+    Attributes:
+        files: what the certificate files held when it was made; gRPC does not look again.
+
+    Raises:
+        SettingsError: a certificate file cannot be read.
+    """
 
     def __init__(self, endpoint: Endpoint, tls: Tls, timeout: float) -> None:
         self.endpoint = endpoint
+        self.files = _read(tls) if endpoint.uses_tls else ()
         options = _channel_options(timeout)
         # Without the scheme, a host name before a colon may be taken for one.
         target = f"dns:///{endpoint}"
         if endpoint.uses_tls:
-            self._channel = grpc.secure_channel(target, _credentials(tls), options=options)
+            credentials = grpc.ssl_channel_credentials(*self.files)
+            self._channel = grpc.secure_channel(target, credentials, options=options)
         else:
             self._channel = grpc.insecure_channel(target, options=options)
         self._stubs = {name: getattr(etcdrpc, f"{name}Stub")(self._channel) for name in _SERVICES}
@@ -155,6 +165,19 @@ class Calls:
             if self.endpoints[self._current] == connection.endpoint:
                 self._current = (self._current + 1) % len(self.endpoints)
 
+    def _renew(self, connection: Connection) -> None:
+        """If the certificate files have changed, the next call there uses them; what still runs on
+        the old channel may end in peace. Files that cannot be read are looked at again later."""
+        if not connection.files:
+            return
+        with self._lock:
+            if self._connections.get(connection.endpoint) is not connection:
+                return
+            with contextlib.suppress(SettingsError):
+                if _read(self._tls) != connection.files:
+                    other = Connection(connection.endpoint, self._tls, self._timeout)
+                    self._connections[connection.endpoint] = other
+
     def _failure(
         self, error: grpc.RpcError, connection: Connection, *, is_write: bool = False
     ) -> Unavailable:
@@ -163,6 +186,7 @@ class Calls:
         if not isinstance(failure, Unavailable):
             raise failure from error
         self._leave(connection)
+        self._renew(connection)
         return failure
 
     def _ask(self, connection: Connection, send: Callable[..., Any], more: Metadata = ()) -> Any:
@@ -235,10 +259,11 @@ def _channel_options(timeout: float) -> list[tuple[str, int]]:
     return [
         # A page of 2,000 policies is larger than the 4 MiB that are allowed otherwise.
         ("grpc.max_receive_message_length", -1),
-        # Half-open connections are found within 13 s; etcd allows a ping every 5 s.
+        # Half-open connections are found within 13 s, while a call is running: etcd allows a ping
+        # every 5 s then, and else ends the connection of whoever pings.
         ("grpc.keepalive_time_ms", 10_000),
         ("grpc.keepalive_timeout_ms", 3_000),
-        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.keepalive_permit_without_calls", 0),
         ("grpc.http2.max_pings_without_data", 0),
         # Tried again soon after an outage; at most one attempt a second during it.
         ("grpc.initial_reconnect_backoff_ms", 100),
@@ -252,9 +277,9 @@ def _channel_options(timeout: float) -> list[tuple[str, int]]:
     ]
 
 
-def _credentials(tls: Tls) -> Any:
+def _read(tls: Tls) -> tuple[bytes | None, ...]:
+    """What is in the files of the CA, the key and the certificate, in this order."""
     try:
-        parts = [path.read_bytes() if path else None for path in (tls.ca, tls.key, tls.cert)]
+        return tuple(path.read_bytes() if path else None for path in (tls.ca, tls.key, tls.cert))
     except OSError as error:
         raise SettingsError(f"etcd: {error.filename}: {error.strerror}") from error
-    return grpc.ssl_channel_credentials(*parts)

@@ -20,16 +20,33 @@ _UNAVAILABLE = frozenset(
     }
 )
 # A simple token is forgotten when it idles or its server restarts; any change of users makes a
-# signed one old; and without a token a call that needs one has no user.
-_TOKEN = ("invalid auth token", "revision of auth store is old", "user name is empty")
+# signed one old, which a write may learn only when its turn comes, undone; and without a token a
+# call that needs one has no user.
+_TOKEN = (
+    "invalid auth token",
+    "revision of auth store is old",
+    "revision in header is old",
+    "user name is empty",
+)
 _NOT_SENT = ("failed to connect to all addresses", "DNS resolution failed")
+# What gRPC and etcd say in their own words, and what an operator can do with it; the first counts.
+_HINTS = (
+    ("Hostname Verification Check failed", "its certificate is not for this address"),
+    ("certificate has expired", "its certificate has expired"),
+    ("CERTIFICATE_VERIFY_FAILED", "its certificate is not signed by the CA that we trust"),
+    ("BAD_CERTIFICATE", "it wants a client certificate, or another one than ours"),
+    ("SSLV3_ALERT", "it refuses our certificate"),
+    ("Failed to create security handshaker", "CA, certificate and key: no PEM, or no pair"),
+    ("Handshake read failed", "perhaps it does not speak TLS"),
+    ("database space exceeded", "its quota is used up: compact, defragment, disarm the alarm"),
+)
 MAY_BE_DONE = "the write may or may not be done"
 
 
 def classify(error: grpc.RpcError, endpoint: Endpoint, *, is_write: bool) -> Srv6kvError:
     """The error as one of ours, in one line that names the endpoint."""
     code, details = error.code(), details_of(error)
-    text = f"etcd {endpoint}: {details or code.name}"
+    text = f"etcd {endpoint}: {_hint(details, endpoint)}{details or code.name}"
     if code is grpc.StatusCode.OUT_OF_RANGE:
         # The revision that we wanted to read is compacted, or the server lost its data.
         return Conflict(text)
@@ -40,6 +57,15 @@ def classify(error: grpc.RpcError, endpoint: Endpoint, *, is_write: bool) -> Srv
     if is_write and may_be_sent(error):
         return Unavailable(f"{text}; {MAY_BE_DONE}")
     return Unavailable(text)
+
+
+def _hint(details: str, endpoint: Endpoint) -> str:
+    for text, hint in _HINTS:
+        if text in details:
+            return f"{hint}: "
+    # etcd closes a connection that does not begin as TLS does.
+    is_shut = "Socket closed" in details and _NOT_SENT[0] in details
+    return "perhaps it speaks TLS, which needs https://: " if is_shut else ""
 
 
 def may_be_sent(error: grpc.RpcError) -> bool:

@@ -1,0 +1,171 @@
+"""A TCP proxy on loopback that does to connections what networks do."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+from types import TracebackType
+from typing import Self
+
+CHUNK = 1 << 16
+SECONDS = 15.0
+
+
+class TcpProxy:
+    """Passes connections on to one server, and harms them as it is told to.
+
+    Args:
+        target: the server, as host:port; it need not be there yet.
+
+    Attributes:
+        struck: set when a request that was waited for has come (`lose_answer`, `lose_request`).
+        delay: seconds that every piece of data is held back, in both directions.
+    """
+
+    def __init__(self, target: str) -> None:
+        host, _, port = target.rpartition(":")
+        self.target = (host, int(port))
+        self.struck = threading.Event()
+        self.delay = 0.0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._condition = threading.Condition()
+        self._links: set[_Link] = set()
+        self._is_frozen = False
+        self._is_closed = False
+        self._marker = b""
+        self._passes_request = True
+        threading.Thread(target=self._accept, name="test-proxy", daemon=True).start()
+
+    @property
+    def endpoint(self) -> str:
+        """Where clients find it, as host:port."""
+        return f"127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def freeze(self) -> None:
+        """From now on nothing passes and nothing ends, as behind a dead link."""
+        with self._condition:
+            self._is_frozen = True
+
+    def thaw(self) -> None:
+        """What was held back passes, and all that follows."""
+        with self._condition:
+            self._is_frozen = False
+            self._condition.notify_all()
+
+    def cut(self) -> None:
+        """Resets every connection; new ones are taken."""
+        with self._condition:
+            links, self._links = self._links, set()
+        for link in links:
+            link.reset()
+
+    def lose_answer(self, marker: bytes) -> None:
+        """The next request with these bytes reaches the server; after it nothing comes back on its
+        connection, until `cut`."""
+        self._wait_for(marker, passes_request=True)
+
+    def lose_request(self, marker: bytes) -> None:
+        """The next request with these bytes does not reach the server: its connection is reset."""
+        self._wait_for(marker, passes_request=False)
+
+    def forget(self) -> None:
+        """No request is waited for any more."""
+        self._wait_for(b"", passes_request=True)
+
+    def close(self) -> None:
+        """Ends every connection; no new one is taken."""
+        with self._condition:
+            self._is_closed = True
+            self._condition.notify_all()
+        # A blocked accept does not see that its socket is closed, but that it is shut down.
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.thaw()
+        self.cut()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _wait_for(self, marker: bytes, *, passes_request: bool) -> None:
+        with self._condition:
+            self._marker, self._passes_request = marker, passes_request
+            self.struck.clear()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            try:
+                server = socket.create_connection(self.target, SECONDS)
+            except OSError:
+                client.close()
+                continue
+            server.settimeout(None)
+            link = _Link(client, server)
+            with self._condition:
+                self._links.add(link)
+            for source, sink in ((client, server), (server, client)):
+                threading.Thread(
+                    target=self._pass, args=(link, source, sink), name="test-link", daemon=True
+                ).start()
+
+    def _pass(self, link: _Link, source: socket.socket, sink: socket.socket) -> None:
+        tail = b""
+        with contextlib.suppress(OSError):
+            while data := source.recv(CHUNK):
+                self._hold_back()
+                is_request = source is link.client
+                if is_request and not self._may_pass(link, tail + data):
+                    break
+                tail = data[-len(self._marker) :] if self._marker else b""
+                if is_request or not link.is_deaf:
+                    sink.sendall(data)
+        with self._condition:
+            self._links.discard(link)
+        link.reset()
+
+    def _hold_back(self) -> None:
+        """Returns when data may pass: after the delay, and not while frozen."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._is_closed, self.delay)
+            self._condition.wait_for(lambda: self._is_closed or not self._is_frozen)
+
+    def _may_pass(self, link: _Link, data: bytes) -> bool:
+        """Whether a request may go on; the one that is waited for makes its connection deaf."""
+        with self._condition:
+            if not self._marker or self._marker not in data:
+                return True
+            passes, self._marker = self._passes_request, b""
+            link.is_deaf = True
+            self.struck.set()
+            return passes
+
+
+class _Link:
+    """Two sockets that belong together."""
+
+    def __init__(self, client: socket.socket, server: socket.socket) -> None:
+        self.client = client
+        self.server = server
+        self.is_deaf = False
+
+    def reset(self) -> None:
+        """Ends both at once, without a farewell."""
+        for one in (self.client, self.server):
+            with contextlib.suppress(OSError):
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
