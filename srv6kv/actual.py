@@ -16,7 +16,8 @@ from srv6kv import addresses
 from srv6kv.agent import keys
 
 Target = tuple[int, str]
-"""VRF id and address: what one steering takes."""
+"""VRF id and destination: what one steering takes. A destination is an address, or the text
+``network/length`` of more than one."""
 
 
 class Entry(NamedTuple):
@@ -27,7 +28,7 @@ class Entry(NamedTuple):
 
 
 class SteeringFacts(NamedTuple):
-    """What a steering in etcd says, whoever wrote it; no target: not one address in one VRF."""
+    """What a steering in etcd says, whoever wrote it; no target: not a prefix in a VRF."""
 
     target: Target | None
     bsid: str
@@ -65,14 +66,18 @@ class Texts:
         return any(text[:end] in self._all for end in range(1, len(text)))
 
 
+def _no_targets() -> dict[str, Counter[int]]:
+    return {keys.SERVICE_STEERING: Counter(), keys.TUNNEL_STEERING: Counter()}
+
+
 @dataclass(slots=True)
 class Actual:
     """The keys of one agent as last read or watched.
 
     Attributes:
         entries: every key with its bytes and mod revision.
-        steerings: which steering keys take a (VRF, address), whoever wrote them.
-        vrfs: how many addresses are steered in each VRF.
+        steerings: which steering keys take a target, whoever wrote them.
+        vrfs: how many targets are steered in each VRF, by kind: a name of ours begins with it.
         facts: what each steering key says.
         users: which steering keys refer to a BSID.
         bsids: the BSIDs of all policies.
@@ -81,7 +86,7 @@ class Actual:
 
     entries: dict[str, Entry] = field(default_factory=dict)
     steerings: dict[Target, set[str]] = field(default_factory=dict)
-    vrfs: Counter[int] = field(default_factory=Counter)
+    vrfs: dict[str, Counter[int]] = field(default_factory=_no_targets)
     facts: dict[str, SteeringFacts] = field(default_factory=dict)
     users: dict[str, set[str]] = field(default_factory=dict)
     bsids: Texts = field(default_factory=Texts)
@@ -105,7 +110,7 @@ class Actual:
                 self.facts[key] = facts
                 if facts.target is not None:
                     self.steerings.setdefault(facts.target, set()).add(key)
-                    self.vrfs[facts.target[0]] += 1
+                    self._count(key, facts.target[0], 1)
                 self.users.setdefault(facts.bsid, set()).add(key)
         elif key.startswith(keys.POLICY):
             self.bsids.add(key.removeprefix(keys.POLICY))
@@ -118,10 +123,15 @@ class Actual:
         elif (facts := self.facts.pop(key, None)) is not None:
             if facts.target is not None:
                 _discard(self.steerings, facts.target, key)
-                self.vrfs[facts.target[0]] -= 1
+                self._count(key, facts.target[0], -1)
             _discard(self.users, facts.bsid, key)
         elif (host := host_route_of(key)) is not None:
             _discard(self.host_routes, host, key)
+
+    def _count(self, key: str, vrf: int, change: int) -> None:
+        for kind, counts in self.vrfs.items():
+            if key.startswith(keys.STEERING + kind):
+                counts[vrf] += change
 
 
 def _discard(index: dict[Any, set[str]], entry: Any, key: str) -> None:
@@ -145,19 +155,22 @@ def _target_of(traffic: Any) -> Target | None:
     try:
         vrf = int(traffic.get("installation_vrf_id", traffic.get("installationVrfId", 0)))
         prefix = traffic.get("prefix_address", traffic.get("prefixAddress"))
-        address, _, length = prefix.partition("/")
-        return (vrf, addresses.canonical(address)) if length == "128" else None
+        text, _, length = prefix.partition("/")
+        address = addresses.canonical_of_any(text)
+        if length == str(addresses.host_length(address)):
+            return (vrf, address)
+        return (vrf, str(addresses.Prefix.parse_any(prefix)))
     except (AttributeError, TypeError, ValueError):
         return None
 
 
 def host_route_of(key: str) -> Target | None:
-    """VRF and address of a route key with a /128 destination."""
+    """VRF and address of a route key whose destination is one address."""
     if not key.startswith(keys.ROUTE):
         return None
     head, _, tail = key.partition("/dst/")
     address, _, rest = tail.partition("/")
-    if rest.partition("/")[0] != "128":
+    if rest.partition("/")[0] != str(addresses.host_length(address)):
         return None
     try:
         return int(head.rpartition("/vrf/")[2]), address

@@ -8,24 +8,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv6Address
+from ipaddress import ip_address
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 ALL_ONES = (1 << 128) - 1
+_MAPPED = 0xFFFF  # the 96 bits before an IPv4 address
 _DOTTED_BY_LIBC = 1 << 48  # ::a.b.c.d and ::ffff:a.b.c.d, the two forms libc prints with dots
 
 
 @lru_cache(maxsize=65536)
 def to_int(text: str) -> int:
-    """The 128 bits of an IPv6 address.
+    """The 128 bits of an address; an IPv4 one counts as mapped (spec/contiv.md 4.1).
 
     Raises:
-        ValueError: the text is no IPv6 address (zone ids and IPv4 are none).
+        ValueError: the text is no address (zone ids are none).
     """
+    if is_ipv4(text):
+        return _MAPPED << 32 | int.from_bytes(inet_pton(AF_INET, text), "big")
     try:
         return int.from_bytes(inet_pton(AF_INET6, text), "big")
     except (OSError, UnicodeError, ValueError):
         raise ValueError(f"{text!r} is not an IPv6 address") from None
+
+
+def ipv4_text(bits: int) -> str:
+    """Dotted text of the low 32 bits."""
+    return inet_ntop(AF_INET, (bits & 0xFFFFFFFF).to_bytes(4, "big"))
 
 
 @lru_cache(maxsize=65536)
@@ -52,10 +60,21 @@ def canonical(text: str) -> str:
     Raises:
         ValueError: not an IPv6 address, or IPv4-mapped (agent rule 2: refuse mapped addresses).
     """
+    if is_ipv4(text):
+        raise ValueError(f"{text!r} is not an IPv6 address")
     bits = to_int(text)
-    if bits >> 32 == 0xFFFF:
+    if bits >> 32 == _MAPPED:
         raise ValueError(f"{text!r} is an IPv4-mapped address")
     return to_text(bits)
+
+
+def canonical_of_any(text: str) -> str:
+    """The one spelling of an address of either family.
+
+    Raises:
+        ValueError: neither an IPv6 nor an IPv4 address, or IPv4-mapped.
+    """
+    return text if is_ipv4(text) else canonical(text)
 
 
 def is_canonical(text: str) -> bool:
@@ -68,6 +87,8 @@ def is_canonical(text: str) -> bool:
 
 def is_ipv4(text: str) -> bool:
     """Whether the text is a dotted IPv4 address."""
+    if "." not in text:
+        return False
     try:
         inet_pton(AF_INET, text)
     except (OSError, UnicodeError, ValueError):
@@ -75,9 +96,21 @@ def is_ipv4(text: str) -> bool:
     return True
 
 
+def host_length(address: str) -> int:
+    """Length of the prefix that holds one canonical address and no other."""
+    return 32 if "." in address else 128
+
+
+def network_of(destination: str) -> str:
+    """``network/length`` of a destination that is one address, or such a text already."""
+    if "/" in destination:
+        return destination
+    return f"{destination}/{host_length(destination)}"
+
+
 def is_ordinary(text: str) -> bool:
     """Whether a canonical address can be a pod, node or service: unicast beyond its own link."""
-    address = IPv6Address(text)
+    address = ip_address(text)
     return not (
         address.is_unspecified
         or address.is_loopback
@@ -106,7 +139,28 @@ class Prefix:
         canonical(address)
         return cls(to_int(address) & mask(int(length)), int(length))
 
+    @classmethod
+    def parse_any(cls, text: str) -> Prefix:
+        """The prefix of either family; one of IPv4 is that of the mapped addresses.
+
+        Raises:
+            ValueError: not a prefix.
+        """
+        address, slash, length = text.partition("/")
+        if not is_ipv4(address):
+            return cls.parse(text)
+        if not slash or not length.isascii() or not length.isdigit() or int(length) > 32:
+            raise ValueError(f"{text!r} is not an IPv4 prefix")
+        return cls(to_int(address) & mask(96 + int(length)), 96 + int(length))
+
+    @property
+    def is_ipv4(self) -> bool:
+        """Whether it holds IPv4 addresses."""
+        return self.length >= 96 and self.network >> 32 == _MAPPED
+
     def __str__(self) -> str:
+        if self.is_ipv4:
+            return f"{ipv4_text(self.network)}/{self.length - 96}"
         return f"{to_text(self.network)}/{self.length}"
 
     def __contains__(self, address: object) -> bool:
@@ -124,7 +178,12 @@ class Prefix:
         """
         if not 0 <= number < 1 << (128 - self.length):
             raise ValueError(f"{self} has no host number {number}")
-        return to_text(self.network | number)
+        return (ipv4_text if self.is_ipv4 else to_text)(self.network | number)
+
+
+EVERY_ADDRESS = (Prefix(0, 0),)
+"""Of both families."""
+EVERY_IPV4 = Prefix(_MAPPED << 32, 96)
 
 
 @lru_cache(maxsize=129)

@@ -1,4 +1,4 @@
-"""Which BSID a steered address gets (design.md section 3).
+"""Which BSID a policy gets (design.md section 3).
 
 The first choice is the SID formula. The agent matches BSIDs as text and by prefix
 (spec/vpp-agent.md 4.5b), so no BSID on a node may be a text prefix of another one.
@@ -6,13 +6,21 @@ The first choice is the SID formula. The agent matches BSIDs as text and by pref
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 from srv6kv import sids
 from srv6kv.actual import Target, Texts
 from srv6kv.addresses import Prefix, to_int, to_text
 
 _SPARE_BITS = 16
+
+
+class Home(NamedTuple):
+    """What a BSID is made of: a BSID prefix, and the address of a service or node."""
+
+    prefix: Prefix
+    address: str
 
 
 def choices(prefix: Prefix, address: str, most: int = 1 << _SPARE_BITS) -> Iterable[str]:
@@ -25,24 +33,28 @@ def choices(prefix: Prefix, address: str, most: int = 1 << _SPARE_BITS) -> Itera
         yield to_text(rest | number << shift)
 
 
+def is_choice(home: Home, bsid: str) -> bool:
+    """Whether an address may have this BSID."""
+    spare = 0xFFFF << (128 - home.prefix.length - _SPARE_BITS)
+    return (to_int(sids.sid_of(*home)) ^ to_int(bsid)) & ~spare == 0
+
+
 def assign(
-    targets: Iterable[Target],
-    prefix: Prefix,
+    homes: Mapping[Target, Home],
     bsids: Texts,
     is_taken: Callable[[str], bool],
 ) -> dict[Target, str]:
-    """BSIDs for new targets; those for which every choice is in use are left out.
+    """New BSIDs; those for which every choice is in use are left out.
 
     Args:
-        targets: (VRF, address) pairs without a BSID.
-        prefix: servicePolicyBSIDSubnetCIDR.
+        homes: what the BSID of each target is to be made of.
         bsids: all BSIDs on the node; none may be a text prefix of another.
         is_taken: whether the very text belongs to something else.
     """
     given: dict[Target, str] = {}
     new = Texts()
-    for target in sorted(targets, key=lambda item: _order(prefix, item)):
-        for bsid in choices(prefix, target[1]):
+    for target in sorted(homes, key=lambda item: _order(homes[item], item)):
+        for bsid in choices(*homes[target]):
             is_used = bsid in new or is_taken(bsid)
             if not (is_used or bsids.relates_to(bsid) or new.relates_to(bsid)):
                 given[target] = bsid
@@ -51,7 +63,6 @@ def assign(
     return given
 
 
-def _order(prefix: Prefix, target: Target) -> tuple[int, int, int]:
+def _order(home: Home, target: Target) -> tuple[int, int, Target]:
     """The longest text first, then the lower address."""
-    vrf, address = target
-    return (-len(sids.sid_of(prefix, address)), to_int(address), vrf)
+    return (-len(sids.sid_of(*home)), to_int(home.address), target)

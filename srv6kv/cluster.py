@@ -5,15 +5,19 @@ One thread owns it. It holds values and indexes only; every rule is elsewhere.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from srv6kv.agent.wiring import Wiring
-from srv6kv.kube.model import EndpointSlice, KubeObject, Node, Ref, Service
+from srv6kv.agent.wiring import Unwired, Wired, Wiring
+from srv6kv.kube.model import EndpointSlice, KubeObject, Node, Pod, Ref, Service
+from srv6kv.pods import Pods
+from srv6kv.records import NodeRecord, Records
 
 
 @dataclass(slots=True)
 class Dirt:
-    """What has changed: services (or their slices), nodes, and addresses of pods by wiring."""
+    """What has changed: services (or their slices), nodes, and addresses of pods, by their wiring
+    or by the Pod that has them."""
 
     services: set[Ref] = field(default_factory=set)
     addresses: set[str] = field(default_factory=set)
@@ -30,6 +34,7 @@ class Cluster:
 
     Attributes:
         slices: the slices of each service, by slice name.
+        knows_pods: every pod of the own node is among ``pods``, or soon will be.
         held: which next hop each localsid in etcd has; it decides who is the newcomer when two
             local endpoints want one SID.
     """
@@ -37,6 +42,9 @@ class Cluster:
     services: dict[Ref, Service] = field(default_factory=dict)
     slices: dict[Ref, dict[str, EndpointSlice]] = field(default_factory=dict)
     nodes: dict[str, Node] = field(default_factory=dict)
+    pods: Pods = field(default_factory=Pods)
+    knows_pods: bool = False
+    records: Records = field(default_factory=Records)
     wiring: Wiring = field(default_factory=Wiring)
     held: dict[str, str] = field(default_factory=dict)
     dirt: Dirt = field(default_factory=Dirt)
@@ -55,6 +63,8 @@ class Cluster:
                 if self.nodes.get(value.name) != value:
                     self.nodes[value.name] = value
                     self.dirt.nodes = True
+            case Pod():
+                self.dirt.addresses |= self.pods.put(value)
 
     def remove(self, kind: str, namespace: str, name: str) -> None:
         """Forget an object; an unknown one is no error."""
@@ -68,10 +78,32 @@ class Cluster:
             case "Node":
                 if self.nodes.pop(name, None) is not None:
                     self.dirt.nodes = self.dirt.lost_node = True
+            case "Pod":
+                self.dirt.addresses |= self.pods.remove(ref)
 
     def wire(self, key: str, value: bytes | None, revision: int) -> None:
         """Take in one agent key."""
         self.dirt.addresses |= self.wiring.apply(key, value, revision)
+
+    def note(self, key: str, value: bytes | None) -> None:
+        """Take in one of Contiv's records of nodes; None: it is gone."""
+        before = self.records.by_name()
+        self.records.apply(key, value)
+        self._renumber(before)
+
+    def renote(self, values: Mapping[str, bytes]) -> None:
+        """Let these be all of Contiv's records."""
+        before = self.records.by_name()
+        self.records.replace(values)
+        self._renumber(before)
+
+    def _renumber(self, before: Mapping[str, NodeRecord]) -> None:
+        if self.records.by_name() != before:
+            self.dirt.nodes = True
+
+    def wiring_of(self, address: str, node: str) -> Wired | Unwired:
+        """How the pod of a node with this address hangs on VPP."""
+        return self.wiring.of(address, self.pods.wirings(address, node))
 
     def rewire(self, wiring: Wiring) -> None:
         """Replace all that is known of the wiring."""
@@ -86,6 +118,7 @@ class Cluster:
             return
         table = self.slices.setdefault(value.service, {})
         if table.get(value.ref.name) != value:
+            self._contest(value, table.get(value.ref.name))
             table[value.ref.name] = value
             self._service_of_slice[value.ref] = value.service
             self.dirt.services.add(value.service)
@@ -93,10 +126,22 @@ class Cluster:
     def _remove_slice(self, ref: Ref) -> None:
         service = self._service_of_slice.pop(ref, None)
         if service is not None:
-            del self.slices[service][ref.name]
+            self._contest(self.slices[service].pop(ref.name))
             if not self.slices[service]:
                 del self.slices[service]
             self.dirt.services.add(service)
+
+    def _contest(self, *changed: EndpointSlice | None) -> None:
+        """Which pod has an address may follow from slices when several claim it."""
+        if self.pods.contested:
+            listed = {item.address for found in changed if found for item in found.endpoints}
+            self.dirt.addresses |= self.pods.contested & listed
+
+    def is_news(self, value: EndpointSlice) -> bool:
+        """Whether to put this slice changes what is known."""
+        if value.service is None:
+            return value.ref in self._service_of_slice
+        return self.slices.get(value.service, {}).get(value.ref.name) != value
 
     def slices_of(self, service: Ref) -> tuple[EndpointSlice, ...]:
         """The slices of a service in name order."""

@@ -23,5 +23,13 @@ class Note:
     reason: str
     text: str
 
+    @property
+    def is_routine(self) -> bool:
+        """Whether it is nothing that anybody has to look after."""
+        return self.reason in _ROUTINE
+
     def __str__(self) -> str:
         return f"{self.subject}: {self.text} ({self.reason})"
+
+
+_ROUTINE = {"IPv4NotRendered", "NodePortLeftToKubeProxy"}

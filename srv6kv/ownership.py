@@ -16,8 +16,17 @@ from srv6kv.addresses import Prefix
 from srv6kv.agent import keys
 from srv6kv.settings import Settings
 
-_STEERING = re.compile(r"forK8sService-[a-z0-9-]+-[a-z0-9-]+(_[0-9a-f:]+(_main)?)?\Z")
+_STEERING = re.compile(r"forK8sService-[a-z0-9-]+-[a-z0-9-]+(_[0-9a-f:.]+(_main)?)?\Z")
+_TUNNEL = re.compile(
+    r"forNodeToNodeTunneling-usingPolicyWithBSID-([0-9a-f:]+)"
+    r"-and-(lookupInPodVRF|lookupInMainVRF|managementIP-[0-9a-f:.]+)\Z"
+)
 _ROUTE = re.compile(r"config/vpp/v2/route/vrf/\d+/dst/([0-9a-f:]+)/128/gw/([0-9a-f:]+)\Z")
+
+
+def own_prefix(label: str) -> str:
+    """Where srv6kv notes what it knows about itself and one agent."""
+    return f"/srv6kv/{label}/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +48,13 @@ class Ranges:
 
     def owns(self, key: str) -> bool:
         """Whether a key (short form) is ours."""
+        if key in self.keys:
+            return True
         if key.startswith(keys.STEERING):
-            return _STEERING.match(key.removeprefix(keys.STEERING)) is not None
+            name = key.removeprefix(keys.STEERING)
+            tunnel = _TUNNEL.match(name)
+            is_tunnel = tunnel is not None and _within(tunnel[1], self.bsids)
+            return is_tunnel or _STEERING.match(name) is not None
         if key.startswith(keys.POLICY):
             return _within(key.removeprefix(keys.POLICY), self.bsids)
         if key.startswith(keys.LOCALSID):
@@ -48,9 +62,7 @@ class Ranges:
         if key.startswith(keys.RULE_CHAIN):
             return key.startswith(keys.RULE_CHAIN + keys.OUR_RULE_CHAIN)
         found = _ROUTE.match(key)
-        if found is not None and _within(found[1], self.routes):
-            return True
-        return key in self.keys
+        return found is not None and _within(found[1], self.routes)
 
     def dump(self) -> bytes:
         """The text that is kept in etcd."""
@@ -69,11 +81,13 @@ def ranges_of(settings: Settings, drop_routes: tuple[str, ...]) -> Ranges:
     sid = settings.sid
     plumbs_node = settings.node_plumbing != "none"
     node = (sid.node,) if plumbs_node else ()
+    ends = (sid.tunnel_pod, sid.tunnel_host) if settings.has_tunnels else ()
+    tunnels = (sid.tunnel_pod_bsid, sid.tunnel_host_bsid) if settings.has_tunnels else ()
     discard = Prefix.parse(f"{sids.discard_sid(sid.node)}/128")
     return Ranges(
-        bsids=(sid.service_bsid,),
-        sids=tuple(dict.fromkeys((sid.pod, sid.host, *node))),
-        routes=tuple(dict.fromkeys((sid.pod, *(node or (discard,))))),
+        bsids=tuple(dict.fromkeys((sid.service_bsid, *tunnels))),
+        sids=tuple(dict.fromkeys((sid.pod, sid.host, *node, *ends))),
+        routes=tuple(dict.fromkeys((sid.pod, *(node or (discard,)), *ends))),
         keys=drop_routes,
     )
 

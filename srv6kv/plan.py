@@ -41,6 +41,23 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
+class Plumbing:
+    """The objects that others may own and that the node needs, when all keys were compared.
+
+    Attributes:
+        found: keys that were there.
+        made: keys that were not, or that we had made otherwise.
+    """
+
+    found: tuple[str, ...] = ()
+    made: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        listed = ": " + ", ".join(self.made) if self.made else ""
+        return f"plumbing found={len(self.found)} made={len(self.made)}{listed}"
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The way from actual to desired.
 
@@ -50,6 +67,7 @@ class Plan:
         ledger: what is to be noted with the last transaction.
         effects: policies by what happens to them: create, grow, shrink, replace, remove.
         wanted: key (short form) to the bytes that should be there; None: nothing should.
+        plumbing: what others may own, and what of it is made now.
     """
 
     transactions: tuple[Transaction, ...]
@@ -57,6 +75,7 @@ class Plan:
     ledger: Ledger
     effects: Counter[str]
     wanted: dict[str, bytes | None]
+    plumbing: Plumbing = Plumbing()
 
     def __bool__(self) -> bool:
         return bool(self.transactions)
@@ -100,7 +119,7 @@ def plan(
     owned = ranges | ledger.ranges
     if delta is None:
         object_keys = {key for key in actual.entries if owned.owns(key)} | desired.objects.keys()
-        targets = set(desired.steered) | _held_targets(actual, owned)
+        targets = {*desired.steered, *desired.carried} | _held_targets(actual, owned)
         object_keys = {k for k in object_keys if not k.startswith((keys.POLICY, keys.STEERING))}
         leftovers = {k for k in actual.entries if owned.owns(k)} - object_keys
     else:
@@ -119,7 +138,19 @@ def plan(
         ledger=Ledger(ranges, shared),
         effects=_effects(resolved.wanted, actual),
         wanted=resolved.wanted,
+        plumbing=_plumbing(desired, actual, resolved.wanted),
     )
+
+
+def _plumbing(desired: Desired, actual: Actual, wanted: dict[str, bytes | None]) -> Plumbing:
+    made = [
+        key
+        for key in desired.shared
+        if (value := wanted.get(key)) is not None
+        and (key not in actual.entries or actual.entries[key].value != value)
+    ]
+    found = [key for key in desired.shared if key in actual.entries and key not in made]
+    return Plumbing(tuple(sorted(found)), tuple(sorted(made)))
 
 
 def _keep(wanted: dict[str, bytes | None], actual: Actual, deletable: Container[str]) -> list[Note]:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import msgspec
 
-from srv6kv import ownership
+from srv6kv import ownership, records
 from srv6kv.actual import Actual
 from srv6kv.agent import boot, keys
 from srv6kv.agent.boot import Boot
@@ -21,6 +21,7 @@ from srv6kv.agent.values import LocalSid, decode
 from srv6kv.agent.wiring import Wiring
 from srv6kv.cluster import Cluster
 from srv6kv.kube.intake import Intake
+from srv6kv.kube.model import Ref
 from srv6kv.notes import Note
 from srv6kv.plan import Ledger, Plan, plan
 from srv6kv.render import Delta, Renderer
@@ -44,6 +45,7 @@ class Reconciler:
     """Keeps desired and actual of one node and plans the way between them.
 
     Attributes:
+        node: the own node's name.
         cluster: what is known of the cluster.
         intake: feeds it with Kubernetes objects.
         actual: what etcd holds for the agent.
@@ -52,8 +54,9 @@ class Reconciler:
 
     def __init__(self, settings: Settings, node: str, label: str, boot_id: str = "") -> None:
         self.settings = settings
+        self.node = node
         self.prefix = keys.agent_prefix(label)
-        self.own_prefix = f"/srv6kv/{label}/"
+        self.own_prefix = ownership.own_prefix(label)
         self.cluster = Cluster()
         self.intake = Intake(self.cluster)
         self.actual = Actual()
@@ -67,39 +70,58 @@ class Reconciler:
         self._deleted: dict[str, int] = {}
         self._notes: tuple[Note, ...] = ()
         self._has_gaps = False
+        self._has_node = False
         self._wanted_before: set[str] = set()
         self._boot_id = boot_id
         self._boot = Boot(boot_id)
         self._is_new_boot = False
+        self._is_new_session = True
 
     @property
-    def prefixes(self) -> tuple[str, str]:
-        """What of etcd is to be read: the agent's configuration, and what is noted about us."""
-        return (self.prefix + keys.CONFIG, self.own_prefix)
+    def watched(self) -> tuple[str, str]:
+        """What of etcd is to be watched: the agent's configuration, and Contiv's node ids."""
+        return (self.prefix + keys.CONFIG, records.PREFIX)
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """What of etcd is to be read: what is watched, and what is noted about us."""
+        return (*self.watched, self.own_prefix)
 
     @property
     def rendered(self) -> int:
         """How many values were rendered so far."""
         return self._renderer.rendered
 
+    @property
+    def renderer(self) -> Renderer:
+        """What renders it, for reading."""
+        return self._renderer
+
     def owns(self, key: str) -> bool:
         """Whether a key (short form) is ours, by today's ranges or by those noted in etcd."""
         return self._ranges.owns(key) or self._ledger.ranges.owns(key)
 
     def reset(self, entries: Iterable[ReadKey]) -> None:
-        """Begin again with what etcd holds below the agent's and our own prefix."""
+        """Begin again with what etcd holds below ``prefixes``."""
         self.actual = Actual()
         self.cluster.held = {}
         self._deleted.clear()
         self._noted = {}
         self._pending = None
+        self._is_new_session = True
         configuration = []
+        node_ids = {}
         for item in entries:
-            if item.key.startswith(self.own_prefix) and item.value is not None:
+            if item.value is None:
+                continue
+            if item.key.startswith(self.own_prefix):
                 self._noted[item.key.removeprefix(self.own_prefix)] = item.value
-            elif item.key.startswith(self.prefix) and item.value is not None:
+            elif item.key.startswith(records.PREFIX):
+                node_ids[item.key] = item.value
+            elif item.key.startswith(self.prefix):
                 configuration.append((item.key.removeprefix(self.prefix), item))
-        self._ledger = _ledger_of(self._noted)
+        self.cluster.renote(node_ids)
+        self._ledger = ledger_of(self._noted)
         noted = boot.load(self._noted.get("boot"))
         self._boot = boot.begin(noted, self._boot_id)
         self._is_new_boot = noted is not None and noted.id != self._boot.id
@@ -110,7 +132,10 @@ class Reconciler:
         self.cluster.rewire(wiring)
 
     def _trusted(self, key: str, value: bytes | None, revision: int) -> bytes | None:
-        """The value of a wiring key, unless it names a process of an earlier boot."""
+        """The value of a wiring key, unless it names a process of an earlier boot, or is ours: what
+        we wrote because annotations say so must not outlive them."""
+        if value is not None and self._ledger.shared.get(key, "").encode() == value:
+            return None
         is_end = key.startswith(keys.LINUX_INTERFACE)
         if value is None or not is_end or not boot.names_a_process(key, value):
             return value
@@ -133,6 +158,9 @@ class Reconciler:
     def observe(self, changes: Iterable[ReadKey]) -> None:
         """Take in what the watch saw; our own writes, which are known already, change nothing."""
         for change in changes:
+            if change.key.startswith(records.PREFIX):
+                self.cluster.note(change.key, change.value)
+                continue
             key = change.key.removeprefix(self.prefix)
             if key == change.key or self._is_known(key, change):
                 continue
@@ -170,7 +198,8 @@ class Reconciler:
     def _deletable(self) -> set[str] | None:
         """With gaps in the cluster only what this process has wanted before may be deleted: the
         rest may belong to what cannot be read."""
-        return self._wanted_before if self._has_gaps or self.intake.has_gaps else None
+        has_gaps = self._has_gaps or self.intake.has_gaps or self.cluster.records.has_gaps
+        return self._wanted_before if has_gaps else None
 
     def plan(self) -> Plan:
         """What is to be written now; empty if etcd holds the desired state."""
@@ -194,9 +223,29 @@ class Reconciler:
         return found
 
     @property
+    def compares_all(self) -> bool:
+        """Whether the last plan compared everything that is ours, not only what had changed."""
+        return self._pending is None
+
+    @property
     def is_urgent(self) -> bool:
         """Whether what is to be written must not wait for a counterpart."""
         return self._pending is None or self._pending.is_urgent
+
+    @property
+    def is_node_eligible(self) -> bool:
+        """Whether the own Node stays; one that was never seen is not about to go."""
+        node = self.cluster.nodes.get(self.node)
+        self._has_node = self._has_node or node is not None
+        return not node.is_leaving if node is not None else not self._has_node
+
+    def policies(self) -> int:
+        """How many policies of ours etcd holds."""
+        return sum(key.startswith(keys.POLICY) and self.owns(key) for key in self.actual.entries)
+
+    def steered(self) -> Iterable[Ref]:
+        """The services with an address that is steered; some more than once."""
+        return (steered.service for steered in self._renderer.desired.steered.values())
 
     def bookkeeping(self, found: Plan, index: int) -> tuple[Operation, ...]:
         """What is to be noted about ourselves together with the plan's transaction ``index``.
@@ -235,16 +284,21 @@ class Reconciler:
             if operation.value is not None:
                 name = operation.key.removeprefix(self.own_prefix)
                 self._noted[name] = operation.value
-        self._ledger = _ledger_of(self._noted)
+        self._ledger = ledger_of(self._noted)
 
     def settled(self) -> None:
         """All transactions of the last plan are done, or there were none."""
         self._pending = Delta()
 
+    def report(self, found: Plan) -> str:
+        """What plumbing the first plan since ``reset`` has found and made; "" for later ones."""
+        is_first, self._is_new_session = self._is_new_session, False
+        return str(found.plumbing) if is_first else ""
+
     def notes(self) -> set[Note]:
         """All there is to say about the cluster now."""
         rendered = chain.from_iterable(self._renderer.desired.notes.values())
-        return {*self.intake.notes(), *rendered, *self._notes}
+        return {*self.intake.notes(), *self.cluster.records.notes(), *rendered, *self._notes}
 
     def held(self) -> dict[str, tuple[bytes, int]]:
         """Our keys in etcd (full form) with value and mod revision, in the order of puts."""
@@ -256,7 +310,8 @@ class Reconciler:
         }
 
 
-def _ledger_of(noted: dict[str, bytes]) -> Ledger:
+def ledger_of(noted: dict[str, bytes]) -> Ledger:
+    """What srv6kv has noted about itself, by the name of each note."""
     try:
         shared = msgspec.json.decode(noted.get("shared", b"{}"), type=dict[str, str])
     except ValueError:  # msgspec does not wrap what is not UTF-8
@@ -269,5 +324,5 @@ def _next_hop_of(key: str, value: bytes) -> str | None:
         localsid = decode(key, value)
     except ValueError:
         return None
-    end = localsid.end_function_dx6 if isinstance(localsid, LocalSid) else None
+    end = localsid.cross_connect if isinstance(localsid, LocalSid) else None
     return end.next_hop if end is not None else None

@@ -2,23 +2,23 @@
 
 Rule (design.md section 3): BSIDs and steering names that etcd holds stay with their (VRF, address);
 everything else follows from the desired state. Whatever the agent would call INVALID is left out,
-with a note, and so is all of the service that needs it.
+with a note, and so is all of the service or tunnel that needs it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from srv6kv import bsids
 from srv6kv.actual import Actual, Target
-from srv6kv.addresses import is_canonical
+from srv6kv.addresses import network_of
 from srv6kv.agent import keys
 from srv6kv.agent.validity import fault_of
 from srv6kv.agent.values import AgentValue, L3Traffic, LocalSid, Policy, Steering, encode
+from srv6kv.allot import Allotment
 from srv6kv.notes import Note
 from srv6kv.ownership import Ranges
-from srv6kv.render.desired import Desired, Steered
+from srv6kv.render.desired import Carried, Desired, Steered
 from srv6kv.settings import Settings
 
 MOST_BYTES_OF_A_POLICY = 1_000_000
@@ -50,28 +50,29 @@ def resolve(
     settings: Settings,
     ranges: Ranges,
     object_keys: Iterable[str],
-    targets: Iterable[Target],
+    targets: Collection[Target],
 ) -> Resolved:
     """The wanted bytes of these objects and of the steerings and policies of these targets."""
     resolved = Resolved()
     for key in object_keys:
         _want_object(key, desired.objects.get(key), actual, resolved, ranges)
-    steered = {}
+    steered: dict[Target, Steered | Carried] = {}
+    leaving = set(targets)
     for target in targets:
-        held = _leave(target, actual, ranges, resolved)
-        entry = desired.steered.get(target)
+        held = _leave(target, leaving, actual, ranges, resolved)
+        entry = desired.entry(target)
         if entry is None:
             continue
         if _is_free(entry, desired, actual, ranges, resolved):
             steered[target] = entry
         else:
             resolved.kept |= held
-    given = _bsids_of(steered, desired, actual, settings, ranges)
+    given = Allotment(desired, actual, settings, ranges, leaving).bsids_of(steered)
     for target, entry in steered.items():
-        fault = _enter(entry, given.get(target), desired, actual, settings, resolved)
+        fault = _enter(entry, given.get(target), desired, actual, settings, ranges, resolved)
         if fault is not None:
-            resolved.remark(f"Service {entry.service}", *fault)
-            resolved.kept |= _leave(target, actual, ranges, resolved)
+            resolved.remark(entry.subject, *fault)
+            resolved.kept |= _leave(target, leaving, actual, ranges, resolved)
     for key in resolved.kept:
         if resolved.wanted.get(key) is None:
             resolved.wanted.pop(key, None)
@@ -101,8 +102,13 @@ def _fault_of(value: AgentValue, actual: Actual, ranges: Ranges) -> str | None:
     return f"sid: {foreign[0]} has the same address in the same VRF" if foreign else None
 
 
-def _leave(target: Target, actual: Actual, ranges: Ranges, resolved: Resolved) -> set[str]:
-    """Want nothing of what etcd holds for a target, until ``_enter`` wants some of it again."""
+def _leave(
+    target: Target, leaving: set[Target], actual: Actual, ranges: Ranges, resolved: Resolved
+) -> set[str]:
+    """Want nothing of what etcd holds for a target, until ``_enter`` wants some of it again.
+
+    A policy that others are steered into stays, unless all of them are ``leaving`` too.
+    """
     held = set()
     for key in actual.steerings.get(target, ()):
         if not ranges.owns(key):
@@ -111,7 +117,7 @@ def _leave(target: Target, actual: Actual, ranges: Ranges, resolved: Resolved) -
         bsid = actual.facts[key].bsid
         policy = keys.policy(bsid)
         users = {actual.facts[user].target for user in actual.users[bsid]}
-        if users == {target} and policy in actual.entries and ranges.owns(policy):
+        if users <= leaving and policy in actual.entries and ranges.owns(policy):
             held.add(policy)
     for key in held:
         resolved.wanted.setdefault(key, None)
@@ -119,13 +125,17 @@ def _leave(target: Target, actual: Actual, ranges: Ranges, resolved: Resolved) -
 
 
 def _is_free(
-    entry: Steered, desired: Desired, actual: Actual, ranges: Ranges, resolved: Resolved
+    entry: Steered | Carried,
+    desired: Desired,
+    actual: Actual,
+    ranges: Ranges,
+    resolved: Resolved,
 ) -> bool:
     """Whether nothing stands in the way of steering a target; else a note says what.
 
     What came after our steering does not remove it: VPP would lose the other's entry with ours.
     """
-    vrf, address = entry.target
+    vrf, destination = entry.target
     keys_there = actual.steerings.get(entry.target, set())
     is_newcomer = not any(ranges.owns(key) for key in keys_there)
     problem = None
@@ -137,13 +147,21 @@ def _is_free(
     if faulty is not None:
         problem, is_newcomer = f"needs localsid {faulty}, which is not valid", True
     if problem is not None:
-        text = f"{address} {problem}"
-        text += "; nothing is written for the service" if is_newcomer else ""
-        resolved.remark(f"Service {entry.service}", "InvalidValue", text)
+        text = f"{destination} {problem}"
+        text += f"; {_NOTHING[type(entry)]}" if is_newcomer else ""
+        resolved.remark(entry.subject, "InvalidValue", text)
     return problem is None or not is_newcomer
 
 
-def _faulty_sid(entry: Steered, desired: Desired, actual: Actual, ranges: Ranges) -> str | None:
+_NOTHING: dict[type, str] = {
+    Steered: "nothing is written for the service",
+    Carried: "nothing is written for this part of the tunnel",
+}
+
+
+def _faulty_sid(
+    entry: Steered | Carried, desired: Desired, actual: Actual, ranges: Ranges
+) -> str | None:
     for item in entry.lists:
         if len(item.segments) > 1:
             continue  # its localsid is another node's
@@ -153,73 +171,17 @@ def _faulty_sid(entry: Steered, desired: Desired, actual: Actual, ranges: Ranges
     return None
 
 
-def _bsids_of(
-    steered: dict[Target, Steered],
-    desired: Desired,
-    actual: Actual,
-    settings: Settings,
-    ranges: Ranges,
-) -> dict[Target, str]:
-    """The BSID in etcd while its steering lives, else a new one."""
-    main = settings.main_vrf
-    given: dict[Target, str] = {}
-    for target in steered:
-        bsid = _held_bsid(target, actual, settings, ranges)
-        bsid = bsid or _left_bsid(target, desired, actual, settings, ranges)
-        if bsid is not None:
-            given[target] = bsid
+def _name_of(entry: Steered, desired: Desired, actual: Actual, ranges: Ranges) -> str:
+    """The name in etcd; else the plain one, unless a namesake has it or is older.
 
-    def is_taken(bsid: str) -> bool:
-        """A policy of ours that nothing is steered into is what a crash left: it can be used."""
-        policy, localsid = keys.policy(bsid), keys.localsid(bsid)
-        return (
-            bsid in actual.users
-            or (policy in actual.entries and not ranges.owns(policy))
-            or localsid in actual.entries
-            or localsid in desired.objects
-            or (main, bsid) in actual.host_routes
-            or keys.route(main, f"{bsid}/128", "::") in desired.objects
-            or (main, bsid) in actual.steerings
-        )
-
-    new = [target for target in steered if target not in given]
-    return given | bsids.assign(new, settings.sid.service_bsid, actual.bsids, is_taken)
-
-
-def _held_bsid(target: Target, actual: Actual, settings: Settings, ranges: Ranges) -> str | None:
-    """The BSID that the target's steering has in etcd, if it can stay.
-
-    Two targets on one BSID (defect D4) are parted: the lower one keeps it.
+    Of a shared address the next service takes over the steering as it is (spec/services.md 2.5):
+    to rename it would let packets through to the next best route.
     """
-    for key in sorted(filter(ranges.owns, actual.steerings.get(target, ()))):
-        bsid = actual.facts[key].bsid
-        if not (is_canonical(bsid) and bsid in settings.sid.service_bsid):
-            continue
-        users = filter(ranges.owns, actual.users[bsid])
-        targets = (actual.facts[user].target for user in users)
-        if target == min(item for item in targets if item is not None):
-            return bsid
-    return None
-
-
-def _left_bsid(
-    target: Target, desired: Desired, actual: Actual, settings: Settings, ranges: Ranges
-) -> str | None:
-    """The BSID of the address in a VRF where it is steered no more: the VRF ids have changed."""
-    if actual.vrfs[target[0]]:
-        return None
-    for vrf in sorted(vrf for vrf, count in actual.vrfs.items() if count):
-        left = (vrf, target[1])
-        if left not in desired.steered:
-            bsid = _held_bsid(left, actual, settings, ranges)
-            if bsid is not None:
-                return bsid
-    return None
-
-
-def _name_of(entry: Steered, desired: Desired, actual: Actual) -> str:
-    """The name in etcd; else the plain one, unless a namesake has it or is older."""
-    held = {key.removeprefix(keys.STEERING) for key in actual.steerings.get(entry.target, ())}
+    there = filter(ranges.owns, actual.steerings.get(entry.target, ()))
+    held = {key.removeprefix(keys.STEERING) for key in there}
+    if entry.suffix:
+        left = sorted(name for name in held if name.endswith(entry.suffix))
+        return left[0] if left and entry.full_name not in held else entry.full_name
     for name in (entry.plain_name, entry.full_name):
         if name in held:
             return name
@@ -239,21 +201,26 @@ def _age(entry: Steered) -> tuple[object, ...]:
 
 
 def _enter(
-    entry: Steered,
+    entry: Steered | Carried,
     bsid: str | None,
     desired: Desired,
     actual: Actual,
     settings: Settings,
+    ranges: Ranges,
     resolved: Resolved,
 ) -> tuple[str, str] | None:
     """Want the steering and the policy of a target; or why not, as reason and text."""
-    vrf, address = entry.target
+    vrf, destination = entry.target
     if bsid is None:
-        return "BsidExhausted", f"{address}: every BSID that it could have is in use"
+        return "BsidExhausted", f"{destination}: every BSID that it could have is in use"
+    if isinstance(entry, Carried):
+        name = entry.name(bsid)
+    else:
+        name = _name_of(entry, desired, actual, ranges)
     steering = Steering(
-        name=_name_of(entry, desired, actual),
+        name=name,
         policy_bsid=bsid,
-        l3_traffic=L3Traffic(installation_vrf_id=vrf, prefix_address=f"{address}/128"),
+        l3_traffic=L3Traffic(installation_vrf_id=vrf, prefix_address=network_of(destination)),
     )
     policy = Policy(
         bsid=bsid,
@@ -266,7 +233,7 @@ def _enter(
     if fault is None and len(value) > MOST_BYTES_OF_A_POLICY:
         fault = f"segment_lists: {len(entry.lists)} lists make a value of {len(value)} bytes"
     if fault is not None:
-        return "InvalidValue", f"{fault}; nothing is written for the service"
+        return "InvalidValue", f"{fault}; {_NOTHING[type(entry)]}"
     resolved.wanted[policy.key] = value
     resolved.wanted[steering.key] = encode(steering)
     return None

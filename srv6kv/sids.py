@@ -12,13 +12,15 @@ DISCARD_HOST = "::dead"
 
 @lru_cache(maxsize=65536)
 def sid_of(prefix: Prefix, address: str) -> str:
-    """``(prefix & mask) | (address & ~mask)``: the SID or BSID of an address under a prefix."""
+    """``(prefix & mask) | (address & ~mask)``: the SID or BSID of an address under a prefix; an
+    IPv4 address counts as mapped."""
     return to_text(prefix.network | (to_int(address) & ~mask(prefix.length)))
 
 
-def host_sid(prefix: Prefix) -> str:
-    """The SID of a node's host, the same on all nodes: the prefix on ``::1``."""
-    return sid_of(prefix, "::1")
+def host_sid(prefix: Prefix, *, ipv4: bool = False) -> str:
+    """The SID of a node's host, the same on all nodes: the prefix on ``::1``. What decapsulates
+    IPv4 is another end function and needs another SID, that of ``0.0.0.1``."""
+    return sid_of(prefix, "0.0.0.1" if ipv4 else "::1")
 
 
 def discard_sid(node_prefix: Prefix) -> str:

@@ -1,18 +1,20 @@
 """The nodes of the cluster as packets see them: who has which id, address and SID.
 
-Rule (design.md section 5): id = index of the node's pod CIDR in podSubnetCIDR, IP = that host of
-nodeInterconnectCIDR; an annotation replaces the IP. All nodes compute the same, in name order.
+Rule (design.md section 5): id and IP are those of Contiv's record if there is one; else id = index
+of the node's pod CIDR in podSubnetCIDR and IP = that host of nodeInterconnectCIDR; an annotation
+replaces the IP. All nodes compute the same: those with a record come first, then by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from srv6kv import sids
 from srv6kv.addresses import Prefix, to_int
 from srv6kv.kube.model import Endpoint, Node
 from srv6kv.notes import Note
+from srv6kv.records import NodeRecord
 from srv6kv.settings import Settings
 
 
@@ -21,10 +23,13 @@ class Peer:
     """A node as a place where endpoints are.
 
     Attributes:
-        id: number of the node in the cluster's subnets; None if its pod CIDR does not tell.
+        id: number of the node in the cluster's subnets; None if neither record nor pod CIDR tells.
         ip: its address on the node interconnect; None: not known, it cannot be reached by SID.
         sid: its node SID (End); None without an address.
         pod_prefixes: its pod CIDRs.
+        addresses: its ``status.addresses`` of both families.
+        pod_end: the SID that ends the tunnels to its pods; None: there are no tunnels to it.
+        host_end: the SID that ends the tunnels to its host; None: the same.
     """
 
     name: str
@@ -33,6 +38,9 @@ class Peer:
     sid: str | None
     pod_prefixes: tuple[Prefix, ...]
     zone: str = ""
+    addresses: tuple[str, ...] = ()
+    pod_end: str | None = None
+    host_end: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +64,7 @@ class Topology:
 
     Attributes:
         owners: which nodes have an address.
-        taken: who has a node SID, or the discard SID, in words.
+        taken: who has a node SID, the SID of a tunnel's end, or the discard SID, in words.
         stray_prefixes: pod CIDRs outside podSubnetCIDR.
     """
 
@@ -92,45 +100,96 @@ class Topology:
         return None
 
 
-def topology_of(nodes: Iterable[Node], own_name: str, settings: Settings) -> Topology:
-    """The nodes, each with id, address and SID as far as they are known and unique."""
+def topology_of(
+    nodes: Iterable[Node],
+    own_name: str,
+    settings: Settings,
+    records: Mapping[str, NodeRecord] | None = None,
+) -> Topology:
+    """The nodes, each with id, address and SIDs as far as they are known and unique.
+
+    Args:
+        nodes: all Node objects.
+        own_name: name of this node.
+        settings: of the cluster.
+        records: Contiv's record of each node that has one, by name.
+    """
+    records = records or {}
     peers: dict[str, Peer] = {}
     owners: dict[str, tuple[str, ...]] = {}
     notes: list[Note] = []
     taken: dict[str, str] = {sids.discard_sid(settings.sid.node): "the discard SID"}
-    for node in sorted(nodes, key=lambda item: item.name):
-        peer, problem = _peer(node, settings)
+    for node in sorted(nodes, key=lambda item: (item.name not in records, item.name)):
+        peer, problem = _peer(node, records.get(node.name), settings)
         if peer.sid is not None and peer.sid in taken:
             problem = ("SidCollision", f"node SID {peer.sid} is taken by {taken[peer.sid]}")
-            peer = Peer(peer.name, peer.id, None, None, peer.pod_prefixes, peer.zone)
+            peer = replace(peer, ip=None, sid=None)
         if peer.sid is not None:
             taken[peer.sid] = f"Node {node.name}"
         if problem is not None:
             notes.append(Note(f"Node {node.name}", *problem))
         peers[node.name] = peer
-        for address in {*node.addresses, *([peer.ip] if peer.ip else [])}:
-            owners[address] = (*owners.get(address, ()), node.name)
+    if settings.has_tunnels:
+        peers = {name: _with_ends(peer, settings, taken, notes) for name, peer in peers.items()}
+    peers = dict(sorted(peers.items()))
+    for name, peer in peers.items():
+        for address in {*peer.addresses, *([peer.ip] if peer.ip else [])}:
+            owners[address] = (*owners.get(address, ()), name)
     prefixes = dict.fromkeys(prefix for peer in peers.values() for prefix in peer.pod_prefixes)
     strays = tuple(prefix for prefix in prefixes if not settings.pod_subnet.covers(prefix))
     return Topology(own_name, peers, owners, taken, strays, tuple(notes))
 
 
-def _peer(node: Node, settings: Settings) -> tuple[Peer, tuple[str, str] | None]:
+def _with_ends(peer: Peer, settings: Settings, taken: dict[str, str], notes: list[Note]) -> Peer:
+    """The peer with the SIDs that end tunnels to it, as far as nobody has them."""
+    if peer.ip is None:
+        return peer
+    ends: list[str | None] = []
+    for kind, prefix in (("pods", settings.sid.tunnel_pod), ("host", settings.sid.tunnel_host)):
+        sid, mine = sids.sid_of(prefix, peer.ip), f"the tunnel to the {kind} of Node {peer.name}"
+        owner = taken.setdefault(sid, mine)
+        ends.append(sid if owner == mine else None)
+        if owner != mine:
+            text = f"SID {sid} is taken by {owner}; there is no tunnel to its {kind}"
+            notes.append(Note(f"Node {peer.name}", "SidCollision", text))
+    return replace(peer, pod_end=ends[0], host_end=ends[1])
+
+
+def _peer(
+    node: Node, record: NodeRecord | None, settings: Settings
+) -> tuple[Peer, tuple[str, str] | None]:
     """The peer of a node, and what is wrong with it as (reason, text)."""
-    prefixes = tuple(Prefix.parse(text) for text in node.pod_cidrs)
-    node_id = node_id_of(prefixes, settings)
+    prefixes = tuple(Prefix.parse_any(text) for text in node.pod_cidrs)
     problem = None
-    ip: str | None = node.node_ip
-    if not ip:
+    try:
+        node_id = node_id_of(prefixes, settings) if record is None else _checked(record, settings)
+        if node_id is None and not node.node_ip:
+            problem = f"spec.podCIDR: {_NO_PART}; its endpoints are left out"
+    except ValueError as error:
+        node_id, problem = None, f"Contiv's record: {error}"
+    ip = node.node_ip or (record.ip if record is not None else None)
+    if not ip and node_id is not None:
         try:
-            ip = node_ip_of(node_id, settings) if node_id is not None else None
+            ip = node_ip_of(node_id, settings)
         except ValueError as error:
-            ip, problem = None, ("NodeAddressUnknown", f"spec.podCIDR: {error}")
-        if node_id is None:
-            text = "no pod CIDR of this node is a one-node part of podSubnetCIDR"
-            problem = ("NodeAddressUnknown", f"spec.podCIDR: {text}; its endpoints are left out")
+            field = "spec.podCIDR" if record is None else f"Contiv's record with id {node_id}"
+            problem = f"{field}: {error}"
     sid = sids.sid_of(settings.sid.node, ip) if ip else None
-    return Peer(node.name, node_id, ip, sid, prefixes, node.zone), problem
+    peer = Peer(node.name, node_id, ip or None, sid, prefixes, node.zone, node.addresses)
+    return peer, ("NodeAddressUnknown", problem) if problem is not None else None
+
+
+_NO_PART = "no pod CIDR of this node is a one-node part of podSubnetCIDR"
+
+
+def _checked(record: NodeRecord, settings: Settings) -> int:
+    """The id of a record.
+
+    Raises:
+        ValueError: no part of podSubnetCIDR has this number.
+    """
+    one_node_subnet(settings.pod_subnet, settings.pod_subnet_one_node_len, record.id)
+    return record.id
 
 
 def node_id_of(pod_prefixes: Iterable[Prefix], settings: Settings) -> int | None:

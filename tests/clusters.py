@@ -44,6 +44,19 @@ TODAY: Json = {
 }
 
 
+OLD_SIDS: Json = {
+    "servicePolicyBSIDSubnetCIDR": "5555::/16",
+    "servicePodLocalSIDSubnetCIDR": "6666::/16",
+    "serviceHostLocalSIDSubnetCIDR": "6655::/16",
+    "serviceNodeLocalSIDSubnetCIDR": "7766::/16",
+    "nodeToNodePodLocalSIDSubnetCIDR": "7777::/16",
+    "nodeToNodeHostLocalSIDSubnetCIDR": "7799::/16",
+    "nodeToNodePodPolicySIDSubnetCIDR": "8888::/16",
+    "nodeToNodeHostPolicySIDSubnetCIDR": "9999::/16",
+}
+"""What the names of Contiv 3.1 stand for."""
+
+
 def _sids(bsid: str, pod: str, host: str, node: str) -> Json:
     return {
         "servicePolicyBSIDSubnetCIDR": bsid,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv6Address
 
 from vppnode import (
+    Attached,
     Broken,
     Drop,
     Hop,
@@ -163,6 +164,10 @@ class Network:
                 yield from self._end(node, action, incoming, packet, budget)
             case Hop(interface, next_hop):
                 yield from self._send(node, interface, next_hop, packet, budget)
+            case Attached(interface):
+                address = packet.outer or packet.destination
+                is_tap = interface in node.ends
+                yield from self._send(node, interface if is_tap else "", address, packet, budget)
 
     def _encapsulate(
         self, node: Node, bsid: str, incoming: int, packet: Packet, budget: int

@@ -1,6 +1,7 @@
 """What kube-proxy would do with a service, from the Kubernetes objects themselves, slowly.
 
-Rule: one plain loop for each rule E and C of spec/services.md section 3; nothing of srv6kv is used.
+Rule: one plain loop for each rule S, E and C of spec/services.md section 3, in its order and words;
+nothing of srv6kv is used.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv6Address
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 Json = dict[str, Any]
 PROXY_NAME = "service.kubernetes.io/service-proxy-name"
@@ -35,12 +36,14 @@ class Offer:
 
 
 Port = tuple[str, str, int]
+Pair = tuple[str, int]
+"""Address and target port: what makes an endpoint of a port one and the same (rule E7)."""
 
 
 def cluster_ip(service: Mapping[str, Any]) -> str | None:
     """Rules S1 to S3: the IPv6 ClusterIP of a service that is ours."""
     spec = service["spec"]
-    if (service["metadata"].get("labels") or {}).get(PROXY_NAME):
+    if PROXY_NAME in (service["metadata"].get("labels") or {}):
         return None
     if spec["clusterIP"] in ("", "None") or spec["type"] == "ExternalName":
         return None
@@ -65,13 +68,19 @@ def offers(objects: Iterable[Json], service: Mapping[str, Any]) -> dict[Port, li
         for item in objects:
             if item["kind"] == "EndpointSlice" and _belongs(item, service):
                 listed.extend(_offered(item, port))
-        best: dict[tuple[str, int], Offer] = {}
+        same: dict[Pair, list[Offer]] = {}
         for offer in listed:
-            key = offer.address, offer.target
-            if key not in best or offer.preference < best[key].preference:
-                best[key] = offer
-        found[port] = list(best.values())
+            same.setdefault((offer.address, offer.target), []).append(offer)
+        found[port] = [_best(group) for group in same.values()]
     return found
+
+
+def _best(group: list[Offer]) -> Offer:
+    """Rule E8 among offers of one address and target."""
+    living = [offer for offer in group if not offer.terminating] or group
+    ready = [offer for offer in living if offer.ready] or living
+    names = sorted(offer.slice_name for offer in ready)
+    return next(offer for offer in ready if offer.slice_name == names[0])
 
 
 def _belongs(item: Json, service: Mapping[str, Any]) -> bool:
@@ -108,27 +117,132 @@ def _offered(item: Json, port: Port) -> Iterable[Offer]:
             )
 
 
-def selected(listed: list[Offer], node: str, zone: str, *, is_local: bool) -> set[str]:
-    """Rules C2 to C6 and C10: the addresses that internal traffic of one port may reach."""
-    if is_local:
-        listed = [offer for offer in listed if offer.node == node]
-    ready = [offer for offer in listed if offer.ready]
-    if not ready:
-        return {offer.address for offer in listed if offer.serving and offer.terminating}
-    if not is_local:
-        if all(offer.nodes for offer in ready) and any(node in offer.nodes for offer in ready):
-            ready = [offer for offer in ready if node in offer.nodes]
-        elif (
-            zone
-            and all(offer.zones for offer in ready)
-            and any(zone in offer.zones for offer in ready)
-        ):
-            ready = [offer for offer in ready if zone in offer.zones]
-    return {offer.address for offer in ready}
+class Policies(NamedTuple):
+    """Rules S5 and S6: what a service's own fields say about its traffic."""
+
+    internal_local: bool = False
+    external_local: bool = False
+    accessible: bool = False
+
+
+def policies_of(service: Mapping[str, Any]) -> Policies:
+    """Rules S5 and S6."""
+    spec = service["spec"]
+    has_node_port = any(port.get("nodePort") for port in spec["ports"])
+    has_external_ip = bool(spec.get("externalIPs"))
+    has_balancer = bool(balancer_addresses(service))
+    may_be_external = spec.get("type") in ("NodePort", "LoadBalancer") or has_external_ip
+    return Policies(
+        internal_local=spec.get("internalTrafficPolicy") == "Local",
+        external_local=may_be_external and spec.get("externalTrafficPolicy") == "Local",
+        accessible=has_node_port or has_external_ip or has_balancer,
+    )
+
+
+def balancer_addresses(service: Mapping[str, Any]) -> list[str]:
+    """Rule S4: the load balancer's IPv6 addresses that are not a proxy's, canonical."""
+    balancer = (service.get("status") or {}).get("loadBalancer") or {}
+    found = []
+    for ingress in balancer.get("ingress") or []:
+        if ":" in (ingress.get("ip") or "") and ingress.get("ipMode") in (None, "VIP"):
+            found.append(str(IPv6Address(ingress["ip"])))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Categories:
+    """What kube-proxy's CategorizeEndpoints answers for one port on one node."""
+
+    cluster: set[Pair]
+    local: set[Pair]
+    has_any: bool
+
+
+def categorize(listed: Iterable[Offer], node: str, zone: str, policies: Policies) -> Categories:
+    """Rules C1, C4 to C7 and C10, one after the other."""
+    listed = list(listed)
+    uses_cluster = not policies.internal_local or policies.accessible
+    uses_local = policies.internal_local or (policies.external_local and policies.accessible)
+    cluster, local = set[Pair](), set[Pair]()
+    has_any = False
+    if uses_cluster:
+        mode = topology_mode(listed, node, zone)
+        for offer in listed:
+            if offer.ready and (
+                mode == "none"
+                or (mode == "SameNode" and node in offer.nodes)
+                or (mode == "SameZone" and zone in offer.zones)
+            ):
+                cluster.add((offer.address, offer.target))
+        if not cluster:
+            cluster = _serving_and_terminating(listed)
+        has_any = bool(cluster)
+    if uses_local:
+        here = []
+        for offer in listed:
+            if offer.node is not None and offer.node == node:
+                here.append(offer)
+            if offer.ready or (offer.serving and offer.terminating):
+                has_any = True
+        for offer in here:
+            if offer.ready:
+                local.add((offer.address, offer.target))
+        if not local:
+            local = _serving_and_terminating(here)
+    return Categories(cluster, local, has_any)
+
+
+def _serving_and_terminating(listed: Iterable[Offer]) -> set[Pair]:
+    found = set[Pair]()
+    for offer in listed:
+        if offer.serving and offer.terminating:
+            found.add((offer.address, offer.target))
+    return found
+
+
+def topology_mode(listed: Iterable[Offer], node: str, zone: str) -> str:
+    """Rule C2: how the hints of the ready endpoints are used, by counting."""
+    ready = for_nodes = for_us = for_zones = for_our_zone = 0
+    for offer in listed:
+        if offer.ready:
+            ready += 1
+            for_nodes += 1 if offer.nodes else 0
+            for_us += offer.nodes.count(node)
+            for_zones += 1 if offer.zones else 0
+            for_our_zone += offer.zones.count(zone)
+    if ready and for_nodes == ready and for_us >= 1:
+        return "SameNode"
+    if ready and for_zones == ready and for_our_zone >= 1 and zone != "":
+        return "SameZone"
+    return "none"
+
+
+TRAFFIC = ("to the ClusterIP", "of pods to an external address", "from outside")
+
+
+def verdict(
+    found: Categories, policies: Policies, traffic: str
+) -> set[Pair] | Literal["DROP", "REJECT"]:
+    """Rules C8 and C9: where traffic of a kind goes, or how kube-proxy refuses it."""
+    match traffic:
+        case "to the ClusterIP":
+            is_local = policies.internal_local
+        case "of pods to an external address":
+            is_local = False
+        case "from outside":
+            is_local = policies.external_local
+        case _:
+            raise AssertionError(traffic)
+    if not found.has_any:
+        return "REJECT"
+    return (found.local if is_local else found.cluster) or "DROP"
 
 
 def reached(
-    objects: Iterable[Json], service: Mapping[str, Any], node: str
+    objects: Iterable[Json],
+    service: Mapping[str, Any],
+    node: str,
+    traffic: str = "to the ClusterIP",
 ) -> dict[str, str | None]:
     """The addresses that traffic to a service may reach, over all ports, with their nodes."""
     objects = list(objects)
@@ -136,20 +250,23 @@ def reached(
     for item in objects:
         if item["kind"] == "Node" and item["metadata"]["name"] == node:
             zone = (item["metadata"].get("labels") or {}).get("topology.kubernetes.io/zone", "")
-    is_local = service["spec"].get("internalTrafficPolicy") == "Local"
+    policies = policies_of(service)
     found: dict[str, str | None] = {}
     for listed in offers(objects, service).values():
-        chosen = selected(listed, node, zone, is_local=is_local)
-        found |= {offer.address: offer.node for offer in listed if offer.address in chosen}
+        chosen = verdict(categorize(listed, node, zone, policies), policies, traffic)
+        for offer in listed:
+            if not isinstance(chosen, str) and (offer.address, offer.target) in chosen:
+                found[offer.address] = offer.node
     return found
 
 
 def winner(objects: Iterable[Json], address: str) -> Json | None:
     """The service that has an address: of several the oldest, then the first by name."""
     owners = [item for item in objects if item["kind"] == "Service" and cluster_ip(item) == address]
-    return min(owners, key=_age, default=None)
+    return min(owners, key=age, default=None)
 
 
-def _age(service: Json) -> tuple[str, str, str]:
+def age(service: Json) -> tuple[str, str, str]:
+    """What decides between services that want the same: the older, then the first by name."""
     metadata = service["metadata"]
     return metadata["creationTimestamp"] or "", metadata["namespace"], metadata["name"]

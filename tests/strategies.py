@@ -52,6 +52,8 @@ ADDRESSES = (
     "2096::2:1",
 )
 """Under most prefixes these give equal BSIDs, or BSIDs that are text prefixes of one another."""
+BALANCED = ("fd10::5", "fd10::d76", "2001:db8::9")
+"""Load-balancer addresses: steered in two VRFs, so their own BSIDs clash already."""
 NAMES = (
     ("a", "b-c"),
     ("a-b", "c"),
@@ -273,6 +275,8 @@ def _services(sizes: _Sizes, dice: random.Random) -> list[Json]:
                 labels = {"service.kubernetes.io/service-proxy-name": "other"}
             case 6 | 7:
                 spec["externalIPs"] = ["2001:db8::9"]
+            case 8 | 9 | 10 | 11 | 12:
+                spec |= _balanced(dice)
         created = dice.choice(STAMPS)
         ports = _ports(dice)
         found.append(
@@ -281,6 +285,16 @@ def _services(sizes: _Sizes, dice: random.Random) -> list[Json]:
             )
         )
     return found
+
+
+def _balanced(dice: random.Random) -> Json:
+    """Addresses of a load balancer; two services often share one."""
+    ingress = [{"ip": address} for address in dice.sample(BALANCED, dice.choice([1, 1, 2]))]
+    return {
+        "type": "LoadBalancer",
+        "status": {"loadBalancer": {"ingress": ingress}},
+        "externalTrafficPolicy": dice.choice([None, "Cluster", "Local"]),
+    }
 
 
 def _ports(dice: random.Random) -> list[tuple[str, str, int]]:
@@ -372,19 +386,19 @@ def _endpoint(dice: random.Random, address: str, name: str | None, hints: str) -
 
 
 FOREIGN: dict[str, Json] = {
-    "config/vpp/srv6/v2/localsid/9501:f00d::1": {
-        "sid": "9501:f00d::1",
+    "config/vpp/srv6/v2/localsid/9502:f00d::1": {
+        "sid": "9502:f00d::1",
         "end_function_dt6": {"vrf_id": 1},
     },
-    "config/vpp/srv6/v2/policy/8501:f00d::2": {
-        "bsid": "8501:f00d::2",
+    "config/vpp/srv6/v2/policy/8502:f00d::2": {
+        "bsid": "8502:f00d::2",
         "srh_encapsulation": True,
-        "segment_lists": [{"segments": ["9501:f00d::2"], "weight": 1}],
+        "segment_lists": [{"segments": ["9502:f00d::2"], "weight": 1}],
     },
     "config/vpp/srv6/v2/steering/mine": {
         "name": "mine",
-        "policy_bsid": "8501:f00d::2",
-        "l3_traffic": {"prefix_address": "2001:0:0:2::/64"},
+        "policy_bsid": "8502:f00d::2",
+        "l3_traffic": {"prefix_address": "2003:0:0:2::/64"},
     },
     "config/vpp/srv6/v2/steering/forK8sSFC-chain": {"name": "forK8sSFC-chain"},
     "config/vpp/v2/route/vrf/0/dst/2003::/64/gw/fe10:f00d::2": {

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from srv6kv.actual import Texts
 from srv6kv.addresses import Prefix, to_text
-from srv6kv.bsids import assign, choices
+from srv6kv.bsids import Home, assign, choices
 
 SEED = Prefix.parse("5555::/16")
 
@@ -20,8 +20,8 @@ def _assign(*addresses: str, taken: tuple[str, ...] = (), prefix: Prefix = SEED)
     used = set(taken)
     for text in used:
         texts.add(text)
-    targets = [(1, address) for address in addresses]
-    found = assign(targets, prefix, texts, lambda bsid: bsid in used)
+    homes = {(1, address): Home(prefix, address) for address in addresses}
+    found = assign(homes, texts, lambda bsid: bsid in used)
     return {address: bsid for (_, address), bsid in found.items()}
 
 

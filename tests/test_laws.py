@@ -17,10 +17,21 @@ from clusters import settings as settings_named
 from dataplane import Delivered, Dropped, Network, Outcome, ToHost
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from kubeproxy import Port, cluster_ip, offers, ports_of, reached, winner
+from kubeproxy import (
+    TRAFFIC,
+    Port,
+    age,
+    balancer_addresses,
+    cluster_ip,
+    offers,
+    ports_of,
+    reached,
+    winner,
+)
 from sidecar import AGENT_PREFIX, Sidecar
 from strategies import (
     ADDRESSES,
+    BALANCED,
     FOREIGN,
     OWN,
     STRAY,
@@ -52,13 +63,15 @@ def law(examples: int) -> settings:
 
 
 def clashing(conf: str) -> set[str]:
-    """The pool's addresses whose first BSID is another's, or a text prefix of it or the reverse."""
+    """The pool's addresses whose first BSID is another's, or a text prefix of it or the reverse;
+    those of load balancers have two steerings each."""
     prefix = str(settings_named(conf).sid.service_bsid)
-    first = {address: sid(prefix, address) for address in ADDRESSES}
-    return {
+    pool = ADDRESSES + BALANCED
+    first = {address: sid(prefix, address) for address in pool}
+    return {*BALANCED} | {
         one
-        for one in ADDRESSES
-        for other in ADDRESSES
+        for one in pool
+        for other in pool
         if one != other
         and (first[one].startswith(first[other]) or first[other].startswith(first[one]))
     }
@@ -76,9 +89,9 @@ def meaning(texts: Mapping[str, bytes]) -> dict[str, Any]:
             found[place] = policy
         elif not key.startswith(POLICY):
             found[key] = texts[key]
-    assert len([key for key in values if key.startswith(POLICY)]) == len(
-        [key for key in values if key.startswith(STEERING)]
-    ), "a policy without a steering"
+    used = {value["policy_bsid"] for key, value in values.items() if key.startswith(STEERING)}
+    policies = {key.removeprefix(POLICY) for key in values if key.startswith(POLICY)}
+    assert policies == used, "a policy without a steering"
     return found
 
 
@@ -156,6 +169,20 @@ def test_keys_of_others_are_never_in_a_plan(history: History) -> None:
 # The way ------------------------------------------------------------------------------------------
 
 
+def _is_reached(sid: str, values: Mapping[str, Json]) -> bool:
+    """Whether a SID is here, or by a route behind another node, as the end of a tunnel is."""
+    return LOCALSID + sid in values or any(
+        value.get("dst_network") == f"{sid}/128" and value["next_hop_addr"] != "::"
+        for value in values.values()
+    )
+
+
+def _drops(values: Mapping[str, Json], sid: str) -> bool:
+    """Whether a SID is that of the drop for addresses without endpoints."""
+    routes = [v for k, v in values.items() if k.endswith(f"/dst/{sid}/128/gw/::")]
+    return sid.endswith("::dead") and [route["type"] for route in routes] == ["DROP"]
+
+
 def assert_sound(sidecar: Sidecar) -> None:
     """Nothing in etcd dangles, nothing is there twice, and no BSID is taken for another."""
     values = {key: v for key, v in sidecar.values().items() if key not in FOREIGN}
@@ -169,7 +196,8 @@ def assert_sound(sidecar: Sidecar) -> None:
             assert value["segment_lists"], f"{key} has no list"
             for item in value["segment_lists"]:
                 if len(item["segments"]) == 1:
-                    assert LOCALSID + item["segments"][0] in values, f"{key} leads nowhere"
+                    sid = item["segments"][0]
+                    assert _is_reached(sid, values) or _drops(values, sid), f"{key} leads nowhere"
     assert len(targets) == len(set(targets)), "a prefix is steered twice"
     for one, other in pairwise(bsids):
         assert not other.startswith(one), f"{one} is taken for {other}"
@@ -297,12 +325,14 @@ NOBODY = Dropped("")
 """Why a packet is dropped is not part of what a service promises."""
 
 
-def expected(scene: Scene, service: Json, port: Port, sender: str) -> set[Outcome]:
+def expected(
+    scene: Scene, service: Json, port: Port, sender: str, traffic: str = TRAFFIC[0]
+) -> set[Outcome]:
     """Where a packet to a service's port may end, by kube-proxy's rules and the nodes' wiring."""
     found = set[Outcome]()
     listed = offers(scene.objects, service)[port]
     hosts = _hosts(scene)
-    for address, name in reached(scene.objects, service, sender).items():
+    for address, name in reached(scene.objects, service, sender, traffic).items():
         if address in hosts:
             found |= _at_host(scene, hosts[address], sender)
         elif name is not None and _is_pod(scene, address, name):
@@ -377,6 +407,33 @@ def test_a_packet_reaches_exactly_the_selected_endpoints(scene: Scene) -> None:
                         assert expected(scene, owner, port, name) == _without_reasons(found)
 
 
+def _balancers(scene: Scene) -> dict[str, Json]:
+    """The service that has each load-balancer address: the oldest, then the first by name."""
+    found: dict[str, Json] = {}
+    for service in sorted(scene.services, key=age):
+        for address in balancer_addresses(service) if cluster_ip(service) else ():
+            found.setdefault(address, service)
+    return found
+
+
+@law(160)
+@given(scenes())
+def test_an_external_packet_reaches_exactly_the_selected_endpoints(scene: Scene) -> None:
+    """A load-balancer address leads pods to every endpoint, and what comes in from outside to those
+    that externalTrafficPolicy selects; to no endpoint means nowhere."""
+    for network in networks(scene):
+        for address, owner in _balancers(scene).items():
+            for port in ports_of(owner):
+                for name, pods in scene.wired.items():
+                    ways = [(pods[-1] if pods else None, TRAFFIC[1]), (None, TRAFFIC[2])]
+                    for sender, traffic in ways[0 if pods else 1 :]:
+                        found = network.trace(name, sender, address, port[1], port[2])
+
+                        assert expected(scene, owner, port, name, traffic) == _without_reasons(
+                            found
+                        )
+
+
 @law(120)
 @given(scenes())
 def test_a_packet_to_nobody_is_dropped(scene: Scene) -> None:
@@ -408,4 +465,4 @@ def test_a_host_does_not_reach_service_addresses(scene: Scene) -> None:
 def test_the_pool_clashes() -> None:
     """Under the seed's prefixes most addresses of the pool clash, and some do not."""
     assert {"2096::5", "fd96::5", "2096::d7", "2096::d76"} <= clashing("seed")
-    assert clashing("seed") < set(ADDRESSES)
+    assert clashing("seed") < {*ADDRESSES, *BALANCED}

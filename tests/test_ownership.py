@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from clusters import base_keys, endpoint, endpoint_slice, node, pod_keys, service, settings
+from clusters import (
+    CONFS,
+    NETWORKS,
+    OLD_SIDS,
+    base_keys,
+    endpoint,
+    endpoint_slice,
+    node,
+    pod_keys,
+    service,
+    settings,
+    settings_of,
+)
 from sidecar import AGENT_PREFIX, Sidecar, own_ranges
 
 from srv6kv.ownership import Ranges, load
@@ -11,6 +23,18 @@ from srv6kv.ownership import Ranges, load
 SID = "config/vpp/srv6/v2/"
 ROUTE = "config/vpp/v2/route/"
 CHAIN = "config/linux/iptables/v2/rulechain/"
+TUNNEL = f"{SID}steering/forNodeToNodeTunneling-usingPolicyWithBSID-"
+TUNNELS = (
+    f"{SID}localsid/7777:f00d::1",
+    f"{SID}localsid/7799:f00d::1",
+    f"{SID}policy/8888:f00d::2",
+    f"{SID}policy/9999:1::2",
+    f"{TUNNEL}8888:f00d::2-and-lookupInPodVRF",
+    f"{TUNNEL}9999:1::2-and-lookupInMainVRF",
+    f"{TUNNEL}9999:f00d::2-and-managementIP-fd00::102",
+    f"{TUNNEL}9999:f00d::2-and-managementIP-10.50.50.50",
+    f"{ROUTE}vrf/0/dst/7777:f00d::2/128/gw/fe10:f00d::2",
+)
 OURS = (
     f"{SID}localsid/6666:0:0:1::5",
     f"{SID}localsid/6655::1",
@@ -35,14 +59,21 @@ ALMOST = (
     f"{SID}localsid/5555::d765",
     f"{SID}policy/6666::5",
     f"{SID}policy/5555::00d7",
-    f"{SID}policy/8888:f00d::2",
+    f"{SID}policy/8889:f00d::2",
+    f"{SID}policy/7777:f00d::2",
+    f"{SID}localsid/8888:f00d::1",
     f"{SID}steering/forK8sService-web",
     f"{SID}steering/forK8sService-default-web/x",
     f"{SID}steering/forK8sService-default-Web",
     f"{SID}steering/forK8sService-default-web_",
     f"{SID}steering/forK8sService-default-web_2096::10_pod",
     f"{SID}steering/forK8sSFC-chain",
-    f"{SID}steering/forNodeToNodeTunneling-usingPolicyWithBSID-8888::-and-lookupInPodVRF",
+    f"{SID}steering/forNodeToNodeTunneling-lookupInPodVRF",
+    f"{TUNNEL}8888::2-and-podCrossconnection",
+    f"{TUNNEL}8888::2-and-lookupInPodVRF-2",
+    f"{TUNNEL}8888::2-and-managementIP-",
+    f"{TUNNEL}8888::02-and-lookupInPodVRF",
+    f"{TUNNEL}5556::2-and-lookupInPodVRF",
     f"{SID}srv6-global",
     f"{ROUTE}if/uplink/vrf/0/dst/7766:f00d::2/128/gw/fe10:f00d::2",
     f"{ROUTE}vrf/0/dst/6666:0:0:1::/64/gw/::",
@@ -59,7 +90,7 @@ ALMOST = (
 )
 
 
-@pytest.mark.parametrize("key", OURS)
+@pytest.mark.parametrize("key", OURS + TUNNELS)
 def test_what_we_write_is_ours(key: str) -> None:
     """Every form of key that we write is recognised as ours."""
     assert own_ranges(settings("seed")).owns(key)
@@ -69,6 +100,20 @@ def test_what_we_write_is_ours(key: str) -> None:
 def test_what_only_looks_like_ours_is_not(key: str) -> None:
     """Other prefixes, spellings, lengths, names and kinds belong to others."""
     assert not own_ranges(settings("seed")).owns(key)
+
+
+@pytest.mark.parametrize("option", ["vxlan", "nooverlay", "segments", "none"])
+def test_tunnels_that_are_not_ours_are_others(option: str) -> None:
+    """Under another transport, or where others do the plumbing, tunnels are left alone."""
+    conf = {**CONFS["today"], "ipamConfig": {**NETWORKS, "srv6": OLD_SIDS}}
+    if option in ("segments", "none"):
+        conf["srv6kv"] = {"nodePlumbing": option}
+    else:
+        conf["nodeToNodeTransport"] = option
+    ranges = own_ranges(settings_of(conf))
+
+    assert [key for key in TUNNELS if ranges.owns(key)] == []
+    assert ranges.owns(f"{SID}localsid/6666:0:0:1::5")
 
 
 def test_without_plumbing_node_sids_are_others() -> None:

@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 from clusters import Json, endpoint, endpoint_slice, node, service
 
-from srv6kv.kube.model import Endpoint, EndpointSlice, Node, Ref, Service, ServicePort, SlicePort
+from srv6kv.kube.model import (
+    Endpoint,
+    EndpointSlice,
+    Ignored,
+    Node,
+    Ref,
+    Service,
+    ServicePort,
+    SlicePort,
+)
 from srv6kv.kube.parse import ParseError, parse
 
 
@@ -51,76 +60,6 @@ def test_the_least_service() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("spec", "expected"),
-    [
-        ({"clusterIP": "2096::1"}, "2096::1"),
-        ({"clusterIP": "2096::1", "clusterIPs": ["2096::1"], "ipFamilies": ["IPv6"]}, "2096::1"),
-        ({"clusterIPs": ["10.0.0.1", "2096::1"], "ipFamilies": ["IPv4", "IPv6"]}, "2096::1"),
-        ({"clusterIPs": ["10.0.0.1", "2096::1"], "ipFamilies": ["IPv4"]}, None),
-        ({"clusterIP": "10.0.0.1"}, None),
-        ({"clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1"], "ipFamilies": ["IPv4"]}, None),
-        ({"clusterIP": ""}, None),
-        ({"clusterIP": None}, None),
-        ({}, None),
-        ({"clusterIP": "None"}, None),
-        ({"clusterIP": "None", "clusterIPs": ["None"], "ipFamilies": ["IPv6"]}, None),
-        ({"clusterIP": "2096::1", "type": "ExternalName"}, None),
-    ],
-)
-def test_s2_and_s3_the_ipv6_cluster_ip(spec: Json, expected: str | None) -> None:
-    """Headless, nameless and IPv4 services have none; else the first of family IPv6 counts."""
-    found = _parse({"kind": "Service", "metadata": {"name": "web"}, "spec": spec})
-    assert isinstance(found, Service)
-
-    assert found.cluster_ip == expected
-
-
-def test_s4_external_addresses() -> None:
-    """External and balancer addresses of IPv6 count; names, proxies and bad texts do not."""
-    ingress = [
-        {"ip": "2001:DB8::1"},
-        {"ip": "2001:db8::2", "ipMode": "VIP"},
-        {"ip": "2001:db8::3", "ipMode": "Proxy"},
-        {"ip": "192.0.2.1"},
-        {"hostname": "example.org"},
-        {"ip": ""},
-    ]
-    found = _parse(
-        service(
-            "web",
-            "2096::10",
-            externalIPs=["2001:db8::9", "nonsense", "::ffff:10.0.0.1"],
-            status={"loadBalancer": {"ingress": ingress}},
-        )
-    )
-    assert isinstance(found, Service)
-
-    assert found.other_addresses == ("2001:db8::1", "2001:db8::2", "2001:db8::9")
-    assert found.is_externally_accessible
-
-
-def test_s1_a_foreign_proxy_is_named() -> None:
-    """The label's value tells which proxy implements the service."""
-    labels = {"service.kubernetes.io/service-proxy-name": "other"}
-    found = _parse(service("web", "2096::10", labels=labels))
-    assert isinstance(found, Service)
-
-    assert found.proxy_name == "other"
-
-
-def test_s5_a_node_port_makes_a_service_accessible() -> None:
-    """Neither external address nor node port: internal only."""
-    plain = _parse(service("web", "2096::10"))
-    body = service("web", "2096::10")
-    body["spec"]["ports"][0]["nodePort"] = 30000
-    found = _parse(body)
-    assert isinstance(plain, Service)
-    assert isinstance(found, Service)
-
-    assert (plain.is_externally_accessible, found.is_externally_accessible) == (False, True)
-
-
 def test_a_slice() -> None:
     """A slice is its service, ports and endpoints with conditions and hints."""
     body = endpoint_slice(
@@ -158,11 +97,12 @@ def test_the_least_slice() -> None:
         "endpoints": None,
     }
 
-    assert _parse(body) == EndpointSlice(Ref("default", "web-1"), None, (), ())
+    reason = Ignored(None, "E1", "metadata.labels: kubernetes.io/service-name names no service")
+    assert _parse(body) == EndpointSlice(Ref("default", "web-1"), None, (), (), reason)
 
 
 def test_a_node() -> None:
-    """A node is its IPv6 pod CIDRs and addresses, its zone and what is annotated."""
+    """A node is its pod CIDRs and addresses, its zone and what is annotated."""
     body = node(1, zone="z1", annotations={"srv6kv.io/node-ip": "FE10:F00D::1"})
     body["spec"] = {"podCIDR": "10.1.1.0/24", "podCIDRs": ["10.1.1.0/24", "2001:0:0:1::7/64"]}
     body["status"]["addresses"] += [
@@ -173,8 +113,8 @@ def test_a_node() -> None:
 
     assert _parse(body) == Node(
         name="node1",
-        pod_cidrs=("2001:0:0:1::/64",),
-        addresses=("fd00::1", "fd00::101"),
+        pod_cidrs=("10.1.1.0/24", "2001:0:0:1::/64"),
+        addresses=("192.168.1.1", "fd00::1", "fd00::101"),
         node_ip="fe10:f00d::1",
         zone="z1",
     )
@@ -211,9 +151,12 @@ MALFORMED: dict[str, tuple[Json, str]] = {
     "spec.ports[0].protocol": (service("web", "2096::1", [("a", "tcp", 1)]), "not one of"),
     "spec.internalTrafficPolicy": (
         service("web", "2096::1", internalTrafficPolicy="local"),
-        "neither",
+        "one of Cluster, Local",
     ),
-    "spec.externalTrafficPolicy": (service("web", "2096::1", externalTrafficPolicy="x"), "neither"),
+    "spec.externalTrafficPolicy": (
+        service("web", "2096::1", externalTrafficPolicy="x"),
+        "one of Cluster, Local",
+    ),
     "spec.clusterIPs[0]": (service("web", "2096::x"), "not an IPv6 address"),
     "metadata.name": (service("Web", "2096::1"), "not a Kubernetes name"),
     "metadata.namespace": (service("web", "2096::1", namespace="a.b"), "not a Kubernetes name"),
@@ -268,9 +211,35 @@ def test_what_is_no_object_is_a_parse_error(kind: str, body: Any) -> None:
         parse(kind, body)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("type", "Loadbalancer"),
+        ("sessionAffinity", "clientip"),
+        ("internalTrafficPolicy", "local"),
+        ("ipFamilies", ["ipv6"]),
+    ],
+)
+def test_a_misspelt_word_is_refused_by_its_field(field: str, value: Any) -> None:
+    """Words that the API does not know would be ignored in silence."""
+    with pytest.raises(ParseError, match=rf"spec.{field}.* is not one of "):
+        _parse(service("web", "2096::10", **{field: value}))
+
+
+def test_a_misspelt_ip_mode_leaves_the_address_out() -> None:
+    """The address is told as not usable; the others are."""
+    ingress = [{"ip": "fd10::5", "ipMode": "vip"}, {"ip": "fd10::6", "ipMode": "VIP"}]
+    found = _parse(service("web", "2096::10", status={"loadBalancer": {"ingress": ingress}}))
+    assert isinstance(found, Service)
+
+    assert found.balancer_ips == ("fd10::6",)
+    assert found.bad_addresses == ("fd10::5 of ipMode vip",)
+
+
 def test_a_slice_of_others_is_not_looked_into() -> None:
     """A malformed endpoint in a slice that is not ours does no harm."""
     body = endpoint_slice("web", [endpoint("nonsense")])
     body["addressType"] = "FQDN"
 
-    assert _parse(body) == EndpointSlice(Ref("default", "web-1"), None, (), ())
+    reason = Ignored(Ref("default", "web"), "E2", "addressType: FQDN is not a family of addresses")
+    assert _parse(body) == EndpointSlice(Ref("default", "web-1"), None, (), (), reason)

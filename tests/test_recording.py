@@ -26,7 +26,7 @@ def test_example() -> None:
     first, sync, change = recording.load(SEED.read_text(encoding="utf-8"), str(SEED))
 
     assert not first.transaction
-    assert len(sync.transaction) == 33
+    assert len(sync.transaction) == 42
     assert [
         msgspec.json.decode(operation.value)["segment_lists"]
         for operation in change.transaction.operations

@@ -67,8 +67,9 @@ def test_a_denied_address_is_given_when_its_owner_goes() -> None:
 def test_one_address_has_one_service() -> None:
     """The oldest has it, then the first by name; the next takes over in the same policy."""
     sidecar = _web(_sidecar(), "2096::10", "young", "2026-01-03T00:00:00Z")
-    for name in ("b", "a"):
-        _web(sidecar, "2096::10", name, "2026-01-02T00:00:00Z")
+    for name, number in (("b", 2), ("a", 1)):
+        sidecar.put(service(name, "2096::10", created="2026-01-02T00:00:00Z"))
+        sidecar.put(endpoint_slice(name, [endpoint(f"2001:0:0:2::{number}", "node2")]))
     sidecar.settle()
     assert [entry.service.name for entry in sidecar.desired().steered.values()] == ["a"]
     assert _reasons(sidecar) == [
@@ -78,23 +79,26 @@ def test_one_address_has_one_service() -> None:
 
     sidecar.remove(service("a", "2096::10"))
     sidecar.commit(sidecar.plan_change())
-    policies = [key for key in sidecar.owned() if "/policy/" in key]
+    policies = [key for key in sidecar.owned() if "/policy/5555:" in key]
     assert [entry.service.name for entry in sidecar.desired().steered.values()] == ["b"]
     assert policies == ["config/vpp/srv6/v2/policy/5555::10"]
 
 
 def test_what_cannot_be_expressed_is_noted() -> None:
-    """Affinity, external addresses, addresses beyond serviceCIDR and foreign endpoints are said."""
+    """Whatever a service asks for in vain has a reason of its own."""
     sidecar = _sidecar()
     listed = [endpoint(POD, "node1"), endpoint("2003::1"), endpoint("2001:0:0:3::1", "ghost")]
-    spec: dict[str, Any] = {"sessionAffinity": "ClientIP", "externalIPs": ["2001:db8::9"]}
+    spec: dict[str, Any] = {"sessionAffinity": "ClientIP"}
+    spec["externalIPs"] = ["2001:db8::9", "192.0.2.1", "nonsense"]
     ports = [("http", "TCP", 80), ("none", "TCP", 81)]
     sidecar.put(service("web", "2099::10", ports, **spec), endpoint_slice("web", listed))
 
     assert {reason for _, reason in _reasons(sidecar)} == {
         "ClusterIPOutsideServiceCIDR",
-        "ExternalAddressUnsupported",
+        "ExternalAddressInvalid",
         "ExternalBackendUnsupported",
+        "ExternalIPDenied",
+        "IPv4NotRendered",
         "NodeUnknown",
         "PortWithoutEndpoints",
         "SessionAffinityUnsupported",

@@ -42,7 +42,8 @@ def test_a_localsid_on_a_route_of_others_is_left_out() -> None:
     assert not [
         key
         for key in found.wanted
-        if key.startswith((STEERING, POLICY)) or key == f"{LOCALSID}6666:0:0:1::5"
+        if key.startswith((f"{STEERING}forK8sService", f"{POLICY}5555:"))
+        or key == f"{LOCALSID}6666:0:0:1::5"
     ]
 
 

@@ -327,8 +327,22 @@ REFUSALS = [
         " remove it",
     ),
     (
-        NEW + "srv6kv:\n  ipv4: true",
-        "12: srv6kv.ipv4: IPv4 services are not supported yet; remove it",
+        changed(NEW, "fe10:f00d::/90", "10.2.0.0/16") + "srv6kv:\n  ipv4: true",
+        "2: ipamConfig.nodeInterconnectCIDR: 10.2.0.0/16 is IPv4; give an IPv6 prefix, SRv6 has no"
+        " other addresses",
+    ),
+    (
+        changed(NEW, "2001::/48", "10.1.0.0/16") + "srv6kv:\n  ipv4: true",
+        "4: ipamConfig.podSubnetOneNodePrefixLen: 64 is too long: a node's part holds its hosts 1"
+        " and 2; set it from 17 to 30",
+    ),
+    (
+        NEW + "srv6kv:\n  externalIPs:\n    allowedCIDRs: [fd00::/16, 10.0.0.0/33]",
+        "13: srv6kv.externalIPs.allowedCIDRs[1]: must be a prefix, not the text '10.0.0.0/33'",
+    ),
+    (
+        NEW + "srv6kv:\n  externalIPs: {allowed: []}",
+        "12: srv6kv.externalIPs.allowed: unknown key; did you mean allowedCIDRs?",
     ),
     # VRFs
     (NEW + "podVRFID: 0", "11: podVRFID: mainVRFID and podVRFID are both 0; set two numbers"),
@@ -373,13 +387,13 @@ REFUSALS = [
     ),
     (
         changed(NEW, "2001::/48", "10.1.0.0/16"),
-        "3: ipamConfig.podSubnetCIDR: 10.1.0.0/16 is IPv4; IPv4 pods need srv6kv.ipv4, which is not"
-        " supported yet; give an IPv6 prefix",
+        "3: ipamConfig.podSubnetCIDR: 10.1.0.0/16 is IPv4; give an IPv6 prefix, or set"
+        " srv6kv.ipv4: true",
     ),
     (
         changed(NEW, "2002::/64", "172.30.0.0/16"),
-        "5: ipamConfig.vppHostSubnetCIDR: 172.30.0.0/16 is IPv4; give an IPv6 prefix, SRv6 has no"
-        " other addresses",
+        "5: ipamConfig.vppHostSubnetCIDR: 172.30.0.0/16 is IPv4; give an IPv6 prefix, or set"
+        " srv6kv.ipv4: true",
     ),
     (
         changed(NEW, "2001::/48", "2001::/129"),

@@ -189,3 +189,26 @@ def test_an_address_of_two_nodes_is_the_named_ones() -> None:
         "node2",
         "node1",
     ]
+
+
+def test_ends_of_tunnels_are_unique_too() -> None:
+    """Where a prefix keeps too few bits, the later node has no tunnel of that kind, with a note."""
+    of = _of(srv6={"nodeToNodePodLocalSIDSubnetCIDR": "fc00:aa::/112"})
+    twin = node(2, annotations={"srv6kv.io/node-ip": "fe10:f00d::2:1"})
+    found = _topology(node(1), twin, of=of)
+
+    assert [(peer.pod_end, peer.host_end) for peer in found.peers.values()] == [
+        ("fc00:aa::1", "7799:f00d::1"),
+        (None, "7799:f00d::2:1"),
+    ]
+    assert found.peers["node2"].sid == "7766:f00d::2:1"
+    assert [(note.subject, note.reason) for note in found.notes] == [("Node node2", "SidCollision")]
+    assert found.taken["7799:f00d::2:1"] == "the tunnel to the host of Node node2"
+
+
+@pytest.mark.parametrize("conf", ["vrfs", "length-40", "segments", "none"])
+def test_without_tunnels_nothing_ends_one(conf: str) -> None:
+    """Other transports, and plumbing of others, leave those SIDs to whoever uses them."""
+    found = _topology(node(1), node(2), of=settings(conf))
+
+    assert {(peer.pod_end, peer.host_end) for peer in found.peers.values()} == {(None, None)}

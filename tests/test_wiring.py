@@ -100,11 +100,25 @@ def test_a_neighbour_that_moves_to_another_address_leaves_the_first() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [b"", b"{", b"[]", b'{"interface":1}', b'{"ip_address":"10.1.1.5","interface":"x"}']
+    "value", [b"", b"{", b"[]", b'{"interface":1}', b'{"ip_address":"10.1.5","interface":"x"}']
 )
 def test_what_cannot_be_read_is_no_evidence(value: bytes) -> None:
-    """Broken JSON, other types and IPv4 neighbours are passed over."""
+    """Broken JSON, other types and what is no address are passed over."""
     assert Wiring().apply(f"{ARP}x/y", value, 1) == set()
+
+
+def test_an_ipv4_pod_is_wired_by_the_same_kinds_of_keys() -> None:
+    """Each of a pod's addresses has its own evidence; a route to more than it is none."""
+    found, pod = Wiring(), "10.1.1.5"
+    arp = {"interface": "tap", "ip_address": pod, "static": True}
+    linux = {"namespace": {"type": "FD", "reference": "/n"}, "ip_addresses": [f"{pod}/32"]}
+    route = {"dst_network": f"{pod}/24", "outgoing_interface": "other"}
+    found.apply(f"{ARP}tap/{pod}", json.dumps(arp).encode(), 1)
+    found.apply(f"{LINUX}l", json.dumps(linux).encode(), 2)
+    found.apply(f"config/vpp/v2/route/if/other/vrf/1/dst/{pod}/24", json.dumps(route).encode(), 3)
+
+    assert found.of(pod) == Wired("tap", Namespace(type="FD", reference="/n"))
+    assert isinstance(found.of(POD), Unwired)
 
 
 def test_lower_camel_names_are_read() -> None:

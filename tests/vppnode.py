@@ -70,7 +70,14 @@ class Own:
     """An address of VPP's own."""
 
 
-Action = Steer | Sid | Drop | Via | Hop | Own
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """To whoever has the address, on the interface that is in its network."""
+
+    interface: str
+
+
+Action = Steer | Sid | Drop | Via | Hop | Own | Attached
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +134,13 @@ class Table:
             raise Broken(f"{prefix} is a localsid and has another entry in its VRF")
 
     def look_up(self, address: str) -> Action | None:
-        """The longest prefix decides, and on it the source SR before all others."""
+        """The longest prefix decides, and on it VPP's interfaces, then SR, then routes."""
         bits = bits_of(address)
         for length in sorted(self.entries, reverse=True):
             found = self.entries[length].get(bits & mask_of(length))
             if found:
-                return found.get("sr") or found.get("sid") or found.get("own") or found["route"]
+                first = (source for source in ("own", "attached", "sr", "sid") if source in found)
+                return found[next(first, "route")]
         return None
 
 
@@ -238,6 +246,8 @@ class Node:
         self.interfaces[name] = Interface(vrf, addresses)
         for address in addresses:
             self.table(vrf).add(IPv6Network((int(address), 128)), "own", Own())
+            if address.network.prefixlen < 128:
+                self.table(vrf).add(address.network, "attached", Attached(name))
 
     def _read_neighbour(self, key: str, fields: _Fields) -> None:
         interface, address = fields.text("interface"), fields.text("ip_address")

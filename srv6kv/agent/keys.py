@@ -19,6 +19,7 @@ LINUX_INTERFACE = "config/linux/interfaces/v2/interface/"
 RULE_CHAIN = "config/linux/iptables/v2/rulechain/"
 
 SERVICE_STEERING = "forK8sService-"
+TUNNEL_STEERING = "forNodeToNodeTunneling-usingPolicyWithBSID-"
 OUR_RULE_CHAIN = "srv6kv-"
 
 VRF_RANK, LOCALSID_RANK, ROUTE_RANK, POD_RANK, POLICY_RANK, STEERING_RANK = range(6)
@@ -44,6 +45,11 @@ def steering(name: str) -> str:
     return STEERING + name
 
 
+def tunnel_steering(bsid: str, suffix: str) -> str:
+    """Name of a steering into the tunnel with this BSID (spec/contiv.md 3.6)."""
+    return f"{TUNNEL_STEERING}{bsid}-and-{suffix}"
+
+
 def route(vrf: int, destination: str, next_hop: str, interface: str = "") -> str:
     """Key of a route (agent v2.2 and later); the destination is ``network/length``."""
     via = f"if/{interface}/" if interface else ""
@@ -54,6 +60,11 @@ def route(vrf: int, destination: str, next_hop: str, interface: str = "") -> str
 def vrf_table(vrf: int, protocol: str) -> str:
     """Key of a VRF table; the protocol is ``IPV4`` or ``IPV6``."""
     return f"{VRF_TABLE}id/{vrf}/protocol/{protocol}"
+
+
+def arp(interface: str, address: str) -> str:
+    """Key of a neighbour."""
+    return f"{ARP}{interface}/{address}"
 
 
 def rule_chain(name: str) -> str:

@@ -9,7 +9,16 @@ from typing import Any
 
 from srv6kv import addresses
 from srv6kv.addresses import Prefix
-from srv6kv.agent.values import AgentValue, LocalSid, Policy, Route, RuleChain, Steering, VrfTable
+from srv6kv.agent.values import (
+    AgentValue,
+    Arp,
+    LocalSid,
+    Policy,
+    Route,
+    RuleChain,
+    Steering,
+    VrfTable,
+)
 
 MOST_SEGMENTS = 5
 """VPP's packet headroom holds an SRH of at most five SIDs (spec/vpp.md 1.2)."""
@@ -51,10 +60,14 @@ def _fault_of_address(field: str, text: str) -> str | None:
     return f"{field}: {text!r} is not in canonical form"
 
 
+def _fault_of_ipv4(field: str, text: str) -> str | None:
+    return None if addresses.is_ipv4(text) else f"{field}: {text!r} is not an IPv4 address"
+
+
 def _fault_of_prefix(field: str, text: str) -> str | None:
     """Rule 5: the exact network in canonical form."""
     try:
-        if str(Prefix.parse(text)) == text:
+        if str(Prefix.parse_any(text)) == text:
             return None
     except ValueError as error:
         return f"{field}: {error}"
@@ -71,13 +84,15 @@ def _fault_of_interface(field: str, name: str) -> str | None:
 
 
 def _localsid(value: LocalSid) -> str | None:
-    functions = [value.base_end_function, value.end_function_dt6, value.end_function_dx6]
+    look_ups = (value.end_function_dt4, value.end_function_dt6)
+    functions = [value.base_end_function, *look_ups, value.cross_connect]
     if sum(function is not None for function in functions) != 1:
         return "end_function: exactly one must be set"
     fault = _fault_of_address("sid", value.sid)
-    if fault is None and value.end_function_dx6 is not None:
-        end = value.end_function_dx6
-        fault = _fault_of_address("next_hop", end.next_hop) or _fault_of_interface(
+    end = value.cross_connect
+    if fault is None and end is not None:
+        check = _fault_of_address if end is value.end_function_dx6 else _fault_of_ipv4
+        fault = check("next_hop", end.next_hop) or _fault_of_interface(
             "outgoing_interface", end.outgoing_interface
         )
     return fault
@@ -108,11 +123,20 @@ def _steering(value: Steering) -> str | None:
 
 def _route(value: Route) -> str | None:
     fault = _fault_of_prefix("dst_network", value.dst_network)
+    is_ipv4 = "." in value.dst_network
     if fault is None and value.next_hop_addr:
-        fault = _fault_of_address("next_hop_addr", value.next_hop_addr)
-    if fault is None and value.type in ("INTER_VRF", "DROP") and value.next_hop_addr != "::":
-        return f"next_hop_addr: {value.next_hop_addr!r} must be :: (rule 12)"
+        check = _fault_of_ipv4 if is_ipv4 else _fault_of_address
+        fault = check("next_hop_addr", value.next_hop_addr)
+    nowhere = "0.0.0.0" if is_ipv4 else "::"
+    if fault is None and value.type in ("INTER_VRF", "DROP") and value.next_hop_addr != nowhere:
+        return f"next_hop_addr: {value.next_hop_addr!r} must be {nowhere} (rule 12)"
     return fault
+
+
+def _arp(value: Arp) -> str | None:
+    check = _fault_of_ipv4 if "." in value.ip_address else _fault_of_address
+    fault = check("ip_address", value.ip_address)
+    return fault or _fault_of_interface("interface", value.interface)
 
 
 def _vrf_table(value: VrfTable) -> str | None:
@@ -136,5 +160,6 @@ _CHECKS: dict[type, Callable[[Any], str | None]] = {
     Steering: _steering,
     Route: _route,
     VrfTable: _vrf_table,
+    Arp: _arp,
     RuleChain: _rule_chain,
 }

@@ -27,6 +27,19 @@ class CrossConnect6(_Value, frozen=True):
     outgoing_interface: str
 
 
+class CrossConnect4(_Value, frozen=True):
+    """End.DX4: decapsulate, send to one IPv4 neighbour."""
+
+    next_hop: str
+    outgoing_interface: str
+
+
+class LookUp4(_Value, frozen=True):
+    """End.DT4: decapsulate, look up IPv4 in a VRF."""
+
+    vrf_id: int = 0
+
+
 class LookUp6(_Value, frozen=True):
     """End.DT6: decapsulate, look up in a VRF."""
 
@@ -38,6 +51,8 @@ class LocalSid(_Value, frozen=True):
 
     sid: str
     base_end_function: End | None = None
+    end_function_dt4: LookUp4 | None = None
+    end_function_dx4: CrossConnect4 | None = None
     end_function_dt6: LookUp6 | None = None
     end_function_dx6: CrossConnect6 | None = None
     installation_vrf_id: int = 0
@@ -46,6 +61,11 @@ class LocalSid(_Value, frozen=True):
     def key(self) -> str:
         """Agent rule 1: the key follows from the value."""
         return keys.localsid(self.sid)
+
+    @property
+    def cross_connect(self) -> CrossConnect6 | CrossConnect4 | None:
+        """Where DX6 or DX4 leads; None for other end functions."""
+        return self.end_function_dx6 or self.end_function_dx4
 
 
 class SegmentList(_Value, frozen=True):
@@ -120,6 +140,20 @@ class VrfTable(_Value, frozen=True):
         return keys.vrf_table(self.id, self.protocol or "IPV4")
 
 
+class Arp(_Value, frozen=True):
+    """A neighbour of VPP; a static one never ages."""
+
+    interface: str
+    ip_address: str
+    phys_address: str
+    static: bool = False
+
+    @property
+    def key(self) -> str:
+        """Agent rule 1."""
+        return keys.arp(self.interface, self.ip_address)
+
+
 class Namespace(_Value, frozen=True):
     """A Linux network namespace."""
 
@@ -128,14 +162,14 @@ class Namespace(_Value, frozen=True):
 
 
 class RuleChain(_Value, frozen=True):
-    """All rules of one built-in iptables chain of a namespace."""
+    """All rules of one built-in iptables chain of a namespace; the default protocol is IPV4."""
 
     chain_type: str
     name: str
     namespace: Namespace
-    protocol: str
     rules: tuple[str, ...]
     table: str
+    protocol: str = ""
 
     @property
     def key(self) -> str:
@@ -143,7 +177,7 @@ class RuleChain(_Value, frozen=True):
         return keys.rule_chain(self.name)
 
 
-AgentValue = LocalSid | Policy | Steering | Route | VrfTable | RuleChain
+AgentValue = LocalSid | Policy | Steering | Route | VrfTable | Arp | RuleChain
 
 _ENCODER = msgspec.json.Encoder(order="sorted")
 
@@ -174,5 +208,6 @@ _KINDS: dict[str, type] = {
     keys.STEERING: Steering,
     keys.ROUTE: Route,
     keys.VRF_TABLE: VrfTable,
+    keys.ARP: Arp,
     keys.RULE_CHAIN: RuleChain,
 }

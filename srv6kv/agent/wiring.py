@@ -2,12 +2,14 @@
 
 Rule (design.md section 5): ARP entry, route and Linux interface for the pod's address name the
 interface; of several, the one whose interface key exists, then the higher mod revision. Without a
-static neighbour DX6 loses every packet, so such a pod counts as not wired.
+static neighbour DX6 loses every packet, so such a pod counts as not wired. What the keys leave open
+the Pod's annotations may tell, if both mean the same interface.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +18,10 @@ import msgspec
 from srv6kv import addresses
 from srv6kv.agent import keys
 from srv6kv.agent.values import Namespace
+from srv6kv.kube.model import PodWiring
 
+DEFAULT_MTU = 1500
+"""Of an interface whose value names none: Ethernet's, which the network behind it has."""
 _NAMESPACE_TYPES = {1: "NSID", 2: "PID", 3: "FD", 4: "MICROSERVICE"}
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 
@@ -28,10 +33,13 @@ class Wired:
     Attributes:
         interface: logical name of its VPP interface.
         namespace: its network namespace.
+        mac: the hardware address for a static neighbour that the agent's keys lack; "" if they have
+            it.
     """
 
     interface: str
     namespace: Namespace
+    mac: str = ""
 
     @property
     def sandbox(self) -> str:
@@ -63,13 +71,14 @@ class Wiring:
     """The wiring keys of one agent, indexed by pod address."""
 
     _interfaces: set[str] = field(default_factory=set)
+    _mtus: dict[str, tuple[frozenset[str], int]] = field(default_factory=dict)
     _by_key: dict[str, list[_Evidence]] = field(default_factory=dict)
     _by_address: dict[str, dict[str, _Evidence]] = field(default_factory=dict)
 
     def apply(self, key: str, value: bytes | None, revision: int) -> set[str]:
         """Take in one key (short form; None: it is gone); the addresses that this may concern."""
         if key.startswith(keys.INTERFACE):
-            return self._apply_interface(key.removeprefix(keys.INTERFACE), value is not None)
+            return self._apply_interface(key.removeprefix(keys.INTERFACE), value)
         reader = _reader_of(key)
         if reader is None:
             return set()
@@ -86,35 +95,63 @@ class Wiring:
             touched.add(item.address)
         return touched
 
-    def _apply_interface(self, name: str, exists: bool) -> set[str]:
-        (self._interfaces.add if exists else self._interfaces.discard)(name)
+    def _apply_interface(self, name: str, value: bytes | None) -> set[str]:
+        (self._interfaces.discard if value is None else self._interfaces.add)(name)
+        self._mtus.pop(name, None)
+        if value is not None and (found := _mtu_in(value)) is not None:
+            self._mtus[name] = found
         return {
             address
             for address, evidence in self._by_address.items()
             if any(item.interface == name for item in evidence.values())
         }
 
+    def mtu_at(self, address: str) -> int | None:
+        """The MTU of the interface with an address of VPP's own; None: there is none."""
+        found = (mtu for listed, mtu in self._mtus.values() if address in listed)
+        return min(found, default=None)
+
     def addresses(self) -> set[str]:
         """Every address that some key speaks of."""
         return set(self._by_address)
 
-    def of(self, address: str) -> Wired | Unwired:
-        """The wiring of a pod address."""
-        evidence = sorted(self._by_address.get(address, {}).items())
-        items = [item for _, item in evidence]
-        named = [item for item in items if item.interface]
-        if not named:
+    def of(self, address: str, annotated: Collection[PodWiring] = ()) -> Wired | Unwired:
+        """The wiring of a pod address.
+
+        Args:
+            annotated: what the annotations of the pods with this address say.
+        """
+        items = [item for _, item in sorted(self._by_address.get(address, {}).items())]
+        found = self._by_keys(address, items, PodWiring())
+        if isinstance(found, Wired) or not annotated:
+            return found
+        if len(annotated) > 1:
+            return Unwired("several pods have this address, and their annotations differ")
+        (said,) = annotated
+        return Unwired(said.fault) if said.fault else self._by_keys(address, items, said)
+
+    def _by_keys(self, address: str, items: list[_Evidence], said: PodWiring) -> Wired | Unwired:
+        """The wiring by these items, with gaps filled by what annotations say."""
+        best = self._best(items) or said.interface
+        if not best:
             return Unwired("no ARP entry, route or Linux interface for it in the agent's keys")
-        best = max(
-            named,
-            key=lambda item: (item.interface in self._interfaces, item.revision, item.interface),
-        ).interface
-        if not any(item.is_static_neighbour and item.interface == best for item in items):
+        if said.interface not in ("", best):
+            return Unwired(f"the agent's keys name interface {best}, its Pod {said.interface}")
+        has_neighbour = any(i.is_static_neighbour and i.interface == best for i in items)
+        has_other = f"{keys.ARP}{best}/{address}" in self._by_key
+        if not has_neighbour and (has_other or not said.mac):
             return Unwired(f"no static ARP entry on interface {best}")
         namespace = _namespace_of(items, best)
+        if namespace is None and said.netns:
+            namespace = Namespace(reference=said.netns, type="FD")
         if namespace is None:
             return Unwired(f"no Linux interface that tells the network namespace behind {best}")
-        return Wired(best, namespace)
+        return Wired(best, namespace, "" if has_neighbour else said.mac)
+
+    def _best(self, items: list[_Evidence]) -> str:
+        """The interface that the keys name; "" if they name none."""
+        named = [(i.interface in self._interfaces, i.revision, i.interface) for i in items]
+        return max((item for item in named if item[2]), default=(False, 0, ""))[2]
 
 
 def _namespace_of(items: list[_Evidence], interface: str) -> Namespace | None:
@@ -133,6 +170,21 @@ class _Arp(msgspec.Struct):
 class _Route(msgspec.Struct):
     dst_network: str = ""
     outgoing_interface: str = ""
+
+
+class _Interface(msgspec.Struct):
+    ip_addresses: list[str] = []
+    mtu: int = 0
+
+
+def _mtu_in(value: bytes) -> tuple[frozenset[str], int] | None:
+    """The addresses of an interface and its MTU; None: it has no address, or cannot be read."""
+    try:
+        raw = msgspec.json.decode(_snake_case(value), type=_Interface)
+        listed = frozenset(_pod_address(text) for text in raw.ip_addresses)
+    except ValueError:
+        return None
+    return (listed, raw.mtu or DEFAULT_MTU) if listed else None
 
 
 class _Tap(msgspec.Struct):
@@ -177,7 +229,7 @@ def _snake_case(value: bytes) -> bytes:
 
 
 def _pod_address(text: str) -> str:
-    return addresses.canonical(text.partition("/")[0])
+    return addresses.canonical_of_any(text.partition("/")[0])
 
 
 def _from_arp(value: _Arp, revision: int) -> list[_Evidence]:
@@ -186,9 +238,10 @@ def _from_arp(value: _Arp, revision: int) -> list[_Evidence]:
 
 
 def _from_route(value: _Route, revision: int) -> list[_Evidence]:
-    if not value.dst_network.endswith("/128"):
+    address = _pod_address(value.dst_network)
+    if value.dst_network.partition("/")[2] != str(addresses.host_length(address)):
         return []
-    return [_Evidence(_pod_address(value.dst_network), value.outgoing_interface, revision)]
+    return [_Evidence(address, value.outgoing_interface, revision)]
 
 
 def _from_linux_interface(value: _LinuxInterface, revision: int) -> list[_Evidence]:
@@ -205,7 +258,7 @@ def _from_linux_interface(value: _LinuxInterface, revision: int) -> list[_Eviden
         try:
             address = _pod_address(text)
         except ValueError:
-            continue  # IPv4, or nonsense beside a good address
+            continue  # nonsense beside a good address
         if addresses.is_ordinary(address):
             found.append(_Evidence(address, interface, revision, namespace=namespace))
     return found

@@ -14,7 +14,7 @@ from srv6kv.formats.parts import Json, Values
 from srv6kv.formats.schema import SRV6_GLOBAL
 
 _LINUX = "config/linux/"
-_KINDS = (keys.VRF_TABLE, keys.ROUTE, keys.LOCALSID, keys.POLICY, keys.STEERING, _LINUX)
+_KINDS = (keys.VRF_TABLE, keys.ROUTE, keys.ARP, keys.LOCALSID, keys.POLICY, keys.STEERING, _LINUX)
 
 
 def commands(values: Values, interfaces: Mapping[str, str]) -> list[str]:
@@ -42,6 +42,7 @@ def _commands(values: Values, interfaces: Mapping[str, str]) -> list[str]:
     return [
         *(_table(value) for _, value in parts.vrf_tables(values) if value.get("id")),
         *(_route(key, value, interfaces) for key, value in parts.routes(values)),
+        *(_neighbour(key, value, interfaces) for key, value in parts.below(keys.ARP, values)),
         *(_localsid(key, value, interfaces) for key, value in parts.localsids(values)),
         *([f"set sr encaps source addr {source}"] if source else []),
         *(line for key, value in parts.policies(values) for line in _policy(key, value)),
@@ -75,6 +76,13 @@ def _route(key: str, value: Json, interfaces: Mapping[str, str]) -> str:
             return " ".join([head, *filter(None, path), *options])
         case kind:
             raise ValueError(f"{key}: type: {kind!r} is not a type of route")
+
+
+def _neighbour(key: str, value: Json, interfaces: Mapping[str, str]) -> str:
+    names = ("interface", "ip_address", "phys_address")
+    interface, address, mac = (parts.text_of(key, value, name) for name in names)
+    words = ["set ip neighbor", interfaces.get(interface, interface), address, mac]
+    return " ".join([*words, "static"] if value.get("static") else words)
 
 
 def _localsid(key: str, value: Json, interfaces: Mapping[str, str]) -> str:

@@ -3,13 +3,13 @@ version and gets one note naming object and field."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from srv6kv.cluster import Cluster
 from srv6kv.kube import parse
-from srv6kv.kube.model import Identity
+from srv6kv.kube.model import Body, EndpointSlice, Identity, Ref
+from srv6kv.kube.triggers import Triggers
 from srv6kv.notes import Note
 
 MALFORMED = "Malformed"
@@ -17,13 +17,18 @@ MALFORMED = "Malformed"
 
 @dataclass(slots=True)
 class Intake:
-    """Feeds a cluster; remembers what is to be said about malformed objects."""
+    """Feeds a cluster; remembers what is to be said about malformed objects.
+
+    Attributes:
+        triggers: when the slices' changes were triggered that nobody has asked for yet.
+    """
 
     cluster: Cluster
+    triggers: Triggers = field(default_factory=Triggers)
     _notes: dict[Identity, Note] = field(default_factory=dict)
     _good: set[Identity] = field(default_factory=set)
 
-    def take(self, identity: Identity, body: Mapping[str, Any] | None) -> None:
+    def take(self, identity: Identity, body: Body | None) -> None:
         """Take in one object; None: it is gone. Kinds that nobody reads are skipped."""
         kind = identity[0]
         if kind not in parse.KINDS:
@@ -32,6 +37,8 @@ class Intake:
         if body is None:
             self._good.discard(identity)
             self.cluster.remove(*identity)
+            if kind == "EndpointSlice":
+                self.triggers.forget(Ref(*identity[1:]))
             return
         try:
             value = parse.parse(kind, body)
@@ -39,6 +46,8 @@ class Intake:
             self._notes[identity] = self._note(identity, str(error))
             return
         self._good.add(identity)
+        if isinstance(value, EndpointSlice) and self.cluster.is_news(value):
+            self.triggers.add(value.ref, value.triggered)
         self.cluster.put(value)
 
     def _note(self, identity: Identity, problem: str) -> Note:
@@ -56,7 +65,7 @@ class Intake:
         """The notes about objects that are malformed now."""
         yield from sorted(self._notes.values())
 
-    def take_all(self, objects: Iterable[tuple[Identity, Mapping[str, Any] | None]]) -> None:
+    def take_all(self, objects: Iterable[tuple[Identity, Body | None]]) -> None:
         """Take in several objects."""
         for identity, body in objects:
             self.take(identity, body)

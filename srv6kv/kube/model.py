@@ -5,8 +5,11 @@ They hold only what a rule of the design reads. Anything malformed was refused i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import msgspec
 
 
 class Ref(NamedTuple):
@@ -21,6 +24,9 @@ class Ref(NamedTuple):
 
 Identity = tuple[str, str, str]
 """Kind, namespace ("" for nodes) and name."""
+
+Body = Mapping[str, Any] | msgspec.Raw
+"""An object as it came: plain values of YAML, or raw JSON."""
 
 
 class ServicePort(NamedTuple):
@@ -38,9 +44,15 @@ class Service:
     Attributes:
         created: creation timestamp as Kubernetes writes it, "" if unset; sorts by time.
         cluster_ip: its IPv6 ClusterIP; None when the service has none to render (rules S2, S3).
-        other_addresses: external and load-balancer IPv6 addresses (rule S4).
-        proxy_name: the foreign proxy that implements the service, "" for none (rule S1).
+        cluster_ipv4: its IPv4 ClusterIP, if it has one.
+        balancer_ips: load-balancer addresses of both families with ``ipMode`` VIP (rule S4).
+        external_ips: external addresses of both families (rule S4).
+        bad_addresses: what stands among them and is no address: not used.
+        has_source_ranges: loadBalancerSourceRanges limits who may use the load balancer.
+        proxy_name: the foreign proxy that implements the service, which has nothing for us then;
+            None: the service is ours (rule S1).
         is_internal_local: internalTrafficPolicy is Local (rule S6).
+        is_external_local: externalTrafficPolicy is Local, and there may be such traffic (rule S6).
         has_affinity: sessionAffinity is ClientIP.
     """
 
@@ -48,8 +60,12 @@ class Service:
     created: str
     cluster_ip: str | None
     ports: tuple[ServicePort, ...]
-    other_addresses: tuple[str, ...] = ()
-    proxy_name: str = ""
+    cluster_ipv4: str | None = None
+    balancer_ips: tuple[str, ...] = ()
+    external_ips: tuple[str, ...] = ()
+    bad_addresses: tuple[str, ...] = ()
+    has_source_ranges: bool = False
+    proxy_name: str | None = None
     is_internal_local: bool = False
     is_external_local: bool = False
     has_node_ports: bool = False
@@ -58,7 +74,7 @@ class Service:
     @property
     def is_externally_accessible(self) -> bool:
         """Rule S5."""
-        return self.has_node_ports or bool(self.other_addresses)
+        return self.has_node_ports or bool(self.balancer_ips or self.external_ips)
 
 
 class SlicePort(NamedTuple):
@@ -83,18 +99,34 @@ class Endpoint:
     node_hints: tuple[str, ...] = ()
 
 
+class Ignored(NamedTuple):
+    """Why a slice is not looked into: the rule and the reason in words.
+
+    ``service`` is the one that its label names, None if there is no such label.
+    """
+
+    service: Ref | None
+    rule: str
+    why: str
+
+
 @dataclass(frozen=True, slots=True)
 class EndpointSlice:
-    """An IPv6 slice of a service (rules E1, E2).
+    """A slice of a service with the endpoints of one family (rules E1, E2).
 
     Attributes:
         service: the service that it belongs to; None when it belongs to none that we render.
+        ignored: why it belongs to none.
+        triggered: when its last change was triggered, as its annotation says; "" if unset.
     """
 
     ref: Ref
     service: Ref | None
     ports: tuple[SlicePort, ...]
     endpoints: tuple[Endpoint, ...]
+    ignored: Ignored | None = None
+    is_ipv4: bool = False
+    triggered: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +134,11 @@ class Node:
     """A node.
 
     Attributes:
-        pod_cidrs: its IPv6 pod CIDRs as ``address/length``, canonical.
-        addresses: its IPv6 ``status.addresses``.
+        pod_cidrs: its pod CIDRs of both families as ``address/length``, canonical.
+        addresses: its ``status.addresses`` of both families.
         node_ip: annotation ``srv6kv.io/node-ip``, "" if unset.
         zone: label ``topology.kubernetes.io/zone``, "" if unset.
+        is_leaving: it is being deleted, by its owner or by the cluster autoscaler.
     """
 
     name: str
@@ -113,6 +146,42 @@ class Node:
     addresses: tuple[str, ...] = ()
     node_ip: str = ""
     zone: str = ""
+    is_leaving: bool = False
 
 
-KubeObject = Service | EndpointSlice | Node
+@dataclass(frozen=True, slots=True)
+class PodWiring:
+    """What a pod's annotations say about its wiring (``kube.podwiring``).
+
+    Attributes:
+        interface: logical name of its VPP interface.
+        mac: hardware address of its Linux end, lower case; "" if they do not say.
+        netns: path of its network namespace; "" if they do not say.
+        fault: what is wrong with them; nothing else counts then.
+    """
+
+    interface: str = ""
+    mac: str = ""
+    netns: str = ""
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod with a network namespace of its own, as far as that goes.
+
+    Attributes:
+        node: where it runs, "" while it is not scheduled.
+        addresses: its IPv6 addresses; none when it is on the host's network or has ended.
+        mesh: the annotation that tells that a mesh intercepts its traffic, "" if none does.
+        wiring: what its annotations say about its wiring; None: nothing.
+    """
+
+    ref: Ref
+    node: str = ""
+    addresses: tuple[str, ...] = ()
+    mesh: str = ""
+    wiring: PodWiring | None = None
+
+
+KubeObject = Service | EndpointSlice | Node | Pod

@@ -1,144 +1,120 @@
 """Kubernetes JSON or YAML values to model values, or one ``ParseError`` naming object and field.
 
-Rule: every address passes through its canonical form here, every name and number is checked here.
+Rule: every address passes through its canonical form here, every name and number is checked here
+(``checks``).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 
 from srv6kv import addresses
 from srv6kv.addresses import Prefix
-from srv6kv.kube import wire
+from srv6kv.kube import checks, mesh, podwiring, wire
+from srv6kv.kube.checks import ParseError
 from srv6kv.kube.model import (
+    Body,
     Endpoint,
     EndpointSlice,
+    Ignored,
     KubeObject,
     Node,
+    Pod,
     Ref,
     Service,
     ServicePort,
     SlicePort,
 )
 
+__all__ = ["HEADLESS", "KINDS", "PROXY_NAME", "TRIGGERED", "ParseError", "parse"]
+
 PROXY_NAME = "service.kubernetes.io/service-proxy-name"
 HEADLESS = "service.kubernetes.io/headless"
 SERVICE_NAME = "kubernetes.io/service-name"
 ZONE = "topology.kubernetes.io/zone"
 NODE_IP = "srv6kv.io/node-ip"
-PROTOCOLS = ("TCP", "UDP", "SCTP")
-
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
-_SUBDOMAIN = re.compile(
-    r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z"
-)
+TRIGGERED = "endpoints.kubernetes.io/last-change-trigger-time"
+LEAVING = "ToBeDeletedByClusterAutoscaler"
 
 
-class ParseError(ValueError):
-    """A malformed object; the text is ``field: what is wrong``."""
-
-
-def parse(kind: str, body: Mapping[str, Any]) -> KubeObject:
-    """The model value of a plain mapping (YAML or JSON).
+def parse(kind: str, body: Body) -> KubeObject:
+    """The model value of a plain mapping (YAML or JSON), or of raw JSON.
 
     Raises:
         ParseError: the object is malformed.
     """
     fields, convert = _KINDS[kind]
     try:
+        if isinstance(body, msgspec.Raw):
+            return convert(msgspec.json.decode(body, type=fields))  # type: ignore[no-any-return]
         return convert(msgspec.convert(body, fields))  # type: ignore[no-any-return]
-    except msgspec.ValidationError as error:
-        raise ParseError(_located(str(error))) from None
-
-
-def _located(message: str) -> str:
-    """``field: message`` from msgspec's ``message - at `$.field` ``."""
-    text, _, path = message.partition(" - at `$")
-    path = path.rstrip("`").lstrip(".")
-    return f"{path}: {text}" if path else text
-
-
-def _refuse(field: str, text: str) -> NoReturn:
-    raise ParseError(f"{field}: {text}")
-
-
-def _name(metadata: wire.Metadata, rule: re.Pattern[str]) -> str:
-    if not rule.match(metadata.name):
-        _refuse("metadata.name", f"{metadata.name!r} is not a Kubernetes name")
-    return metadata.name
-
-
-def _ref(metadata: wire.Metadata, rule: re.Pattern[str]) -> Ref:
-    namespace = metadata.namespace or "default"
-    if not _LABEL.match(namespace):
-        _refuse("metadata.namespace", f"{namespace!r} is not a Kubernetes name")
-    return Ref(namespace, _name(metadata, rule))
-
-
-def _ipv6(field: str, text: str) -> str | None:
-    """The canonical address; None for an IPv4 one, which belongs to the other family."""
-    if addresses.is_ipv4(text):
-        return None
-    try:
-        return addresses.canonical(text)
-    except ValueError as error:
-        _refuse(field, str(error))
-
-
-def _port_number(field: str, number: int) -> int:
-    if not 1 <= number <= 65535:
-        _refuse(field, f"{number} is not a port number")
-    return number
-
-
-def _protocol(field: str, text: str | None) -> str:
-    if (text or "TCP") not in PROTOCOLS:
-        _refuse(field, f"{text!r} is not one of {', '.join(PROTOCOLS)}")
-    return text or "TCP"
+    except ParseError:
+        raise
+    except (ValueError, RecursionError) as error:  # msgspec does not wrap what is not UTF-8
+        raise ParseError(checks.located(str(error))) from None
 
 
 def _policy(field: str, text: str | None) -> bool:
     """Whether a traffic policy is Local."""
-    if text not in (None, "", "Cluster", "Local"):
-        _refuse(field, f"{text!r} is neither Cluster nor Local")
-    return text == "Local"
+    return checks.word(field, text, "Cluster", "Local") == "Local"
 
 
 def _service(raw: wire.Service) -> Service:
     spec = raw.spec
+    ref = checks.ref_of(raw.metadata, checks.LABEL)
+    created = raw.metadata.creation_timestamp or ""
+    checks.word("spec.type", spec.type, "ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
+    for index, family in enumerate(spec.ip_families or []):
+        checks.word(f"spec.ipFamilies[{index}]", family, "IPv4", "IPv6")
+    proxy_name = (raw.metadata.labels or {}).get(PROXY_NAME)
+    if proxy_name is not None:
+        return Service(ref, created, None, (), proxy_name=proxy_name)
+    balancer_ips, external_ips, bad = _other_addresses(raw)
     return Service(
-        ref=_ref(raw.metadata, _LABEL),
-        created=raw.metadata.creation_timestamp or "",
-        cluster_ip=_cluster_ip(spec),
+        ref=ref,
+        created=created,
+        cluster_ip=_cluster_ip(spec, "IPv6"),
+        cluster_ipv4=_cluster_ip(spec, "IPv4"),
         ports=_service_ports(spec.ports or []),
-        other_addresses=_other_addresses(raw),
-        proxy_name=(raw.metadata.labels or {}).get(PROXY_NAME, ""),
+        balancer_ips=balancer_ips,
+        external_ips=external_ips,
+        bad_addresses=bad,
+        has_source_ranges=bool(spec.load_balancer_source_ranges),
         is_internal_local=_policy("spec.internalTrafficPolicy", spec.internal_traffic_policy),
-        is_external_local=_policy("spec.externalTrafficPolicy", spec.external_traffic_policy),
+        is_external_local=_is_external_local(spec),
         has_node_ports=any(port.node_port for port in spec.ports or []),
-        has_affinity=spec.session_affinity == "ClientIP",
+        has_affinity=checks.word("spec.sessionAffinity", spec.session_affinity, "None", "ClientIP")
+        == "ClientIP",
     )
 
 
-def _cluster_ip(spec: wire.ServiceSpec) -> str | None:
-    """Rules S2 and S3."""
-    if spec.cluster_ip in (None, "", "None") and not spec.cluster_ips:
-        return None
-    if "None" in (spec.cluster_ip, *(spec.cluster_ips or [])) or spec.type == "ExternalName":
+def _is_external_local(spec: wire.ServiceSpec) -> bool:
+    """Rule S6: other services have no external traffic for the policy to govern."""
+    is_local = _policy("spec.externalTrafficPolicy", spec.external_traffic_policy)
+    return is_local and (spec.type in ("NodePort", "LoadBalancer") or bool(spec.external_ips))
+
+
+def _is_rendered(spec: wire.ServiceSpec) -> bool:
+    """Rule S2: neither headless nor ExternalName; clusterIPs does not count."""
+    return spec.cluster_ip not in (None, "", "None") and spec.type != "ExternalName"
+
+
+def _cluster_ip(spec: wire.ServiceSpec, family: str) -> str | None:
+    """Rule S3: the first ClusterIP of a family."""
+    if spec.cluster_ip is None or not _is_rendered(spec):
         return None
     families = spec.ip_families or []
     if not families or not spec.cluster_ips:
-        first = spec.cluster_ip or (spec.cluster_ips or [""])[0]
-        return _ipv6("spec.clusterIP", first)
+        address = checks.address("spec.clusterIP", spec.cluster_ip)
+        return address if addresses.is_ipv4(address) == (family == "IPv4") else None
     for index, text in enumerate(spec.cluster_ips[: len(families)]):
-        if families[index] == "IPv6":
-            address = _ipv6(f"spec.clusterIPs[{index}]", text)
-            if address is None:
-                _refuse(f"spec.clusterIPs[{index}]", f"{text!r} is not an IPv6 address")
+        if families[index] == family:
+            address = checks.address(f"spec.clusterIPs[{index}]", text)
+            if addresses.is_ipv4(address) != (family == "IPv4"):
+                checks.refuse(f"spec.clusterIPs[{index}]", f"{text!r} is not an {family} address")
             return address
     return None
 
@@ -150,69 +126,92 @@ def _service_ports(raw: list[wire.ServicePort]) -> tuple[ServicePort, ...]:
         field = f"spec.ports[{index}]"
         port = ServicePort(
             item.name or "",
-            _protocol(f"{field}.protocol", item.protocol),
-            _port_number(f"{field}.port", item.port),
+            checks.protocol(f"{field}.protocol", item.protocol),
+            checks.port_number(f"{field}.port", item.port),
         )
         if (port.name, port.protocol) in ports:
-            _refuse(f"{field}.name", f"{port.name!r} occurs twice")
+            checks.refuse(f"{field}.name", f"{port.name!r} occurs twice")
         if (port.protocol, port.number) in numbers:
-            _refuse(f"{field}.port", f"{port.protocol} {port.number} occurs twice")
+            checks.refuse(f"{field}.port", f"{port.protocol} {port.number} occurs twice")
         ports[port.name, port.protocol] = port
         numbers.add((port.protocol, port.number))
     return tuple(sorted(ports.values()))
 
 
-def _other_addresses(raw: wire.Service) -> tuple[str, ...]:
-    """Rule S4; hostnames, IPv4 and ``ipMode: Proxy`` do not count, bad texts are dropped."""
+def _other_addresses(
+    raw: wire.Service,
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Rule S4: load-balancer addresses, external addresses, and what is neither.
+
+    Hostnames and ``ipMode: Proxy`` do not count; a bad text is dropped, not the service.
+    """
+    if not _is_rendered(raw.spec):
+        return (), (), ()
     balancer = raw.status.load_balancer if raw.status else None
-    texts = list(raw.spec.external_ips or [])
-    for ingress in (balancer.ingress if balancer else None) or []:
-        if ingress.ip and ingress.ip_mode in (None, "VIP"):
-            texts.append(ingress.ip)
-    found = set()
-    for text in texts:
-        try:
-            found.add(addresses.canonical(text))
-        except ValueError:
-            continue
-    return tuple(sorted(found))
+    ingress = [item for item in (balancer.ingress if balancer else None) or [] if item.ip]
+    balancers = [str(item.ip) for item in ingress if item.ip_mode in (None, "VIP")]
+    good: tuple[set[str], set[str]] = (set(), set())
+    modes = (None, "VIP", "Proxy")
+    bad = {f"{item.ip} of ipMode {item.ip_mode}" for item in ingress if item.ip_mode not in modes}
+    for found, texts in zip(good, (balancers, raw.spec.external_ips or []), strict=True):
+        for text in texts:
+            try:
+                found.add(addresses.canonical_of_any(text))
+            except ValueError:
+                bad.add(text)
+    return tuple(sorted(good[0])), tuple(sorted(good[1])), tuple(sorted(bad))
 
 
 def _endpoint_slice(raw: wire.EndpointSlice) -> EndpointSlice:
-    ref = _ref(raw.metadata, _SUBDOMAIN)
+    ref = checks.ref_of(raw.metadata, checks.SUBDOMAIN)
     labels = raw.metadata.labels or {}
     owner = labels.get(SERVICE_NAME, "")
-    is_for_us = PROXY_NAME not in labels and HEADLESS not in labels
     if raw.address_type not in ("IPv4", "IPv6", "FQDN"):
-        _refuse("addressType", f"{raw.address_type!r} is not one of IPv4, IPv6, FQDN")
-    if not owner or raw.address_type != "IPv6" or not is_for_us:
-        return EndpointSlice(ref, None, (), ())
-    if not _LABEL.match(owner):
-        _refuse(f"metadata.labels[{SERVICE_NAME}]", f"{owner!r} is not a Kubernetes name")
+        checks.refuse("addressType", f"{raw.address_type!r} is not one of IPv4, IPv6, FQDN")
+    reason = _why_ignored(labels, raw.address_type)
+    if reason is not None:
+        service = Ref(ref.namespace, owner) if owner else None
+        return EndpointSlice(ref, None, (), (), Ignored(service, *reason))
+    if not checks.LABEL.match(owner):
+        checks.refuse(f"metadata.labels[{SERVICE_NAME}]", f"{owner!r} is not a Kubernetes name")
     return EndpointSlice(
         ref=ref,
         service=Ref(ref.namespace, owner),
         ports=tuple(_slice_port(i, port) for i, port in enumerate(raw.ports or [])),
         endpoints=tuple(
-            _endpoint(f"endpoints[{i}]", item)
+            _endpoint(f"endpoints[{i}]", item, raw.address_type, ref.namespace)
             for i, item in enumerate(raw.endpoints or [])
             if item.addresses
         ),
+        is_ipv4=raw.address_type == "IPv4",
+        triggered=(raw.metadata.annotations or {}).get(TRIGGERED, ""),
     )
+
+
+def _why_ignored(labels: Mapping[str, str], address_type: str) -> tuple[str, str] | None:
+    """The first of the rules S1, E1 and E2 by which a slice offers us nothing; None: it is used."""
+    for label in (PROXY_NAME, HEADLESS):
+        if label in labels:
+            return "S1", f"metadata.labels: {label} is set, whatever its value"
+    if not labels.get(SERVICE_NAME):
+        return "E1", f"metadata.labels: {SERVICE_NAME} names no service"
+    if address_type == "FQDN":
+        return "E2", "addressType: FQDN is not a family of addresses"
+    return None
 
 
 def _slice_port(index: int, raw: wire.SlicePort) -> SlicePort:
     field = f"ports[{index}]"
     number = raw.port or None
     if number is not None:
-        _port_number(f"{field}.port", number)
-    return SlicePort(raw.name, _protocol(f"{field}.protocol", raw.protocol), number)
+        checks.port_number(f"{field}.port", number)
+    return SlicePort(raw.name, checks.protocol(f"{field}.protocol", raw.protocol), number)
 
 
-def _endpoint(field: str, raw: wire.Endpoint) -> Endpoint:
-    address = _ipv6(f"{field}.addresses[0]", raw.addresses[0])
-    if address is None:
-        _refuse(f"{field}.addresses[0]", f"{raw.addresses[0]!r} is not an IPv6 address")
+def _endpoint(field: str, raw: wire.Endpoint, family: str, namespace: str) -> Endpoint:
+    address = checks.address(f"{field}.addresses[0]", raw.addresses[0])
+    if addresses.is_ipv4(address) != (family == "IPv4"):
+        checks.refuse(f"{field}.addresses[0]", f"{raw.addresses[0]!r} is not an {family} address")
     conditions = raw.conditions or wire.Conditions()
     hints = raw.hints or wire.Hints()
     return Endpoint(
@@ -221,16 +220,16 @@ def _endpoint(field: str, raw: wire.Endpoint) -> Endpoint:
         serving=conditions.serving is not False,
         terminating=conditions.terminating is True,
         node=raw.node_name or None,
-        pod=_target_pod(raw.target_ref),
+        pod=_target_pod(raw.target_ref, namespace),
         zone_hints=tuple(sorted(hint.name for hint in hints.for_zones or [])),
         node_hints=tuple(sorted(hint.name for hint in hints.for_nodes or [])),
     )
 
 
-def _target_pod(raw: wire.TargetRef | None) -> Ref | None:
+def _target_pod(raw: wire.TargetRef | None, namespace: str) -> Ref | None:
     if raw is None or raw.kind != "Pod" or not raw.name:
         return None
-    return Ref(raw.namespace or "default", raw.name)
+    return Ref(raw.namespace or namespace, raw.name)
 
 
 def _node(raw: wire.Node) -> Node:
@@ -240,47 +239,60 @@ def _node(raw: wire.Node) -> Node:
         listed = [("spec.podCIDR", spec.pod_cidr)]
     annotation = (raw.metadata.annotations or {}).get(NODE_IP, "")
     field = f"metadata.annotations[{NODE_IP}]"
-    node_ip = _ipv6(field, annotation) if annotation else ""
+    node_ip = checks.ipv6(field, annotation) if annotation else ""
     if node_ip is None:
-        _refuse(field, f"{annotation!r} is not an IPv6 address")
+        checks.refuse(field, f"{annotation!r} is not an IPv6 address")
     return Node(
-        name=_name(raw.metadata, _SUBDOMAIN),
+        name=checks.name_of(raw.metadata, checks.SUBDOMAIN),
         pod_cidrs=tuple(cidr for field, text in listed for cidr in _pod_cidr(field, text)),
         addresses=_node_addresses(raw.status or wire.NodeStatus()),
         node_ip=node_ip,
         zone=(raw.metadata.labels or {}).get(ZONE, ""),
+        is_leaving=raw.metadata.deletion_timestamp is not None
+        or any(taint.key == LEAVING for taint in spec.taints or []),
     )
 
 
 def _pod_cidr(field: str, text: str) -> tuple[str, ...]:
-    address, _, length = text.partition("/")
-    if addresses.is_ipv4(address) and length.isdigit():
-        return ()
     try:
-        return (str(Prefix.parse(text)),)
+        return (str(Prefix.parse_any(text)),)
     except ValueError as error:
-        _refuse(field, str(error))
+        checks.refuse(field, str(error))
 
 
 def _node_addresses(status: wire.NodeStatus) -> tuple[str, ...]:
-    """IPv6 addresses of any type: a Hostname may be an address too (spec/services.md 2.9)."""
+    """Addresses of any type: a Hostname may be an address too (spec/services.md 2.9)."""
     found = set()
     for index, item in enumerate(status.addresses or []):
         if item.type in ("InternalIP", "ExternalIP"):
-            address = _ipv6(f"status.addresses[{index}].address", item.address)
-            if address is not None:
-                found.add(address)
-        elif ":" in item.address:
+            found.add(checks.address(f"status.addresses[{index}].address", item.address))
+        elif ":" in item.address or addresses.is_ipv4(item.address):
             try:
-                found.add(addresses.canonical(item.address))
+                found.add(addresses.canonical_of_any(item.address))
             except ValueError:
                 continue
     return tuple(sorted(found))
+
+
+def _pod(raw: wire.Pod) -> Pod:
+    """A pod on the host's network has no namespace of its own, one that has ended has none left."""
+    ref, spec = checks.ref_of(raw.metadata, checks.SUBDOMAIN), raw.spec or wire.PodSpec()
+    status = raw.status or wire.PodStatus()
+    if spec.host_network or status.phase in ("Succeeded", "Failed"):
+        return Pod(ref, spec.node_name or "")
+    texts = enumerate(item.ip for item in status.pod_ips or [])
+    own = tuple(
+        sorted({checks.address(f"status.podIPs[{i}].ip", text) for i, text in texts if text})
+    )
+    marks = raw.metadata.annotations or {}
+    wiring = podwiring.wiring_of(marks)
+    return Pod(ref, spec.node_name or "", own, mesh.interception_of(marks), wiring)
 
 
 _KINDS: dict[str, tuple[Any, Any]] = {
     "Service": (wire.Service, _service),
     "EndpointSlice": (wire.EndpointSlice, _endpoint_slice),
     "Node": (wire.Node, _node),
+    "Pod": (wire.Pod, _pod),
 }
 KINDS = tuple(_KINDS)

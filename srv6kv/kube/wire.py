@@ -21,6 +21,7 @@ class Metadata(Wire):
     creation_timestamp: str | None = None
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
+    deletion_timestamp: str | None = None
 
 
 class ServicePort(Wire):
@@ -44,6 +45,7 @@ class ServiceSpec(Wire):
     internal_traffic_policy: str | None = None
     external_traffic_policy: str | None = None
     session_affinity: str | None = None
+    load_balancer_source_ranges: list[str] | None = None
 
 
 class Ingress(Wire):
@@ -136,11 +138,18 @@ class NodeAddress(Wire):
     address: str
 
 
+class Taint(Wire):
+    """A taint of a Node."""
+
+    key: str | None = None
+
+
 class NodeSpec(Wire):
     """The spec of a Node."""
 
     pod_cidr: str | None = msgspec.field(default=None, name="podCIDR")
     pod_cidrs: list[str] | None = msgspec.field(default=None, name="podCIDRs")
+    taints: list[Taint] | None = None
 
 
 class NodeStatus(Wire):
@@ -155,3 +164,31 @@ class Node(Wire):
     metadata: Metadata
     spec: NodeSpec | None = None
     status: NodeStatus | None = None
+
+
+class PodSpec(Wire):
+    """The spec of a Pod."""
+
+    node_name: str | None = None
+    host_network: bool | None = None
+
+
+class PodIP(Wire):
+    """An entry of ``status.podIPs``."""
+
+    ip: str | None = None
+
+
+class PodStatus(Wire):
+    """The status of a Pod."""
+
+    phase: str | None = None
+    pod_ips: list[PodIP] | None = msgspec.field(default=None, name="podIPs")
+
+
+class Pod(Wire):
+    """A v1 Pod."""
+
+    metadata: Metadata
+    spec: PodSpec | None = None
+    status: PodStatus | None = None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from srv6kv.actual import Target
 from srv6kv.agent import keys
 from srv6kv.agent.values import AgentValue, SegmentList
+from srv6kv.bsids import Home
 from srv6kv.kube.model import Ref
 from srv6kv.notes import Note
 
@@ -19,22 +20,73 @@ class Steered:
     Attributes:
         created: creation timestamp of the service; the later of two services that would share a
             steering name takes the longer one.
+        suffix: what its steering's name ends with, unless it is a ClusterIP.
     """
 
     service: Ref
     created: str
     target: Target
     lists: tuple[SegmentList, ...]
+    suffix: str = ""
+
+    @property
+    def subject(self) -> str:
+        """What notes about it are about."""
+        return f"Service {self.service}"
 
     @property
     def plain_name(self) -> str:
-        """The reference's steering name."""
+        """The reference's steering name; a ClusterIP has it unless a namesake does."""
         return f"{keys.SERVICE_STEERING}{self.service.namespace}-{self.service.name}"
 
     @property
     def full_name(self) -> str:
-        """The name that no other service can share."""
-        return f"{self.plain_name}_{self.target[1]}"
+        """The name that nothing else can share."""
+        return self.plain_name + (self.suffix or f"_{self.target[1]}")
+
+
+@dataclass(frozen=True, slots=True)
+class Tunnel:
+    """The way to one node for one kind of traffic: one policy, with some prefixes steered into it.
+
+    Attributes:
+        node: name of the node at the other end.
+        home: what its BSID is made of.
+        end: the SID that ends it.
+        targets: what is steered into it; the first one stands for the tunnel.
+    """
+
+    node: str
+    home: Home
+    end: str
+    targets: tuple[Target, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """Traffic to one prefix that rides a tunnel.
+
+    Attributes:
+        suffix: what its steering's name ends with.
+    """
+
+    target: Target
+    tunnel: Tunnel
+    suffix: str
+
+    @property
+    def subject(self) -> str:
+        """What notes about it are about."""
+        return f"Node {self.tunnel.node}"
+
+    @property
+    def lists(self) -> tuple[SegmentList, ...]:
+        """The one segment list of the tunnel."""
+        return (SegmentList(segments=(self.tunnel.end,), weight=1),)
+
+    def name(self, bsid: str) -> str:
+        """The reference's steering name."""
+        return keys.tunnel_steering(bsid, self.suffix)
 
 
 @dataclass(slots=True)
@@ -44,7 +96,8 @@ class Desired:
     Attributes:
         objects: key to value, everything but policies and steerings.
         shared: key to value of objects that others may own: created if absent.
-        steered: one entry per steering and its policy.
+        steered: one entry per steering of a service and its policy.
+        carried: one entry per steering into a tunnel.
         names: which targets want a plain steering name.
         notes: remarks, by the part of the cluster that they are about.
     """
@@ -52,8 +105,13 @@ class Desired:
     objects: dict[str, AgentValue] = field(default_factory=dict)
     shared: dict[str, AgentValue] = field(default_factory=dict)
     steered: dict[Target, Steered] = field(default_factory=dict)
+    carried: dict[Target, Carried] = field(default_factory=dict)
     names: dict[str, set[Target]] = field(default_factory=dict)
     notes: dict[object, tuple[Note, ...]] = field(default_factory=dict)
+
+    def entry(self, target: Target) -> Steered | Carried | None:
+        """What is to be done with a target; services come first, their addresses are no node's."""
+        return self.steered.get(target) or self.carried.get(target)
 
     def all_notes(self) -> Iterator[Note]:
         """Every note once, sorted."""

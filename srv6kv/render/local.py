@@ -7,7 +7,7 @@ decides, else the host comes before pods and the lower address before the higher
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from srv6kv import sids
@@ -16,21 +16,22 @@ from srv6kv.agent.validity import fault_of
 from srv6kv.agent.values import AgentValue, Namespace, RuleChain
 from srv6kv.agent.wiring import Unwired, Wired
 from srv6kv.cluster import Cluster
-from srv6kv.kube.model import Ref
+from srv6kv.kube.model import Pod, Ref
 from srv6kv.notes import Note
 from srv6kv.render import endpoint
 from srv6kv.render.claims import Claims
 from srv6kv.render.endpoint import Translation
 from srv6kv.render.parts import Parts
-from srv6kv.render.service import HOST, Receivers
+from srv6kv.render.service import HOST_IPV4, HOSTS, Receivers
 from srv6kv.settings import Settings
 from srv6kv.topology import Topology, host_end_of
 
+_OTHER_FAMILY = "vppHostSubnetCIDR is of the other family; no localsid for these endpoints"
 _HOST_WIRING = Wired(endpoint.HOST_INTERCONNECT, Namespace())
 
 
 class LocalEndpoints:
-    """Local pods, by address, and the host, by ``HOST``, while some service lists them."""
+    """Local pods, by address, and the host, by ``HOSTS``, while some service lists them."""
 
     def __init__(self, parts: Parts, settings: Settings) -> None:
         self._parts = parts
@@ -98,15 +99,16 @@ class LocalEndpoints:
             self._wiring[address] = wired
             if isinstance(wired, Wired):
                 sid = self._sid_of(address)
-                sandbox = wired.sandbox if address != HOST else None
+                sandbox = wired.sandbox if address not in HOSTS else None
         else:
             self._answering.pop(address, None)
-        return self._sids.claim(address, sid) | self._sandboxes.claim(address, sandbox)
+        others = self._sids.claim(address, *filter(None, [sid]))
+        return others | self._sandboxes.claim(address, *filter(None, [sandbox]))
 
     def _sid_of(self, address: str) -> str:
         prefixes = self._settings.sid
-        if address == HOST:
-            return sids.host_sid(prefixes.host)
+        if address in HOSTS:
+            return sids.host_sid(prefixes.host, ipv4=address == HOST_IPV4)
         return sids.sid_of(prefixes.pod, address)
 
     def _raise(self, address: str, cluster: Cluster, topology: Topology) -> Wired | None:
@@ -119,15 +121,40 @@ class LocalEndpoints:
         if not isinstance(found, Wired):
             self._parts.remark(part, *([found] if found else []))
             self._parts.replace(part, ())
+            self._parts.share(part, ())
             return None
-        self._parts.remark(part)
         self._parts.replace(part, self._objects(address, found, topology))
+        self._parts.share(part, endpoint.neighbour(address, found))
+        reason = self._why_left_alone(address, cluster, topology)
+        self._parts.remark(part, *([reason] if reason else []))
+        if reason:
+            return None
         self._up[address] = found
         return found
 
+    def _why_left_alone(self, address: str, cluster: Cluster, topology: Topology) -> Note | None:
+        """Why a pod answers for no service: its rule chains are a mesh's, or may be.
+
+        It has its localsid all the same: other nodes may send to it, and a refusal by the mesh's
+        proxy is better than packets that get lost (docs/limits.md).
+        """
+
+        def named() -> Iterator[Ref]:
+            slices = chain.from_iterable(map(cluster.slices_of, self._answering[address]))
+            items = chain.from_iterable(item.endpoints for item in slices)
+            return (item.pod for item in items if item.address == address and item.pod)
+
+        pod = cluster.pods.intercepted(address, topology.own_name, named)
+        if pod is not None:
+            return _left_alone(address, pod)
+        if cluster.knows_pods and address not in cluster.pods:
+            unknown = min(named(), default=None)
+            return _waits_for(address, unknown) if unknown else None
+        return None
+
     def _objects(self, address: str, wired: Wired, topology: Topology) -> list[AgentValue]:
         own = topology.own
-        if address != HOST:
+        if address not in HOSTS:
             sid = self._sid_of(address)
             return list(endpoint.pod_objects(address, sid, wired, self._settings))
         assert own is not None
@@ -137,14 +164,17 @@ class LocalEndpoints:
     def _wiring_of(self, address: str, cluster: Cluster, topology: Topology) -> Wired | Note:
         """How packets get to an endpoint once decapsulated, or why they do not."""
         subject = _subject(address, topology)
-        if address == HOST:
+        if address in HOSTS:
+            if self._settings.host_subnet.is_ipv4 != (address == HOST_IPV4):
+                return Note(subject, "HostFamilyUnsupported", _OTHER_FAMILY)
             problem = self._host_problem(topology)
             return Note(subject, "HostWiringUnknown", problem) if problem else _HOST_WIRING
-        wired = cluster.wiring.of(address)
+        wired = cluster.wiring_of(address, topology.own_name)
         if isinstance(wired, Unwired):
             text = f"{wired.missing}; no localsid until it is known"
             return Note(subject, "PodWiringUnknown", text)
-        values = [*self._objects(address, wired, topology), *endpoint.rule_chains(wired, {})]
+        values: list[AgentValue] = self._objects(address, wired, topology)
+        values += [*endpoint.neighbour(address, wired), *endpoint.rule_chains(wired, {})]
         fault = next(filter(None, map(fault_of, values)), None)
         return Note(subject, "InvalidValue", f"{fault}; no localsid") if fault else wired
 
@@ -166,7 +196,7 @@ class LocalEndpoints:
         owner = self._owner_of(sid, address, cluster, topology)
         if owner is not None:
             return Note(subject, "SidCollision", f"SID {sid} is taken by {owner}; no localsid")
-        if address == HOST:
+        if address in HOSTS:
             return None
         first = self._first(self._sandboxes.of(wired.sandbox), cluster, topology)
         other = self._wiring[first]
@@ -182,7 +212,7 @@ class LocalEndpoints:
         first = self._first(self._sids.of(sid), cluster, topology)
         if first == address:
             return None
-        return f"Endpoint {first}" if first != HOST else "the host of this node"
+        return f"Endpoint {first}" if first not in HOSTS else "the host of this node"
 
     def _first(self, wanting: set[str], cluster: Cluster, topology: Topology) -> str:
         """Of several endpoints the one whose localsid is in etcd; else host, lower address."""
@@ -191,7 +221,7 @@ class LocalEndpoints:
 
         def order(address: str) -> tuple[bool, int]:
             held = cluster.held.get(self._sid_of(address))
-            if address != HOST:
+            if address not in HOSTS:
                 return (held != address, to_int(address))
             own = topology.own
             end = host_end_of(own.id, self._settings) if own and own.id is not None else None
@@ -202,10 +232,10 @@ class LocalEndpoints:
     def _move(self, address: str, before: Wired | None, after: Wired | None) -> set[str]:
         """Keep track of who is behind which sandbox; the sandboxes concerned."""
         sandboxes = set()
-        if address != HOST and before is not None:
+        if address not in HOSTS and before is not None:
             self._behind[before.sandbox].discard(address)
             sandboxes.add(before.sandbox)
-        if address != HOST and after is not None:
+        if address not in HOSTS and after is not None:
             self._behind.setdefault(after.sandbox, set()).add(address)
             sandboxes.add(after.sandbox)
         return sandboxes
@@ -219,5 +249,18 @@ class LocalEndpoints:
         return endpoint.rule_chains(self._up[pods[0]], items)
 
 
+def _left_alone(address: str, pod: Pod) -> Note:
+    text = (
+        f"Pod {pod.ref}: metadata.annotations[{pod.mesh}]: a mesh intercepts its traffic and owns"
+        " its rule chains; it answers for no service"
+    )
+    return Note(f"Endpoint {address}", "PodChainsOwnedByMesh", text)
+
+
+def _waits_for(address: str, pod: Ref) -> Note:
+    text = f"Pod {pod} is not known yet with this address; no rule chains until it is"
+    return Note(f"Endpoint {address}", "PodUnknown", text)
+
+
 def _subject(address: str, topology: Topology) -> str:
-    return f"Endpoint {address}" if address != HOST else f"Node {topology.own_name}"
+    return f"Endpoint {address}" if address not in HOSTS else f"Node {topology.own_name}"

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from srv6kv import sids
+from srv6kv.addresses import EVERY_IPV4, Prefix
 from srv6kv.agent.values import AgentValue, End, LocalSid, Route, VrfTable
+from srv6kv.agent.wiring import Wiring
+from srv6kv.notes import Note
 from srv6kv.settings import Settings
 from srv6kv.topology import Peer, Topology, one_node_subnet
 
@@ -26,20 +29,40 @@ def node_objects(topology: Topology, settings: Settings) -> Iterator[AgentValue]
         yield LocalSid(sid=own.sid, installation_vrf_id=settings.main_vrf, base_end_function=End())
     for peer in topology.peers.values():
         if peer.name != topology.own_name and peer.sid is not None and peer.ip is not None:
-            yield _route_to(peer.sid, peer.ip, settings)
+            yield route_to(peer.sid, peer.ip, settings)
 
 
 def drop_routes(settings: Settings) -> Iterator[Route]:
     """One per service CIDR in the pod VRF: what no steering takes dies there (fact F9)."""
     for prefix in settings.service_cidrs:
         yield Route(
-            type="DROP", vrf_id=settings.pod_vrf, dst_network=str(prefix), next_hop_addr="::"
+            type="DROP",
+            vrf_id=settings.pod_vrf,
+            dst_network=str(prefix),
+            next_hop_addr=_nowhere(prefix),
         )
 
 
-def _route_to(sid: str, node_ip: str, settings: Settings) -> Route:
-    """To another node's SID, whatever the transport is (defect D11)."""
+def route_to(sid: str, node_ip: str, settings: Settings) -> Route:
+    """To a SID of another node, whatever the transport is (defect D11)."""
     return Route(vrf_id=settings.main_vrf, dst_network=f"{sid}/128", next_hop_addr=node_ip)
+
+
+ENCAPSULATION = 80
+"""Bytes that the outer IPv6 header and an SRH of two segments add to a packet."""
+
+
+def mtu_notes(own: Peer | None, wiring: Wiring, settings: Settings) -> tuple[Note, ...]:
+    """What there is to say about the MTU of pods (design.md section 5)."""
+    mtu = wiring.mtu_at(own.ip) if own is not None and own.ip is not None else None
+    most = mtu - ENCAPSULATION if mtu is not None else None
+    if own is None or most is None or settings.mtu <= most:
+        return ()
+    text = (
+        f"mtuSize: {settings.mtu} and {ENCAPSULATION} bytes of SRv6 exceed the uplink's MTU {mtu};"
+        f" large packets to other nodes are lost, set mtuSize to {most}"
+    )
+    return (Note(f"Node {own.name}", "MtuTooLarge", text),)
 
 
 def plumbing(own: Peer | None, settings: Settings) -> Iterator[AgentValue]:
@@ -51,21 +74,37 @@ def plumbing(own: Peer | None, settings: Settings) -> Iterator[AgentValue]:
         return
     yield VrfTable(id=settings.main_vrf, protocol="IPV6", label="mainVRF-IPv6")
     yield VrfTable(id=settings.pod_vrf, protocol="IPV6", label="podVRF-IPv6")
-    yield _inter_vrf("::/0", settings.pod_vrf, settings.main_vrf)
-    if own is not None and own.id is not None:
-        subnet = one_node_subnet(settings.pod_subnet, settings.pod_subnet_one_node_len, own.id)
-        yield _inter_vrf(str(subnet), settings.main_vrf, settings.pod_vrf)
+    yield _inter_vrf(Prefix(0, 0), settings.pod_vrf, settings.main_vrf)
+    if settings.ipv4:
+        yield VrfTable(id=settings.main_vrf, label="mainVRF-IPv4")
+        yield VrfTable(id=settings.pod_vrf, label="podVRF-IPv4")
+        yield _inter_vrf(EVERY_IPV4, settings.pod_vrf, settings.main_vrf)
+    for subnet in _pod_subnets(own, settings):
+        yield _inter_vrf(subnet, settings.main_vrf, settings.pod_vrf)
     if settings.route_service_cidr_to_vpp:
         for prefix in settings.service_cidrs:
-            yield _inter_vrf(str(prefix), settings.main_vrf, settings.pod_vrf)
+            yield _inter_vrf(prefix, settings.main_vrf, settings.pod_vrf)
 
 
-def _inter_vrf(destination: str, vrf: int, via: int) -> Route:
-    """Agent rule 12: an IPv6 INTER_VRF route carries the next hop ``::``."""
+def _pod_subnets(own: Peer | None, settings: Settings) -> Iterator[Prefix]:
+    """This node's part of podSubnetCIDR, and with IPv4 its pod CIDRs of that family."""
+    if own is not None and own.id is not None:
+        part = one_node_subnet(settings.pod_subnet, settings.pod_subnet_one_node_len, own.id)
+        yield part
+        if settings.ipv4:
+            yield from (item for item in own.pod_prefixes if item.is_ipv4 and item != part)
+
+
+def _nowhere(destination: Prefix) -> str:
+    """Agent rule 12: what leads nowhere still has a next hop, of the destination's family."""
+    return "0.0.0.0" if destination.is_ipv4 else "::"
+
+
+def _inter_vrf(destination: Prefix, vrf: int, via: int) -> Route:
     return Route(
         type="INTER_VRF",
         vrf_id=vrf,
         via_vrf_id=via,
-        dst_network=destination,
-        next_hop_addr="::",
+        dst_network=str(destination),
+        next_hop_addr=_nowhere(destination),
     )

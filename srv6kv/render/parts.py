@@ -25,6 +25,7 @@ class Parts:
         self.delta = Delta()
         self.rendered = 0
         self._parts: dict[Hashable, dict[str, AgentValue]] = {}
+        self._shared: dict[Hashable, dict[str, AgentValue]] = {}
 
     def replace(self, part: Hashable, values: Iterable[AgentValue]) -> None:
         """Let a part consist of these objects and no others."""
@@ -42,13 +43,17 @@ class Parts:
                 self.delta.keys.add(key)
             self.desired.objects[key] = value
 
-    def share(self, values: Iterable[AgentValue]) -> None:
-        """Let these be the objects that are created if absent."""
+    def share(self, part: Hashable, values: Iterable[AgentValue]) -> None:
+        """Let these be the objects of a part that are created if absent."""
         new = {value.key: value for value in values}
         self.rendered += len(new)
-        old = self.desired.shared
+        old = self._shared.pop(part, {})
+        if new:
+            self._shared[part] = new
         self.delta.keys |= {k for k in old.keys() | new.keys() if old.get(k) != new.get(k)}
-        self.desired.shared = new
+        for key in old:
+            self.desired.shared.pop(key, None)
+        self.desired.shared.update(new)
 
     def remark(self, part: Hashable, *notes: Note) -> None:
         """Let these be the notes about a part."""

@@ -6,22 +6,15 @@ makes anew only the parts that the cluster's dirt names; ``render`` is the same 
 
 from __future__ import annotations
 
+from srv6kv.actual import Target
 from srv6kv.cluster import Cluster, Dirt
-from srv6kv.kube.model import Ref, Service
-from srv6kv.notes import Note
-from srv6kv.render.claims import Claims
-from srv6kv.render.desired import Delta, Desired, Steered
+from srv6kv.kube.model import Ref
+from srv6kv.render.desired import Carried, Delta, Desired, Steered
 from srv6kv.render.local import LocalEndpoints
-from srv6kv.render.node import node_objects, plumbing
+from srv6kv.render.node import mtu_notes, node_objects, plumbing
 from srv6kv.render.parts import Parts
-from srv6kv.render.service import (
-    Receivers,
-    denial_of,
-    notes_of_slices,
-    receivers_of,
-    senders_of,
-)
-from srv6kv.select import Candidates, candidates_of
+from srv6kv.render.services import Services
+from srv6kv.render.tunnels import carried_by, tunnel_objects
 from srv6kv.settings import Settings
 from srv6kv.topology import Topology, topology_of
 
@@ -47,16 +40,24 @@ class Renderer:
         self._settings = settings
         self._parts = Parts(self.desired)
         self._local = LocalEndpoints(self._parts, settings)
-        self._topology: Topology | None = None
         self._own_name = own_name
-        self._claims = Claims[Ref]()
-        self._admitted: dict[Ref, tuple[Service, Candidates] | Note] = {}
-        self._steered_by: dict[Ref, Steered] = {}
+        self._topology: Topology | None = None
+        self._services = Services(topology_of((), own_name, settings), settings)
+        self._steered_by: dict[Ref, dict[Target, Steered]] = {}
 
     @property
     def rendered(self) -> int:
         """How many values were made so far."""
         return self._parts.rendered
+
+    @property
+    def services(self) -> Services:
+        """Who may have which address, as of the last update."""
+        return self._services
+
+    def is_up(self, address: str) -> bool:
+        """Whether packets reached a local endpoint at the last update; ``HOST`` is the host."""
+        return self._local.is_up(address)
 
     def update(self, cluster: Cluster) -> Delta:
         """Take in the cluster's dirt; what of the desired state may differ now."""
@@ -64,108 +65,74 @@ class Renderer:
         delta = self._parts.delta = Delta(is_urgent=dirt.lost_node)
         refs = set(dirt.services)
         is_new_topology = self._see_nodes(cluster, dirt)
+        own = self._services.topology.own
+        self._parts.remark("uplink", *mtu_notes(own, cluster.wiring, self._settings))
         if is_new_topology:
             refs |= cluster.services.keys()
-        refs |= self._settle_claims(refs, cluster)
+        refs = self._services.take(refs, cluster)
         touched = self._local.listed(dirt.addresses)
         for ref in refs:
-            touched |= self._receive(ref, cluster)
+            touched |= self._local.list_for(ref, self._services.receivers_of(ref))
         if is_new_topology:
             touched |= self._local.all_listed()
-        refs |= self._local.settle(touched, cluster, self._known_topology)
+        refs |= self._local.settle(touched, cluster, self._services.topology)
         self._steer({ref: self._send(ref, cluster) for ref in sorted(refs)})
         return delta
-
-    @property
-    def _known_topology(self) -> Topology:
-        assert self._topology is not None
-        return self._topology
 
     def _see_nodes(self, cluster: Cluster, dirt: Dirt) -> bool:
         """Whether the nodes differ in anything that a packet could notice."""
         if self._topology is not None and not dirt.nodes:
             return False
-        topology = topology_of(cluster.nodes.values(), self._own_name, self._settings)
+        nodes, records = cluster.nodes.values(), cluster.records.by_name()
+        topology = topology_of(nodes, self._own_name, self._settings, records)
         self._parts.remark("nodes", *topology.notes)
         if topology == self._topology:
             return False
-        self._topology = topology
+        self._topology = self._services.topology = topology
         self._parts.replace("node", node_objects(topology, self._settings))
-        self._parts.share(plumbing(topology.own, self._settings))
+        self._parts.share("plumbing", plumbing(topology.own, self._settings))
+        self._parts.replace("tunnels", tunnel_objects(topology, self._settings))
+        carried, notes = carried_by(topology, self._settings)
+        self._parts.remark("tunnels", *notes)
+        self._carry({item.target: item for item in carried})
         return True
 
-    def _settle_claims(self, refs: set[Ref], cluster: Cluster) -> set[Ref]:
-        """Note which service wants which address; the rivals of those that changed."""
-        rivals: set[Ref] = set()
-        for ref in refs:
-            service = cluster.services.get(ref)
-            address = None if service is None or service.proxy_name else service.cluster_ip
-            rivals |= self._claims.claim(ref, address)
-        return rivals
+    def _carry(self, new: dict[Target, Carried]) -> None:
+        """Let these ride tunnels and nothing else."""
+        old, self.desired.carried = self.desired.carried, new
+        changed = {item for item in old.keys() | new.keys() if old.get(item) != new.get(item)}
+        self._parts.rendered += len(changed & new.keys())
+        self._parts.delta.targets |= changed
 
-    def _admit(self, ref: Ref, cluster: Cluster) -> Service | Note | None:
-        """The service if it may have its address, else why not; None: nothing to render."""
-        address = self._claims.wanted_by(ref)
-        if address is None:
-            return None
-        subject = f"Service {ref}"
-        denial = denial_of(address, self._known_topology, self._settings)
-        if denial is not None:
-            text = f"spec.clusterIP: {address} {denial}; the service is not rendered"
-            return Note(subject, "AddressDenied", text)
-        rivals = self._claims.of(address)
-        owner = min(rivals, key=lambda rival: (cluster.services[rival].created, rival))
-        if owner != ref:
-            text = f"spec.clusterIP: {address} belongs to Service {owner}; this one is not rendered"
-            return Note(subject, "ServiceIPConflict", text)
-        return cluster.services[ref]
+    def _send(self, ref: Ref, cluster: Cluster) -> dict[Target, Steered]:
+        """What a service steers."""
+        steered, notes = self._services.steered_by(ref, cluster, self._local.is_up)
+        self._parts.rendered += len(steered)
+        self._parts.remark(ref, *notes)
+        return {item.target: item for item in steered}
 
-    def _receive(self, ref: Ref, cluster: Cluster) -> set[str]:
-        """Work out a service's local endpoints; those that came, went or changed."""
-        service = self._admit(ref, cluster)
-        receivers = Receivers()
-        self._admitted.pop(ref, None)
-        if isinstance(service, Note):
-            self._admitted[ref] = service
-        elif service is not None:
-            candidates = candidates_of(service, cluster.slices_of(ref))
-            self._admitted[ref] = (service, candidates)
-            receivers = receivers_of(service, candidates, self._known_topology, self._settings)
-        return self._local.list_for(ref, receivers)
-
-    def _send(self, ref: Ref, cluster: Cluster) -> Steered | None:
-        """A service's address and the segment lists that take it; None: nothing is steered."""
-        admitted = self._admitted.get(ref)
-        if not isinstance(admitted, tuple):
-            self._parts.remark(ref, *([admitted] if admitted else []))
-            return None
-        service, candidates = admitted
-        senders = senders_of(
-            service, candidates, self._known_topology, self._settings, self._local.is_up
-        )
-        self._parts.rendered += 1
-        slices = cluster.slices_of(ref)
-        self._parts.remark(ref, *senders.notes, *notes_of_slices(service, slices))
-        if not senders.lists or service.cluster_ip is None:
-            return None
-        target = (self._settings.pod_vrf, service.cluster_ip)
-        return Steered(ref, service.created, target, senders.lists)
-
-    def _steer(self, changes: dict[Ref, Steered | None]) -> None:
+    def _steer(self, changes: dict[Ref, dict[Target, Steered]]) -> None:
         """Let these services steer what they are given; first all leave, then all come."""
-        differing = {ref: new for ref, new in changes.items() if self._steered_by.get(ref) != new}
-        for ref in differing:
-            old = self._steered_by.pop(ref, None)
-            if old is not None:
-                del self.desired.steered[old.target]
-                namesakes = self.desired.names[old.plain_name]
-                namesakes.discard(old.target)
-                if not namesakes:
-                    del self.desired.names[old.plain_name]
-                self._parts.delta.targets.add(old.target)
-        for ref, new in differing.items():
-            if new is not None:
+        coming = []
+        for ref, new in changes.items():
+            old = self._steered_by.pop(ref, {})
+            if new:
                 self._steered_by[ref] = new
-                self.desired.steered[new.target] = new
-                self.desired.names.setdefault(new.plain_name, set()).add(new.target)
-                self._parts.delta.targets.add(new.target)
+            for target, item in old.items():
+                if new.get(target) != item:
+                    self._leave(item)
+            coming += [item for target, item in new.items() if old.get(target) != item]
+        for item in coming:
+            self.desired.steered[item.target] = item
+            if not item.suffix:
+                self.desired.names.setdefault(item.plain_name, set()).add(item.target)
+            self._parts.delta.targets.add(item.target)
+
+    def _leave(self, item: Steered) -> None:
+        del self.desired.steered[item.target]
+        if not item.suffix:
+            namesakes = self.desired.names[item.plain_name]
+            namesakes.discard(item.target)
+            if not namesakes:
+                del self.desired.names[item.plain_name]
+        self._parts.delta.targets.add(item.target)

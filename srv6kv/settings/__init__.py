@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from srv6kv import yamlmarks
 from srv6kv.addresses import Prefix
 from srv6kv.settings import configmap, file
+from srv6kv.settings.externalips import external_ips_of
 from srv6kv.settings.file import Findings, Place, Section
 from srv6kv.settings.sids import SidPrefixes, sids_of
 from srv6kv.settings.subnets import gateway_of, networks_of
@@ -53,7 +54,7 @@ class Settings:
         host_subnet: holds the ends of all host interconnects.
         host_subnet_one_node_len: prefix length of one node's part of it.
         node_interconnect: holds the node addresses.
-        service_cidrs: hold the service addresses; IPv6 only, at least one.
+        service_cidrs: hold the service addresses; at least one, of IPv6 unless ``ipv4``.
         default_gateway: the address that node addresses avoid, if there is an IPv6 one.
         main_vrf: VRF of the uplink and the host.
         pod_vrf: VRF of the pods.
@@ -64,6 +65,9 @@ class Settings:
         node_plumbing: full, segments or none: what is created if absent.
         kube_proxy: present, masqueradeAll or absent.
         replace_window: seconds that a growing or shrinking policy waits for its counterpart.
+        external_ips: prefixes in which ``spec.externalIPs`` are honoured.
+        ipv4: whether IPv4 addresses of services are rendered too, each family by itself.
+        reserved: addresses of servers that srv6kv itself needs; no service may take them.
     """
 
     pod_subnet: Prefix
@@ -82,6 +86,19 @@ class Settings:
     node_plumbing: str
     kube_proxy: str
     replace_window: float
+    external_ips: tuple[Prefix, ...] = ()
+    ipv4: bool = False
+    reserved: tuple[str, ...] = ()
+
+    @property
+    def has_tunnels(self) -> bool:
+        """Whether the tunnels between nodes are srv6kv's: the transport is SRv6, and nodePlumbing
+        leaves them to nobody else."""
+        return self.transport == "srv6" and self.node_plumbing == "full"
+
+    def allows_external_ip(self, address: str) -> bool:
+        """Whether ``spec.externalIPs`` may hold an address."""
+        return any(address in prefix for prefix in self.external_ips)
 
 
 def load(text: str, name: str, first_line: int = 1) -> tuple[Settings, tuple[str, ...]]:
@@ -148,11 +165,13 @@ def _settings(root: Node, findings: Findings) -> Settings:
     own = _inner(top, "srv6kv", file.OWN, findings)
     transport, is_old = _transport(top, findings)
     main_vrf, pod_vrf = _vrfs(top, findings)
-    networks = None if "ipamConfig" in top.wrong else networks_of(ipam, findings)
+    ipv4 = own.truth("ipv4") or False
+    networks = None if "ipamConfig" in top.wrong else networks_of(ipam, findings, ipv4=ipv4)
     gateway = gateway_of(ipam, findings)
     sid = None if "srv6" in ipam.wrong else sids_of(srv6, is_old, networks, findings)
     replace_window = _replace_window(own, findings)
-    _refuse_unsupported(top, own, findings)
+    external_ips = external_ips_of(own, findings)
+    _refuse_unsupported(top, findings)
     if findings.has_refusals() or networks is None or sid is None:
         raise findings.first()
     return Settings(
@@ -172,6 +191,8 @@ def _settings(root: Node, findings: Findings) -> Settings:
         node_plumbing=own.text("nodePlumbing") or DEFAULT_NODE_PLUMBING,
         kube_proxy=own.text("kubeProxy") or DEFAULT_KUBE_PROXY,
         replace_window=replace_window,
+        external_ips=external_ips,
+        ipv4=ipv4,
     )
 
 
@@ -251,7 +272,7 @@ def _replace_window(own: Section, findings: Findings) -> float:
     return milliseconds / 1000
 
 
-def _refuse_unsupported(top: Section, own: Section, findings: Findings) -> None:
+def _refuse_unsupported(top: Section, findings: Findings) -> None:
     for key, text in _UNSUPPORTED.items():
         if top.truth(key):
             findings.refuse(top.at(key), text)
@@ -265,5 +286,3 @@ def _refuse_unsupported(top: Section, own: Section, findings: Findings) -> None:
         node = file.section(item, place, file.NODE, False, findings)
         if node.text("stealInterface"):
             findings.refuse(node.at("stealInterface"), _UNSUPPORTED["stealFirstNIC"])
-    if own.truth("ipv4"):
-        findings.refuse(own.at("ipv4"), "IPv4 services are not supported yet; remove it")

@@ -74,6 +74,7 @@ SIDS: dict[str, Kind] = {
 OWN: dict[str, Kind] = {
     "nodePlumbing": ("full", "segments", "none"),
     "ipv4": bool,
+    "externalIPs": dict,
     "kubeProxy": ("present", "masqueradeAll", "absent"),
     "replaceWindow": object,
 }

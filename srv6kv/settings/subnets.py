@@ -25,11 +25,11 @@ class Networks:
 
     Attributes:
         pods: of all pods.
-        pods_one_node: prefix length of one node's part of it.
+        pods_one_node: prefix length of one node's part of it; IPv4 counts as mapped, 96 more.
         hosts: of all host interconnects.
         hosts_one_node: prefix length of one node's part of it.
         nodes: of the node addresses.
-        services: the IPv6 ones.
+        services: the IPv6 ones, and those of IPv4 if they are wanted.
         places: each subnet again with the place that gave it.
     """
 
@@ -42,9 +42,13 @@ class Networks:
     places: tuple[tuple[Place, Prefix], ...]
 
 
-def networks_of(ipam: Section, findings: Findings) -> Networks | None:
-    """The subnets of ``ipamConfig``, given one by one or by contivCIDR."""
-    services = _service_cidrs(ipam, findings)
+def networks_of(ipam: Section, findings: Findings, *, ipv4: bool) -> Networks | None:
+    """The subnets of ``ipamConfig``, given one by one or by contivCIDR.
+
+    Args:
+        ipv4: pods, hosts and services may have IPv4 addresses; nodes never, SRv6 is between them.
+    """
+    services = _service_cidrs(ipam, findings, ipv4=ipv4)
     if ipam.truth("nodeInterconnectDHCP"):
         findings.warn(ipam.at("nodeInterconnectDHCP"), _DHCP)
     if ipam.has("contivCIDR"):
@@ -52,7 +56,8 @@ def networks_of(ipam: Section, findings: Findings) -> Networks | None:
         pods_one_node: int | None = 121
         hosts_one_node: int | None = 121
     else:
-        found = {key: _subnet(ipam, key, findings) for key in (_PODS, _HOSTS, _NODES)}
+        found = {key: _subnet(ipam, key, findings, ipv4=ipv4) for key in (_PODS, _HOSTS)}
+        found[_NODES] = _subnet(ipam, _NODES, findings)
         pods_one_node = _one_node_length(ipam, "podSubnet", found[_PODS], findings)
         hosts_one_node = _one_node_length(ipam, "vppHostSubnet", found[_HOSTS], findings)
     pods, hosts, nodes = found[_PODS], found[_HOSTS], found[_NODES]
@@ -91,17 +96,21 @@ def _part(whole: Prefix | None, number: int, length: int) -> Prefix | None:
     return Prefix(whole.network | number << (128 - length), length)
 
 
-def _subnet(ipam: Section, key: str, findings: Findings) -> Prefix | None:
+def _subnet(ipam: Section, key: str, findings: Findings, *, ipv4: bool = False) -> Prefix | None:
     if not ipam.has(key):
         findings.refuse(ipam.at(key), "missing; give an IPv6 prefix, or contivCIDR for all")
-    return prefix_at(ipam, key, findings)
+    return prefix_at(ipam, key, findings, ipv4=ipv4)
 
 
-def prefix_at(section: Section, key: str, findings: Findings) -> Prefix | None:
-    """The IPv6 prefix under a key, if there is one."""
+def prefix_at(
+    section: Section, key: str, findings: Findings, *, ipv4: bool = False
+) -> Prefix | None:
+    """The prefix under a key, if there is one; of IPv6 unless ``ipv4`` allows both families."""
     text = section.text(key)
     if text is None:
         return None
+    if _is_ipv4_prefix(text) and ipv4:
+        return Prefix.parse_any(text)
     if _is_ipv4_prefix(text):
         findings.refuse(section.at(key), f"{text} is IPv4; {_IPV4.get(key, _ONLY_IPV6)}")
         return None
@@ -114,7 +123,7 @@ def prefix_at(section: Section, key: str, findings: Findings) -> Prefix | None:
 
 _DHCP = "node addresses come from the records of Contiv or the annotation srv6kv.io/node-ip only"
 _ONLY_IPV6 = "give an IPv6 prefix, SRv6 has no other addresses"
-_IPV4 = {_PODS: "IPv4 pods need srv6kv.ipv4, which is not supported yet; give an IPv6 prefix"}
+_IPV4 = dict.fromkeys((_PODS, _HOSTS), "give an IPv6 prefix, or set srv6kv.ipv4: true")
 
 
 def _prefix_problem(text: str, error: ValueError) -> str:
@@ -129,7 +138,7 @@ def _is_ipv4_prefix(text: str) -> bool:
     return bool(slash) and is_length and addresses.is_ipv4(address)
 
 
-def _service_cidrs(ipam: Section, findings: Findings) -> tuple[Prefix, ...] | None:
+def _service_cidrs(ipam: Section, findings: Findings, *, ipv4: bool) -> tuple[Prefix, ...] | None:
     place, text = ipam.at("serviceCIDR"), ipam.text("serviceCIDR")
     if text is None:
         if not ipam.has("serviceCIDR"):
@@ -137,10 +146,10 @@ def _service_cidrs(ipam: Section, findings: Findings) -> tuple[Prefix, ...] | No
         return None
     found: list[Prefix] = []
     for part in (item.strip() for item in text.split(",")):
-        if _is_ipv4_prefix(part):
+        if _is_ipv4_prefix(part) and not ipv4:
             continue
         try:
-            found.append(Prefix.parse(part))
+            found.append(Prefix.parse_any(part))
         except ValueError as error:
             findings.refuse(place, _prefix_problem(part, error))
             return None
@@ -158,13 +167,15 @@ def _one_node_length(
         return None
     given = ipam.number(key)
     length = DEFAULT_ONE_NODE_LENGTH if given is None else given
-    if subnet.length < length <= MAX_ONE_NODE_LENGTH:
-        return length
+    mapped = 96 if subnet.is_ipv4 else 0
+    least, most = subnet.length - mapped + 1, MAX_ONE_NODE_LENGTH - mapped
+    if least <= length <= most:
+        return mapped + length
     what = f"{length} is" if given is not None else f"not set, and the default {length} is"
-    limits = f"from {subnet.length + 1} to {MAX_ONE_NODE_LENGTH}"
-    if subnet.length >= MAX_ONE_NODE_LENGTH:
-        limits = f"at most {MAX_ONE_NODE_LENGTH}, and {stem}CIDR shorter"
-    if length > MAX_ONE_NODE_LENGTH:
+    limits = f"from {least} to {most}"
+    if least > most:
+        limits = f"at most {most}, and {stem}CIDR shorter"
+    if length > most:
         said = f"{what} too long: a node's part holds its hosts 1 and 2; set it {limits}"
     else:
         said = f"{what} not longer than {stem}CIDR {subnet}; set it {limits}"

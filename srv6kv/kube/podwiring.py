@@ -1,0 +1,48 @@
+"""What a Pod's annotations say about its wiring, for CNIs whose keys are not in the agent's etcd.
+
+Rule (design.md section 5): they count where the agent's keys say nothing. A mistake in them is told
+as the reason why the pod waits; the rest of the Pod counts all the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from srv6kv.kube.model import PodWiring
+
+INTERFACE = "srv6kv.io/interface"
+MAC = "srv6kv.io/mac"
+NETNS = "srv6kv.io/netns"
+
+_INTERFACE = re.compile(r"[\x21-\x23\x25-\x7e]{1,63}\Z")
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}\Z")
+_NETNS = re.compile(r"(/[A-Za-z0-9_.@:+-]+)+\Z")
+
+
+def wiring_of(annotations: Mapping[str, str]) -> PodWiring | None:
+    """The wiring in the annotations; None if there is none."""
+    interface, mac, netns = (annotations.get(name, "") for name in (INTERFACE, MAC, NETNS))
+    if not (interface or mac or netns):
+        return None
+    fault = _fault_of(interface, mac.lower(), netns)
+    return PodWiring(fault=fault) if fault else PodWiring(interface, mac.lower(), netns)
+
+
+def _fault_of(interface: str, mac: str, netns: str) -> str:
+    """The first thing that is wrong, with its annotation; "" if nothing is."""
+    if not _INTERFACE.match(interface):
+        what = "is not the name of an interface, of 1 to 63 plain characters"
+        return f"{_field(INTERFACE)}: {interface!r} {what}"
+    if mac and (not _MAC.match(mac) or int(mac[:2], 16) & 1 or not mac.strip("0:")):
+        return f"{_field(MAC)}: {mac!r} is not the address of one interface, as 02:fe:00:00:00:05"
+    if netns and (not _NETNS.match(netns) or "/../" in f"{netns}/"):
+        return f"{_field(NETNS)}: {netns!r} is not an absolute path"
+    if netns.startswith("/proc/"):
+        what = "names a process, which is another one after a reboot; give a path in /run/netns"
+        return f"{_field(NETNS)}: {netns!r} {what}"
+    return ""
+
+
+def _field(name: str) -> str:
+    return f"metadata.annotations[{name}]"

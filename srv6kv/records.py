@@ -1,0 +1,119 @@
+"""Node ids that Contiv has allocated, as it records them in etcd (spec/contiv.md 4.5).
+
+Rule: read, never written. A record that becomes unreadable keeps its last good version, with a
+note; only an absent one is gone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from srv6kv import addresses
+from srv6kv.notes import Note
+
+PREFIX = "/vnf-agent/contiv-ksr/allocatedIDs/"
+REASON = "NodeRecordUnreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRecord:
+    """What Contiv has given a node.
+
+    Attributes:
+        id: number of the node in the cluster's subnets.
+        name: of the Node object.
+        ip: the first IPv6 address that its VPP has published; None: none yet.
+    """
+
+    id: int
+    name: str
+    ip: str | None = None
+
+
+class _Raw(msgspec.Struct):
+    id: int = 0
+    name: str = ""
+    ip_addresses: list[str] = []
+    ip_address: str = ""
+
+
+_CAMEL = re.compile(rb'"ip(Addresses|Address)"\s*:')
+
+
+def parse(text: str, value: bytes) -> NodeRecord:
+    """The record under the key that ends with this text.
+
+    Raises:
+        ValueError: it is none; the text names the field.
+    """
+    try:
+        value = _CAMEL.sub(lambda found: b'"ip_%s":' % found[1].lower(), value)
+        raw = msgspec.json.decode(value, type=_Raw)
+    except ValueError as error:  # msgspec does not wrap what is not UTF-8
+        raise ValueError(str(error)) from None
+    if raw.id <= 0:
+        raise ValueError(f"id: {raw.id} is not a positive number")
+    if str(raw.id) != text:
+        raise ValueError(f"id: {raw.id} is not that of the key")
+    if not raw.name:
+        raise ValueError("name: missing")
+    listed = raw.ip_addresses or [raw.ip_address] * bool(raw.ip_address)
+    found = [_address(index, item) for index, item in enumerate(listed)]
+    return NodeRecord(raw.id, raw.name, next((ip for ip in found if "." not in ip), None))
+
+
+def _address(index: int, text: str) -> str:
+    try:
+        address = addresses.canonical_of_any(text.partition("/")[0])
+    except ValueError as error:
+        raise ValueError(f"ip_addresses[{index}]: {error}") from None
+    if not addresses.is_ordinary(address):
+        raise ValueError(f"ip_addresses[{index}]: {text} is not an address of a node")
+    return address
+
+
+@dataclass(slots=True)
+class Records:
+    """All records, by key."""
+
+    _good: dict[str, NodeRecord] = field(default_factory=dict)
+    _notes: dict[str, Note] = field(default_factory=dict)
+
+    def apply(self, key: str, value: bytes | None) -> None:
+        """Take in one key; None: it is gone."""
+        text = key.removeprefix(PREFIX)
+        self._notes.pop(text, None)
+        if value is None:
+            self._good.pop(text, None)
+            return
+        try:
+            self._good[text] = parse(text, value)
+        except ValueError as error:
+            kept = "its last good version stays" if text in self._good else "it is left out"
+            self._notes[text] = Note(f"Record {PREFIX}{text}", REASON, f"{error}; {kept}")
+
+    def replace(self, values: Mapping[str, bytes]) -> None:
+        """Let these be all the keys that there are."""
+        for text in self._good.keys() | self._notes.keys():
+            if PREFIX + text not in values:
+                self.apply(PREFIX + text, None)
+        for key, value in sorted(values.items()):
+            self.apply(key, value)
+
+    def by_name(self) -> dict[str, NodeRecord]:
+        """The record of each node; of several the one with the lowest id."""
+        ordered = sorted(self._good.values(), key=lambda record: -record.id)
+        return {record.name: record for record in ordered}
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether a record is unreadable and never was good: what it means nobody knows."""
+        return any(text not in self._good for text in self._notes)
+
+    def notes(self) -> Iterator[Note]:
+        """The notes about records that are unreadable now."""
+        yield from self._notes.values()

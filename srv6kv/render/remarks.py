@@ -1,0 +1,113 @@
+"""What is to be said about a service: each thing that SRv6 cannot express has a stable reason.
+
+``docs/limits.md`` tells for each reason what happens instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from srv6kv.addresses import is_ipv4
+from srv6kv.kube.model import EndpointSlice, Service
+from srv6kv.notes import Note
+from srv6kv.render.addresses import Asked, Role
+from srv6kv.render.service import Reach
+from srv6kv.select import Candidates
+from srv6kv.settings import Settings
+
+
+def remark(service: Service, reason: str, text: str) -> Note:
+    """A note about a service."""
+    return Note(f"Service {service.ref}", reason, text)
+
+
+def on_spec(service: Service, asked: Asked, settings: Settings) -> list[Note]:
+    """What the service's own fields ask for in vain."""
+    notes = list(asked.denials)
+    if service.has_affinity:
+        text = "spec.sessionAffinity: ClientIP is not honoured, connections are balanced one by one"
+        notes.append(remark(service, "SessionAffinityUnsupported", text))
+    if service.has_node_ports:
+        text = "spec.ports: node ports are kube-proxy's, SRv6 steers no packet by its port"
+        notes.append(remark(service, "NodePortLeftToKubeProxy", text))
+    if service.bad_addresses:
+        text = f"{_some(list(service.bad_addresses))}: no address that the API knows, left out"
+        notes.append(remark(service, "ExternalAddressInvalid", text))
+    if not settings.ipv4 and (ipv4 := _ipv4_of(service)):
+        text = f"{_some(ipv4)}: IPv4 is not rendered unless srv6kv.ipv4 is true"
+        notes.append(remark(service, "IPv4NotRendered", text))
+    for address, role in asked.roles.items():
+        if role is Role.CLUSTER_IP and not any(address in c for c in settings.service_cidrs):
+            text = f"{address} lies outside serviceCIDR: no drop route answers without endpoints"
+            notes.append(remark(service, "ClusterIPOutsideServiceCIDR", text))
+    return notes
+
+
+def _ipv4_of(service: Service) -> list[str]:
+    listed = (service.cluster_ipv4 or "", *service.balancer_ips, *service.external_ips)
+    return [address for address in listed if is_ipv4(address)]
+
+
+def on_slices(service: Service, slices: Iterable[EndpointSlice]) -> list[Note]:
+    """Ports of slices that nobody can use (rule E3)."""
+    unusable = [
+        f"{item.ref.name}: ports[{index}]"
+        for item in slices
+        for index, port in enumerate(item.ports)
+        if port.name is None or port.number is None
+    ]
+    if not unusable:
+        return []
+    text = f"EndpointSlice {_some(unusable)} has no name or no port number and is not used"
+    return [remark(service, "EndpointPortIgnored", text)]
+
+
+def on_reach(service: Service, reaches: Iterable[Reach], settings: Settings) -> list[Note]:
+    """Endpoints that are left out, and what balancing cannot do for them."""
+    notes = []
+    problems: dict[str, set[str]] = {}
+    hosts: set[str] = set()
+    ports_differ = False
+    for reach in reaches:
+        hosts |= reach.hosts
+        ports_differ |= reach.ports_differ
+        for reason, listed in reach.problems.items():
+            problems.setdefault(reason, set()).update(listed)
+    for reason, found in sorted(problems.items()):
+        notes.append(remark(service, reason, f"{_some(sorted(found))}: {_PROBLEMS[reason]}"))
+    if ports_differ:
+        text = "the ports have different endpoints; every port is sent to all of them"
+        notes.append(remark(service, "PortBackendsDiffer", text))
+    if hosts and settings.kube_proxy == "absent":
+        text = "host endpoints: only kube-proxy on their node gives them the service's traffic"
+        notes.append(remark(service, "HostNetworkBackendNeedsKubeProxy", text))
+    elif len(hosts) > 1 and settings.kube_proxy != "masqueradeAll":
+        notes.append(remark(service, "HostNetworkBackendNeedsMasquerade", _MASQUERADE))
+    return notes
+
+
+def on_ports(service: Service, candidates: Candidates) -> list[Note]:
+    """Ports that no endpoint serves while others are served."""
+    empty = [port for port, offered in candidates.items() if not offered]
+    if not empty or len(empty) == len(candidates):
+        return []
+    names = ", ".join(f"{port.protocol} {port.number}" for port in empty)
+    return [remark(service, "PortWithoutEndpoints", f"spec.ports: {names} has none")]
+
+
+def _some(items: list[str], most: int = 3) -> str:
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(items[:most]) + more
+
+
+_MASQUERADE = (
+    "host endpoints on several nodes: kube-proxy balances again on each of them and breaks"
+    " connections unless it masquerades everything; then set srv6kv.kubeProxy: masqueradeAll"
+)
+_PROBLEMS = {
+    "PodNotWired": "not reachable from this node; a note on the endpoint says why",
+    "HostFamilyUnsupported": "left out, vppHostSubnetCIDR is of the other family",
+    "HostNotWired": "not reachable on this node until the node's id is known",
+    "NodeUnknown": "left out, no address is known for its node",
+    "ExternalBackendUnsupported": "left out, neither a node nor a pod of a known node",
+}

@@ -1,0 +1,351 @@
+"""Pods whose wiring their annotations tell, because the agent's keys do not (design.md 5)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import pytest
+from clusters import Json, base_keys, endpoint, endpoint_slice, node, pod_keys, service, settings
+from history import History, violations
+from processes import Bench
+
+from srv6kv.agent.values import Namespace
+from srv6kv.agent.wiring import Unwired, Wired
+from srv6kv.etcd.values import KeyValue
+from srv6kv.formats import schema, vppcli
+from srv6kv.kube.podwiring import wiring_of
+from srv6kv.plan import Plan
+from srv6kv.reconciler import Reconciler
+from srv6kv.store import Etcd3Store
+
+POD = "2001:0:0:1::5"
+MARKS = {
+    "srv6kv.io/interface": "memif7",
+    "srv6kv.io/mac": "02:FE:00:00:00:07",
+    "srv6kv.io/netns": "/run/netns/web-0",
+}
+ARP = f"config/vpp/v2/arp/memif7/{POD}"
+ARP_VALUE = {
+    "interface": "memif7",
+    "ip_address": POD,
+    "phys_address": "02:fe:00:00:00:07",
+    "static": True,
+}
+LOCALSID = "config/vpp/srv6/v2/localsid/9300:0:0:1::5"
+POLICY = "config/vpp/srv6/v2/policy/8fff::1"
+CHAIN = "config/linux/iptables/v2/rulechain/srv6kv-memif7-PREROUTING"
+
+
+def pod(marks: Mapping[str, str], name: str = "web-0", on: str = "node1") -> Json:
+    """A pod with the address and these annotations."""
+    return {
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "default", "annotations": dict(marks)},
+        "spec": {"nodeName": on},
+        "status": {"phase": "Running", "podIPs": [{"ip": POD}]},
+    }
+
+
+class Sidecar:
+    """What ``run`` keeps of node 1, with etcd as a table."""
+
+    def __init__(self, values: Mapping[str, Any], held: Mapping[str, KeyValue] | None = None):
+        self.reconciler = Reconciler(settings("today"), "node1", "n")
+        self.held = dict(held or {})
+        self.revision = len(self.held)
+        for key, value in values.items():
+            self._keep(self.reconciler.prefix + key, json.dumps(value).encode())
+        self.reconciler.reset(self.held.values())
+        slices = endpoint_slice("web", [endpoint(POD, "node1")])
+        self.put(node(1), service("web", "2096::1"), slices)
+
+    def _keep(self, key: str, value: bytes | None) -> KeyValue | None:
+        self.revision += 1
+        if value is None:
+            self.held.pop(key, None)
+            return None
+        self.held[key] = KeyValue(key, value, self.revision)
+        return self.held[key]
+
+    def put(self, *bodies: Json) -> Sidecar:
+        """Kubernetes objects come or change."""
+        for body in bodies:
+            metadata = body["metadata"]
+            identity = (body["kind"], metadata.get("namespace", ""), metadata["name"])
+            self.reconciler.intake.take(identity, body)
+        return self
+
+    def wire(self, values: Mapping[str, Json]) -> Sidecar:
+        """The CNI writes keys while ``run`` watches."""
+        for key, value in values.items():
+            item = self._keep(self.reconciler.prefix + key, json.dumps(value).encode())
+            assert item is not None
+            self.reconciler.observe([item])
+        return self
+
+    def settle(self) -> Plan:
+        """Write what is to be written, with what is noted beside it; the plan."""
+        plan = self.reconciler.plan()
+        for index, transaction in enumerate(plan.transactions):
+            extra = self.reconciler.bookkeeping(plan, index)
+            for operation in (*transaction.operations, *extra):
+                self._keep(operation.key, operation.value)
+            self.reconciler.committed(transaction, extra, self.revision)
+        self.reconciler.settled()
+        return plan
+
+    def restarted(self) -> Sidecar:
+        """Another process on the same etcd."""
+        return Sidecar({}, self.held)
+
+    def value(self, key: str) -> Any:
+        """A key of the agent as a plain value; None: it is not there."""
+        item = self.held.get(self.reconciler.prefix + key)
+        return None if item is None else json.loads(item.value)
+
+    def notes(self) -> dict[str, str]:
+        """What there is to say, text by reason."""
+        return {note.reason: note.text for note in self.reconciler.notes()}
+
+
+BASE = base_keys(1, "fe10:f00d::1")
+
+
+def test_annotations_wire_a_pod_that_no_key_speaks_of() -> None:
+    """Localsid, policy and chain name what the annotations say, and the neighbour is written."""
+    sidecar = Sidecar(BASE).put(pod(MARKS))
+    sidecar.settle()
+
+    assert sidecar.value(LOCALSID)["end_function_dx6"] == {
+        "next_hop": POD,
+        "outgoing_interface": "memif7",
+    }
+    assert sidecar.value(ARP) == ARP_VALUE
+    assert sidecar.value(CHAIN)["namespace"] == {"type": "FD", "reference": "/run/netns/web-0"}
+    assert sidecar.value(POLICY) is not None
+    assert "PodWiringUnknown" not in sidecar.notes()
+
+
+def test_without_keys_and_annotations_a_pod_waits_visibly() -> None:
+    """No localsid, no policy on its own node, and a note; annotations that come end the wait."""
+    sidecar = Sidecar(BASE).put(pod({}))
+    sidecar.settle()
+
+    assert (sidecar.value(LOCALSID), sidecar.value(POLICY)) == (None, None)
+    assert "no localsid until it is known" in sidecar.notes()["PodWiringUnknown"]
+
+    sidecar.put(pod(MARKS)).settle()
+
+    assert sidecar.value(LOCALSID) is not None
+    assert sidecar.value(POLICY) is not None
+    assert "PodWiringUnknown" not in sidecar.notes()
+
+
+def test_a_recreated_sandbox_with_the_same_address_is_read_again() -> None:
+    """Defect D13: localsid, neighbour and chains move to the new interface in one step."""
+    sidecar = Sidecar(BASE).put(pod(MARKS))
+    sidecar.settle()
+    sidecar.put(pod({**MARKS, "srv6kv.io/interface": "memif8"})).settle()
+
+    assert sidecar.value(LOCALSID)["end_function_dx6"]["outgoing_interface"] == "memif8"
+    assert sidecar.value(ARP) is None
+    assert sidecar.value(f"config/vpp/v2/arp/memif8/{POD}") == {**ARP_VALUE, "interface": "memif8"}
+    assert sidecar.value(CHAIN) is None
+    assert not sidecar.settle()
+
+
+def test_our_own_neighbour_is_no_evidence_after_a_restart() -> None:
+    """A restart writes nothing, and annotations that are gone meanwhile unwire the pod."""
+    sidecar = Sidecar(BASE).put(pod(MARKS))
+    sidecar.settle()
+
+    assert not sidecar.restarted().put(pod(MARKS)).settle()
+
+    other = sidecar.restarted().put(pod({}))
+    other.settle()
+
+    assert (other.value(LOCALSID), other.value(ARP)) == (None, None)
+
+
+def test_the_neighbour_goes_with_the_pod() -> None:
+    """When no slice lists the pod any more, the neighbour that we wrote is deleted."""
+    sidecar = Sidecar(BASE).put(pod(MARKS))
+    sidecar.settle()
+    sidecar.put(endpoint_slice("web", [])).settle()
+
+    assert sidecar.value(ARP) is None
+
+
+@pytest.mark.parametrize("phys_address", ["02:fe:00:00:00:07", "02:fe:00:00:00:09"])
+def test_a_neighbour_of_the_cni_is_never_ours(phys_address: str) -> None:
+    """One that is there is not rewritten, and not deleted when the pod goes."""
+    theirs = {**ARP_VALUE, "phys_address": phys_address}
+    sidecar = Sidecar({**BASE, ARP: theirs}).put(pod(MARKS))
+    sidecar.settle()
+
+    assert sidecar.value(LOCALSID) is not None
+
+    sidecar.put(endpoint_slice("web", [])).settle()
+
+    assert sidecar.value(ARP) == theirs
+
+
+def test_a_neighbour_that_the_cni_writes_over_ours_is_the_cnis() -> None:
+    """From then on it is neither changed nor deleted."""
+    sidecar = Sidecar(BASE).put(pod(MARKS))
+    sidecar.settle()
+    theirs = {**ARP_VALUE, "phys_address": "02:fe:00:00:00:09"}
+    sidecar.wire({ARP: theirs}).settle()
+
+    assert sidecar.value(ARP) == theirs
+
+    sidecar.put(endpoint_slice("web", [])).settle()
+
+    assert sidecar.value(ARP) == theirs
+
+
+def test_the_agents_keys_come_first() -> None:
+    """Where they wire the pod, annotations of another interface do not count."""
+    sidecar = Sidecar({**BASE, **pod_keys(POD, "c")}).put(pod(MARKS))
+    sidecar.settle()
+
+    assert sidecar.value(LOCALSID)["end_function_dx6"]["outgoing_interface"] == "vpp-tap-c"
+    assert sidecar.value(ARP) is None
+
+
+def of(values: Mapping[str, Json], *pods: Json) -> Wired | Unwired:
+    """The wiring of the pod."""
+    sidecar = Sidecar(values).put(*pods)
+    return sidecar.reconciler.cluster.wiring_of(POD, "node1")
+
+
+def test_annotations_fill_the_gaps_of_the_keys() -> None:
+    """Each part comes from the keys if they have it, else from the annotations."""
+    whole = pod_keys(POD, "c", interface="memif7")
+    linux = {key: value for key, value in whole.items() if key.startswith("config/linux/")}
+    rest = {key: value for key, value in whole.items() if key not in linux}
+    said = Namespace(type="FD", reference="/run/netns/web-0")
+    known = Namespace(type="FD", reference="/run/netns/c")
+
+    assert of(rest, pod(MARKS)) == Wired("memif7", said)
+    assert of(linux, pod(MARKS)) == Wired("memif7", known, "02:fe:00:00:00:07")
+
+
+@pytest.mark.parametrize(
+    ("values", "missing"),
+    [
+        (pod_keys(POD, "c", interface="memif7", static=False), "no static ARP entry"),
+        (pod_keys(POD, "c", static=False), "name interface vpp-tap-c, its Pod memif7"),
+    ],
+)
+def test_annotations_do_not_overrule_the_keys(values: dict[str, Json], missing: str) -> None:
+    """A neighbour that is not static, or keys of another interface, leave the pod waiting."""
+    found = of(values, pod(MARKS))
+
+    assert isinstance(found, Unwired)
+    assert missing in found.missing
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [("srv6kv.io/mac", "no static ARP"), ("srv6kv.io/netns", "namespace")],
+)
+def test_half_of_the_annotations_is_not_enough(name: str, missing: str) -> None:
+    """What neither keys nor annotations tell is named."""
+    found = of({}, pod({key: text for key, text in MARKS.items() if key != name}))
+
+    assert isinstance(found, Unwired)
+    assert missing in found.missing
+
+
+def test_two_pods_that_say_different_things_wait() -> None:
+    """One that goes and one that comes: only if they agree it does not matter which it is."""
+    other = {**MARKS, "srv6kv.io/interface": "memif8"}
+    found = of({}, pod(MARKS), pod(other, "web-1"))
+
+    assert isinstance(found, Unwired)
+    assert "several pods" in found.missing
+    assert isinstance(of({}, pod(MARKS), pod(other, "web-1", "node2")), Wired)
+    assert isinstance(of({}, pod(MARKS), pod(MARKS, "web-1")), Wired)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("srv6kv.io/interface", ""),
+        ("srv6kv.io/interface", "two words"),
+        ("srv6kv.io/interface", "$x"),
+        ("srv6kv.io/interface", "x" * 64),
+        ("srv6kv.io/mac", "02:fe:00:00:00"),
+        ("srv6kv.io/mac", "01:00:5e:00:00:01"),
+        ("srv6kv.io/mac", "00:00:00:00:00:00"),
+        ("srv6kv.io/netns", "web-0"),
+        ("srv6kv.io/netns", "/run/../etc"),
+        ("srv6kv.io/netns", "/proc/4100/ns/net"),
+    ],
+)
+def test_a_mistake_in_an_annotation_is_named(name: str, text: str) -> None:
+    """The pod waits, with the annotation's name; the rest of the Pod counts."""
+    sidecar = Sidecar(BASE).put(pod({**MARKS, name: text, "kuma.io/sidecar-injected": "true"}))
+    sidecar.settle()
+
+    assert f"metadata.annotations[{name}]" in sidecar.notes()["PodWiringUnknown"]
+    assert sidecar.value(LOCALSID) is None
+    assert "Malformed" not in sidecar.notes()
+
+
+def test_no_annotation_is_no_wiring() -> None:
+    """Other annotations say nothing about it."""
+    assert wiring_of({"kuma.io/sidecar-injected": "true"}) is None
+
+
+def test_the_neighbour_is_what_the_agent_and_vpp_read() -> None:
+    """Its value is one of the agent's, and as VPP's command it is static."""
+    sidecar = Sidecar(BASE).put(pod(MARKS))
+    sidecar.settle()
+    item = sidecar.held[sidecar.reconciler.prefix + ARP]
+
+    assert schema.parse_json(ARP, item.value)
+    assert vppcli.commands({ARP: sidecar.value(ARP)}, {"memif7": "memif0/7"}) == [
+        f"set ip neighbor memif0/7 {POD} 02:fe:00:00:00:07 static"
+    ]
+
+
+def test_a_neighbour_that_the_agent_would_refuse_keeps_the_pod_waiting() -> None:
+    """A name that is no clean part of a key is told; nothing of the pod is written."""
+    sidecar = Sidecar(BASE).put(pod({**MARKS, "srv6kv.io/interface": "a//b"}))
+    sidecar.settle()
+
+    assert "is not a clean path" in sidecar.notes()["InvalidValue"]
+    assert (sidecar.value(LOCALSID), sidecar.value("config/vpp/v2/arp/a//b/" + POD)) == (None, None)
+
+
+def _leads_to(history: History, sid: str, interface: str) -> bool:
+    value = history.state().get(f"config/vpp/srv6/v2/localsid/{sid}", b"")
+    return interface.encode() in value
+
+
+def test_run_follows_the_annotations_of_a_pod(
+    bench: Bench, history: History, store: Etcd3Store
+) -> None:
+    """On a real etcd: it waits, is wired, moves to another interface, and a restart is quiet."""
+    wiring = [key for key in bench.foreign if "d6087568" in key]
+    for key in wiring:
+        store.delete(bench.prefix + key)
+    history.wait(lambda: not history.state().keys() & set(wiring))
+    process = bench.run()
+    process.wait_for(f"Endpoint {POD}: no ARP entry")
+    for interface in ("memif7", "memif8"):
+        bench.edit("web.json", json.dumps(pod({**MARKS, "srv6kv.io/interface": interface})))
+        history.wait(partial(_leads_to, history, "6666:0:0:1::5", interface))
+    state = history.state()
+
+    assert (ARP in state, ARP.replace("memif7", "memif8") in state) == (False, True)
+    assert violations(history.revisions(), bench.foreign) == []
+    assert process.stop() == 0
+    revision = history.last()
+    assert bench.run("--once").wait() == 0
+    assert history.last() == revision
