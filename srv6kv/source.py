@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Protocol
 
 from srv6kv.kube.manifests import ManifestDirectory
-from srv6kv.kube.model import Identity
+from srv6kv.kube.model import Body, Identity
 from srv6kv.kube.objects import UNNAMED
 from srv6kv.notes import Note
 
@@ -26,18 +25,25 @@ class ClusterChanged:
         notes: all that the source has to say now.
         has_gaps: something cannot be read and never could since the start: what is not in the
             list may be there all the same.
+        listed: how often the whole cluster has been listed; 0: there are only notes yet. None: what
+            is not in this source's lists is gone for certain.
     """
 
-    objects: tuple[tuple[Identity, Mapping[str, Any] | None], ...]
+    objects: tuple[tuple[Identity, Body | None], ...]
     notes: tuple[Note, ...]
     has_gaps: bool = False
+    listed: int | None = None
 
 
 class Source(Protocol):
     """Something that tells about the cluster."""
 
     def start(self, queue: SimpleQueue[Any]) -> None:
-        """Begin to put ``ClusterChanged`` into the queue; the first is complete."""
+        """Begin to put ``ClusterChanged`` into the queue; the first with objects is complete."""
+
+    def relist(self) -> int:
+        """List everything again, now; the number that ``ClusterChanged.listed`` reaches then. Only
+        for sources that count their lists."""
 
     def stop(self) -> None:
         """End its threads."""
@@ -58,6 +64,10 @@ class ManifestSource:
         )
         self._thread.start()
 
+    def relist(self) -> int:
+        """Never needed: a file that is gone is gone."""
+        raise NotImplementedError("manifests are not listed")
+
     def stop(self) -> None:
         """End the thread."""
         self._stopped.set()
@@ -73,7 +83,7 @@ class ManifestSource:
     def _follow(self, queue: SimpleQueue[Any]) -> None:
         is_first = True
         notes: tuple[Note, ...] = ()
-        held: dict[Identity, Mapping[str, Any] | None] = {}
+        held: dict[Identity, Body | None] = {}
         unknown: set[str] = set()
         while not self._stopped.is_set():
             scan = self._manifests.scan()

@@ -109,9 +109,9 @@ def test_get_services(synced: Bench) -> None:
 def test_get(synced: Bench) -> None:
     """get shows policies, localsids and steerings as a table, as JSON and as VPP does."""
     for kind, count, text in (
-        ("policies", 6, "5555::d765"),
-        ("localsids", 5, "6666:0:0:1::5"),
-        ("steerings", 6, "2096::d765/128"),
+        ("policies", 8, "5555::d765"),
+        ("localsids", 7, "6666:0:0:1::5"),
+        ("steerings", 9, "2096::d765/128"),
     ):
         listed: list[Any] = json.loads(get(synced, kind, "-o", "json"))
 
@@ -147,7 +147,7 @@ def test_get_beside_garbage(synced: Bench, store: Etcd3Store) -> None:
         *("--etcd", synced.server.endpoint),
     )
 
-    assert (done.returncode, len(json.loads(done.stdout))) == (0, 6)
+    assert (done.returncode, len(json.loads(done.stdout))) == (0, 8)
     assert [line.split(": ")[1] for line in done.stderr.splitlines()] == [
         f"config/vpp/srv6/v2/policy/9999::{number}" for number in (1, 2)
     ]

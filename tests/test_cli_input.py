@@ -5,9 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import click
 import pytest
 from processes import AGENT_STATE, NODE, SEED, srv6kv
 from test_cli_render import CONFIG, keys_of, notes, render, seed
+
+from srv6kv.cli import cluster
 
 
 def manifests(folder: Path) -> Path:
@@ -150,3 +153,16 @@ def test_bad_agent_state(tmp_path: Path, text: str) -> None:
 
     assert (done.returncode, done.stdout) == (2, "")
     assert line.startswith(f"srv6kv: {file}: ")
+
+
+@pytest.mark.parametrize(
+    "option", ["http://[2096::99]:2379", "[2096::99]:2379", "x:1,[2096::99]:2"]
+)
+def test_no_service_takes_the_address_of_our_own_etcd(option: str) -> None:
+    """Whoever could write a Service would else cut srv6kv off from its etcd."""
+    command = click.Command("plan")
+    with click.Context(command) as context:
+        context.params["endpoints"] = (option,)
+        found = cluster.settings_of(SEED / "contiv.conf", ())
+
+    assert found.reserved == ("2096::99",)

@@ -42,7 +42,7 @@ def test_replay(bench: Bench, store: Etcd3Store) -> None:
     copy = copy_of(bench, store)
     copy.wait(lambda: len(copy.revisions()) == 2)
 
-    assert (done.returncode, done.stdout) == (0, "3 transactions replayed, 37 keys\n")
+    assert (done.returncode, done.stdout) == (0, "3 transactions replayed, 46 keys\n")
     assert [[(one.key, one.value) for one in changes] for _, changes in copy.revisions()] == [
         [
             (one.key.removeprefix(f"/vnf-agent/{NODE}/"), one.value)

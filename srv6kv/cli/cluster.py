@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 import msgspec
 
+from srv6kv.addresses import canonical_of_any
+from srv6kv.agent import keys
 from srv6kv.cli import config
+from srv6kv.cli.options import api_of
 from srv6kv.errors import InputError
 from srv6kv.etcd.values import KeyValue
 from srv6kv.kube.manifests import INPUT_REASONS, RawObject, read
+from srv6kv.kube.model import Body, Identity
 from srv6kv.notes import Note
 from srv6kv.reconciler import Reconciler
 from srv6kv.settings import Settings
@@ -26,10 +32,12 @@ class Files:
     """What was read.
 
     Attributes:
+        objects: every object that was read, as it came.
         has_bad_input: something was left out because it is malformed or unreadable.
     """
 
     reconciler: Reconciler
+    objects: tuple[tuple[Identity, Body], ...]
     notes: tuple[Note, ...]
     has_bad_input: bool
 
@@ -50,21 +58,72 @@ def read_files(
     objects, notes = read(paths, stdin)
     settings = settings_of(config_option, objects)
     reconciler = Reconciler(settings, node, label or node)
-    reconciler.intake.take_all((item.identity, item.body) for item in objects)
+    bodies = tuple((item.identity, item.body) for item in objects)
+    reconciler.intake.take_all(bodies)
     bad = [note for note in notes if note.reason in INPUT_REASONS]
-    return Files(reconciler, tuple(notes), bool(bad) or any(reconciler.intake.notes()))
+    return Files(reconciler, bodies, tuple(notes), bool(bad) or any(reconciler.intake.notes()))
 
 
-def settings_of(config_option: Path | None, objects: Sequence[RawObject]) -> Settings:
-    """The settings by design.md section 5; warnings go to stderr.
+def read_any(
+    paths: Sequence[Path],
+    servers: Mapping[str, Any],
+    config_option: Path | None,
+    node: str,
+    label: str | None,
+) -> Files:
+    """The cluster in the manifests, or without any as the API server has it now.
+
+    Args:
+        servers: the options of ``kube_options``.
+
+    Raises:
+        SettingsError: the settings are refused.
+        InputError: there are no credentials for an API server.
+        Unavailable: the API server does not answer as it should.
+    """
+    if paths:
+        return read_files(paths, config_option, node, label)
+    from srv6kv.kube.source import list_once
+
+    api = api_of(servers)
+    reconciler = Reconciler(settings_of(config_option, (), api=api.host), node, label or node)
+    listed = list_once(api, node)
+    reconciler.intake.take_all(listed)
+    return Files(reconciler, listed, (), any(reconciler.intake.notes()))
+
+
+def settings_of(
+    config_option: Path | None,
+    objects: Sequence[RawObject],
+    warn: Callable[[Sequence[str]], None] | None = None,
+    api: str = "",
+) -> Settings:
+    """The settings by design.md section 5; warnings go to ``warn``, else to stderr.
+
+    The addresses of the servers that the command talks to are reserved: etcd's by its options, and
+    the API server's URL ``api``.
 
     Raises:
         SettingsError: they are refused.
     """
     config_map = next((item.settings for item in objects if item.settings is not None), None)
     settings, warnings = config.find(config_option, os.environ, config_map)
-    say(warnings)
-    return settings
+    (warn or say)(warnings)
+    context = click.get_current_context(silent=True)
+    etcd = context.params.get("endpoints") if context is not None else None
+    return replace(settings, reserved=_addresses_of([*(etcd or ()), api]))
+
+
+def _addresses_of(servers: Sequence[str]) -> tuple[str, ...]:
+    """The addresses among the hosts of URLs or ``host:port`` texts; names are not looked up."""
+    found = set()
+    for text in chain.from_iterable(item.split(",") for item in servers):
+        try:
+            host = urlsplit(text if "://" in text else f"//{text.strip()}").hostname
+            found.add(canonical_of_any(host or ""))
+        except ValueError:
+            continue
+    return tuple(sorted(found))
 
 
 def say(warnings: Sequence[str]) -> None:
@@ -102,8 +161,8 @@ def report(files: Files, output: str, *, is_question: bool) -> None:
 
 
 def read_agent_state(path: Path | None, prefix: str) -> list[KeyValue]:
-    """The keys in an ``--agent-state`` file: a JSON object of ``config/...`` to value. The later in
-    the file, the higher the revision.
+    """The keys in an ``--agent-state`` file: a JSON object of ``config/...`` to value; Contiv's
+    records stand under their whole keys. The later in the file, the higher the revision.
 
     Raises:
         InputError: it is none.
@@ -112,7 +171,9 @@ def read_agent_state(path: Path | None, prefix: str) -> list[KeyValue]:
         return []
     state = read_json(path, dict[str, dict[str, Any]])
     return [
-        KeyValue(prefix + key.removeprefix(prefix), msgspec.json.encode(value), index)
+        KeyValue(
+            key if key.startswith(keys.AGENT) else prefix + key, msgspec.json.encode(value), index
+        )
         for index, (key, value) in enumerate(state.items(), start=1)
     ]
 

@@ -122,7 +122,8 @@ def _show(demo: _Demo) -> None:
         f"etcd at {demo.etcd.endpoint}; {_load_agent_state(demo)} keys of the agent",
     )
     with _running(demo) as controller:
-        _wait(demo, controller, "rendering the cluster", lambda: controller.progress.syncs > 0)
+        progress = controller.progress
+        _wait(demo, controller, "rendering the cluster", lambda: progress.state.syncs > 0)
         prefix = controller.reconciler.prefix
         _show_state(demo, prefix)
         before = len(demo.committed)
@@ -201,7 +202,8 @@ def _wait(demo: _Demo, controller: Controller, what: str, is_done: Callable[[], 
         task = progress.add_task(what)
         while not is_done():
             if time.monotonic() > deadline:
-                raise Unavailable(f"{what} took over {SECONDS:.0f} s: {controller.progress.doing}")
+                doing = controller.progress.state.doing
+                raise Unavailable(f"{what} took over {SECONDS:.0f} s: {doing}")
             written = sum(len(transaction) for transaction in demo.committed)
             progress.update(task, description=f"{what}: {written} operations written")
             time.sleep(0.02)

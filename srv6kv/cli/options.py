@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +13,7 @@ import click
 from srv6kv.errors import InputError
 
 if TYPE_CHECKING:
+    from srv6kv.kube.api import ApiServer
     from srv6kv.store import Etcd3Store
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -42,8 +43,59 @@ def node_options(command: Command) -> Command:
     )(command)
 
 
-def etcd_options(command: Command) -> Command:
-    """Where etcd is and how to talk to it; ``store_of`` makes a client of them."""
+def manifests_option(command: Command, *, is_required: bool = False, default: str = "") -> Command:
+    """Where manifests are read from: ``paths``.
+
+    Args:
+        default: what is taken without any, for the help.
+    """
+    more = f" [default: {default}]" if default else ""
+    return click.option(
+        "-f",
+        "--filename",
+        "--manifests",
+        "paths",
+        type=PATH,
+        multiple=True,
+        required=is_required,
+        help=f"Manifests: a file, a directory, or - for standard input; repeatable{more}.",
+    )(command)
+
+
+def cluster_options(command: Command) -> Command:
+    """The cluster, in manifests or from the API server; ``cluster.read_any`` reads it."""
+    return manifests_option(kube_options(command), default="the API server")
+
+
+def kube_options(command: Command) -> Command:
+    """Which API server, and as whom; ``api_of`` connects to it."""
+    command = click.option(
+        "--kube-context", help="Context in the kubeconfig [default: its current one]."
+    )(command)
+    return click.option(
+        "--kubeconfig",
+        type=PATH,
+        help="Credentials for the API server [default: the pod's service account, else $KUBECONFIG,"
+        " else ~/.kube/config].",
+    )(command)
+
+
+def api_of(options: Mapping[str, Any]) -> ApiServer:
+    """The API server for the options of ``kube_options``.
+
+    Raises:
+        InputError: there are no credentials for one.
+    """
+    from srv6kv.kube.api import ApiServer
+
+    return ApiServer(options["kubeconfig"], options["kube_context"])
+
+
+def etcd_options(command: Command, *, is_optional: bool = False) -> Command:
+    """Where etcd is and how to talk to it; ``store_of`` makes a client of them.
+
+    If it is optional, ``endpoints`` is empty unless etcd is asked for.
+    """
     for option in (
         click.option("--etcd-password-file", type=PATH, help="File with the user's password."),
         click.option("--etcd-user", help="User for etcd."),
@@ -55,7 +107,7 @@ def etcd_options(command: Command) -> Command:
             "endpoints",
             multiple=True,
             envvar="SRV6KV_ETCD",
-            default=("127.0.0.1:2379",),
+            default=() if is_optional else ("127.0.0.1:2379",),
             show_default=True,
             help="host:port or http(s)://host:port; repeat it for several members.",
         ),

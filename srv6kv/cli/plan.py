@@ -7,20 +7,17 @@ from typing import Any
 
 import click
 
-from srv6kv.cli.options import PATH, config_option, etcd_options, node_options, store_of
+from srv6kv.cli.options import (
+    cluster_options,
+    config_option,
+    etcd_options,
+    node_options,
+    store_of,
+)
 
 
 @click.command("plan")
-@click.option(
-    "-f",
-    "--filename",
-    "--manifests",
-    "paths",
-    type=PATH,
-    multiple=True,
-    required=True,
-    help="Manifests: a file, a directory, or - for standard input; repeatable.",
-)
+@cluster_options
 @node_options
 @config_option
 @etcd_options
@@ -35,7 +32,7 @@ def command(
     config: Path | None,
     output: str,
     check: bool,
-    **etcd: Any,
+    **servers: Any,
 ) -> None:
     """Print the transactions that would bring etcd in step with the cluster. Writes nothing.
 
@@ -46,9 +43,9 @@ def command(
     """
     from srv6kv.cli import cluster
 
-    files = cluster.read_files(paths, config, node, label)
+    files = cluster.read_any(paths, servers, config, node, label)
     reconciler = files.reconciler
-    store = store_of(etcd)
+    store = store_of(servers)
     try:
         reconciler.reset(store.read(reconciler.prefixes).entries)
     finally:

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import click
 
-from srv6kv.cli.options import PATH, config_option, node_options
+from srv6kv.cli.options import PATH, config_option, manifests_option, node_options
 
 OUTPUTS = ("jsonl", "json", "log", "txn", "vpp", "table")
 
 
 @click.command("render")
-@click.option(
-    "-f",
-    "--filename",
-    "paths",
-    type=PATH,
-    multiple=True,
-    required=True,
-    help="Manifests: a file, a directory, or - for standard input; repeatable.",
-)
+@partial(manifests_option, is_required=True)
 @node_options
 @config_option
 @click.option(

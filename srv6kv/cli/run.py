@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
-import logging
+import os
 import signal
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from srv6kv.cli.options import PATH, config_option, etcd_options, identity, node_options, store_of
+from srv6kv.cli.options import (
+    PATH,
+    api_of,
+    config_option,
+    etcd_options,
+    identity,
+    kube_options,
+    node_options,
+    store_of,
+)
+
+if TYPE_CHECKING:
+    from srv6kv.controller import Controller
+    from srv6kv.kube.api import ApiServer
+    from srv6kv.source import Source
+
+LATE_SECONDS = 1.6
+"""Nothing is lost by an end in the middle of a plan: the writer key is given back by then, and a
+transaction is done or not."""
 
 
 @click.command("run")
 @click.option(
     "--manifests",
     type=PATH,
-    required=True,
-    help="Directory with *.yaml, *.yml and *.json manifests, watched for changes.",
+    help="Directory with *.yaml, *.yml and *.json manifests, watched for changes [default: the"
+    " API server].",
 )
+@kube_options
 @node_options
 @config_option
 @etcd_options
@@ -31,49 +51,98 @@ from srv6kv.cli.options import PATH, config_option, etcd_options, identity, node
     show_default=True,
     help="debug prints every key and value as the agent logs them.",
 )
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="json prints one object a line: ts, level, msg, and the fields of a decision.",
+)
+@click.option(
+    "--listen",
+    default="127.0.0.1:10261",
+    show_default=True,
+    help="host:port for /livez, /readyz, /healthz, /statusz and /metrics; port 0 takes a free"
+    " one, none (and --once) shows nothing.",
+)
 def command(
-    manifests: Path,
+    manifests: Path | None,
     node: str,
     label: str | None,
     config: Path | None,
     record: Path | None,
     once: bool,
     log_level: str,
-    **etcd: Any,
+    log_format: str,
+    listen: str,
+    **servers: Any,
 ) -> None:
     """Keep the agent's keys in etcd in step with the cluster, until SIGTERM.
 
-    Waits for etcd if it is away, and stands by while another process writes for the label.
+    Waits for etcd or the API server if it is away, and stands by while another process writes for
+    the label.
 
     \b
-    Example:
+    Examples:
+      srv6kv run --config contiv.conf --node node1 --etcd 127.0.0.1:2379
       srv6kv run --manifests examples/seed/manifests --config examples/seed/contiv.conf \\
         --node node1 --etcd 127.0.0.1:2379 --record /tmp/node1.txn
     """
+    from srv6kv import logs
     from srv6kv.cli import cluster
     from srv6kv.controller import Controller
     from srv6kv.kube.manifests import read
     from srv6kv.reconciler import Reconciler
     from srv6kv.recorder import Recorder
-    from srv6kv.source import ManifestSource
 
-    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
-    settings = cluster.settings_of(config, read([manifests])[0] if manifests.is_dir() else ())
+    logs.start(log_level, log_format)
+    objects = read([manifests])[0] if manifests is not None and manifests.is_dir() else ()
+    api = api_of(servers) if manifests is None else None
+    settings = cluster.settings_of(config, objects, logs.warn, api.host if api else "")
     controller = Controller(
-        store=store_of(etcd),
+        store=store_of(servers),
         reconciler=Reconciler(settings, node, label or node, _boot_id()),
-        source=ManifestSource(manifests),
+        source=_source(manifests, api, node),
         label=label or node,
         identity=identity(),
         recorder=Recorder(record) if record else None,
         once=once,
     )
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: controller.stop())
     try:
-        controller.run()
+        _run(controller, "none" if once else listen, node=node, label=controller.label)
     finally:
         controller.close()
+
+
+def _run(controller: Controller, listen: str, **names: str) -> None:
+    """Let it work until a signal or until it is done, and show meanwhile what it does."""
+    from srv6kv.web import Pages, serving
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        controller.stop()
+        signal.setitimer(signal.ITIMER_REAL, LATE_SECONDS)
+
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    progress = controller.progress
+    pages = Pages(lambda: progress.state, progress.telemetry.registry, **names)
+    with serving(listen, pages) as address:
+        progress.starts(**names, listen=address)
+        controller.run()
+    progress.ends()
+
+
+def _source(manifests: Path | None, api: ApiServer | None, node: str) -> Source:
+    """Where the cluster comes from; the API's library is loaded only if it is used."""
+    if api is None:
+        from srv6kv.source import ManifestSource
+
+        assert manifests is not None
+        return ManifestSource(manifests)
+    from srv6kv.kube.source import KubernetesSource
+
+    return KubernetesSource(api, node)
 
 
 def _boot_id() -> str:

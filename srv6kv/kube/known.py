@@ -1,0 +1,96 @@
+"""What is known to be there of one resource, and what is gone for certain.
+
+Rule: pure. What a list has is believed at once. What it has not any more is believed when the watch
+says so, or when two complete lists in a row say so: whoever answers a list may shorten it. A server
+whose resource versions went back, restored from a backup or behind the others, has to say so for
+half a minute.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from srv6kv.kube.model import Identity
+
+BACK_SECONDS = 30.0
+"""So long a server whose versions went back has to leave out what is to be gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A complete list, all of one resource version.
+
+    Attributes:
+        unnamed: how many items nobody can name.
+    """
+
+    version: str
+    items: dict[Identity, msgspec.Raw]
+    unnamed: int = 0
+
+
+@dataclass(slots=True)
+class Known:
+    """What is known to be there.
+
+    Attributes:
+        version: where a watch resumes; "": nowhere, a list is needed.
+        highest: the highest version that counts.
+        objects: what is taken to be there.
+        missing: what the last lists had not, and the time of the first of these.
+    """
+
+    version: str = ""
+    highest: int = 0
+    objects: set[Identity] = field(default_factory=set)
+    missing: dict[Identity, float] = field(default_factory=dict)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the server's versions went back and it has not been believed yet."""
+        number = number_of(self.version)
+        return number is not None and number < self.highest
+
+    def take_list(self, found: Listed, asked: float) -> set[Identity]:
+        """Take in a complete list; what is gone for certain.
+
+        Args:
+            asked: monotonic time at which the list was asked for.
+        """
+        self.version = found.version
+        # What has no name may be any of those that are missing.
+        missing = self.objects - found.items.keys() if not found.unnamed else set()
+        self.missing = {identity: self.missing.get(identity, asked) for identity in missing}
+        needed = BACK_SECONDS if self.is_behind else 0.0
+        gone = {one for one, since in self.missing.items() if asked > since + needed}
+        self.missing = {one: since for one, since in self.missing.items() if one not in gone}
+        self.objects = (self.objects | found.items.keys()) - gone
+        if not self.missing:
+            self.highest = number_of(found.version) or 0
+        return gone
+
+    def take_event(self, version: str, identity: Identity | None, *, is_there: bool) -> bool:
+        """Take in an event of a watch; False: its version went back, so a list is needed."""
+        number = number_of(version)
+        if number is not None and number < self.highest:
+            self.version = ""
+            return False
+        self.version, self.highest = version, number or self.highest
+        if identity is not None:
+            self.objects.discard(identity)
+            if is_there:
+                self.objects.add(identity)
+        return True
+
+    def take_current(self, version: str) -> None:
+        """Take in the version that the server says it is at; if it went back, a list is needed."""
+        number = number_of(version)
+        if number is not None and number < self.highest:
+            self.version = ""
+
+
+def number_of(version: str) -> int | None:
+    """A resource version as a number; None: this server's versions cannot be compared."""
+    return int(version) if version.isascii() and version.isdigit() else None

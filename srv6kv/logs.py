@@ -1,0 +1,86 @@
+"""Log lines: one for each decision, as text or as a JSON object."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+FORMATS = ("text", "json")
+_CONTROLS = (*range(32), *range(127, 160), 0x2028, 0x2029)
+"""What some reader takes for the end of a line, or a terminal for a command."""
+_IN_TEXT = {code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" for code in _CONTROLS}
+_IN_JSON = {code: f"\\u{code:04x}" for code in _CONTROLS}
+
+
+def tell(
+    logger: logging.Logger, level: int, what: str, text: str | None = None, /, **fields: Any
+) -> None:
+    """Log one decision.
+
+    Args:
+        logger: whose decision.
+        level: of ``logging``.
+        what: its stable name.
+        text: for people; without one it is the name and the fields as ``key=value``.
+        fields: what belongs to it; plain values.
+    """
+    if logger.isEnabledFor(level):
+        said = text if text is not None else " ".join((what, *map(_pair, fields.items())))
+        logger.log(level, "%s", said, extra={"what": what, "fields": fields})
+
+
+def _pair(item: tuple[str, Any]) -> str:
+    name, value = item
+    shown = str(value)
+    return f"{name}={shown!r}" if not shown or " " in shown else f"{name}={shown}"
+
+
+def warn(warnings: Sequence[str]) -> None:
+    """Log warnings about settings."""
+    for warning in warnings:
+        tell(logging.getLogger("srv6kv"), logging.WARNING, "settings", warning, text=warning)
+
+
+def start(level: str, form: str) -> None:
+    """Write log lines to standard error from now on.
+
+    Args:
+        level: name of a level of ``logging``.
+        form: one of ``FORMATS``.
+    """
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Json() if form == "json" else _Text())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+class _Text(logging.Formatter):
+    """Time, level and message; what a name brings along cannot begin another line."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # inherited name
+        return super().formatMessage(record).translate(_IN_TEXT)
+
+
+class _Json(logging.Formatter):
+    """One object: ts, level, msg, and the fields of a decision."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        said = record.getMessage()
+        what = getattr(record, "what", None)
+        fields = {} if what is None else record.__dict__["fields"]
+        when = datetime.fromtimestamp(record.created, UTC)
+        line = {
+            "ts": when.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "msg": what if what is not None else said,
+            **fields,
+        }
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(line, enc_hook=str).decode().translate(_IN_JSON)

@@ -1,0 +1,330 @@
+"""``srv6kv run`` and ``plan`` on a Kubernetes API server: what etcd goes through, from revision 1.
+
+An API server that is away, forbids, or answers what is not so never makes anything go.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from api_bench import ApiBench
+from apiserver import FakeApiServer, Fault
+from etcd_server import eventually
+from history import POLICY, STEERING, History, violations
+from kube_objects import service as service_object
+from processes import MYSERVICE, NODE, Bench, service, srv6kv
+from real_apiserver import ApiUnderTest
+
+from srv6kv.cli import cluster
+from srv6kv.controller import Controller
+from srv6kv.embedded import EmbeddedEtcd
+from srv6kv.kube.api import ApiServer
+from srv6kv.kube.source import KubernetesSource
+from srv6kv.reconciler import Reconciler
+from srv6kv.store import Etcd3Store
+
+HELD = "(MassDeleteHeld)"
+MANY = 12
+WATCHED = ("services", "endpointslices", "nodes")
+
+
+@pytest.fixture
+def bench(
+    tmp_path: Path, etcd: EmbeddedEtcd, store: Etcd3Store, label: str, api: FakeApiServer
+) -> Iterator[ApiBench]:
+    """A node with its wiring in etcd and its cluster in the tests' API server."""
+    made = ApiBench(tmp_path / "bench", etcd, label, api)
+    made.load_agent_state(store)
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def any_bench(
+    tmp_path: Path, etcd: EmbeddedEtcd, store: Etcd3Store, label: str, any_api: ApiUnderTest
+) -> Iterator[ApiBench]:
+    """The same, and once more with a real API server."""
+    made = ApiBench(tmp_path / "bench", etcd, label, any_api)
+    made.load_agent_state(store)
+    yield made
+    made.end()
+
+
+def deletes(history: History) -> list[tuple[int, str]]:
+    """What ever went, and at which revision."""
+    return [
+        (number, change.key)
+        for number, changes in history.revisions()
+        for change in changes
+        if change.value is None
+    ]
+
+
+def add_many(bench: Bench) -> list[str]:
+    """More services than the brake needs; their manifests."""
+    names = [f"many{index}" for index in range(MANY)]
+    for index, name in enumerate(names):
+        bench.edit(f"{name}.yaml", service(name, f"2096::e{index:x}", ["2001:0:0:1::6"]))
+    return [f"{name}.yaml" for name in names]
+
+
+def test_first_sync(
+    any_bench: ApiBench, store: Etcd3Store, connect: Callable[..., Etcd3Store]
+) -> None:
+    """What an API server has is rendered as the same manifests are, in one revision; a change of
+    it is one more, in less than a second."""
+    history = History(store, any_bench.label)
+    any_bench.run()
+    history.wait_for(any_bench.expected())
+    first = history.last()
+    any_bench.change()
+    history.wait_for(any_bench.expected())
+    any_bench.remove("podthere.yaml")
+    history.wait_for(any_bench.expected())
+
+    assert len(history.revisions()) - len(any_bench.foreign) >= 3
+    assert [number for number, _ in history.revisions() if number <= first][-1] == first
+    assert len(json.loads(history.state()[MYSERVICE])["segment_lists"]) == 2
+    assert violations(history.revisions()) == []
+
+
+def test_restart(bench: ApiBench, history: History) -> None:
+    """A restart with nothing changed writes nothing and lists once."""
+    assert bench.run("--once").wait() == 0
+
+    history.wait_for(bench.expected())
+    seen, listed = history.last(), len(bench.api.came("list", "services"))  # type: ignore[attr-defined]
+
+    assert bench.run("--once").wait() == 0
+    assert history.last() == seen
+    assert len(bench.api.came("list", "services")) == listed + 1  # type: ignore[attr-defined]
+
+
+@contextmanager
+def running(bench: ApiBench) -> Iterator[Controller]:
+    """The loop of ``run`` in this process, so that a test can make time pass faster."""
+    settings = cluster.settings_of(bench.config, ())
+    controller = Controller(
+        store=Etcd3Store([bench.server.endpoint]),
+        reconciler=Reconciler(settings, NODE, bench.label),
+        source=KubernetesSource(ApiServer(bench.api.kubeconfig), NODE),
+        label=bench.label,
+        identity="the test",
+    )
+    thread = threading.Thread(target=controller.run, name="test-run")
+    thread.start()
+    try:
+        yield controller
+    finally:
+        controller.stop()
+        thread.join()
+        controller.close()
+
+
+def keeps(*names: str) -> Fault:
+    """The next list of a resource has only these objects."""
+    return Fault(keep=lambda one: one["metadata"]["name"] in names, times=1)
+
+
+FAULTS: dict[str, list[tuple[str, str, Fault]]] = {
+    "away": [("*", "*", Fault(cut=0))],
+    "forbidden": [("*", "*", Fault(status=403))],
+    "who are you": [("*", "*", Fault(status=401))],
+    "a proxy's page": [("*", "*", Fault(body=b"<html>Sign in</html>"))],
+    "cut": [("*", "*", Fault(cut=100))],
+    "no services": [("list", "services", keeps())],
+    "no slices": [("list", "endpointslices", keeps())],
+    "no nodes": [("list", "nodes", keeps())],
+    "nothing": [("list", one, keeps()) for one in ("services", "endpointslices", "nodes")],
+    "half of it": [
+        ("list", "services", keeps("myservice", "kube-dns")),
+        ("list", "endpointslices", keeps("myservice-1", "podthere-1")),
+    ],
+}
+
+
+def test_do_no_harm(bench: ApiBench, history: History, quick: None) -> None:
+    """Whatever a server answers when it is asked anew, nothing goes that is in the cluster: not
+    one operation is a deletion, and what is added later arrives. Time passes 20 times faster."""
+    api = bench.api
+    assert isinstance(api, FakeApiServer)
+    with running(bench):
+        history.wait_for(bench.expected())
+        for number, (name, faults) in enumerate(FAULTS.items()):
+            for verb, plural, fault in faults:
+                api.harm(verb, plural, fault)
+            api.forget_history()  # watches break, and every resource has to be listed
+            for _, _, fault in faults:
+                api.wait_for_suffering(fault, min(3, fault.times))
+            api.heal()
+            api.wait_until_watched(*WATCHED)
+            added = service(f"added{number}", f"2096::c{number:x}", ["2001:0:0:1::6"])
+            bench.edit(f"added{number}.yaml", added)
+            history.wait_for(bench.expected())
+            assert deletes(history) == [], name
+
+    assert violations(history.revisions()) == []
+
+
+def test_shortened_list_at_the_start(bench: ApiBench, history: History) -> None:
+    """A start whose first list of a resource is empty waits for a second one, and writes nothing
+    if that has all; it says so once."""
+    assert bench.run("--once").wait() == 0
+
+    history.wait_for(bench.expected())
+    before = history.last()
+    api = bench.api
+    assert isinstance(api, FakeApiServer)
+    for missing in WATCHED:
+        api.harm("list", missing, keeps())
+        process = bench.run("--once")
+
+        assert process.wait() == 0
+        assert len(process.said("WARNING note Cluster: ")) == 1
+        assert history.last() == before
+
+
+def test_outage_at_the_start(bench: ApiBench, history: History) -> None:
+    """A server that is away at the start is waited for; nothing is written before."""
+    api = bench.api
+    assert isinstance(api, FakeApiServer)
+    api.stop()
+    process = bench.run()
+    process.wait_for("(ApiUnavailable)")
+    process.wait_for("waiting for the first complete list")
+
+    assert len(history.revisions()) == len(bench.foreign)
+
+    api.start()
+    history.wait_for(bench.expected())
+
+    assert len(history.revisions()) == len(bench.foreign) + 1
+    assert len(process.said("WARNING note API server: ")) == 1
+
+
+def test_stop_while_frozen(bench: ApiBench, history: History) -> None:
+    """SIGTERM ends it within two seconds with exit code 0, also if the server answers nothing."""
+    api = bench.api
+    assert isinstance(api, FakeApiServer)
+    frozen = Fault(hold=True)
+    process = bench.run()
+    history.wait_for(bench.expected())
+    api.wait_until_watched(*WATCHED)
+    api.harm("*", "*", frozen)
+    api.cut()
+    api.wait_for_suffering(frozen)
+    started = time.monotonic()
+
+    assert process.stop() == 0
+    assert time.monotonic() - started < 2.0
+
+
+def test_gone_while_away(bench: ApiBench, history: History, quick: None) -> None:
+    """What goes while the server is away goes as soon as two lists lack it."""
+    api = bench.api
+    assert isinstance(api, FakeApiServer)
+    with running(bench):
+        history.wait_for(bench.expected())
+        api.wait_until_watched(*WATCHED)
+        api.stop()
+        bench.remove("podthere.yaml")
+        api.store.compact()
+        api.start()
+        history.wait_for(bench.expected())
+
+    assert any(len(api.came("list", one)) >= 3 for one in ("services", "endpointslices"))
+    assert violations(history.revisions()) == []
+
+
+def test_mass_delete(bench: ApiBench, history: History) -> None:
+    """If most policies are to go, a further list is asked for at once; when it agrees they go, in
+    one revision, within 30 s. One line says that they were held."""
+    names = add_many(bench)
+    process = bench.run()
+    history.wait_for(bench.expected())
+    api = bench.api
+    assert isinstance(api, FakeApiServer)
+    api.wait_until_watched(*WATCHED)
+    api.stop()
+    bench.remove(*names)
+    api.store.compact()
+    api.start()
+    process.wait_for(HELD)
+    held = time.monotonic()
+    history.wait_for(bench.expected(), 30)
+    print(f"done {time.monotonic() - held:.1f} s after it was held")
+
+    assert sum(key.startswith((POLICY, STEERING)) for _, key in deletes(history)) == 2 * MANY
+    assert violations(history.revisions()) == []
+    assert len(process.said("WARNING note Cluster: ")) == 1
+
+
+def test_held_mass_delete_is_not_done(bench: ApiBench, history: History, quick: None) -> None:
+    """If the server is gone before the list that is to agree, everything stays; what the next list
+    has then decides."""
+    names = add_many(bench)
+    api = bench.api
+    assert isinstance(api, FakeApiServer)
+    with running(bench) as controller:
+        history.wait_for(bench.expected())
+        api.wait_until_watched(*WATCHED)
+        api.stop()
+        bench.remove(*names)
+        api.store.compact()
+        away = [Fault(cut=0, spare=2) for _ in range(2)]
+        api.harm("list", "services", away[0])
+        api.harm("list", "endpointslices", away[1])
+        api.start()
+
+        def is_held() -> None:
+            assert {"ApiUnavailable", "MassDeleteHeld"} <= controller.progress.state.notes.keys()
+            assert sum(fault.suffered for fault in away) >= 2
+
+        eventually(is_held, AssertionError)
+        kept = deletes(history)
+        bench.edit(names[0], service("many0", "2096::e0", ["2001:0:0:1::6"]))
+        api.heal()
+        history.wait_for(bench.expected())
+
+    assert kept == []
+    assert sum(key.startswith(POLICY) for _, key in deletes(history)) == MANY - 1
+
+
+def test_malformed_object(bench: ApiBench, history: History) -> None:
+    """An object that makes no sense keeps its last good version; all others go on."""
+    process = bench.run()
+    history.wait_for(bench.expected())
+    body = service_object("myservice", "2096::d765")
+    body["spec"]["ports"] = "many"
+    bench.api.apply(body)
+    process.wait_for("note Service default/myservice: spec.ports: ")
+    bench.edit("first.yaml", service("first", "2096::f1", ["2001:0:0:1::6"]))
+    history.wait_for(bench.expected())
+
+    assert MYSERVICE in history.state()
+    assert deletes(history) == []
+
+
+def test_plan(bench: ApiBench) -> None:
+    """``plan`` says of an API server what it says of the same manifests, and asks nothing twice."""
+    manifests = ["--manifests", bench.manifests, *bench.options()[2:]]
+    one = srv6kv("plan", *bench.options())
+    other = srv6kv("plan", *manifests)
+    api = bench.api
+    assert isinstance(api, FakeApiServer)
+
+    assert (one.returncode, one.stdout) == (0, other.stdout)
+    assert one.stdout.count("\nput ") > 20
+    assert len(api.came("list", "services")) == 1
+
+    api.stop()
+    away = srv6kv("plan", *bench.options())
+
+    assert away.returncode == 3
+    assert "/api/v1/services: " in away.stderr

@@ -1,0 +1,199 @@
+"""The pages over HTTP: methods, paths, addresses, and clients that misbehave."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from srv6kv.errors import InputError
+from srv6kv.health import KEEPS_UP_SECONDS, LIVE_SECONDS, State
+from srv6kv.telemetry import Telemetry
+from srv6kv.web import Pages, Web, serving
+
+PATHS = ("/livez", "/readyz", "/healthz", "/statusz", "/metrics")
+
+
+class Node:
+    """A server whose state the test sets."""
+
+    def __init__(self) -> None:
+        self.state = State(turned=time.monotonic())
+        self.pages = Pages(lambda: self.state, Telemetry().registry, node="node1")
+        self.address = ""
+
+    def set(self, **changes: object) -> None:
+        """Another state."""
+        self.state = replace(self.state, **changes)  # type: ignore[arg-type]  # passed through
+
+    def ask(self, path: str, method: str = "GET", **headers: str) -> tuple[int, str, str]:
+        """Status, content type and body of an answer."""
+        connection = http.client.HTTPConnection(self.address, timeout=10)
+        try:
+            connection.request(method, path, headers=headers)
+            response = connection.getresponse()
+            body = response.read().decode()
+            return response.status, response.headers.get("Content-Type", ""), body
+        finally:
+            connection.close()
+
+
+@pytest.fixture
+def node(no_thread_is_left: None) -> Iterator[Node]:
+    """A server on loopback."""
+    node = Node()
+    with Web("127.0.0.1:0", node.pages) as web:
+        node.address = web.address
+        yield node
+
+
+def test_at_the_start(node: Node) -> None:
+    """Before the first sync it is live and healthy and not ready."""
+    assert [node.ask(path)[0] for path in PATHS] == [200, 503, 200, 200, 200]
+    assert "starting" in node.ask("/readyz")[2]
+
+
+def test_in_step(node: Node) -> None:
+    """After the first sync everything is well."""
+    node.set(syncs=1, last_sync=time.time(), has_cluster=True, is_writer=True)
+
+    assert [node.ask(path)[0] for path in PATHS] == [200] * 5
+    assert node.ask("/livez") == (200, "text/plain; charset=utf-8", "ok\n")
+
+
+def test_stuck(node: Node) -> None:
+    """A loop that does not turn is not live; a change that waits makes it unhealthy only."""
+    now = time.monotonic()
+    node.set(turned=now - LIVE_SECONDS - 1, waits_since=now - KEEPS_UP_SECONDS - 1)
+
+    assert [node.ask(path)[0] for path in ("/livez", "/healthz")] == [503, 503]
+
+    node.set(turned=now)
+
+    assert [node.ask(path)[0] for path in ("/livez", "/healthz")] == [200, 503]
+    assert json.loads(node.ask("/statusz")[2])["source"]["oldestChangeSeconds"] > KEEPS_UP_SECONDS
+
+
+def test_healthz_is_that_of_kube_proxy(node: Node) -> None:
+    """It answers lastUpdated, currentTime and nodeEligible, and 503 on a node that goes."""
+    node.set(last_sync=1.5, is_node_eligible=False)
+    status, kind, body = node.ask("/healthz")
+    found = json.loads(body)
+
+    assert (status, kind) == (503, "application/json")
+    assert set(found) == {"lastUpdated", "currentTime", "nodeEligible"}
+    assert found["lastUpdated"] == "1970-01-01T00:00:01.500Z"
+    assert found["nodeEligible"] is False
+
+
+def test_statusz(node: Node) -> None:
+    """It tells of every component."""
+    node.set(notes={"Malformed": 2}, trouble="etcd is away", holder="other")
+    found = json.loads(node.ask("/statusz?pretty")[2])
+
+    assert {"source", "etcd", "writer", "sync", "notes", "doing", "version"} <= found.keys()
+    assert found["node"] == "node1"
+    assert found["notes"] == {"Malformed": 2}
+    assert found["etcd"]["trouble"] == "etcd is away"
+    assert found["writer"] == {"held": False, "holder": "other"}
+
+
+def test_metrics(node: Node) -> None:
+    """Prometheus text by default, OpenMetrics if asked for."""
+    _, kind, body = node.ask("/metrics")
+    _, open_kind, open_body = node.ask("/metrics", Accept="application/openmetrics-text")
+
+    assert kind.startswith("text/plain")
+    assert "srv6kv_build_info{" in body
+    assert open_kind.startswith("application/openmetrics-text")
+    assert open_body.endswith("# EOF\n")
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_methods(node: Node, path: str) -> None:
+    """HEAD answers like GET without a body; every other method is not allowed."""
+    status, kind, body = node.ask(path, "HEAD")
+
+    assert (status, kind, body) == (*node.ask(path)[:2], "")
+    assert {node.ask(path, method)[0] for method in ("POST", "PUT", "DELETE", "PATCH")} == {405}
+    assert {node.ask(path, method)[0] for method in ("OPTIONS", "TRACE", "NONSENSE")} == {405}
+
+
+@pytest.mark.parametrize("path", ["/", "/livez/", "/debug", "/metrics/x", "/../etc/passwd"])
+def test_unknown_paths(node: Node, path: str) -> None:
+    """What is not there is 404, and the answer says what is there."""
+    status, _, body = node.ask(path)
+
+    assert status == 404
+    assert "/healthz\n" in body
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET", b"\x00\xff\n\n", b"GET /livez HTTP/9.9\r\n\r\n", b"x" * 70000]
+)
+def test_misbehaving_clients(node: Node, sent: bytes) -> None:
+    """A client that sends nonsense, or half a request and no more, hinders nobody."""
+    host, _, port = node.address.rpartition(":")
+    with socket.create_connection((host, int(port))) as client:
+        client.sendall(sent)
+
+        assert node.ask("/livez")[0] == 200
+
+
+def test_many_at_once(node: Node) -> None:
+    """Requests do not wait for one another."""
+    found: list[int] = []
+    threads = [
+        threading.Thread(target=lambda path=path: found.append(node.ask(path)[0]))
+        for path in PATHS * 8
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(found) == [200] * 32 + [503] * 8
+
+
+def test_ipv6() -> None:
+    """An address in brackets is one of IPv6."""
+    node = Node()
+    with Web("[::1]:0", node.pages) as web:
+        node.address = web.address
+
+        assert web.address.startswith("[::1]:")
+        assert node.ask("/livez")[0] == 200
+
+
+def test_a_port_that_is_taken() -> None:
+    """It is one error that names the address."""
+    pages = Node().pages
+    with (
+        Web("127.0.0.1:0", pages) as web,
+        pytest.raises(InputError, match=f"^--listen {web.address}: .*in use; choose another"),
+    ):
+        Web(web.address, pages)
+
+
+@pytest.mark.parametrize(
+    "listen", ["10261", ":10261", "::1:10261", "a:b", "127.0.0.1:65536", "[]:1"]
+)
+def test_an_address_that_is_none(listen: str) -> None:
+    """It is one error that says how to write it."""
+    with pytest.raises(InputError, match=r"is not host:port, \[address\]:port or none$"):
+        Web(listen, Node().pages)
+
+
+@pytest.mark.parametrize("listen", ["", "none"])
+def test_nowhere(listen: str, no_thread_is_left: None) -> None:
+    """Nothing listens, and no thread is started."""
+    before = threading.active_count()
+    with serving(listen, Node().pages) as address:
+        assert address == "none"
+        assert threading.active_count() == before
