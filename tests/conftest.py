@@ -10,10 +10,16 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import real_apiserver
+from apiserver import FakeApiServer
+from cluster_seen import Follow, SeenCluster
+from figures import Figures
 from history import History
 from processes import Bench
+from real_apiserver import ApiUnderTest, RealApiServer
 
 from srv6kv.embedded import EmbeddedEtcd
+from srv6kv.kube import pace, watch
 from srv6kv.store import Etcd3Store, Writer
 
 # The same examples in every run; --hypothesis-profile=explore looks for new ones.
@@ -22,11 +28,61 @@ hypothesis.settings.register_profile("explore", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("same")
 
 _LABELS = count(1)
+_FIGURES = pytest.StashKey[Figures]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--update`` rewrites what the scenarios expect."""
+    """``--update`` rewrites what the scenarios expect; ``--faults`` runs the long tests."""
     parser.addoption("--update", action="store_true", help="rewrite tests/scenarios/*.txt")
+    parser.addoption("--faults", action="store_true", help="run the long tests, and only those")
+    parser.addoption("--seed", type=int, default=20261124, help="another order of faults")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The marker of the long tests, and where they leave their figures."""
+    config.addinivalue_line("markers", "faults: takes minutes; runs with --faults only")
+    config.stash[_FIGURES] = Figures()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The long tests run alone, or not at all."""
+    is_long = config.getoption("--faults")
+    others = [one for one in items if (one.get_closest_marker("faults") is None) is is_long]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [one for one in items if one not in others]
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """The table of what the long tests measured."""
+    figures = config.stash[_FIGURES]
+    if figures.rows:
+        terminalreporter.section("figures")
+        for line in figures.table():
+            terminalreporter.line(line)
+
+
+@pytest.fixture
+def seed(pytestconfig: pytest.Config) -> int:
+    """What chance begins with where faults come in a seeded order."""
+    chosen: int = pytestconfig.getoption("--seed")
+    return chosen
+
+
+@pytest.fixture
+def figures(pytestconfig: pytest.Config) -> Figures:
+    """Where a long test leaves what it measured and shows how far it is."""
+    figures = pytestconfig.stash[_FIGURES]
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+
+    def say(line: str) -> None:
+        with capture.global_and_fixture_disabled():
+            print(f"\n  {line}", end="", flush=True)
+
+    figures.say = say
+    return figures
 
 
 @pytest.fixture(scope="session")
@@ -111,3 +167,53 @@ def connect() -> Iterator[Callable[..., Etcd3Store]]:
             return client
 
         yield make
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[FakeApiServer]:
+    """The tests' API server."""
+    with FakeApiServer(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def real_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealApiServer | None]:
+    """A real kube-apiserver that all tests share, if there is one."""
+    folder = real_apiserver.assets()
+    if folder is None:
+        yield None
+        return
+    with RealApiServer(tmp_path_factory.mktemp("kube"), folder) as server:
+        yield server
+
+
+@pytest.fixture(params=["fake", "real"])
+def any_api(request: pytest.FixtureRequest) -> ApiUnderTest:
+    """The tests' API server, then a real one: what holds for one holds for the other."""
+    if request.param == "fake":
+        fake: FakeApiServer = request.getfixturevalue("api")
+        return fake
+    real: RealApiServer | None = request.getfixturevalue("real_api")
+    if real is None:
+        pytest.skip(f"no kube-apiserver: {real_apiserver.ASSETS} is not set")
+    return real
+
+
+@pytest.fixture
+def follow() -> Iterator[Follow]:
+    """Follows an API server, as `run` does, until the test ends."""
+    with ExitStack() as seen:
+
+        def begin(server: ApiUnderTest) -> SeenCluster:
+            return seen.enter_context(SeenCluster(server.kubeconfig))
+
+        yield begin
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for an API server waits a twentieth of the time."""
+    monkeypatch.setattr(pace, "REQUEST_SECONDS", 0.05)
+    monkeypatch.setattr(pace, "MOST_BACKOFF_SECONDS", 0.5)
+    monkeypatch.setattr(watch, "LIST_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(watch, "LIST_BEHIND_SECONDS", 0.2)

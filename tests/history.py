@@ -14,24 +14,35 @@ from srv6kv.errors import Srv6kvError
 from srv6kv.store import Change, Etcd3Store
 
 POLICY = "config/vpp/srv6/v2/policy/"
+ROUTE = "config/vpp/v2/route/"
 STEERING = "config/vpp/srv6/v2/steering/"
 LOCALSID = "config/vpp/srv6/v2/localsid/"
+MARK = "status/edited-by-others"
+"""A revision that also puts this key was made by the test, in the part of somebody else."""
 
 State = dict[str, bytes]
 
 
 class History:
-    """Every revision that etcd has had under a label, and those that come."""
+    """Every revision that etcd has had under a label, and those that come.
+
+    Attributes:
+        reached: the revisions at which a state was found that was waited for.
+    """
 
     def __init__(self, store: Etcd3Store, label: str) -> None:
         self.prefix = f"/vnf-agent/{label}/"
         self.own_prefix = f"/srv6kv/{label}/"
         self.lost: list[Srv6kvError] = []
+        self.reached: set[int] = set()
         self._store = store
         self._events: dict[int, list[Change]] = {}
         self._arrived: dict[int, float] = {}
         self._condition = threading.Condition()
-        store.watch([self.prefix, self.own_prefix], 1, self._take, self.lost.append)
+        self._follow()
+
+    def _follow(self) -> None:
+        self._store.watch([self.prefix, self.own_prefix], 1, self._take, self.lost.append)
 
     def _take(self, changes: list[Change], revision: int) -> None:
         with self._condition:
@@ -51,6 +62,7 @@ class History:
         with self._condition:
             if not self._condition.wait_for(lambda: self.state() == state, seconds):
                 raise AssertionError(f"not reached: {differences(self.state(), state)}")
+            self.reached.add(self.last())
         self.catch_up()
 
     def catch_up(self) -> None:
@@ -63,6 +75,12 @@ class History:
         """Return at the next revision, or after so many seconds."""
         with self._condition:
             self._condition.wait(seconds)
+
+    def wait_for_silence(self, seconds: float) -> None:
+        """Return when nothing has come for so many seconds."""
+        with self._condition:
+            while self._condition.wait(seconds):
+                pass
 
     def newest(self) -> list[tuple[int, list[str]]]:
         """The last revisions with their keys, for messages."""
@@ -147,21 +165,39 @@ def differences(one: Mapping[str, bytes], other: Mapping[str, bytes]) -> list[st
 
 
 def violations(
-    revisions: Iterable[tuple[int, Sequence[Change]]], foreign: Iterable[str] = ()
+    revisions: Iterable[tuple[int, Sequence[Change]]],
+    foreign: Iterable[str] = (),
+    whole: Iterable[int] = (),
 ) -> list[str]:
-    """Where, between any two operations, the agent would have met a state it must never meet."""
-    skipped = set(foreign)
+    """Where, between any two operations, the agent would have met a state it must never meet.
+
+    What others damage is not our fault until it is mended.
+
+    Args:
+        revisions: those of a label, from the first.
+        foreign: keys that do not count.
+        whole: revisions at which everything was as it should be.
+    """
+    skipped, mended = {MARK, *foreign}, set(whole)
+    damaged: set[str] = set()
     values: dict[str, Any] = {}
     found = []
     for number, changes in revisions:
+        is_edit = any(change.key == MARK for change in changes)
         for change in changes:
             if change.key in skipped:
                 continue
-            if change.value is None:
-                values.pop(change.key, None)
-            else:
+            values.pop(change.key, None)
+            if is_edit:
+                damaged.add(change.key)
+                continue
+            damaged.discard(change.key)
+            if change.value is not None:
                 values[change.key] = json.loads(change.value)
-            found += [f"{number} after {change.key}: {fault}" for fault in _faults(values)]
+            if not damaged:
+                found += [f"{number} after {change.key}: {fault}" for fault in _faults(values)]
+        if number in mended:
+            damaged.clear()
     return found
 
 
@@ -172,7 +208,7 @@ def _faults(values: Mapping[str, Any]) -> Iterator[str]:
         if not lists:
             yield f"policy {bsid} has no list"
         for item in lists:
-            if len(item["segments"]) == 1 and LOCALSID + item["segments"][0] not in values:
+            if len(item["segments"]) == 1 and not _is_reached(item["segments"][0], values):
                 yield f"policy {bsid}: localsid {item['segments'][0]} is missing"
         if any(other != bsid and other.startswith(bsid) for other in policies):
             yield f"policy {bsid} is the beginning of another BSID"
@@ -185,6 +221,13 @@ def _faults(values: Mapping[str, Any]) -> Iterator[str]:
         if place in taken:
             yield f"{key} is the second steering of {place}"
         taken.add(place)
+
+
+def _is_reached(sid: str, values: Mapping[str, Any]) -> bool:
+    """Whether a SID is here, or, as the end of a tunnel is, behind another node."""
+    routes = (value for _, value in _under(f"{ROUTE}vrf/", values))
+    hops = [r.get("next_hop_addr") for r in routes if r.get("dst_network") == f"{sid}/128"]
+    return LOCALSID + sid in values or bool(hops and hops != ["::"])
 
 
 def _under(prefix: str, values: Mapping[str, Any]) -> list[tuple[str, Any]]:

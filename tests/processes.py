@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from etcd_server import SECONDS
-from history import POLICY, State
+from history import MARK, POLICY, State
 
 from srv6kv.cli import cluster
-from srv6kv.embedded import EmbeddedEtcd
+from srv6kv.embedded import EmbeddedEtcd, freeze
 from srv6kv.etcd.values import KeyValue
 from srv6kv.store import Etcd3Store, writer_key
 
@@ -35,7 +35,10 @@ MYSERVICE = POLICY + "5555::d765"
 
 def environment(**more: str) -> dict[str, str]:
     """Ours without what would be an option of srv6kv."""
-    ours = ("CONTIV_CONFIG", "MICROSERVICE_LABEL", "NODE_NAME", "SRV6KV_ETCD")
+    ours = (
+        *("CONTIV_CONFIG", "MICROSERVICE_LABEL", "NODE_NAME", "SRV6KV_ETCD"),
+        *("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"),
+    )
     return {**{k: v for k, v in os.environ.items() if k not in ours}, **more}
 
 
@@ -106,8 +109,11 @@ class Process:
             return found[times - 1]
 
     def send(self, number: signal.Signals) -> None:
-        """Send it a signal."""
-        self._process.send_signal(number)
+        """Send it a signal; one that is to be stopped has stopped then."""
+        if number is signal.SIGSTOP:
+            freeze(self._process)
+        else:
+            self._process.send_signal(number)
 
     def kill(self) -> None:
         """End it as a crash would, and wait until it has."""
@@ -129,11 +135,16 @@ class Process:
 
 
 class Bench:
-    """A node of the sample cluster: manifests and settings in files, wiring in etcd."""
+    """A node of the sample cluster: manifests and settings in files, wiring in etcd.
+
+    Attributes:
+        etcd: the options that say where etcd is, and how to get in.
+    """
 
     def __init__(self, folder: Path, server: EmbeddedEtcd, label: str) -> None:
         self.folder = folder
         self.server = server
+        self.etcd: list[str | Path] = ["--etcd", server.endpoint]
         self.label = label
         self.manifests = folder / "manifests"
         self.config = folder / "contiv.conf"
@@ -153,6 +164,16 @@ class Bench:
         store.put(self.prefix + key, value)
         self.foreign[key] = value.encode()
 
+    def interfere(self, store: Etcd3Store, edits: Mapping[str, str | bytes | None]) -> None:
+        """Put or delete keys of ours (short form) in one revision, in the part of somebody else."""
+        make = store.transactions
+        operations = [
+            make.delete(self.prefix + key) if value is None else make.put(self.prefix + key, value)
+            for key, value in edits.items()
+        ]
+        self.foreign[MARK] = b""
+        store.transaction([], [*operations, make.put(self.prefix + MARK, "")], [])
+
     def settings(self, *lines: str, replace: Mapping[str, str] | None = None) -> None:
         """Other settings: the seed's with these lines added and texts replaced."""
         text = (SEED / "contiv.conf").read_text()
@@ -168,12 +189,12 @@ class Bench:
             *("--config", self.config),
             *("--node", NODE),
             *("--label", self.label),
-            *("--etcd", self.server.endpoint),
+            *self.etcd,
         ]
 
     def run(self, *more: str | Path) -> Process:
-        """Start ``srv6kv run``."""
-        process = Process("run", *self.options(), *more)
+        """Start ``srv6kv run``; it listens on a port of its own."""
+        process = Process("run", *self.options(), "--listen", "127.0.0.1:0", *more)
         self.processes.append(process)
         return process
 

@@ -68,7 +68,7 @@ def test_half_saved_file(bench: Bench, history: History) -> None:
         good.append(history.state()[MYSERVICE])
 
     assert history.values(MYSERVICE) == good
-    assert len(process.said("WARNING")) == len(cuts)
+    assert len(process.said("WARNING note")) == len(cuts)
     assert violations(history.revisions()) == []
 
 

@@ -3,35 +3,56 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import pytest
+from figures import Figures
 from history import LOCALSID, POLICY, STEERING, History
+from invariants import SHARED, broken
 from processes import MYSERVICE, Bench
 
 from srv6kv import recording
-from srv6kv.store import Etcd3Store
+from srv6kv.store import Etcd3Store, KeyValue
 
 ROUTE = "config/vpp/v2/route/"
 CHAIN = "config/linux/iptables/v2/rulechain/"
+DISCARD = "vrf/0/dst/7766::dead/128/gw/::"
 TAP = "d6087568be9f59aba028955c19f5684055a69d926ed89f720fe187a"
-SHARED = {
-    "config/vpp/v2/vrf-table/id/0/protocol/IPV6",
-    "config/vpp/v2/vrf-table/id/1/protocol/IPV6",
-    ROUTE + "vrf/1/dst/::/0/gw/::",
-    ROUTE + "vrf/0/dst/2001:0:0:1::/64/gw/::",
-}
-"""Created if absent; somebody else may own them."""
-
-
 FOREIGN = {
     STEERING + "forK8sSFC-x": '{"name":"forK8sSFC-x"}',
     STEERING + "forK8sService": '{"name":"forK8sService"}',
     STEERING + "forK8sService-default-web_2096::D1": "{}",
+    STEERING + "forK8sService-Default-myservice": '{"name":"forK8sService-Default-myservice"}',
+    STEERING + "FORK8SSERVICE-default-myservice": "{}",
+    STEERING + "fork8sservice-default-myservice": "{}",
+    STEERING + "forK8sService-default-myservice/": "{}",
+    STEERING + "forK8sService-default-myservice_": "{}",
+    STEERING + "forK8sService-default-myservice_main": "{}",
+    STEERING + "forK8sService-default.myservice": "{}",
+    STEERING + "forK8sServices-default-myservice": "{}",
+    STEERING + "xforK8sService-default-myservice": "{}",
     STEERING + "forNodeToNodeTunneling-usingPolicy-8888::2": '{"name":"x"}',
-    POLICY + "8888::1": '{"bsid":"8888::1"}',
+    POLICY + "8889::1": '{"bsid":"8889::1"}',
+    POLICY + "5554:ffff:ffff:ffff:ffff:ffff:ffff:ffff": "{}",
+    POLICY + "5556::": "{}",
+    POLICY + "5556::d765": '{"bsid":"5556::d765"}',
+    POLICY + "5555::d765/": "{}",
+    POLICY + "5555::d765/128": "{}",
+    POLICY + "5555::0d765": "{}",
+    POLICY + "5555::1.2.3.4": "{}",
+    POLICY + "5555::d765%eth0": "{}",
+    POLICY + "": "{}",
+    "config/vpp/srv6/v2/policyx/5555::d765": "{}",
+    "config/vpp/srv6/v3/policy/5555::d765": "{}",
+    "CONFIG/vpp/srv6/v2/policy/5555::d765": "{}",
+    "more/config/vpp/srv6/v2/policy/5555::d765": "{}",
     POLICY + "5555::D765": '{"bsid":"5555::D765"}',
     POLICY + "5555:0:0:0:0:0:0:99": '{"bsid":"5555:0:0:0:0:0:0:99"}',
     LOCALSID + "6666:0:0:1::05": '{"sid":"6666:0:0:1::05"}',
+    LOCALSID + "6665:ffff::5": '{"sid":"6665:ffff::5"}',
+    LOCALSID + "6667::5": '{"sid":"6667::5"}',
+    LOCALSID + "6666:0:0:1::5/": "{}",
+    LOCALSID + "6666:0000:0:1::5": "{}",
     LOCALSID + "9999::5": '{"sid":"9999::5"}',
     ROUTE + "if/vpp-tap-x/vrf/0/dst/6666:0:0:1::99/128/gw/::": '{"vrf_id":0}',
     ROUTE + "vrf/0/dst/6666::/16/gw/::": '{"dst_network":"6666::/16"}',
@@ -46,14 +67,23 @@ FOREIGN = {
 """Keys of others, many of which look almost like ours."""
 
 
+def neighbours(label: str) -> list[str]:
+    """Where nodes keep their keys whose labels look almost like this one."""
+    return [f"/vnf-agent/{one}/" for one in (f"{label}-more", f"{label}x", f"x{label}", "Node-1")]
+
+
 def test_foreign_keys(bench: Bench, store: Etcd3Store, history: History) -> None:
     """Keys of others under the same prefix are never touched, however much they look like ours."""
     for key, value in FOREIGN.items():
         bench.put_foreign(store, key, value)
+    for one in neighbours(bench.label):
+        for key in (MYSERVICE, STEERING + "forK8sService-default-myservice", ROUTE + DISCARD):
+            store.put(one + key, "of another node")
 
-    def others() -> list[object]:
+    def others() -> list[KeyValue]:
         entries = store.read([bench.prefix]).entries
-        return [one for one in entries if one.key.removeprefix(bench.prefix) in bench.foreign]
+        own = [one for one in entries if one.key.removeprefix(bench.prefix) in bench.foreign]
+        return own + store.read(neighbours(bench.label)).entries
 
     before = others()
     for _ in range(2):
@@ -67,8 +97,9 @@ def test_foreign_keys(bench: Bench, store: Etcd3Store, history: History) -> None
         process.stop()
         bench.restore()
 
-    assert len(before) == len(bench.foreign)
+    assert len(before) == len(bench.foreign) + 3 * len(neighbours(bench.label))
     assert others() == before
+    assert broken(bench, history) == []
 
 
 @pytest.mark.parametrize("value", [None, "{}", "not JSON", "", b'"\xff"', '{"bsid":"5555::d765"}'])
@@ -115,6 +146,37 @@ def test_foreign_garbage(
         for key, text in history.state().items()
         if key not in bench.foreign
     }
+
+
+def has_followed(history: History, before: int) -> bool:
+    """Whether there are two more revisions."""
+    return len(history.revisions(after=before)) > 1
+
+
+@pytest.mark.faults
+def test_every_key_is_mended(
+    bench: Bench, store: Etcd3Store, history: History, figures: Figures
+) -> None:
+    """Each key of ours, of whatever kind, is mended within a second when others delete or garble
+    it, and that is one revision."""
+    bench.run()
+    history.wait_for(bench.expected())
+    wanted = bench.expected()
+    ours = sorted(wanted.keys() - bench.foreign.keys() - SHARED)
+    times = []
+    for key in ours:
+        for value in (None, "{}", "not JSON"):
+            before = history.last()
+            bench.interfere(store, {key: value})
+            history.wait(partial(has_followed, history, before))
+            (edited, _), (mended, changes) = history.revisions(after=before)
+            assert [(one.key, one.value) for one in changes] == [(key, wanted[key])]
+            times.append(history.arrival(mended) - history.arrival(edited))
+    figures.seconds("a key that others edit or delete is mended", times)
+
+    assert max(times) < 1.0
+    assert history.state() == bench.expected()
+    assert broken(bench, history) == []
 
 
 def test_all_deleted(bench: Bench, store: Etcd3Store, history: History) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from history import History, violations
+from history import History
+from invariants import broken
 from processes import Bench, Process
 
 from srv6kv.embedded import EmbeddedEtcd
@@ -80,7 +82,7 @@ def test_away_later(bench: Bench, connect: Connect) -> None:
     assert spent < 3.0
     assert len(history.revisions(after=before)) == 1
     assert len(process.said(TRYING)) == 1
-    assert violations(history.revisions()) == []
+    assert broken(bench, history) == []
 
 
 def test_away_for_longer_than_the_lease(bench: Bench, connect: Connect) -> None:
@@ -115,7 +117,7 @@ def test_frozen(bench: Bench, connect: Connect) -> None:
     bench.server.resume()
     history = in_step(bench, connect)
 
-    assert violations(history.revisions()) == []
+    assert broken(bench, history) == []
 
 
 def test_fresh_etcd(bench: Bench, connect: Connect, tmp_path: Path) -> None:
@@ -168,3 +170,27 @@ def test_interrupt(bench: Bench, connect: Connect) -> None:
     process.send(signal.SIGINT)
 
     assert process.wait() == 0
+
+
+@pytest.mark.faults
+def test_older_etcd(bench: Bench, connect: Connect, tmp_path: Path) -> None:
+    """If etcd comes back with older data, whose revisions and leases are of the past, everything is
+    brought in step again."""
+    load(bench, connect)
+    process = bench.run()
+    in_step(bench, connect)
+    data = tmp_path / "etcd" / "data"
+    bench.server.stop()
+    shutil.copytree(data, tmp_path / "older")
+    bench.server.start()
+    bench.change()
+    in_step(bench, connect)
+    bench.server.kill()
+    shutil.rmtree(data)
+    (tmp_path / "older").rename(data)
+    bench.server.start()
+    history = in_step(bench, connect)
+    code = process.stop()
+
+    assert code == 0
+    assert broken(bench, history) == []

@@ -35,7 +35,7 @@ def bench(tmp_path: Path, etcd: EmbeddedEtcd, store: Etcd3Store, label: str) -> 
     bench = Bench(tmp_path, etcd, label)
     bench.load_agent_state(store)
     for key, value in {
-        POLICY + "8888::1": '{"bsid":"8888::1"}',
+        POLICY + "8889::1": '{"bsid":"8889::1"}',
         POLICY + "fc00:c::1": '{"bsid":"fc00:c::1"}',
         LOCALSID + "6667::5": '{"sid":"6667::5"}',
         STEERING + "forK8sSFC-x": '{"name":"forK8sSFC-x"}',

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from history import History, violations
-from processes import CHANGED_SERVICE, SEED, Bench, Process, drop_writer, service
+from history import History
+from invariants import broken, written_by
+from processes import CHANGED_SERVICE, SEED, Bench, drop_writer, service
 
 from srv6kv.embedded import EmbeddedEtcd
 from srv6kv.store import Etcd3Store
@@ -25,28 +26,6 @@ def bench(tmp_path: Path, etcd: EmbeddedEtcd, store: Etcd3Store, label: str) -> 
     bench.settings("srv6kv:", "  replaceWindow: 0s")
     yield bench
     bench.end()
-
-
-def written_by(process: Process) -> list[int]:
-    """The revisions that a process says it has made."""
-    return [int(line.partition("rev=")[2].split()[0]) for line in process.said(" rev=")]
-
-
-def trespasses(history: History, processes: Iterable[Process]) -> list[str]:
-    """Revisions that a process made while the writer key was not its own."""
-    faults = []
-    for process in processes:
-        own = [
-            (first, last)
-            for identity, first, last in history.tenures()
-            if identity.split("/")[1] == str(process.pid)
-        ]
-        for revision in written_by(process):
-            if not any(
-                first < revision and (last or revision + 1) > revision for first, last in own
-            ):
-                faults.append(f"process {process.pid} wrote {revision}, held the key in {own}")
-    return faults
 
 
 def edit(bench: Bench, history: History, number: int) -> None:
@@ -75,8 +54,7 @@ def test_second_process_stands_by(bench: Bench, history: History) -> None:
     assert spent < 2.0
     assert len(second.said("standing by")) == 1
     assert [len(written_by(process)) for process in (first, second)] == [2, 1]
-    assert trespasses(history, (first, second)) == []
-    assert violations(history.revisions()) == []
+    assert broken(bench, history) == []
 
 
 def test_killed_process_is_followed(bench: Bench, history: History) -> None:
@@ -98,7 +76,7 @@ def test_killed_process_is_followed(bench: Bench, history: History) -> None:
 
     edit(bench, history, 0)
 
-    assert trespasses(history, (first, second)) == []
+    assert broken(bench, history) == []
 
 
 def test_frozen_process_does_not_write(bench: Bench, store: Etcd3Store, history: History) -> None:
@@ -121,8 +99,7 @@ def test_frozen_process_does_not_write(bench: Bench, store: Etcd3Store, history:
         sleeper.wait_for("standing by: ", times=said + 1)
 
     assert len(history.tenures()) == 5
-    assert trespasses(history, (first, second)) == []
-    assert violations(history.revisions()) == []
+    assert broken(bench, history) == []
 
 
 def test_three_processes_under_edits(bench: Bench, store: Etcd3Store, history: History) -> None:
@@ -138,6 +115,5 @@ def test_three_processes_under_edits(bench: Bench, store: Etcd3Store, history: H
         bench.edit("extra.yaml", service("extra", address, ["2001:0:0:1::6"]))
         history.wait_for(bench.expected())
 
-    assert trespasses(history, processes) == []
+    assert broken(bench, history) == []
     assert len([one for one in processes if written_by(one)]) > 1
-    assert violations(history.revisions()) == []
