@@ -1,0 +1,87 @@
+"""Why a service looks as it does from one node: which endpoint is kept or dropped by which rule,
+which keys follow, and what there is to say.
+
+Rule: it decides nothing. It asks the same functions that render, and puts their answers together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from srv6kv.addresses import is_ipv4
+from srv6kv.explain.endpoints import slices_of
+from srv6kv.explain.places import addresses_of
+from srv6kv.explain.scene import Scene, port_text
+from srv6kv.explain.values import Explanation, Remark, SlicePart, link_of
+from srv6kv.kube.model import EndpointSlice, Ref, Service
+from srv6kv.kube.parse import PROXY_NAME
+from srv6kv.plan import Plan
+from srv6kv.reconciler import Reconciler
+from srv6kv.render.addresses import wishes
+
+__all__ = ["Explanation", "explain"]
+
+
+def explain(
+    ref: Ref,
+    reconciler: Reconciler,
+    found: Plan,
+    slices: Iterable[EndpointSlice],
+    spec: Mapping[str, Any],
+    *,
+    is_online: bool,
+) -> Explanation:
+    """Why a service looks as it does.
+
+    Args:
+        ref: a service of the cluster.
+        reconciler: its state when it made the plan.
+        found: a plan of everything.
+        slices: all slices of the service's namespace, with those that ``parse`` ignored.
+        spec: the service's spec as its author wrote it; it tells why nothing is rendered.
+        is_online: whether the plan was made with what etcd holds.
+    """
+    service = reconciler.cluster.services[ref]
+    scene = Scene(service, reconciler, found, is_online)
+    rule = _rule_against(service, spec)
+    if not rule and not scene.asked and all(map(is_ipv4, wishes(service))):
+        rule = "S3: it has no IPv6 address"
+    parts = tuple(slices_of(scene, slices)) if not rule else ()
+    return Explanation(
+        service=str(ref),
+        node=scene.topology.own_name,
+        rule=rule,
+        ports=tuple(map(port_text, service.ports)),
+        addresses=tuple(addresses_of(scene)),
+        slices=parts,
+        notes=tuple(_remarks(scene, parts)),
+    )
+
+
+def _rule_against(service: Service, spec: Mapping[str, Any]) -> str:
+    """The rule by which nothing of a service is rendered: S1, S2 or S3."""
+    if service.proxy_name is not None:
+        return f"S1: label {PROXY_NAME}={service.proxy_name}: another proxy serves it"
+    if spec.get("type") == "ExternalName":
+        return "S2: spec.type: ExternalName has nothing to steer"
+    if spec.get("clusterIP") == "None":
+        return "S2: spec.clusterIP: None, it is headless: clients use the endpoints themselves"
+    if spec.get("clusterIP") in (None, ""):
+        return "S2: spec.clusterIP: it has none"
+    if not wishes(service):
+        return "S3: spec.ipFamilies: names neither IPv6 nor IPv4 for any of its ClusterIPs"
+    return ""
+
+
+def _remarks(scene: Scene, slices: Iterable[SlicePart]) -> Iterator[Remark]:
+    """The notes about the service, its slices and endpoints, the nodes they are on and its keys."""
+    parts = [part for item in slices for part in item.endpoints]
+    subjects = {f"Service {scene.service.ref}"}
+    subjects |= {f"Endpoint {part.address}" for part in parts}
+    subjects |= {f"Node {part.node}" for part in parts}
+    subjects |= {item.key for part in parts if part.receive_side for item in part.receive_side.keys}
+    for note in sorted(scene.reconciler.notes()):
+        if note.subject in subjects:
+            link = link_of(note.reason)
+            yield Remark(note.subject, note.reason, note.text, link)

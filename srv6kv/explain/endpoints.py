@@ -1,0 +1,137 @@
+"""The slices of a service: what of them is used, and every endpoint with the rules that decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from srv6kv import select, sids
+from srv6kv.addresses import is_ipv4
+from srv6kv.agent.values import AgentValue
+from srv6kv.agent.wiring import Wired
+from srv6kv.explain import values
+from srv6kv.explain.scene import Scene, policy_name, port_text
+from srv6kv.kube.model import Endpoint, EndpointSlice
+from srv6kv.render import endpoint
+from srv6kv.render.addresses import places_of, wishes
+from srv6kv.render.service import HOSTS, Receivers
+from srv6kv.topology import HostEndpoint, PodEndpoint
+
+
+def slices_of(scene: Scene, slices: Iterable[EndpointSlice]) -> Iterator[values.SlicePart]:
+    """Each slice of the service; an endpoint that another slice has is told with the endpoint."""
+    listed = sorted(slices, key=lambda item: item.ref)
+    verdicts = _verdicts(scene)
+    unused: dict[str, list[values.Unused]] = {}
+    for item in select.unused(scene.service, listed, ipv4=True in scene.families):
+        address, _, port = item.place.partition(" for ")
+        if port:
+            lost = values.Verdict("", (port,), False, item.rule, item.why)
+            verdicts.setdefault((item.slice_name, address), []).append(lost)
+        else:
+            part = values.Unused(item.place, item.rule, item.why)
+            unused.setdefault(item.slice_name, []).append(part)
+    receivers = scene.renderer.services.receivers_of(scene.service.ref)
+    for found in listed:
+        name = found.ref.name
+        if found.service != scene.service.ref and name not in unused:
+            continue
+        parts = tuple(unused.get(name, ()))
+        is_used = all(part.place for part in parts)
+        endpoints = (
+            _endpoint(scene, item, verdicts.get((name, item.address), []), receivers)
+            for item in found.endpoints
+            if is_used
+        )
+        yield values.SlicePart(name, parts, tuple(endpoints))
+
+
+def _verdicts(scene: Scene) -> dict[tuple[str, str], list[values.Verdict]]:
+    """What each policy in use makes of the candidates, by slice and address; equal ones joined."""
+    joined: dict[tuple[str, str], dict[tuple[str, bool, str, str], list[str]]] = {}
+    own = scene.topology.own_name
+    offers = [item for ipv4 in scene.families for item in scene.candidates(ipv4).items()]
+    for local_only in _policies(scene):
+        for port, offered in offers:
+            for item in select.judge(offered, own, scene.zone, local_only=local_only):
+                place = (item.candidate.slice_name, item.candidate.address)
+                verdict = (policy_name(local_only), item.kept, item.rule, item.why)
+                table = joined.setdefault(place, {})
+                table.setdefault(verdict, []).append(port_text(port))
+    return {
+        place: [
+            values.Verdict(policy, tuple(ports), kept, rule, why)
+            for (policy, kept, rule, why), ports in table.items()
+        ]
+        for place, table in joined.items()
+    }
+
+
+def _endpoint(
+    scene: Scene, item: Endpoint, verdicts: list[values.Verdict], receivers: Receivers
+) -> values.EndpointPart:
+    topology = scene.topology
+    name, node = "", item.node or ""
+    match topology.locate(item, scene.settings.pod_subnet):
+        case HostEndpoint(peer):
+            what, node = "host", peer.name
+            name = HOSTS[is_ipv4(item.address)]
+        case PodEndpoint(node, _):
+            what, name = "pod", item.address
+        case _:
+            what = "outside"
+    is_here = what != "outside" and node == topology.own_name
+    path = scene.path_to(item)
+    conditions = ("ready", "serving", "terminating")
+    return values.EndpointPart(
+        address=item.address,
+        node=node,
+        pod=str(item.pod) if item.pod else "",
+        what=what if what == "outside" else f"{what} {'here' if is_here else 'there'}",
+        conditions=tuple(text for text in conditions if getattr(item, text)),
+        problem=path if isinstance(path, str) else "",
+        verdicts=tuple(verdicts),
+        receive_side=_receive_side(scene, name, receivers) if is_here else None,
+    )
+
+
+def _receive_side(scene: Scene, name: str, receivers: Receivers) -> values.ReceiveSide:
+    """What there is for a local pod, by its address, or for the host, by one of ``HOSTS``."""
+    if name not in receivers.pods:
+        problem = "no packet of this service is sent to it"
+    else:
+        said = scene.renderer.desired.notes.get(("endpoint", name), ())
+        problem = "; ".join(f"{note.text} ({note.reason})" for note in said)
+    translations = tuple(
+        f"{item.address} {item.protocol} {item.port} -> {item.target}"
+        for item in receivers.pods.get(name, ())
+        if scene.renderer.is_up(name)
+    )
+    return values.ReceiveSide(tuple(map(scene.key, _keys_of(scene, name))), problem, translations)
+
+
+def _keys_of(scene: Scene, name: str) -> Iterator[str]:
+    """The keys that a local endpoint has; those of another one with its SID do not count."""
+    settings, own = scene.settings, scene.topology.own
+    objects, is_up = scene.renderer.desired.objects, scene.renderer.is_up(name)
+    wired = scene.reconciler.cluster.wiring_of(name, scene.topology.own_name)
+    found: list[AgentValue] = []
+    if name in HOSTS and is_up and own is not None and own.id is not None:
+        found = [*endpoint.host_objects(own.id, settings)]
+    elif name not in HOSTS and isinstance(wired, Wired):
+        sid = sids.sid_of(settings.sid.pod, name)
+        found = [*endpoint.pod_objects(name, sid, wired, settings)]
+        found += endpoint.neighbour(name, wired)
+    if found and objects.get(found[0].key) == found[0]:
+        yield from (value.key for value in found)
+    if isinstance(wired, Wired) and is_up:
+        yield from (value.key for value in endpoint.rule_chains(wired, {name: ()}))
+
+
+def _policies(scene: Scene) -> list[bool]:
+    """The traffic policies in use, as ``local_only``; Cluster if none is."""
+    found = {
+        place.local_only
+        for role in wishes(scene.service).values()
+        for place in places_of(role, scene.service, scene.settings)
+    }
+    return sorted(found) or [False]

@@ -1,0 +1,106 @@
+"""Everything that an explanation asks, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from srv6kv import select
+from srv6kv.actual import Actual, Target, steering_facts
+from srv6kv.addresses import is_ipv4
+from srv6kv.agent import keys
+from srv6kv.explain.values import DIFFERS, IN_ETCD, MISSING, TO_GO, Key
+from srv6kv.kube.model import Endpoint, Service, ServicePort
+from srv6kv.plan import Plan
+from srv6kv.reconciler import Reconciler
+from srv6kv.render import Renderer
+from srv6kv.render.addresses import Role, asked_by
+from srv6kv.render.service import path_to
+from srv6kv.settings import Settings
+from srv6kv.topology import Topology
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Everything that is asked."""
+
+    service: Service
+    reconciler: Reconciler
+    plan: Plan
+    is_online: bool
+
+    @property
+    def renderer(self) -> Renderer:
+        """What renders it."""
+        return self.reconciler.renderer
+
+    @property
+    def settings(self) -> Settings:
+        """Of this node."""
+        return self.reconciler.settings
+
+    @property
+    def topology(self) -> Topology:
+        """The nodes."""
+        return self.renderer.services.topology
+
+    @property
+    def actual(self) -> Actual:
+        """What etcd holds; nothing if it was not asked."""
+        return self.reconciler.actual
+
+    @property
+    def asked(self) -> Mapping[str, Role]:
+        """The addresses that only another service could keep from it."""
+        return asked_by(self.service, self.topology, self.settings).roles
+
+    @property
+    def zone(self) -> str:
+        """This node's zone, "" if it has none."""
+        own = self.topology.own
+        return own.zone if own else ""
+
+    @property
+    def families(self) -> list[bool]:
+        """The address families that are rendered, as whether it is IPv4."""
+        return sorted({is_ipv4(address) for address in self.asked})
+
+    def candidates(self, ipv4: bool) -> select.Candidates:
+        """What the slices of a family offer."""
+        slices = self.reconciler.cluster.slices_of(self.service.ref)
+        return select.candidates_of(self.service, (i for i in slices if i.is_ipv4 == ipv4))
+
+    def path_to(self, item: Endpoint) -> tuple[str, ...] | str:
+        """The segments to an endpoint, or why there are none."""
+        found = path_to(item, self.topology, self.settings, self.renderer.is_up)
+        return found if isinstance(found, str) else found[0]
+
+    def key(self, key: str) -> Key:
+        """A key with its state in etcd."""
+        if not self.is_online:
+            return Key(key)
+        wanted, entry = self.plan.wanted.get(key), self.actual.entries.get(key)
+        if wanted is None:
+            return Key(key, TO_GO)
+        if entry is None:
+            return Key(key, MISSING)
+        return Key(key, IN_ETCD if entry.value == wanted else DIFFERS)
+
+    def steering_of(self, target: Target) -> tuple[str, str] | None:
+        """Key and BSID of the steering that a target should have."""
+        for key, value in self.plan.wanted.items():
+            if value is not None and key.startswith(keys.STEERING):
+                facts = steering_facts(value)
+                if facts is not None and facts.target == target:
+                    return key, facts.bsid
+        return None
+
+
+def policy_name(local_only: bool) -> str:
+    """A traffic policy as Kubernetes writes it."""
+    return "Local" if local_only else "Cluster"
+
+
+def port_text(port: ServicePort) -> str:
+    """A port of a service as ``name protocol number``."""
+    return " ".join(filter(None, (port.name, port.protocol, str(port.number))))
