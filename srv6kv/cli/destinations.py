@@ -1,0 +1,162 @@
+"""What ``trace`` is asked: the texts of ``--from`` and of the destination."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from srv6kv import select
+from srv6kv.addresses import canonical_of_any, is_ipv4
+from srv6kv.cluster import Cluster
+from srv6kv.errors import InputError
+from srv6kv.kube.model import Ref, Service, ServicePort
+from srv6kv.render.addresses import wishes
+from srv6kv.trace import Network, Question
+from srv6kv.trace.values import Sender
+
+PROTOCOLS = ("TCP", "UDP", "SCTP")
+FORMS = "NODE/POD-ADDRESS, NODE or outside@NODE"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a packet starts; the address is "" if it is not known."""
+
+    node: str
+    sender: Sender
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where it is to go, and the service that has this address and port, if one is known."""
+
+    address: str
+    protocol: str
+    port: int
+    service: Service | None = None
+    service_port: ServicePort | None = None
+
+
+def source_of(text: str, network: Network) -> Source:
+    """The sender that ``--from`` means.
+
+    Raises:
+        InputError: it means none that is there.
+    """
+    sender: Sender = "outside" if text.startswith("outside@") else "host"
+    node, slash, address = text.removeprefix("outside@").partition("/")
+    if node not in network.names:
+        raise InputError(f"--from {text}: {_there_are('node', network.names)}; give {FORMS}")
+    if not slash:
+        return Source(node, sender, network.sender(node) if sender == "host" else "")
+    try:
+        address = canonical_of_any(address)
+    except ValueError as error:
+        raise InputError(f"--from {text}: {error}; give {FORMS}") from None
+    if sender == "outside":
+        return Source(node, "outside", address)
+    if address not in network.pods(node):
+        there = _there_are(f"pod on {node}", network.pods(node))
+        raise InputError(f"--from {text}: {there}")
+    return Source(node, "pod", address)
+
+
+def _there_are(what: str, names: Iterable[str]) -> str:
+    return f"no such {what}; there are: {', '.join(names) or 'none'}"
+
+
+def target_of(text: str, source: Source, cluster: Cluster) -> Target:
+    """The destination that is meant.
+
+    Raises:
+        InputError: it is none, or no such service is there.
+    """
+    where, slash, protocol = text.rpartition("/")
+    if not slash or protocol.upper() not in PROTOCOLS:
+        where, protocol = text, ""
+    name, colon, port = where.rpartition(":")
+    if not colon or not name or not port:
+        raise InputError(f"{text}: give ADDRESS:PORT[/PROTO] or [NAMESPACE/]SERVICE:PORT[/PROTO]")
+    try:
+        address = canonical_of_any(name.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        if ":" in name:
+            raise InputError(f"{text}: {name!r} is neither an address nor a service") from None
+        return _by_name(text, name, port, protocol.upper(), source, cluster)
+    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise InputError(f"{text}: {port!r} is not a port")
+    return _by_address(address, int(port), protocol.upper() or "TCP", cluster)
+
+
+def _by_address(address: str, number: int, protocol: str, cluster: Cluster) -> Target:
+    for _, service in sorted(cluster.services.items()):
+        if address in wishes(service):
+            for port in service.ports:
+                if (port.number, port.protocol) == (number, protocol):
+                    return Target(address, protocol, number, service, port)
+    return Target(address, protocol, number)
+
+
+def _by_name(
+    text: str, name: str, port: str, protocol: str, source: Source, cluster: Cluster
+) -> Target:
+    namespace, _, plain = name.rpartition("/")
+    ref = Ref(namespace or "default", plain)
+    service = cluster.services.get(ref)
+    if service is None:
+        near = [str(other) for other in sorted(cluster.services) if other.name == plain]
+        hint = f"; near it: {', '.join(near)}" if near else ""
+        raise InputError(f"{text}: no Service {ref} is known{hint}")
+    found = [
+        item
+        for item in service.ports
+        if port in (item.name, str(item.number)) and protocol in ("", item.protocol)
+    ]
+    if not found:
+        ports = ", ".join(f"{item.name or item.number} {item.protocol}" for item in service.ports)
+        raise InputError(f"{text}: Service {ref} has no such port; it has: {ports or 'none'}")
+    chosen = min(found, key=lambda item: PROTOCOLS.index(item.protocol))
+    address = next(_addresses(service, source), None)
+    if address is None:
+        raise InputError(f"{text}: Service {ref} has no address of the sender's family")
+    return Target(address, chosen.protocol, chosen.number, service, chosen)
+
+
+def _addresses(service: Service, source: Source) -> Iterator[str]:
+    """Those that a sender can use, the usual one first: outside none but the public ones."""
+    own = [service.cluster_ip, service.cluster_ipv4]
+    public = [*service.balancer_ips, *service.external_ips]
+    for address in [*public, *own] if source.sender == "outside" else [*own, *public]:
+        if address and (not source.address or is_ipv4(address) == is_ipv4(source.address)):
+            yield address
+
+
+def question_of(source: Source, target: Target) -> Question:
+    """Both as one question."""
+    return Question(
+        source.node, source.sender, source.address, target.address, target.protocol, target.port
+    )
+
+
+def choices_of(
+    source: Source, target: Target, cluster: Cluster, *, ipv4: bool
+) -> tuple[tuple[str, int], ...] | None:
+    """The endpoints among which kube-proxy on a host chooses; None if it does not know the address.
+
+    Traffic from a node itself is in the cluster: externalTrafficPolicy is not for it.
+    """
+    service, port = target.service, target.service_port
+    if source.sender != "host" or service is None or port is None:
+        return None
+    slices = [item for item in cluster.slices_of(service.ref) if item.is_ipv4 == ipv4]
+    own = cluster.nodes.get(source.node)
+    is_cluster_ip = target.address in (service.cluster_ip, service.cluster_ipv4)
+    selection = select.select(
+        service,
+        select.candidates_of(service, slices),
+        source.node,
+        own.zone if own is not None else "",
+        local_only=is_cluster_ip and service.is_internal_local,
+    )
+    return tuple((one.address, one.target) for one in selection.by_port.get(port, ()))

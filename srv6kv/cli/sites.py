@@ -1,0 +1,202 @@
+"""Where ``trace`` has its nodes from: manifests that are rendered, or what etcd holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from srv6kv.addresses import network_of
+from srv6kv.agent import keys
+from srv6kv.cli import cluster
+from srv6kv.cli.cluster import Files
+from srv6kv.cluster import Cluster
+from srv6kv.errors import InputError
+from srv6kv.etcd.values import KeyValue
+from srv6kv.kube.model import Body, Identity, Pod
+from srv6kv.kube.parse import ParseError, parse
+from srv6kv.notes import Note
+from srv6kv.reconciler import Reconciler
+from srv6kv.settings import Settings
+from srv6kv.topology import Peer, Topology, host_end_of, topology_of
+from srv6kv.trace import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """The nodes, and the cluster in the manifests, if there are any.
+
+    Attributes:
+        notes: what was assumed.
+        bad_input: what of the manifests was left out, and why.
+    """
+
+    sites: tuple[Site, ...]
+    cluster: Cluster
+    notes: tuple[str, ...] = ()
+    bad_input: tuple[Note, ...] = ()
+
+
+def rendered(paths: Sequence[Path], config: Path | None, states: Mapping[str, Path]) -> Scene:
+    """Every node of the manifests, as ``render`` makes it.
+
+    Args:
+        paths: of the manifests.
+        config: of the settings.
+        states: the file with the keys of each node's agent; without one its pods count as wired.
+
+    Raises:
+        InputError: a file cannot be read, or a node is none of the manifests'.
+        SettingsError: the settings are refused.
+    """
+    files = cluster.read_files(paths, config, "", None)
+    settings, known = files.reconciler.settings, files.reconciler.cluster
+    topology = _topology(files)
+    for name in states:
+        if name not in known.nodes:
+            raise InputError(f"--agent-state {name}: the manifests hold no such Node")
+    sites, notes = [], []
+    for name in sorted(known.nodes):
+        reconciler = Reconciler(settings, name, name)
+        reconciler.intake.take_all(files.objects)
+        state = list(_supposed(name, files.objects, reconciler))
+        if name in states:
+            state = cluster.read_agent_state(states[name], reconciler.prefix)
+        elif state:
+            notes.append(f"Node {name}: no --agent-state for it: its pods are taken as wired")
+        sites.append(_site(name, _values(reconciler, state), topology, settings))
+    return Scene(tuple(sites), known, tuple(notes), _bad_input(files))
+
+
+def held(entries: Sequence[KeyValue], files: Files | None) -> Scene:
+    """Every agent of which etcd holds keys; its label is the name of its node.
+
+    Args:
+        entries: all keys below ``/vnf-agent/``.
+        files: the manifests, if there are any: they know addresses of nodes.
+    """
+    by_label: dict[str, dict[str, Any]] = {}
+    notes = []
+    for entry in entries:
+        label, _, key = entry.key.removeprefix(keys.AGENT).partition("/")
+        if key.startswith(keys.CONFIG) and entry.value is not None:
+            try:
+                by_label.setdefault(label, {})[key] = msgspec.json.decode(entry.value)
+            except ValueError as error:  # msgspec does not wrap what is not UTF-8
+                notes.append(f"{entry.key}: {error}")
+    if files is None:
+        sites = tuple(Site(label, values) for label, values in sorted(by_label.items()))
+        return Scene(sites, Cluster(), tuple(notes))
+    settings, topology = files.reconciler.settings, _topology(files)
+    sites = tuple(
+        _site(label, values, topology, settings) for label, values in sorted(by_label.items())
+    )
+    return Scene(sites, files.reconciler.cluster, tuple(notes), _bad_input(files))
+
+
+def _bad_input(files: Files) -> tuple[Note, ...]:
+    return (*files.notes, *files.reconciler.intake.notes()) if files.has_bad_input else ()
+
+
+def _topology(files: Files) -> Topology:
+    known = files.reconciler.cluster
+    return topology_of(known.nodes.values(), "", files.reconciler.settings, known.records.by_name())
+
+
+def _site(name: str, values: Mapping[str, Any], topology: Topology, settings: Settings) -> Site:
+    peer = topology.peers.get(name)
+    ip = peer.ip if peer is not None else None
+    return Site(
+        name,
+        values,
+        addresses=(ip,) if ip is not None else (),
+        hosts=tuple(_hosts(peer, settings)) if peer is not None else (),
+        main_vrf=settings.main_vrf,
+        pod_vrf=settings.pod_vrf,
+    )
+
+
+def _hosts(peer: Peer, settings: Settings) -> Iterator[str]:
+    """The host's addresses, first the one at the interconnect, which it sends with."""
+    if peer.id is not None:
+        with suppress(ValueError):  # render has a note on it
+            yield host_end_of(peer.id, settings)
+    yield from peer.addresses
+
+
+def _values(reconciler: Reconciler, state: Sequence[KeyValue]) -> dict[str, Any]:
+    """What a node's agent has when everything is written."""
+    reconciler.reset(state)
+    found: dict[str, bytes | None] = {
+        item.key.removeprefix(reconciler.prefix): item.value for item in state
+    }
+    found |= reconciler.plan().wanted
+    return {key: msgspec.json.decode(value) for key, value in found.items() if value is not None}
+
+
+def _supposed(
+    node: str, objects: Sequence[tuple[Identity, Body]], reconciler: Reconciler
+) -> Iterator[KeyValue]:
+    """The keys that a CNI writes for the pods of a node (spec/contiv.md 3.4)."""
+    made: dict[str, Any] = {}
+    for pod in _pods(objects):
+        if pod.node == node and pod.addresses:
+            made |= _wiring_of(pod, reconciler.settings.pod_vrf)
+    for revision, (key, value) in enumerate(made.items(), start=1):
+        yield KeyValue(reconciler.prefix + key, msgspec.json.encode(value), revision)
+
+
+def _wiring_of(pod: Pod, vrf: int) -> dict[str, Any]:
+    sandbox = f"{pod.ref.namespace}-{pod.ref.name}"
+    told = pod.wiring
+    tap = (told.interface if told is not None else "") or f"vpp-tap-{sandbox}"
+    namespace = (told.netns if told is not None else "") or f"/run/netns/{sandbox}"
+    made: dict[str, Any] = {
+        keys.INTERFACE + tap: {"name": tap, "vrf": vrf},
+        f"{keys.LINUX_INTERFACE}linux-tap-{sandbox}": {
+            "namespace": {"type": "FD", "reference": namespace},
+            "ip_addresses": list(pod.addresses),
+            "tap": {"vpp_tap_if_name": tap},
+        },
+    }
+    for address in pod.addresses:
+        neighbour = {"interface": tap, "ip_address": address, "static": True}
+        made[f"{keys.ARP}{tap}/{address}"] = neighbour
+        made[keys.route(vrf, network_of(address), address, tap)] = {
+            "vrf_id": vrf,
+            "dst_network": network_of(address),
+            "next_hop_addr": address,
+            "outgoing_interface": tap,
+        }
+    return made
+
+
+def _pods(objects: Sequence[tuple[Identity, Body]]) -> Iterator[Pod]:
+    for (kind, _, _), body in objects:
+        if kind == "Pod":
+            try:
+                found = parse(kind, body)
+            except ParseError:
+                continue  # the intake has a note on it
+            if isinstance(found, Pod):
+                yield found
+
+
+def states_of(texts: Sequence[str]) -> dict[str, Path]:
+    """The options ``--agent-state NODE=FILE``.
+
+    Raises:
+        UsageError: one is none.
+    """
+    found = {}
+    for text in texts:
+        node, equals, path = text.partition("=")
+        if not (node and equals and path):
+            raise click.UsageError(f"--agent-state {text!r} is not NODE=FILE")
+        found[node] = Path(path)
+    return found

@@ -1,0 +1,133 @@
+"""iptables rules of a pod, as far as srv6kv writes them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from srv6kv.addresses import Prefix, is_ipv4
+from srv6kv.agent import keys
+from srv6kv.agent.values import Namespace, RuleChain
+from srv6kv.trace.values import Packet
+
+_ADDRESS = r"[0-9a-f.:]+"
+_DNAT = re.compile(
+    rf"-d (?P<destination>{_ADDRESS}/\d+) -p (?P<protocol>\w+) -m (?P=protocol)"
+    rf" --dport (?P<port>\d+) -j DNAT --to-destination \[?(?P<pod>{_ADDRESS}?)\]?:(?P<target>\d+)"
+)
+_NOTRACK = re.compile(rf"-d (?P<destination>{_ADDRESS}/\d+) -j CT --notrack")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule.
+
+    Attributes:
+        text: as the key has it.
+        destination: of the packets that it takes; None: it is a rule of another kind.
+        protocol: of these packets; "" for all.
+        target: address and port that take the place of the destination; None: CT --notrack.
+    """
+
+    text: str
+    destination: Prefix | None = None
+    protocol: str = ""
+    port: int = 0
+    target: tuple[str, int] | None = None
+
+    def takes(self, packet: Packet) -> bool:
+        """Whether a packet meets it; a rule of another kind is not asked."""
+        return (
+            self.destination is not None
+            and packet.destination in self.destination
+            and (not self.protocol or (self.protocol, self.port) == (packet.protocol, packet.port))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The rules of a chain of iptables in one namespace."""
+
+    key: str
+    namespace: Namespace
+    table: str
+    chain: str
+    is_ipv4: bool
+    rules: tuple[Rule, ...]
+
+    def is_in(self, namespace: Namespace, interface: str, packet: Packet) -> bool:
+        """Whether a packet of a pod meets it.
+
+        Args:
+            namespace: of the pod; without a reference the chain's name tells.
+            interface: VPP's interface to the pod.
+            packet: the packet.
+        """
+        if self.is_ipv4 != is_ipv4(packet.destination):
+            return False
+        if namespace.reference:
+            return self.namespace == namespace
+        sandbox = interface.removeprefix("vpp-tap-")
+        return self.key.startswith(f"{keys.RULE_CHAIN}{keys.OUR_RULE_CHAIN}{sandbox}-")
+
+
+def first_met(
+    chains: Iterable[Chain],
+    place: tuple[str, str],
+    namespace: Namespace,
+    interface: str,
+    packet: Packet,
+) -> tuple[str, Rule] | None:
+    """The first rule that a packet meets, or might meet because it is of another kind.
+
+    Args:
+        chains: of all namespaces.
+        place: table and chain.
+        namespace: as for ``Chain.is_in``.
+        interface: as for ``Chain.is_in``.
+        packet: the packet.
+
+    Returns:
+        The key of its chain and the rule.
+    """
+    for chain in chains:
+        if (chain.table, chain.chain) == place and chain.is_in(namespace, interface, packet):
+            for rule in chain.rules:
+                if rule.destination is None or rule.takes(packet):
+                    return chain.key, rule
+    return None
+
+
+def chain_of(key: str, value: RuleChain) -> Chain:
+    """The chain behind a key."""
+    return Chain(
+        key,
+        value.namespace,
+        value.table,
+        value.chain_type,
+        value.protocol.upper() != "IPV6",
+        tuple(_rules(value.rules)),
+    )
+
+
+def _rules(texts: Iterable[str]) -> Iterable[Rule]:
+    for text in texts:
+        try:
+            yield _rule(text)
+        except ValueError:
+            yield Rule(text)
+
+
+def _rule(text: str) -> Rule:
+    if found := _DNAT.fullmatch(text):
+        return Rule(
+            text,
+            Prefix.parse_any(found["destination"]),
+            found["protocol"].upper(),
+            int(found["port"]),
+            (found["pod"], int(found["target"])),
+        )
+    if found := _NOTRACK.fullmatch(text):
+        return Rule(text, Prefix.parse_any(found["destination"]))
+    return Rule(text)

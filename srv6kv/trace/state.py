@@ -1,0 +1,307 @@
+"""One node as packets find it: tables, policies, pods and their rules, read from agent keys.
+
+Rule: keys of kinds that do not forward packets are passed over; a value that cannot be read is
+named in ``unread`` and counts as absent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from srv6kv.addresses import Prefix, canonical_of_any, is_ipv4, mask, to_int
+from srv6kv.agent import keys
+from srv6kv.agent.values import LocalSid, Namespace, Policy, Route, RuleChain, Steering
+from srv6kv.trace.rules import Chain, chain_of
+from srv6kv.trace.values import Site
+
+HOST_INTERCONNECTS = ("tap-vpp2", "afpacket-vpp2")
+"""Logical names of VPP's end of the host interconnect (spec/contiv.md 3.3)."""
+GLOBAL = "config/vpp/srv6/v2/srv6-global"
+OWN, SEGMENT, ROUTE = range(3)
+"""Who made an entry; of several on one prefix VPP takes the first (spec/vpp.md 1.3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """An address of VPP's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a table holds for a prefix, and the key that says so."""
+
+    key: str
+    prefix: Prefix
+    action: Own | Steering | LocalSid | Route
+
+
+class Table:
+    """One family of one VRF; the longest prefix decides."""
+
+    def __init__(self) -> None:
+        self._entries: dict[int, dict[int, dict[int, Entry]]] = {}
+
+    def add(self, rank: int, entry: Entry) -> None:
+        """Take in an entry."""
+        networks = self._entries.setdefault(entry.prefix.length, {})
+        networks.setdefault(entry.prefix.network, {})[rank] = entry
+
+    def look_up(self, address: str) -> Entry | None:
+        """What becomes of packets to an address."""
+        bits = to_int(address)
+        for length in sorted(self._entries, reverse=True):
+            found = self._entries[length].get(bits & mask(length))
+            if found:
+                return found[min(found)]
+        return None
+
+
+class _Tap(msgspec.Struct):
+    vpp_tap_if_name: str = ""
+
+
+class _LinuxInterface(msgspec.Struct):
+    namespace: Namespace | None = None
+    ip_addresses: tuple[str, ...] = ()
+    tap: _Tap | None = None
+
+
+class _Interface(msgspec.Struct):
+    name: str = ""
+    vrf: int = 0
+    ip_addresses: tuple[str, ...] = ()
+
+
+class _Neighbour(msgspec.Struct):
+    interface: str = ""
+    ip_address: str = ""
+    static: bool = False
+
+
+class _Global(msgspec.Struct):
+    encap_source_address: str = ""
+
+
+class _Spray(msgspec.Struct):
+    spray_behaviour: bool = False
+
+
+@dataclass(slots=True)
+class LinuxEnd:
+    """What is behind an interface of VPP.
+
+    Attributes:
+        namespace: where it is; None: in the host's.
+        is_told: a Linux interface says so; else it follows from a localsid alone.
+    """
+
+    namespace: Namespace | None
+    addresses: set[str]
+    is_told: bool = True
+
+
+@dataclass(slots=True)
+class Node:
+    """One VPP with its pods.
+
+    Attributes:
+        vrfs: of each interface.
+        uplinks: addresses of VPP's own, with their VRF.
+        ends: what is behind each interface.
+        interconnect: those of VPP's end of the host interconnect.
+        hosts: addresses of the host.
+        encap_source: source address of outer headers.
+        unread: what could not be read, and why.
+    """
+
+    site: Site
+    vrfs: dict[str, int] = field(default_factory=dict)
+    uplinks: dict[str, int] = field(default_factory=dict)
+    ends: dict[str, LinuxEnd] = field(default_factory=dict)
+    interconnect: set[str] = field(default_factory=set)
+    hosts: dict[str, None] = field(default_factory=dict)
+    neighbours: set[tuple[str, str]] = field(default_factory=set)
+    chains: list[Chain] = field(default_factory=list)
+    policies: dict[str, Policy] = field(default_factory=dict)
+    spraying: set[str] = field(default_factory=set)
+    localsids: dict[str, LocalSid] = field(default_factory=dict)
+    routes: list[Route] = field(default_factory=list)
+    encap_source: str = ""
+    unread: list[str] = field(default_factory=list)
+    _tables: dict[tuple[int, bool], Table] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Name of the node."""
+        return self.site.name
+
+    @property
+    def main_vrf(self) -> int:
+        """Where packets of the host and of the uplink are looked up."""
+        return next(
+            (self.vrfs[name] for name in HOST_INTERCONNECTS if name in self.vrfs),
+            self.site.main_vrf,
+        )
+
+    @property
+    def has_uplink(self) -> bool:
+        """Whether an address of its uplink is known."""
+        return any(
+            vrf == self.main_vrf and address not in self.interconnect
+            for address, vrf in self.uplinks.items()
+        )
+
+    @property
+    def has_wiring(self) -> bool:
+        """Whether the CNI has written keys for pods; else nothing follows from what is missing."""
+        return any(end.is_told and end.namespace is not None for end in self.ends.values())
+
+    def table(self, vrf: int, *, ipv4: bool) -> Table:
+        """A VRF's table of one family."""
+        return self._tables.setdefault((vrf, ipv4), Table())
+
+    def look_up(self, vrf: int, address: str) -> Entry | None:
+        """What becomes of packets to an address in a VRF."""
+        return self.table(vrf, ipv4=is_ipv4(address)).look_up(address)
+
+    def add(self, rank: int, vrf: int, destination: str, key: str, action: Any) -> None:
+        """Take in an entry of a table."""
+        prefix = Prefix.parse_any(destination)
+        # ::ffff:0:0/96 is how IPv4 is written down here; ::/0 is never one of its entries.
+        table = self.table(vrf, ipv4=is_ipv4(destination.partition("/")[0]))
+        table.add(rank, Entry(key, prefix, action))
+
+    def interface_of(self, address: str) -> str | None:
+        """The interface behind which a pod is."""
+        for interface, end in self.ends.items():
+            if address in end.addresses and not self.is_host(interface):
+                return interface
+        return None
+
+    def is_host(self, interface: str) -> bool:
+        """Whether the host is behind an interface."""
+        end = self.ends.get(interface)
+        return interface in HOST_INTERCONNECTS or (end is not None and end.namespace is None)
+
+    def vrf_of_pod(self, interface: str) -> int:
+        """Where a pod's packets are looked up."""
+        return self.vrfs.get(interface, self.site.pod_vrf)
+
+
+def node_of(site: Site) -> Node:
+    """A node from its agent's keys."""
+    node = Node(site)
+    for prefix, kind, read in _READERS:
+        for key in sorted(site.values):
+            if key.startswith(prefix):
+                try:
+                    value = _plain(site.values[key])
+                    read(node, key, msgspec.convert(value, kind, strict=False), value)
+                except ValueError as error:
+                    node.unread.append(f"{key}: {error}")
+    for address in site.addresses:
+        node.uplinks.setdefault(address, node.main_vrf)
+    node.hosts |= dict.fromkeys(site.hosts)
+    node.encap_source = node.encap_source or next(iter(site.addresses), "::")
+    _add_pods(node)
+    return node
+
+
+def _plain(value: Any) -> Any:
+    """The value with proto field names: the agent reads lowerCamel and END_FUNCTION_DX6 too."""
+    if isinstance(value, dict):
+        return {_CAMEL.sub(r"_\1", key).lower(): _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
+
+
+_CAMEL = re.compile(r"(?<=[a-z0-9])([A-Z])")
+
+
+def _addresses(texts: Iterable[str]) -> list[str]:
+    return [canonical_of_any(text.partition("/")[0]) for text in texts]
+
+
+def _read_interface(node: Node, key: str, value: _Interface, _: Any) -> None:
+    node.vrfs[value.name] = value.vrf
+    for address in _addresses(value.ip_addresses):
+        node.uplinks[address] = value.vrf
+        if value.name in HOST_INTERCONNECTS:
+            node.interconnect.add(address)
+        length = 32 if is_ipv4(address) else 128
+        node.add(OWN, value.vrf, f"{address}/{length}", key, Own())
+
+
+def _read_neighbour(node: Node, key: str, value: _Neighbour, _: Any) -> None:
+    if value.static:
+        node.neighbours.add((value.interface, canonical_of_any(value.ip_address)))
+
+
+def _read_linux_interface(node: Node, key: str, value: _LinuxInterface, _: Any) -> None:
+    if value.tap is None or not value.tap.vpp_tap_if_name:
+        return
+    found = set(_addresses(value.ip_addresses))
+    end = node.ends.setdefault(value.tap.vpp_tap_if_name, LinuxEnd(value.namespace, set()))
+    end.addresses |= found
+    if value.namespace is None:
+        node.hosts |= dict.fromkeys(sorted(found))
+
+
+def _read_route(node: Node, key: str, value: Route, _: Any) -> None:
+    node.routes.append(value)
+    node.add(ROUTE, value.vrf_id, value.dst_network, key, value)
+
+
+def _read_localsid(node: Node, key: str, value: LocalSid, _: Any) -> None:
+    node.localsids[value.sid] = value
+    node.add(SEGMENT, value.installation_vrf_id, f"{value.sid}/128", key, value)
+
+
+def _read_policy(node: Node, key: str, value: Policy, raw: Any) -> None:
+    node.policies[value.bsid] = value
+    if msgspec.convert(raw, _Spray).spray_behaviour:
+        node.spraying.add(value.bsid)
+
+
+def _read_steering(node: Node, key: str, value: Steering, _: Any) -> None:
+    if value.policy_bsid in node.policies:  # else the agent holds it back: PENDING
+        traffic = value.l3_traffic
+        node.add(SEGMENT, traffic.installation_vrf_id, traffic.prefix_address, key, value)
+
+
+def _read_chain(node: Node, key: str, value: RuleChain, _: Any) -> None:
+    node.chains.append(chain_of(key, value))
+
+
+def _read_global(node: Node, key: str, value: _Global, _: Any) -> None:
+    node.encap_source = value.encap_source_address
+
+
+def _add_pods(node: Node) -> None:
+    """Pods of which the keys hold no more than the localsid: their CNI does not use etcd."""
+    for sid in node.localsids.values():
+        end = sid.cross_connect
+        if end is not None and end.outgoing_interface not in node.ends:
+            is_host = node.is_host(end.outgoing_interface)
+            namespace = None if is_host else Namespace()
+            behind = LinuxEnd(namespace, {end.next_hop}, is_told=False)
+            node.ends[end.outgoing_interface] = behind
+            if is_host:
+                node.hosts.setdefault(end.next_hop)
+
+
+_READERS: tuple[tuple[str, Any, Any], ...] = (
+    (keys.INTERFACE, _Interface, _read_interface),
+    (keys.ARP, _Neighbour, _read_neighbour),
+    (keys.LINUX_INTERFACE, _LinuxInterface, _read_linux_interface),
+    (keys.ROUTE, Route, _read_route),
+    (keys.LOCALSID, LocalSid, _read_localsid),
+    (keys.POLICY, Policy, _read_policy),
+    (keys.STEERING, Steering, _read_steering),
+    (keys.RULE_CHAIN, RuleChain, _read_chain),
+    (GLOBAL, _Global, _read_global),
+)
