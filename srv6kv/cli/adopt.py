@@ -1,0 +1,157 @@
+"""``srv6kv adopt``: take over what another renderer has left in etcd."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from srv6kv.cli.options import (
+    cluster_options,
+    config_option,
+    etcd_options,
+    node_options,
+    store_of,
+)
+from srv6kv.errors import Conflict
+
+if TYPE_CHECKING:
+    from srv6kv.adoption import Adoption
+    from srv6kv.cli.writing import Step
+    from srv6kv.etcd.values import Snapshot
+    from srv6kv.reconciler import Reconciler
+
+
+@click.command("adopt")
+@click.option(
+    "--from", "origin", type=click.Choice(["contiv"]), required=True, help="Who wrote the keys."
+)
+@cluster_options
+@node_options
+@config_option
+@etcd_options
+@click.option("--dry-run", is_flag=True, help="Write nothing.")
+@click.option(
+    "--loopbacks",
+    is_flag=True,
+    help="Also take service addresses off the pods' loopbacks, which are the CNI's keys.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json", "txn"]),
+    default="text",
+    show_default=True,
+    help="txn prints the transactions as a recording.",
+)
+def command(
+    origin: str,
+    paths: tuple[Path, ...],
+    node: str,
+    label: str | None,
+    config: Path | None,
+    output: str,
+    **options: Any,
+) -> None:
+    """Bring the keys that Contiv's renderer wrote for a node to what 'srv6kv run' wants.
+
+    Same keys, BSIDs and values stay as they are; Contiv's rule chains give way to ours pod by pod.
+    Nothing is written while another process writes for the label, or if an endpoint that Contiv
+    serves would be lost because its wiring is unknown (exit code 1). docs/migration-from-contiv.md
+    tells the whole way.
+
+    \b
+    Example:
+      srv6kv adopt --from contiv -f examples/seed/manifests --config examples/seed/contiv.conf \\
+        --node node1 --etcd 127.0.0.1:2379 --dry-run
+    """
+    from srv6kv.cli import cluster
+
+    assert origin == "contiv"
+    files = cluster.read_any(paths, options, config, node, label)
+    cluster.say_notes(files.notes)
+    if files.has_bad_input:
+        cluster.say_notes(sorted(files.reconciler.notes()))
+        click.echo("srv6kv: nothing is adopted while an object cannot be read", err=True)
+        raise click.exceptions.Exit(2)
+    found = _adopt(files.reconciler, label or node, options)
+    _print(found, output, dry_run=options["dry_run"])
+    _say(found, files.reconciler, strips_loopbacks=options["loopbacks"])
+    if found.lost:
+        raise click.exceptions.Exit(1)
+
+
+def _adopt(reconciler: Reconciler, label: str, options: dict[str, Any]) -> Adoption:
+    """Do it, or with ``--dry-run`` only plan it.
+
+    Raises:
+        Conflict: somebody else writes for the label, or endpoints would be lost.
+    """
+    from srv6kv import adoption
+    from srv6kv.cli import writing
+
+    dry_run, strips_loopbacks = options["dry_run"], options["loopbacks"]
+
+    def make(snapshot: Snapshot) -> tuple[Adoption, list[Step]]:
+        found = adoption.adopt(reconciler, snapshot.entries, strips_loopbacks=strips_loopbacks)
+        if found.lost and not dry_run:
+            _say(found, reconciler, strips_loopbacks=strips_loopbacks)
+            raise Conflict(f"{len(found.lost)} endpoints would be lost; nothing is written")
+        return found, _steps(found, reconciler)
+
+    store = store_of(options)
+    try:
+        if dry_run:
+            return make(store.read(reconciler.prefixes))[0]
+        return writing.write(store, label, reconciler.prefixes, make)[0]
+    finally:
+        store.close()
+
+
+def _steps(found: Adoption, reconciler: Reconciler) -> list[Step]:
+    from srv6kv.transaction import Transaction
+
+    transactions = found.plan.transactions or (Transaction(()),)
+    steps = [
+        (item, reconciler.bookkeeping(found.plan, index)) for index, item in enumerate(transactions)
+    ]
+    return [step for step in steps if any(step)]
+
+
+def _say(found: Adoption, reconciler: Reconciler, *, strips_loopbacks: bool) -> None:
+    """What the operator should know beside the keys."""
+    from srv6kv.cli import cluster
+
+    cluster.say_notes(sorted(reconciler.notes()))
+    for text in found.lost:
+        click.echo(f"lost: {text}", err=True)
+    if found.loopbacks and not strips_loopbacks:
+        text = "hold service addresses: these pods answer their own calls themselves (--loopbacks)"
+        click.echo(f"note: {len(found.loopbacks)} loopbacks of pods {text}", err=True)
+
+
+def _print(found: Adoption, output: str, *, dry_run: bool) -> None:
+    from srv6kv.cli import output as printer
+
+    if output == "txn":
+        click.echo(printer.transactions_text(found.plan.transactions), nl=False)
+        return
+    parts = {
+        "kept": found.kept,
+        "changed": found.changed,
+        "added": found.added,
+        "removed": found.removed,
+    }
+    if output == "json":
+        body = {name: list(listed) for name, listed in parts.items()}
+        loopbacks = {key: list(listed) for key, listed in found.loopbacks.items()}
+        transactions = printer.transactions_json(found.plan.transactions)
+        more = {"loopbacks": loopbacks, "lost": list(found.lost), "dry_run": dry_run}
+        printer.print_json({**body, **more, "transactions": transactions})
+        return
+    for name, listed in parts.items():
+        for key in listed:
+            click.echo(f"{name:8} {key}")
+    counts = ", ".join(f"{len(listed)} {name}" for name, listed in parts.items())
+    click.echo(f"{'would be: ' if dry_run else ''}{counts}")

@@ -1,0 +1,110 @@
+"""``srv6kv cleanup``: remove what is ours below a label."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from srv6kv.cli.options import PATH, etcd_options, store_of
+
+if TYPE_CHECKING:
+    from srv6kv.cleanup import Removal
+    from srv6kv.cli.writing import Step
+    from srv6kv.etcd.values import Snapshot
+    from srv6kv.ownership import Ranges
+
+
+@click.command("cleanup")
+@click.option(
+    "--label",
+    required=True,
+    envvar="MICROSERVICE_LABEL",
+    help="Microservice label of the agent, also of a node that is gone"
+    " [default: $MICROSERVICE_LABEL].",
+)
+@click.option(
+    "--config", type=PATH, help="contiv.conf: its ranges count too, beside those noted in etcd."
+)
+@etcd_options
+@click.option("--dry-run", is_flag=True, help="Print what would be deleted, and delete nothing.")
+@click.option(
+    "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+def command(label: str, config: Path | None, dry_run: bool, output: str, **etcd: Any) -> None:
+    """Delete every key that srv6kv has written for an agent, and its own notes.
+
+    Stop the sidecar first: while another process writes for the label, nothing is deleted and the
+    exit code is 1. What is srv6kv's follows from its names and from the ranges that are noted in
+    etcd. The wiring of pods and all other keys stay.
+
+    \b
+    Examples:
+      srv6kv cleanup --label node1 --etcd 127.0.0.1:2379 --dry-run
+      srv6kv cleanup --label node1 --etcd 127.0.0.1:2379
+    """
+    from srv6kv import ownership
+    from srv6kv.agent import keys
+    from srv6kv.cleanup import removal
+    from srv6kv.cli import writing
+
+    today = _today(config)
+    prefixes = (keys.agent_prefix(label) + keys.CONFIG, ownership.own_prefix(label))
+
+    def make(snapshot: Snapshot) -> tuple[Removal, list[Step]]:
+        found = removal(label, snapshot.entries, today)
+        return found, _steps(found)
+
+    store = store_of(etcd)
+    try:
+        if dry_run:
+            found, _ = make(store.read(prefixes))
+        else:
+            found, _ = writing.write(store, label, prefixes, make)
+    finally:
+        store.close()
+    _print(found, keys.agent_prefix(label), output, dry_run=dry_run)
+
+
+def _today(config: Path | None) -> Ranges:
+    """The ranges of the settings, if any are named."""
+    from srv6kv.cli import cluster
+    from srv6kv.ownership import Ranges, ranges_of
+    from srv6kv.render.node import drop_routes
+
+    if config is None:
+        return Ranges()
+    settings = cluster.settings_of(config, ())
+    return ranges_of(settings, tuple(route.key for route in drop_routes(settings)))
+
+
+def _steps(found: Removal) -> list[Step]:
+    """The notes go last: they say what is ours to whoever has to begin again."""
+    from srv6kv.transaction import Transaction
+
+    transactions = found.transactions or ((Transaction(()),) if found.notes else ())
+    last = len(transactions) - 1
+    return [(item, found.notes if index == last else ()) for index, item in enumerate(transactions)]
+
+
+def _print(found: Removal, prefix: str, output: str, *, dry_run: bool) -> None:
+    from srv6kv.cli import output as printer
+
+    if output == "json":
+        printer.print_json(
+            {
+                "deleted": list(found.keys),
+                "notes": [operation.key for operation in found.notes],
+                "kept": dict(found.kept),
+                "dry_run": dry_run,
+            }
+        )
+        return
+    if dry_run:
+        for key in found.keys:
+            click.echo(key)
+    for key, user in found.kept.items():
+        click.echo(f"note: {prefix}{key} stays, {user} needs it", err=True)
+    verb = "would be deleted" if dry_run else "deleted"
+    click.echo(f"{len(found.keys)} keys {verb}, and {len(found.notes)} notes of srv6kv's own")

@@ -1,0 +1,166 @@
+"""``srv6kv doctor``: whether all is there that srv6kv needs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from srv6kv.cli.options import (
+    PATH,
+    cluster_options,
+    config_option,
+    etcd_options,
+    node_options,
+    store_of,
+)
+
+if TYPE_CHECKING:
+    from srv6kv.doctor.values import Finding
+    from srv6kv.etcd.values import KeyValue
+    from srv6kv.reconciler import Reconciler
+    from srv6kv.store import Etcd3Store
+
+
+@click.command("doctor")
+@cluster_options
+@node_options
+@config_option
+@click.option(
+    "--agent-state",
+    type=PATH,
+    help="JSON object of the agent's keys (config/... to value), instead of etcd.",
+)
+@partial(etcd_options, is_optional=True)
+@click.option(
+    "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True
+)
+def command(
+    paths: tuple[Path, ...],
+    node: str,
+    label: str | None,
+    config: Path | None,
+    agent_state: Path | None,
+    output: str,
+    **servers: Any,
+) -> None:
+    """Check what srv6kv needs of settings, cluster, CNI and etcd. Writes nothing.
+
+    Each check is ok, a warning, an error, or not checked; docs/cni-contract.md tells what is
+    expected. Without --agent-state the keys come from etcd (127.0.0.1:2379 unless --etcd says
+    else). Exit code 1 if there is an error.
+
+    \b
+    Example:
+      srv6kv doctor -f examples/seed/manifests --config examples/seed/contiv.conf \\
+        --node node1 --agent-state examples/cni/ok.json
+    """
+    from srv6kv.cli import cluster
+    from srv6kv.doctor.values import ERROR, Finding
+    from srv6kv.errors import SettingsError
+
+    if agent_state is not None and servers["endpoints"]:
+        raise click.UsageError("--agent-state and --etcd exclude each other")
+    try:
+        files = cluster.read_any(paths, servers, config, node, label)
+    except SettingsError as error:
+        _end([Finding("settings", ERROR, str(error), "docs/settings.md")], output)
+        return
+    found = _findings(files.reconciler, label or node, agent_state, servers)
+    cluster.say_notes([*files.notes, *sorted(files.reconciler.intake.notes())])
+    _end(found, output, has_bad_input=files.has_bad_input)
+
+
+def _findings(
+    reconciler: Reconciler, label: str, agent_state: Path | None, servers: dict[str, Any]
+) -> list[Finding]:
+    """What there is to say with the keys of a file, else with those of etcd."""
+    from srv6kv.cli import cluster
+
+    if agent_state is not None:
+        held = cluster.read_agent_state(agent_state, reconciler.prefix)
+        return [*_examine(reconciler, held), *_offline()]
+    store = store_of({**servers, "endpoints": servers["endpoints"] or ("127.0.0.1:2379",)})
+    try:
+        held = store.read(reconciler.prefixes).entries
+        return [*_examine(reconciler, held), *_online(store, reconciler, label, held)]
+    finally:
+        store.close()
+
+
+def _examine(reconciler: Reconciler, held: Sequence[KeyValue]) -> list[Finding]:
+    from srv6kv import doctor
+
+    reconciler.reset(held)
+    entries = {
+        item.key.removeprefix(reconciler.prefix): item.value
+        for item in held
+        if item.key.startswith(reconciler.prefix)
+    }
+    return doctor.examine(reconciler, entries)
+
+
+def _offline() -> Iterator[Finding]:
+    from srv6kv.doctor.values import NOT_CHECKED, Finding
+
+    for check in ("agent", "ranges", "writer", "etcd"):
+        yield Finding(check, NOT_CHECKED, "etcd is not asked", "leave out --agent-state")
+
+
+def _online(
+    store: Etcd3Store, reconciler: Reconciler, label: str, held: Sequence[KeyValue]
+) -> Iterator[Finding]:
+    from srv6kv import doctor
+    from srv6kv.doctor import agent
+    from srv6kv.doctor.values import ERROR, OK, Finding
+    from srv6kv.errors import Refused
+    from srv6kv.etcd.probe import OPERATIONS, take_operations, version_of
+
+    said, _ = store.get(reconciler.prefix + agent.KEY)
+    yield agent.status(said, time.time())
+    name = f"{reconciler.own_prefix}ranges"
+    yield doctor.ranges_of_note(next((item.value for item in held if item.key == name), None))
+    writer = store.holder(label)
+    yield Finding("writer", OK, f"{writer} writes" if writer else "nobody writes now")
+    version = version_of(store)
+    try:
+        take_operations(store, reconciler.own_prefix)
+    except Refused as error:
+        cure = "start etcd with --max-txn-ops=128 or more, and let srv6kv read and write below"
+        yield Finding("etcd", ERROR, f"{version}: {error}", f"{cure} {reconciler.own_prefix}")
+        return
+    yield Finding("etcd", OK, f"{version}, takes transactions of {OPERATIONS} operations")
+
+
+def _end(found: Sequence[Finding], output: str, *, has_bad_input: bool = False) -> None:
+    """Print the findings, and end with the exit code that they mean."""
+    from srv6kv.cli import output as printer
+    from srv6kv.doctor.values import ERROR
+
+    is_well = all(item.verdict != ERROR for item in found)
+    if output == "json":
+        printer.print_json({"checks": [asdict(item) for item in found], "ok": is_well})
+    else:
+        printer.print_tables([_table(found)])
+    if has_bad_input:
+        raise click.exceptions.Exit(2)
+    if not is_well:
+        raise click.exceptions.Exit(1)
+
+
+def _table(found: Sequence[Finding]) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title="Doctor", title_justify="left")
+    for name in ("check", "verdict", "found", "cure"):
+        table.add_column(name, overflow="fold", no_wrap=name in ("check", "verdict"))
+    for item in found:
+        cells = (item.check, item.verdict, item.found, item.cure)
+        table.add_row(*map(Text, cells))
+    return table

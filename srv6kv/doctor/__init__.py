@@ -1,0 +1,61 @@
+"""Whether a node has all that srv6kv needs: docs/cni-contract.md, checked.
+
+Rule: pure. It looks at what a reconciler knows of the cluster and of the agent's keys, and changes
+nothing. What cannot be seen in etcd is told as not checked, never passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from srv6kv.doctor import base, contract, foreign, pods
+from srv6kv.doctor.values import NOT_CHECKED, OK, WARNING, Finding
+from srv6kv.ownership import load
+from srv6kv.reconciler import Reconciler
+
+__all__ = ["examine", "ranges_of_note"]
+
+
+def examine(reconciler: Reconciler, entries: Mapping[str, bytes]) -> list[Finding]:
+    """Everything that can be told from the cluster and the agent's keys.
+
+    Args:
+        reconciler: of the node, reset with the same keys.
+        entries: the agent's keys (short form).
+    """
+    reconciler.plan()
+    seen = contract.read(entries)
+    return [
+        Finding("settings", OK, "can be honoured"),
+        *base.node(reconciler),
+        *contract.faults(seen),
+        *base.tables(reconciler, seen),
+        *base.routes(reconciler, seen),
+        *base.uplink(reconciler, seen),
+        *base.host_interconnect(reconciler, seen),
+        *pods.pods(reconciler, seen),
+        *foreign.others(reconciler),
+        *foreign.kube_proxy(reconciler),
+        *_unseen(),
+    ]
+
+
+def ranges_of_note(text: bytes | None) -> Finding:
+    """What srv6kv has noted about its ranges."""
+    if text is None:
+        return Finding("ranges", OK, "nothing is noted: srv6kv has not written here yet")
+    noted = load(text)
+    if not noted.sids:
+        found = "the note cannot be read; keys of earlier prefixes would stay"
+        return Finding("ranges", WARNING, found, "start srv6kv run, which writes it anew")
+    listed = ", ".join(map(str, (*noted.bsids, *noted.sids)))
+    return Finding("ranges", OK, f"noted: {listed}")
+
+
+def _unseen() -> Iterator[Finding]:
+    """What is neither in etcd nor in Kubernetes."""
+    text = "the agent's REST API is not asked: whether it has programmed VPP"
+    yield Finding("agent-rest", NOT_CHECKED, text, "look for FAILED and PENDING in its log")
+    text = "the encapsulation source and the flow hash of the main VRF"
+    cure = "vppctl show sr encaps source addr; deploy/ sets both before the first policy"
+    yield Finding("vpp", NOT_CHECKED, text, cure)

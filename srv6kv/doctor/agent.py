@@ -1,0 +1,47 @@
+"""What the agent itself says in etcd, which it writes anew every 10 s (spec/vpp-agent.md 3.5).
+
+The key outlives the agent: only its time tells whether somebody is there.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from srv6kv.doctor.values import ERROR, OK, WARNING, Finding
+
+KEY = "check/status/v1/agent"
+"""Below ``/vnf-agent/<label>/``."""
+OLDEST = 60
+"""Seconds after which an agent that writes every 10 counts as gone."""
+_STATES = {0: "INIT", 1: "OK", 2: "ERROR"}
+
+
+class _Status(msgspec.Struct):
+    state: str | int = 0
+    last_update: str | int = 0
+
+
+def status(text: bytes | None, now: float) -> Finding:
+    """Whether an agent is there and well.
+
+    Args:
+        text: the value of ``KEY``; None: there is none.
+        now: the time in seconds since 1970.
+    """
+    check = "agent"
+    if text is None:
+        cure = "see that --label is its MICROSERVICE_LABEL, and that it uses this etcd"
+        return Finding(check, WARNING, "no agent has ever reported below this label", cure)
+    try:
+        said = msgspec.json.decode(text, type=_Status)
+        age = round(now - int(said.last_update))
+    except ValueError as error:
+        return Finding(check, WARNING, f"{KEY}: {error}", "see what writes it")
+    state = _STATES.get(said.state, "") if isinstance(said.state, int) else said.state
+    if age > OLDEST:
+        found = f"it last reported {age} seconds ago, with state {state}"
+        return Finding(check, WARNING, found, "see whether the agent runs")
+    if state != "OK":
+        cure = "its log tells which of its plugins fails; usually VPP is not there"
+        return Finding(check, ERROR, f"its state is {state or said.state}", cure)
+    return Finding(check, OK, f"its state is OK, {age} seconds ago")

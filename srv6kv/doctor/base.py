@@ -1,0 +1,162 @@
+"""What a node needs before any pod: Node object, VRF tables, routes, uplink, host interconnect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from srv6kv.addresses import Prefix
+from srv6kv.doctor.contract import Seen, Value
+from srv6kv.doctor.values import ERROR, NOT_CHECKED, OK, WARNING, Finding
+from srv6kv.reconciler import Reconciler
+from srv6kv.render.endpoint import HOST_INTERCONNECT
+from srv6kv.render.node import ENCAPSULATION
+from srv6kv.topology import Peer, host_end_of, one_node_subnet
+
+_DEFAULT_MTU = 1500
+_EVERYTHING = "::/0"
+
+
+def own_of(reconciler: Reconciler) -> Peer | None:
+    """This node, after a plan."""
+    return reconciler.renderer.services.topology.own
+
+
+def node(reconciler: Reconciler) -> Iterator[Finding]:
+    """The Node object, its id and address, and that it speaks IPv6."""
+    own = own_of(reconciler)
+    name = reconciler.renderer.services.topology.own_name
+    if own is None:
+        cure = "give --node its Kubernetes name, and its Node object among the manifests"
+        yield Finding("node", ERROR, f"no Node object is called {name}", cure)
+        return
+    told = [note for note in sorted(reconciler.notes()) if note.subject == f"Node {name}"]
+    for note in told:
+        if note.reason in ("NodeAddressUnknown", "SidCollision", "TunnelIncomplete"):
+            cure = "give it a pod CIDR within podSubnetCIDR, or the annotation srv6kv.io/node-ip"
+            yield Finding("node", ERROR, f"{note.text} ({note.reason})", cure)
+    if own.id is not None and own.ip is not None:
+        yield Finding("node", OK, f"{name} has id {own.id} and address {own.ip}")
+    elif not told:
+        yield Finding("node", ERROR, f"{name} has no id: its pod CIDR is not known")
+    if any(not prefix.is_ipv4 for prefix in own.pod_prefixes):
+        yield Finding("ipv6", OK, "the node has a pod CIDR of IPv6")
+    else:
+        cure = "run the cluster with IPv6 as its first family"
+        yield Finding("ipv6", ERROR, "the node has no pod CIDR of IPv6", cure)
+
+
+def tables(reconciler: Reconciler, seen: Seen) -> Iterator[Finding]:
+    """The VRF tables of IPv6."""
+    settings = reconciler.settings
+    for vrf, what in ((settings.main_vrf, "main"), (settings.pod_vrf, "pod")):
+        key = f"config/vpp/v2/vrf-table/id/{vrf}/protocol/IPV6"
+        text = f"{what} VRF {vrf}"
+        if key in reconciler.actual.entries:
+            yield Finding("vrf-tables", OK, f"{text}: its table is there")
+        elif settings.node_plumbing == "full":
+            yield Finding("vrf-tables", OK, f"{text}: srv6kv makes its table")
+        elif vrf == 0:
+            yield Finding("vrf-tables", OK, f"{text}: VPP always has table 0")
+        else:
+            cure = f"the CNI must write {key}, or set srv6kv.nodePlumbing: full"
+            yield Finding("vrf-tables", ERROR, f"{text}: there is no table for IPv6", cure)
+
+
+def routes(reconciler: Reconciler, seen: Seen) -> Iterator[Finding]:
+    """From the pods to the world, and from the world to the pods of this node."""
+    settings, own = reconciler.settings, own_of(reconciler)
+    wanted = [(settings.pod_vrf, _EVERYTHING, "default route of the pod VRF")]
+    if own is not None and own.id is not None:
+        part = one_node_subnet(settings.pod_subnet, settings.pod_subnet_one_node_len, own.id)
+        wanted.append((settings.main_vrf, str(part), "route from the main VRF to the pods"))
+    for vrf, network, what in wanted:
+        if _is_covered(seen, vrf, network):
+            yield Finding("routes", OK, f"{what} ({network}): it is there")
+        elif settings.node_plumbing == "full":
+            yield Finding("routes", OK, f"{what} ({network}): srv6kv makes it")
+        else:
+            cure = "the CNI must write it, or set srv6kv.nodePlumbing: full"
+            yield Finding("routes", ERROR, f"{what} ({network}): there is none in VRF {vrf}", cure)
+
+
+def _is_covered(seen: Seen, vrf: int, network: str) -> bool:
+    """Whether a route of the VRF holds all of a network; the default one only counts for itself."""
+    prefix = Prefix.parse(network)
+    for number, text in seen.routes:
+        route = Prefix.parse_any(text)
+        if number == vrf and route.covers(prefix) and (route.length or not prefix.length):
+            return True
+    return False
+
+
+def _has(value: Value, address: str) -> bool:
+    return any(text.partition("/")[0] == address for text in value.get("ip_addresses") or [])
+
+
+def uplink(reconciler: Reconciler, seen: Seen) -> Iterator[Finding]:
+    """The interface with the node's address, and its MTU."""
+    own, settings = own_of(reconciler), reconciler.settings
+    if own is None or own.ip is None:
+        yield Finding("uplink", NOT_CHECKED, "the node's address is not known")
+        return
+    found = [name for name, value in sorted(seen.interfaces.items()) if _has(value, own.ip)]
+    if not found:
+        cure = f"the CNI should write the uplink with {own.ip}; segments of other nodes end there"
+        text = f"no interface in the agent's keys has the node's address {own.ip}"
+        yield Finding("uplink", WARNING, text, cure)
+        yield Finding("mtu", NOT_CHECKED, "the uplink is not known")
+        return
+    for name in found:
+        vrf = seen.interfaces[name].get("vrf", 0)
+        if vrf != settings.main_vrf:
+            text = f"interface {name} with {own.ip} is in VRF {vrf}, not in {settings.main_vrf}"
+            yield Finding("uplink", ERROR, text, "put it into the main VRF, or mend mainVRFID")
+        else:
+            yield Finding("uplink", OK, f"interface {name} has {own.ip}")
+    mtu = reconciler.cluster.wiring.mtu_at(own.ip)
+    if mtu is not None:
+        yield _mtu(mtu, settings.mtu)
+
+
+def _mtu(uplink_mtu: int, pod_mtu: int) -> Finding:
+    """Two segments add 80 bytes; what does not fit then is lost for ever."""
+    most = uplink_mtu - ENCAPSULATION
+    cure = f"set mtuSize, and with it the MTU of pods, to {most} or less"
+    if pod_mtu > most:
+        text = f"mtuSize {pod_mtu} and {ENCAPSULATION} bytes of SRv6 exceed the uplink's"
+        return Finding("mtu", ERROR, f"{text} {uplink_mtu}: large packets are lost", cure)
+    if not pod_mtu and most < _DEFAULT_MTU:
+        text = f"mtuSize is not set; with {_DEFAULT_MTU} in the pods packets over {most} are lost"
+        return Finding("mtu", WARNING, text, cure)
+    return Finding("mtu", OK, f"pods have {pod_mtu or _DEFAULT_MTU}, the uplink {uplink_mtu}")
+
+
+def host_interconnect(reconciler: Reconciler, seen: Seen) -> Iterator[Finding]:
+    """``tap-vpp2`` with VPP's end of the node's part of vppHostSubnetCIDR, and the Linux end."""
+    own, settings = own_of(reconciler), reconciler.settings
+    check = "host-interconnect"
+    if own is None or own.id is None:
+        yield Finding(check, NOT_CHECKED, "the node's id is not known")
+        return
+    part = one_node_subnet(settings.host_subnet, settings.host_subnet_one_node_len, own.id)
+    vpp_end, linux_end = part.host(1), host_end_of(own.id, settings)
+    value = seen.interfaces.get(HOST_INTERCONNECT)
+    others = [name for name, value in sorted(seen.interfaces.items()) if _has(value, vpp_end)]
+    if value is None:
+        text = f"there is no interface {HOST_INTERCONNECT}"
+        text += f"; {others[0]} has its address {vpp_end}" if others else ""
+        cure = f"the CNI must call VPP's end of the host interconnect {HOST_INTERCONNECT}"
+        yield Finding(check, ERROR, text, cure)
+        return
+    if not _has(value, vpp_end):
+        text = f"{HOST_INTERCONNECT} has not {vpp_end}, VPP's end in vppHostSubnetCIDR"
+        yield Finding(check, ERROR, text, "mend its ip_addresses, or vppHostSubnetCIDR")
+    elif value.get("vrf", 0) != settings.main_vrf:
+        text = f"{HOST_INTERCONNECT} is in VRF {value.get('vrf', 0)}, not in {settings.main_vrf}"
+        yield Finding(check, ERROR, text, "put it into the main VRF, or mend mainVRFID")
+    elif linux_end not in seen.ends:
+        text = f"no Linux interface in the agent's keys has {linux_end}, the host's end"
+        yield Finding(check, WARNING, text, "see that the host has it: host endpoints need it")
+    else:
+        text = f"{HOST_INTERCONNECT} has {vpp_end}, the host {linux_end}"
+        yield Finding(check, OK, text)

@@ -1,0 +1,168 @@
+"""The keys that a CNI has given an agent, indexed, and what is wrong with each by itself.
+
+Rule (spec/vpp-agent.md 2.3): a key that does not follow from its value makes the agent drop a whole
+resync, everybody's keys included.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from srv6kv import addresses
+from srv6kv.addresses import Prefix
+from srv6kv.agent import keys
+from srv6kv.doctor.values import ERROR, OK, Finding
+
+Value = dict[str, Any]
+
+_CAMEL = re.compile(r"(?<=[a-z0-9])([A-Z])")
+_CURE = "the CNI must write key and value alike, as docs/cni-contract.md shows"
+
+
+@dataclass(slots=True)
+class Seen:
+    """What the keys say.
+
+    Attributes:
+        interfaces: VPP's by name.
+        arps: neighbours by address.
+        ends: Linux interfaces by address.
+        routes: by VRF and destination.
+        problems: what is wrong with a key by itself.
+        count: how many keys were read.
+    """
+
+    interfaces: dict[str, Value] = field(default_factory=dict)
+    arps: dict[str, list[Value]] = field(default_factory=dict)
+    ends: dict[str, list[Value]] = field(default_factory=dict)
+    routes: dict[tuple[int, str], list[Value]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    count: int = 0
+
+
+def read(entries: Mapping[str, bytes]) -> Seen:
+    """The wiring keys among the agent's."""
+    seen = Seen()
+    for key, text in sorted(entries.items()):
+        kind = next((prefix for prefix in _READERS if key.startswith(prefix)), None)
+        if kind is None:
+            continue
+        seen.count += 1
+        try:
+            value = _snake(msgspec.json.decode(text, type=dict[str, Any]))
+            _READERS[kind](seen, key, value)
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            seen.problems.append(f"{key}: {_said(error)}")
+    return seen
+
+
+def _said(error: Exception) -> str:
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
+
+
+def faults(seen: Seen) -> Iterator[Finding]:
+    """One finding for each key that is wrong by itself."""
+    for problem in seen.problems:
+        yield Finding("keys", ERROR, problem, _CURE)
+    if not seen.problems:
+        yield Finding(
+            "keys",
+            OK,
+            f"{seen.count} wiring keys agree with their values",
+        )
+
+
+def _snake(value: Any) -> Any:
+    """The agent accepts lowerCamel names too (spec/vpp-agent.md 1.3)."""
+    if isinstance(value, dict):
+        return {_CAMEL.sub(r"_\1", k).lower(): _snake(item) for k, item in value.items()}
+    return [_snake(item) for item in value] if isinstance(value, list) else value
+
+
+def _agree(key: str, expected: str) -> None:
+    if key != expected:
+        raise ValueError(f"its value makes the key {expected}")
+
+
+def _address(field_name: str, text: str) -> str:
+    """An address as VPP and the agent print it: they compare addresses as text."""
+    try:
+        found = addresses.canonical_of_any(text)
+    except ValueError as error:
+        raise ValueError(f"{field_name}: {error}") from None
+    if found != text:
+        raise ValueError(f"{field_name}: {text!r} must be written {found}")
+    return found
+
+
+def _interface(seen: Seen, key: str, value: Value) -> None:
+    _agree(key, keys.INTERFACE + value["name"])
+    _numbers(value, "vrf", "mtu")
+    seen.interfaces[value["name"]] = value
+    _listed(value)
+
+
+def _numbers(value: Value, *names: str) -> None:
+    """Numbers as such: the agent takes them as texts too."""
+    for name in names:
+        try:
+            value[name] = int(value.get(name) or 0)
+        except (TypeError, ValueError):
+            raise ValueError(f"{name}: {value[name]!r} is not a number") from None
+
+
+def _objects(value: Value, *names: str) -> None:
+    for name in names:
+        value[name] = value.get(name) or {}
+        if not isinstance(value[name], dict):
+            raise ValueError(f"{name}: {value[name]!r} is not an object")
+
+
+def _listed(value: Value) -> list[str]:
+    """The addresses of an interface; each has a length."""
+    return [_address("ip_addresses", text.partition("/")[0]) for text in _texts(value)]
+
+
+def _texts(value: Value) -> list[str]:
+    return value.get("ip_addresses") or []
+
+
+def _arp(seen: Seen, key: str, value: Value) -> None:
+    _agree(key, keys.arp(value["interface"], value["ip_address"]))
+    seen.arps.setdefault(_address("ip_address", value["ip_address"]), []).append(value)
+
+
+def _end(seen: Seen, key: str, value: Value) -> None:
+    _agree(key, keys.LINUX_INTERFACE + value["name"])
+    _numbers(value, "mtu")
+    _objects(value, "tap", "namespace")
+    for address in _listed(value):
+        seen.ends.setdefault(address, []).append(value)
+
+
+def _route(seen: Seen, key: str, value: Value) -> None:
+    _numbers(value, "vrf_id")
+    network = str(Prefix.parse_any(value["dst_network"]))
+    hop, interface = value.get("next_hop_addr", ""), value.get("outgoing_interface", "")
+    _agree(key, keys.route(value.get("vrf_id", 0), network, hop, interface))
+    seen.routes.setdefault((value.get("vrf_id", 0), network), []).append(value)
+
+
+def _table(seen: Seen, key: str, value: Value) -> None:
+    protocol = value.get("protocol", 0)
+    name = {0: "IPV4", 1: "IPV6"}.get(protocol, str(protocol))
+    _agree(key, keys.vrf_table(value.get("id", 0), name))
+
+
+_READERS: dict[str, Any] = {
+    keys.INTERFACE: _interface,
+    keys.ARP: _arp,
+    keys.LINUX_INTERFACE: _end,
+    keys.ROUTE: _route,
+    keys.VRF_TABLE: _table,
+}
