@@ -1,0 +1,16 @@
+# srv6kv alone: no compiler, no pip, no shell needed, no root.
+ARG PYTHON=3.11
+FROM python:${PYTHON}-slim AS build
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY srv6kv ./srv6kv
+RUN python -m venv --without-pip /opt/srv6kv
+RUN python -m pip --python /opt/srv6kv/bin/python install --no-cache-dir .
+
+FROM python:${PYTHON}-slim
+RUN python -m pip uninstall --yes --quiet --root-user-action=ignore setuptools wheel pip \
+ && rm -rf /usr/local/lib/python3*/ensurepip
+COPY --from=build /opt/srv6kv /opt/srv6kv
+ENV PATH=/opt/srv6kv/bin:$PATH PYTHONDONTWRITEBYTECODE=1
+USER 65532:65532
+ENTRYPOINT ["srv6kv"]

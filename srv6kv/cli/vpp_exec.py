@@ -1,0 +1,88 @@
+"""``srv6kv vpp-exec``: what VPP has to be told before it has any policy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from srv6kv.cli.options import PATH, api_of, cluster_options, config_option
+from srv6kv.errors import InputError
+
+if TYPE_CHECKING:
+    from srv6kv.reconciler import Reconciler
+
+
+@click.command("vpp-exec")
+@cluster_options
+@click.option("--node", required=True, envvar="NODE_NAME", help="Kubernetes name of the node.")
+@config_option
+@click.option("--out", type=PATH, help="Write to this file instead of printing.")
+def command(
+    paths: tuple[Path, ...], node: str, config: Path | None, out: Path | None, **servers: Any
+) -> None:
+    """Print the commands for VPP's start-up exec file: encap source and flow hash.
+
+    Both count for policies that are made later, and the agent makes policies before it could set
+    them: so VPP reads them when it starts.
+
+    \b
+    Example:
+      srv6kv vpp-exec -f examples/seed/manifests --config examples/seed/contiv.conf --node node1
+    """
+    from srv6kv.topology import topology_of
+
+    reconciler = _read(paths, config, node, servers)
+    settings = reconciler.settings
+    topology = topology_of(reconciler.cluster.nodes.values(), node, settings)
+    own = topology.own
+    if own is None or own.ip is None:
+        notes = [*reconciler.intake.notes(), *topology.notes]
+        why = [str(note) for note in notes if note.subject == f"Node {node}"]
+        raise InputError("; ".join(why) or f"Node {node}: not known")
+    text = commands(own.ip, settings.main_vrf)
+    if out is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        out.write_text(text, encoding="ascii")
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written: {error.strerror}") from None
+
+
+def _read(
+    paths: tuple[Path, ...], config: Path | None, node: str, servers: dict[str, Any]
+) -> Reconciler:
+    """The settings and the Node, from manifests or, alone of all objects, from the API server."""
+    from srv6kv.cli import cluster
+
+    if paths:
+        return cluster.read_files(paths, config, node, None).reconciler
+    from srv6kv.kube.bodies import Resource
+    from srv6kv.kube.watch import complete_list
+    from srv6kv.reconciler import Reconciler
+
+    reconciler = Reconciler(cluster.settings_of(config, ()), node, node)
+    only = Resource("Node", "/api/v1/nodes", False, (("fieldSelector", f"metadata.name={node}"),))
+    listed = complete_list(api_of(servers), only, lambda _answer: None)
+    reconciler.intake.take_all(listed.items.items())
+    return reconciler
+
+
+def commands(source: str, main_vrf: int) -> str:
+    """The commands, one a line (design.md section 5).
+
+    Without the first, encapsulated packets have the source ``::``. The second takes the flow label
+    out of the hash that chooses an endpoint: a client that changes it, as Linux does after a lost
+    packet, would go on at another endpoint.
+
+    Args:
+        source: the node's address.
+        main_vrf: the VRF of the policies. VPP starts with VRF 0 only, so another one is left as
+            it is.
+    """
+    lines = [f"set sr encaps source addr {source}"]
+    if main_vrf == 0:
+        lines.append("set ip6 flow-hash table 0 src dst sport dport proto")
+    return "\n".join(lines) + "\n"
