@@ -14,7 +14,7 @@ from processes import NODE, SEED, environment, srv6kv
 
 from srv6kv import embedded
 
-COMMANDS = ("demo", "get", "plan", "render", "replay", "run")
+COMMANDS = ("demo", "explain", "get", "plan", "render", "replay", "run", "trace")
 RENDER = ("render", "-f", SEED / "manifests", "--config", SEED / "contiv.conf", "--node", NODE)
 CLOSED = "127.0.0.1:1"
 """Nobody listens there."""
@@ -82,7 +82,7 @@ def test_help_is_fast() -> None:
         (("render", "--node", NODE), "Missing option '-f'"),
         (("render", "-f", "x", "--node", NODE, "-o", "xml"), "'xml' is not one of"),
         (("render", "-f", "x"), "Missing option '--node'"),
-        (("run", "--node", NODE), "Missing option '--manifests'"),
+        (("run", "--node", NODE), "/nowhere: no credentials for a Kubernetes API server"),
         (("get", "nonsense", "--label", NODE), "'nonsense' is not one of"),
         (("get", "services"), "Missing option '--label'"),
         (("replay",), "Missing argument 'RECORDING'"),
@@ -91,7 +91,7 @@ def test_help_is_fast() -> None:
 )
 def test_bad_usage(arguments: tuple[str, ...], text: str) -> None:
     """Bad usage ends with 2, says what is wrong on standard error, and prints nothing else."""
-    done = srv6kv(*arguments, CONTIV_CONFIG=str(SEED / "contiv.conf"))
+    done = srv6kv(*arguments, CONTIV_CONFIG=str(SEED / "contiv.conf"), KUBECONFIG="/nowhere")
 
     assert (done.returncode, done.stdout) == (2, "")
     assert text in done.stderr

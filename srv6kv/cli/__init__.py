@@ -11,12 +11,18 @@ from srv6kv import __version__
 from srv6kv.errors import Srv6kvError
 
 _COMMANDS = {
+    "adopt": "Take over what Contiv has left in etcd.",
+    "cleanup": "Remove what is ours, in the safe order.",
     "demo": "An embedded etcd, a sample cluster, the whole job in one terminal.",
+    "doctor": "Whether all is there that srv6kv needs.",
+    "explain": "Why a service looks as it does: endpoints, rules, keys, notes.",
     "get": "Show what etcd holds for a node.",
     "plan": "Show the transactions that would be written.",
     "render": "Manifests in, keys and values out, offline.",
     "replay": "Write a recording into etcd, or check it against a cluster.",
     "run": "The sidecar: keep etcd in step with the cluster.",
+    "trace": "The path of a packet, as text, JSON or a picture.",
+    "vpp-exec": "Commands that VPP needs before it has any policy.",
 }
 
 
@@ -29,7 +35,7 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        module = importlib.import_module(f"srv6kv.cli.{cmd_name}")
+        module = importlib.import_module(f"srv6kv.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 
