@@ -119,6 +119,7 @@ def test_compaction_past_our_revision(
     history = History(store, bench.label)
     process = bench.run()
     history.wait_for(bench.expected())
+    process.wait_for("sync put=")  # else it is stopped before it has etcd's answer
     process.send(signal.SIGSTOP)
     bench.interfere(store, {MYSERVICE: None})
     # More than connection and etcd hold for a client that does not read: megabytes in buffers of
