@@ -76,6 +76,10 @@ class Node:
                 self.state[change.key] = change.value
         self.revisions.append((number, changes))
 
+    def put(self, key: str, value: bytes | None) -> None:
+        """A key comes, changes or (None) goes."""
+        self._take([Operation(key, value, 0)])
+
     def reconciler(self) -> Reconciler:
         """Of a process that has seen the cluster and not yet etcd."""
         found = Reconciler(settings_of(self.case["config"]), self.case["node"], "n")

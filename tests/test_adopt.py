@@ -90,6 +90,23 @@ def case() -> Json:
     return next(case for case in CASES if any(key.startswith(FORWARD) for key in case["expected"]))
 
 
+@every_case
+def test_an_adoption_that_ends_anywhere_is_finished_by_the_next(case: Json) -> None:
+    """Whatever part of the operations was done, adopting again ends in the same state."""
+    whole = Node(case, contivs(case))
+    whole.adopt()
+    changes = [change for _, done in whole.revisions[1:] for change in done]
+    for count in sorted({0, 1, len(changes) // 2, max(len(changes) - 1, 0)}):
+        half = Node(case, contivs(case))
+        half.noted = dict(whole.noted)
+        for change in changes[:count]:
+            half.put(change.key, change.value)
+        half.adopt()
+
+        assert differences(half.state, whole.state) == []
+        assert half.leftover() == []
+
+
 def test_adopting_twice_changes_nothing(case: Json) -> None:
     """What is adopted needs no adoption."""
     node = Node(case, contivs(case))

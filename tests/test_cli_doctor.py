@@ -34,9 +34,8 @@ BROKEN = {
 """What is wrong with ``examples/cni/broken-*.json``."""
 
 
-def checked(name: str) -> tuple[int, list[Json]]:
-    """What the doctor says about one of the examples: exit code, and what is no ok."""
-    file = CNI / f"{name}.json"
+def checked(file: Path) -> tuple[int, list[Json]]:
+    """What the doctor says about an agent's keys: exit code, and what is no ok."""
     done = srv6kv("doctor", *FILES, "--agent-state", file, "-o", "json")
     found = json.loads(done.stdout)
 
@@ -47,17 +46,36 @@ def checked(name: str) -> tuple[int, list[Json]]:
 
 def test_the_example_of_the_contract_is_accepted() -> None:
     """It has neither an error nor a warning."""
-    assert checked("ok") == (0, [])
+    assert checked(CNI / "ok.json") == (0, [])
 
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_each_broken_example_is_named(name: str) -> None:
     """One error tells what is wrong and what to do, and it is the only one."""
-    code, (found,) = checked(f"broken-{name}")
+    code, (found,) = checked(CNI / f"broken-{name}.json")
 
     assert code == 1
     assert found["found"].startswith(BROKEN[name])
     assert found["cure"]
+
+
+@pytest.mark.parametrize("name", sorted(BROKEN.keys() - {"two-interfaces"}))
+def test_what_is_wrong_twice_is_named_twice(name: str, tmp_path: Path) -> None:
+    """A second interface hides nothing that is wrong with the first."""
+    good, *others = (
+        json.loads((CNI / f"{one}.json").read_text())
+        for one in ("ok", f"broken-{name}", "broken-two-interfaces")
+    )
+    both = dict(good)
+    for values in others:
+        both = {key: value for key, value in both.items() if key in values or key not in good}
+        both |= {key: value for key, value in values.items() if good.get(key) != value}
+    (tmp_path / "state.json").write_text(json.dumps(both))
+    code, found = checked(tmp_path / "state.json")
+
+    assert code == 1
+    for text in (BROKEN[name], BROKEN["two-interfaces"]):
+        assert [one for one in found if one["found"].startswith(text)]
 
 
 def test_every_example_is_tried_and_told() -> None:

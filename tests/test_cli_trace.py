@@ -14,6 +14,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from clusters import endpoint, endpoint_slice, node, service
 from processes import AGENT_STATE, NODE, SEED, Bench, environment, srv6kv
 
 from srv6kv.cli import sites
@@ -144,6 +145,19 @@ def test_without_agent_state() -> None:
     assert (taken.returncode, told.returncode) == (0, 1)
 
 
+def test_a_host_sends_with_an_address_of_the_destinations_family(tmp_path: Path) -> None:
+    """A host has addresses of both families; only one of them fits."""
+    body = node(2, addresses=["fd00::102", "192.168.0.2"])
+    (tmp_path / "node.json").write_text(json.dumps(body))
+    scene = sites.rendered([tmp_path], SEED / "contiv.conf", {})
+    sources = [
+        command.traced(scene, to, "node2").question.source
+        for to in ("[fd00::102]:22", "192.168.0.9:22")
+    ]
+
+    assert sources == ["2002::2:2", "192.168.0.2"]
+
+
 def test_protocols() -> None:
     """The protocol that a service's port has, unless it is said."""
     udp, tcp = (answer(f"kube-system/kube-dns:{port}", POD) for port in ("dns", "53/TCP"))
@@ -229,6 +243,37 @@ def test_text_fits_its_box() -> None:
             assert len(text.text or "") * 7.3 <= float(box.attrib["width"])
 
 
+def _big(folder: Path) -> Scene:
+    """A service with thirty pods on three nodes."""
+    ends = [(f"node{1 + n % 3}", f"2001:0:0:{1 + n % 3}::{0x10 + n:x}") for n in range(30)]
+    bodies = [node(1), node(2), node(3), service("big", "2096::b1")]
+    bodies.append(endpoint_slice("big", [endpoint(address, name) for name, address in ends]))
+    for number, (name, address) in enumerate(ends):
+        metadata = {"namespace": "default", "name": f"big-{number}"}
+        status = {"podIPs": [{"ip": address}]}
+        body = {"metadata": metadata, "spec": {"nodeName": name}, "status": status}
+        bodies.append({"apiVersion": "v1", "kind": "Pod", **body})
+    for number, body in enumerate(bodies):
+        (folder / f"{number}.json").write_text(json.dumps(body))
+    return sites.rendered([folder], SEED / "contiv.conf", {})
+
+
+@pytest.mark.parametrize("sender", ["node1/2001:0:0:1::10", "node2"])
+def test_a_picture_of_many_ways_keeps_its_bounds(sender: str, tmp_path: Path) -> None:
+    """Some ways are drawn, to each node at least one; the rest is a line each, below them."""
+    found = command.traced(_big(tmp_path), "big:80", sender)
+    root = ElementTree.fromstring(command.text_of(found, "svg"))
+    texts = [text.text or "" for text in root.iter(f"{SVG}text")]
+    width, height = (float(root.attrib[name]) for name in ("width", "height"))
+
+    assert (width < 1200, height < 4500) == (True, True)
+    assert "24 more ways:" in texts
+    assert len([text for text in texts if text.startswith("weight 1 of 30: ")]) == 30
+    assert all(any(end.address in text for text in texts) for end in found.ends())
+    assert {f"node{number}" for number in (1, 2, 3)} <= set(texts)
+    assert all(7.3 * len(text) <= width for text in texts)
+
+
 def test_the_pictures_are_fresh() -> None:
     """Those of docs/paths.md are what trace draws today, and the page shows them all."""
     script = ROOT / "scripts" / "gen-pictures"
@@ -252,6 +297,7 @@ def test_the_pictures_are_fresh() -> None:
         (("podthere", "--from", POD, *FILES), "give ADDRESS:PORT[/PROTO]"),
         (("2096::g:80", "--from", POD, *FILES), "neither an address nor a service"),
         (("2096::1:0", "--from", POD, *FILES), "'0' is not a port"),
+        (("[2096::1:80", "--from", POD, *FILES), "'[2096::1' is neither an address nor a service"),
         (("podthere:81", "--from", POD, *FILES), "no such port; it has: http TCP"),
         (("kube-dns:53", "--from", POD, *FILES), "near it: kube-system/kube-dns"),
         (("x:1", "--from", POD, *FILES, "--agent-state", "node1"), "is not NODE=FILE"),

@@ -104,7 +104,7 @@ def test_rights() -> None:
         ("", "pods"),
         ("discovery.k8s.io", "endpointslices"),
     }
-    assert {verb for rule in rules for verb in rule["verbs"]} == {"get", "list", "watch"}
+    assert {verb for rule in rules for verb in rule["verbs"]} == {"list", "watch"}
     assert with_token == {"vpp-exec", "srv6kv"}
     for item in (pod, one(found, "ServiceAccount")):
         assert item["automountServiceAccountToken"] is False

@@ -56,9 +56,16 @@ def test_probes_are_at_the_pages() -> None:
 )
 def test_arguments_of_other_values(over: Json) -> None:
     """The commands take what comes of other values, too."""
-    options = accepted(containers(pod_of(rendered(over)))["srv6kv"]["args"])
+    found = containers(pod_of(rendered(over)))
+    options, first = (accepted(found[name]["args"]) for name in ("srv6kv", "vpp-exec"))
+    named = tuple(over.get("etcd", {}).get("endpoints", ()))
 
     assert options["log_level"] == over.get("logLevel", "info")
+    assert first["endpoints"] == named  # an etcd of the pod's own is not there yet
+    assert first["etcd_ca"] == (options["etcd_ca"] if named else None)
+    for item in (found["srv6kv"], found["vpp-exec"]):
+        mounted = [mount["name"] for mount in item["volumeMounts"]]
+        assert ("etcd-tls" in mounted) == bool(named)
 
 
 def test_node_of_the_api_server(api: FakeApiServer) -> None:

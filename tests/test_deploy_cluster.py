@@ -64,7 +64,7 @@ def test_manifest_is_accepted(server: RealApiServer) -> None:
 @pytest.mark.parametrize(
     ("verb", "resource", "may"),
     [
-        *[(v, r, "yes") for v in ("get", "list", "watch") for r in ("services", "nodes", "pods")],
+        *[(v, r, "yes") for v in ("list", "watch") for r in ("services", "nodes", "pods")],
         ("list", "endpointslices.discovery.k8s.io", "yes"),
         *[("list", r, "no") for r in ("secrets", "configmaps")],
         *[(v, r, "no") for v in ("create", "update", "delete") for r in ("nodes", "pods")],

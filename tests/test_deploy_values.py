@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
-from chart import Json, contiv_conf, needs_helm, one, rendered
+import pytest
+from chart import Json, contiv_conf, helm, needs_helm, one, rendered
 
 from srv6kv import settings
 from srv6kv.settings import Settings
@@ -105,6 +106,32 @@ def test_values_mean_settings() -> None:
     wrong = [c for c, meant in combinations() if not agrees(load(contiv_conf(c)), meant)]
 
     assert (len(list(combinations())), wrong) == (144, [])
+
+
+REFUSED: tuple[tuple[Json, str], ...] = (
+    ({"contiv": None}, "missing property 'contiv'"),
+    ({"contiv": {"ipamConfig": None}}, "missing property 'ipamConfig'"),
+    ({"contiv": {"ipamConfig": {"podSubnetCIDR": "abc"}}}, "'abc' does not match pattern"),
+    ({"contiv": {"ipamConfig": {"podSubnet": "2001::/48"}}}, "'podSubnet' not allowed"),
+    ({"contiv": {"useNoOverlay": "yes"}}, "at '/contiv/useNoOverlay': got string, want boolean"),
+    ({"contiv": {"useNoOverlay": True}}, "contiv.useSRv6ForServices: must be true"),
+    ({"contiv": {"nodeToNodeTransport": "srv6"}}, "contiv.useSRv6ForServices: must be true"),
+    ({"agent": {"vppConf": None}}, "at '/agent': missing property 'vppConf'"),
+    ({"agent": {"resources": None}}, "at '/agent': missing property 'resources'"),
+    ({"etcd": {"image": {"tag": None}}}, "at '/etcd/image': missing property 'tag'"),
+    ({"telemetry": {"port": "x"}}, "at '/telemetry/port': got string, want integer"),
+)
+"""Values that helm does not take, and a part of what it says."""
+
+
+@needs_helm
+@pytest.mark.parametrize(("over", "text"), REFUSED)
+def test_wrong_values_are_refused(over: Json, text: str) -> None:
+    """helm names the value, and makes nothing."""
+    done = helm("template", over)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert text in done.stderr
 
 
 @needs_helm

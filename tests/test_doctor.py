@@ -94,6 +94,9 @@ MAPPED = "::ffff:10.1.1.5"
         (changed(LINUX, tap=[7]), "keys", "tap: [7] is not an object"),
         (changed(LINUX, ip_addresses=7), "keys", f"{LINUX}: "),
         (changed(LINUX, ip_addresses=[7]), "keys", f"{LINUX}: "),
+        (changed(UPLINK, ip_addresses=[7]), "keys", "ip_addresses: [7] is not a list of texts"),
+        (changed(HOST, ip_addresses="a"), "keys", "ip_addresses: 'a' is not a list of texts"),
+        (changed(HOST, name=7), "keys", f"{HOST}: its value makes the key"),
         (changed(UPLINK, vrf=[1]), "keys", "vrf: [1] is not a number"),
         (changed(ARP, interface=7), "keys", f"{ARP}: "),
         (changed(ROUTE, dst_network=7), "keys", f"{ROUTE}: "),
@@ -230,6 +233,39 @@ def test_a_node_without_a_pod_cidr_of_ours() -> None:
     found = wrong(GOOD, body)
 
     assert {one[0] for one in found} >= {"node", "ipv6"}
+
+
+def test_a_node_with_an_annotation_and_a_pod_cidr_of_its_own() -> None:
+    """Pods have all that they need; only the host interconnect follows from an id alone."""
+    body = node(1, annotations={"srv6kv.io/node-ip": "fe10:f00d::1"})
+    body["spec"] = {"podCIDRs": ["2001:1::/64"]}
+    conf = {**CONF, "srv6kv": {"nodePlumbing": "segments"}}
+    found = findings(GOOD, body, conf=conf)
+
+    assert {one[:2] for one in found if one[0] == "node"} == {("node", WARNING)}
+    assert ("routes", ERROR) in {one[:2] for one in found if "2001:1::/64" in one[2]}
+
+
+def test_ipv4_pods_are_no_matter() -> None:
+    """The route to them is looked for in their family; a default route is none."""
+    body = node(1)
+    body["spec"] = {"podCIDRs": [*body["spec"]["podCIDRs"], "10.1.1.0/24"]}
+    conf = {**CONF, "srv6kv": {"ipv4": True, "nodePlumbing": "segments"}}
+    default = {"dst_network": "0.0.0.0/0", "next_hop_addr": "10.0.0.1"}
+    values = {**GOOD, "config/vpp/v2/route/vrf/0/dst/0.0.0.0/0/gw/10.0.0.1": default}
+    told = {one[2]: one[1] for one in findings(values, body, conf=conf) if one[0] == "routes"}
+
+    text = "route from the main VRF to the pods (10.1.1.0/24): there is none in VRF 0"
+    assert told[text] == ERROR
+
+
+def test_a_node_without_a_part_of_the_host_subnet() -> None:
+    """Its id has no host interconnect: an error, and the rest is checked."""
+    networks = {**CONF["ipamConfig"], "vppHostSubnetOneNodePrefixLen": 65}
+    body = node(1, part=9)
+    found = wrong(GOOD, body, conf={**CONF, "ipamConfig": networks})
+
+    assert ("host-interconnect", ERROR, "node id 9 does not fit into 2002::/64 by /65") in found
 
 
 def test_hosts_of_two_nodes_need_masquerading() -> None:

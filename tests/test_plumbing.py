@@ -156,6 +156,17 @@ def test_a_bare_agent_gets_all_of_it() -> None:
     assert _plumbing(sidecar.restarted().put(*_cluster())) == Plumbing(found=ALL)
 
 
+def test_a_node_without_an_id_gets_the_route_to_its_pod_cidr() -> None:
+    """Its address is annotated and its pods lie elsewhere: the host reaches them all the same."""
+    body = node(1, annotations={"srv6kv.io/node-ip": "fe10:f00d::1"})
+    body["spec"] = {"podCIDRs": ["2001:1::/64", "10.1.1.0/24"]}
+    sidecar = Sidecar(settings("seed"), "node1").put(body)
+
+    subnet = "config/vpp/v2/route/vrf/0/dst/2001:1::/64/gw/::"
+    made = (TABLE.format(0), TABLE.format(1), DEFAULT, subnet)
+    assert _plumbing(sidecar) == Plumbing(made=tuple(sorted(made)))
+
+
 def test_what_others_made_is_found() -> None:
     """Only what is missing is made, and the rest is left as it is."""
     theirs = {**_bare(1), **vrf_keys()}

@@ -301,6 +301,17 @@ def test_a_circle_ends() -> None:
     assert end_of(traced("2003::1", network=network_of(turn))).why == "it goes round in circles"
 
 
+@pytest.mark.parametrize("segments", [[], ["x"], [7]])
+def test_a_policy_that_the_agent_would_refuse_is_named(segments: list[object]) -> None:
+    """Its steering waits for it, so the packet meets what is behind."""
+    key = f"{POLICY}5555::6457"
+    network = network_of(put("node1", key, segment_lists=[{"segments": segments}]))
+    found = traced("2096::6457", network=network)
+
+    assert end_of(found).why == "drop route 2096::/110"
+    assert [note.startswith(f"Node node1: {key}: ") for note in found.notes] == [True]
+
+
 def test_a_value_that_cannot_be_read_is_named() -> None:
     """It counts as absent; what does not need it goes on."""
     key = f"{LOCALSID}6666:0:0:1::5"

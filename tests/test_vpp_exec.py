@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from processes import NODE, SEED, srv6kv
+
+from srv6kv.embedded import EmbeddedEtcd
+from srv6kv.records import PREFIX
+from srv6kv.store import Etcd3Store
 
 CONFIG = SEED / "contiv.conf"
 FILES = ("-f", SEED / "manifests", "--config", CONFIG)
@@ -41,6 +46,26 @@ def test_annotated_address() -> None:
         0,
         "set sr encaps source addr fd00::7",
     )
+
+
+def test_contivs_record(start_etcd: Callable[..., EmbeddedEtcd]) -> None:
+    """With --etcd Contiv's record tells the address of a Node, as it does for run."""
+    server = start_etcd()
+    asked = ("vpp-exec", "-f", "-", "--config", CONFIG, "--etcd", server.endpoint)
+    without = srv6kv(*asked, NODE_NAME=NODE, stdin=node())
+    store = Etcd3Store([server.endpoint])
+    store.put(f"{PREFIX}5", '{"id": 5, "name": "node1"}')
+    store.put(f"{PREFIX}6", "{")
+    store.close()
+    done = srv6kv(*asked, NODE_NAME=NODE, stdin=node())
+    server.stop()
+
+    assert without.returncode == 2
+    assert (done.returncode, done.stdout.splitlines()[0]) == (
+        *(0, "set sr encaps source addr fe10:f00d::5"),
+    )
+    assert f"Record {PREFIX}6: " in done.stderr
+    assert srv6kv(*asked, NODE_NAME=NODE, stdin=node()).returncode == 3
 
 
 def test_other_main_vrf(tmp_path: Path) -> None:

@@ -49,6 +49,8 @@ def command(label: str, config: Path | None, dry_run: bool, output: str, **etcd:
     from srv6kv.cleanup import removal
     from srv6kv.cli import writing
 
+    if not label or "/" in label:
+        raise click.BadParameter(f"{label!r} is the label of no agent", param_hint="'--label'")
     today = _today(config)
     prefixes = (keys.agent_prefix(label) + keys.CONFIG, ownership.own_prefix(label))
 

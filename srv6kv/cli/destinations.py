@@ -20,7 +20,8 @@ FORMS = "NODE/POD-ADDRESS, NODE or outside@NODE"
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a packet starts; the address is "" if it is not known."""
+    """Where a packet starts; the address is "" if it is not known, or a host's: the destination
+    decides which one that is."""
 
     node: str
     sender: Sender
@@ -49,7 +50,7 @@ def source_of(text: str, network: Network) -> Source:
     if node not in network.names:
         raise InputError(f"--from {text}: {_there_are('node', network.names)}; give {FORMS}")
     if not slash:
-        return Source(node, sender, network.sender(node) if sender == "host" else "")
+        return Source(node, sender, "")
     try:
         address = canonical_of_any(address)
     except ValueError as error:
@@ -79,7 +80,8 @@ def target_of(text: str, source: Source, cluster: Cluster) -> Target:
     if not colon or not name or not port:
         raise InputError(f"{text}: give ADDRESS:PORT[/PROTO] or [NAMESPACE/]SERVICE:PORT[/PROTO]")
     try:
-        address = canonical_of_any(name.removeprefix("[").removesuffix("]"))
+        is_bracketed = name[0] == "[" and name[-1] == "]"
+        address = canonical_of_any(name[1:-1] if is_bracketed else name)
     except ValueError:
         if ":" in name:
             raise InputError(f"{text}: {name!r} is neither an address nor a service") from None
@@ -132,10 +134,13 @@ def _addresses(service: Service, source: Source) -> Iterator[str]:
             yield address
 
 
-def question_of(source: Source, target: Target) -> Question:
+def question_of(source: Source, target: Target, network: Network) -> Question:
     """Both as one question."""
+    address = source.address
+    if source.sender == "host":
+        address = network.sender(source.node, ipv4=is_ipv4(target.address))
     return Question(
-        source.node, source.sender, source.address, target.address, target.protocol, target.port
+        source.node, source.sender, address, target.address, target.protocol, target.port
     )
 
 

@@ -111,7 +111,7 @@ def traced(scene: Scene, destination: str, sender: str) -> Trace:
     source = destinations.source_of(sender, network)
     target = destinations.target_of(destination, source, scene.cluster)
     choices = destinations.choices_of(source, target, scene.cluster, ipv4=is_ipv4(target.address))
-    found = network.trace(destinations.question_of(source, target), choices)
+    found = network.trace(destinations.question_of(source, target, network), choices)
     return replace(found, notes=(*scene.notes, *found.notes))
 
 

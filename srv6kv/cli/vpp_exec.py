@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from srv6kv.cli.options import PATH, api_of, cluster_options, config_option
+from srv6kv.cli.options import (
+    PATH,
+    api_of,
+    cluster_options,
+    config_option,
+    etcd_options,
+    store_of,
+)
 from srv6kv.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,6 +26,7 @@ if TYPE_CHECKING:
 @cluster_options
 @click.option("--node", required=True, envvar="NODE_NAME", help="Kubernetes name of the node.")
 @config_option
+@partial(etcd_options, is_optional=True)
 @click.option("--out", type=PATH, help="Write to this file instead of printing.")
 def command(
     paths: tuple[Path, ...], node: str, config: Path | None, out: Path | None, **servers: Any
@@ -25,7 +34,8 @@ def command(
     """Print the commands for VPP's start-up exec file: encap source and flow hash.
 
     Both count for policies that are made later, and the agent makes policies before it could set
-    them: so VPP reads them when it starts.
+    them: so VPP reads them when it starts. With --etcd the node's record of Contiv, if there is
+    one, tells its address, as it does for run.
 
     \b
     Example:
@@ -35,7 +45,10 @@ def command(
 
     reconciler = _read(paths, config, node, servers)
     settings = reconciler.settings
-    topology = topology_of(reconciler.cluster.nodes.values(), node, settings)
+    if servers["endpoints"]:
+        _read_records(reconciler, servers)
+    known = reconciler.cluster
+    topology = topology_of(known.nodes.values(), node, settings, known.records.by_name())
     own = topology.own
     if own is None or own.ip is None:
         notes = [*reconciler.intake.notes(), *topology.notes]
@@ -68,6 +81,19 @@ def _read(
     listed = complete_list(api_of(servers), only, lambda _answer: None)
     reconciler.intake.take_all(listed.items.items())
     return reconciler
+
+
+def _read_records(reconciler: Reconciler, servers: dict[str, Any]) -> None:
+    from srv6kv import records
+    from srv6kv.cli import cluster
+
+    store = store_of(servers)
+    try:
+        entries = store.read([records.PREFIX]).entries
+    finally:
+        store.close()
+    reconciler.cluster.renote({item.key: item.value for item in entries})
+    cluster.say_notes(sorted(reconciler.cluster.records.notes()))
 
 
 def commands(source: str, main_vrf: int) -> str:

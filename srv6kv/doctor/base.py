@@ -9,7 +9,7 @@ from srv6kv.doctor.contract import Seen, Value
 from srv6kv.doctor.values import ERROR, NOT_CHECKED, OK, WARNING, Finding
 from srv6kv.reconciler import Reconciler
 from srv6kv.render.endpoint import HOST_INTERCONNECT
-from srv6kv.render.node import ENCAPSULATION
+from srv6kv.render.node import ENCAPSULATION, pod_subnets
 from srv6kv.topology import Peer, host_end_of, one_node_subnet
 
 _DEFAULT_MTU = 1500
@@ -36,6 +36,10 @@ def node(reconciler: Reconciler) -> Iterator[Finding]:
             yield Finding("node", ERROR, f"{note.text} ({note.reason})", cure)
     if own.id is not None and own.ip is not None:
         yield Finding("node", OK, f"{name} has id {own.id} and address {own.ip}")
+    elif own.ip is not None:
+        cure = "host endpoints need a pod CIDR within podSubnetCIDR, or Contiv's record"
+        text = f"{name} has address {own.ip} and no id: its host interconnect is not known"
+        yield Finding("node", WARNING, text, cure)
     elif not told:
         yield Finding("node", ERROR, f"{name} has no id: its pod CIDR is not known")
     if any(not prefix.is_ipv4 for prefix in own.pod_prefixes):
@@ -66,8 +70,7 @@ def routes(reconciler: Reconciler, seen: Seen) -> Iterator[Finding]:
     """From the pods to the world, and from the world to the pods of this node."""
     settings, own = reconciler.settings, own_of(reconciler)
     wanted = [(settings.pod_vrf, _EVERYTHING, "default route of the pod VRF")]
-    if own is not None and own.id is not None:
-        part = one_node_subnet(settings.pod_subnet, settings.pod_subnet_one_node_len, own.id)
+    for part in pod_subnets(own, settings):
         wanted.append((settings.main_vrf, str(part), "route from the main VRF to the pods"))
     for vrf, network, what in wanted:
         if _is_covered(seen, vrf, network):
@@ -81,10 +84,10 @@ def routes(reconciler: Reconciler, seen: Seen) -> Iterator[Finding]:
 
 def _is_covered(seen: Seen, vrf: int, network: str) -> bool:
     """Whether a route of the VRF holds all of a network; the default one only counts for itself."""
-    prefix = Prefix.parse(network)
+    prefix = Prefix.parse_any(network)
     for number, text in seen.routes:
         route = Prefix.parse_any(text)
-        if number == vrf and route.covers(prefix) and (route.length or not prefix.length):
+        if number == vrf and route.covers(prefix) and (route == prefix or text[-2:] != "/0"):
             return True
     return False
 
@@ -138,8 +141,13 @@ def host_interconnect(reconciler: Reconciler, seen: Seen) -> Iterator[Finding]:
     if own is None or own.id is None:
         yield Finding(check, NOT_CHECKED, "the node's id is not known")
         return
-    part = one_node_subnet(settings.host_subnet, settings.host_subnet_one_node_len, own.id)
-    vpp_end, linux_end = part.host(1), host_end_of(own.id, settings)
+    try:
+        length = settings.host_subnet_one_node_len
+        vpp_end = one_node_subnet(settings.host_subnet, length, own.id).host(1)
+        linux_end = host_end_of(own.id, settings)
+    except ValueError as error:
+        yield Finding(check, ERROR, str(error), "give vppHostSubnetCIDR a part for every node")
+        return
     value = seen.interfaces.get(HOST_INTERCONNECT)
     others = [name for name, value in sorted(seen.interfaces.items()) if _has(value, vpp_end)]
     if value is None:

@@ -101,7 +101,7 @@ def _address(field_name: str, text: str) -> str:
 
 
 def _interface(seen: Seen, key: str, value: Value) -> None:
-    _agree(key, keys.INTERFACE + value["name"])
+    _agree(key, f"{keys.INTERFACE}{value['name']}")
     _numbers(value, "vrf", "mtu")
     seen.interfaces[value["name"]] = value
     _listed(value)
@@ -124,12 +124,13 @@ def _objects(value: Value, *names: str) -> None:
 
 
 def _listed(value: Value) -> list[str]:
-    """The addresses of an interface; each has a length."""
-    return [_address("ip_addresses", text.partition("/")[0]) for text in _texts(value)]
-
-
-def _texts(value: Value) -> list[str]:
-    return value.get("ip_addresses") or []
+    """The addresses of an interface; each has a length. What are no texts counts as absent."""
+    listed = value.get("ip_addresses") or []
+    value["ip_addresses"] = []
+    if not (isinstance(listed, list) and all(isinstance(text, str) for text in listed)):
+        raise ValueError(f"ip_addresses: {listed!r} is not a list of texts")
+    value["ip_addresses"] = listed
+    return [_address("ip_addresses", text.partition("/")[0]) for text in listed]
 
 
 def _arp(seen: Seen, key: str, value: Value) -> None:
@@ -138,7 +139,7 @@ def _arp(seen: Seen, key: str, value: Value) -> None:
 
 
 def _end(seen: Seen, key: str, value: Value) -> None:
-    _agree(key, keys.LINUX_INTERFACE + value["name"])
+    _agree(key, f"{keys.LINUX_INTERFACE}{value['name']}")
     _numbers(value, "mtu")
     _objects(value, "tap", "namespace")
     for address in _listed(value):

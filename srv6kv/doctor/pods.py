@@ -59,7 +59,6 @@ def _problems(address: str, reconciler: Reconciler, seen: Seen) -> Iterator[Find
     if len(names) > 1:
         text = f"{address}: several interfaces have it: {', '.join(names)}"
         yield Finding(CHECK, ERROR, text, "the CNI must delete the keys of a sandbox that is gone")
-        return
     said = _annotated(address, reconciler)
     for name in names or said:
         problems = list(_of_interface(address, name, reconciler, seen))
@@ -133,7 +132,7 @@ def _of_keys(address: str, name: str, seen: Seen) -> Iterator[tuple[str, str]]:
 
 def _of_end(address: str, name: str, seen: Seen) -> Iterator[tuple[str, str]]:
     """What is wrong with the Linux end, as problem and cure."""
-    ends = _ends(address, seen)
+    ends = [v for v in _ends(address, seen) if v["tap"].get("vpp_tap_if_name", name) == name]
     if not ends:
         cure = "the CNI must write the Linux end with this address and its namespace"
         yield f"no Linux interface has it, so the network namespace behind {name} is unknown", cure

@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 
 from srv6kv.formats.paths import NAMES, heading, text_of
 from srv6kv.formats.svg import CHARACTER, LINE, Canvas, width_of
-from srv6kv.trace.values import Hop, Packet, Trace
+from srv6kv.trace.values import Branch, End, Hop, Packet, Trace
 
 MARGIN, GUTTER, PAD, GAP = 16, 18, 8, 22
 FRAME_HEAD, FRAME_GAP = 28, 26
 OUTSIDE = "outside"
 WRAP, LEAST_WRAP = 26, 60
+MOST = 6
+"""Ways of a fork that are drawn; of more the rest are listed, so that a page keeps its bounds."""
 
 
 @dataclass(slots=True)
@@ -30,6 +32,7 @@ class _Row:
         depth: how many forks lie before it.
         caption: what tells this way from the others.
         y: the top of its box, in pixels.
+        others: lines about the ways of a fork that are not drawn, after its last row.
     """
 
     hop: Hop
@@ -43,6 +46,7 @@ class _Row:
     lines: tuple[str, ...] = ()
     packet: Packet | None = None
     foot: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
     @property
     def frame(self) -> str:
@@ -88,6 +92,7 @@ def svg_of(trace: Trace) -> str:
     for row in rows:
         if row.hop.end is not None and row.hop.end.reply:
             row.foot = tuple(_wrapped(f"reply {row.hop.end.reply}", most))
+        row.foot += row.others
     bottom = _place(rows, MARGIN + len(head) * LINE + GAP / 2)
     canvas = Canvas()
     for index, line in enumerate(head):
@@ -119,9 +124,39 @@ def _rows(
         row.packet = hop.packet
     yield row
     is_fork = len(hop.branches) > 1
-    for index, branch in enumerate(hop.branches):
-        told = f"weight {branch.weight} of {branch.of}: {branch.text}" if is_fork else ""
-        yield from _rows(branch.hop, row, not index, depth + is_fork, told)
+    drawn, others = _chosen(hop.branches)
+    last = row
+    for index, branch in enumerate(drawn):
+        told = _weight(branch) if is_fork else ""
+        for last in _rows(branch.hop, row, not index, depth + is_fork, told):
+            yield last
+    if others:
+        listed = (f"{_weight(one)}: {end}" for one in others for end in _ends(one.hop))
+        last.others += (f"{len(others)} more ways:", *listed)
+
+
+def _weight(branch: Branch) -> str:
+    return f"weight {branch.weight} of {branch.of}: {branch.text}"
+
+
+def _chosen(branches: tuple[Branch, ...]) -> tuple[list[Branch], list[Branch]]:
+    """The ways of a fork that are drawn, one to each node and kind of end first, and the others."""
+    if len(branches) <= MOST:
+        return list(branches), []
+    kinds: dict[object, int] = {}
+    for index, branch in enumerate(branches):
+        kinds.setdefault(tuple((end.kind, end.node) for end in _ends(branch.hop)), index)
+    order = [*kinds.values(), *(n for n in range(len(branches)) if n not in kinds.values())]
+    drawn = sorted(order[:MOST])
+    others = [branch for index, branch in enumerate(branches) if index not in drawn]
+    return [branches[index] for index in drawn], others
+
+
+def _ends(hop: Hop) -> Iterator[End]:
+    if hop.end is not None:
+        yield hop.end
+    for branch in hop.branches:
+        yield from _ends(branch.hop)
 
 
 def _wrapped(text: str, width: int) -> list[str]:

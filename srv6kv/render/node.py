@@ -79,20 +79,26 @@ def plumbing(own: Peer | None, settings: Settings) -> Iterator[AgentValue]:
         yield VrfTable(id=settings.main_vrf, label="mainVRF-IPv4")
         yield VrfTable(id=settings.pod_vrf, label="podVRF-IPv4")
         yield _inter_vrf(EVERY_IPV4, settings.pod_vrf, settings.main_vrf)
-    for subnet in _pod_subnets(own, settings):
+    for subnet in pod_subnets(own, settings):
         yield _inter_vrf(subnet, settings.main_vrf, settings.pod_vrf)
     if settings.route_service_cidr_to_vpp:
         for prefix in settings.service_cidrs:
             yield _inter_vrf(prefix, settings.main_vrf, settings.pod_vrf)
 
 
-def _pod_subnets(own: Peer | None, settings: Settings) -> Iterator[Prefix]:
-    """This node's part of podSubnetCIDR, and with IPv4 its pod CIDRs of that family."""
-    if own is not None and own.id is not None:
+def pod_subnets(own: Peer | None, settings: Settings) -> Iterator[Prefix]:
+    """This node's part of podSubnetCIDR, without an id its pod CIDRs of that family; and with IPv4
+    its pod CIDRs of IPv4."""
+    if own is None:
+        return
+    part = None
+    if own.id is not None:
         part = one_node_subnet(settings.pod_subnet, settings.pod_subnet_one_node_len, own.id)
         yield part
-        if settings.ipv4:
-            yield from (item for item in own.pod_prefixes if item.is_ipv4 and item != part)
+    for item in own.pod_prefixes:
+        is_in_place = part is None and item.is_ipv4 == settings.pod_subnet.is_ipv4
+        if item != part and (is_in_place or (item.is_ipv4 and settings.ipv4)):
+            yield item
 
 
 def _nowhere(destination: Prefix) -> str:

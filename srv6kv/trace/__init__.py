@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from srv6kv.addresses import is_ipv4
 from srv6kv.trace.reply import with_replies
 from srv6kv.trace.state import Node, node_of
 from srv6kv.trace.values import Branch, End, Hop, Packet, Question, Site, Trace
@@ -36,9 +37,9 @@ class Network:
         """Names of the nodes."""
         return tuple(sorted(self._nodes))
 
-    def sender(self, node: str) -> str:
-        """The address that a node's host sends with; "" if it is not known."""
-        return next(iter(self._nodes[node].hosts), "")
+    def sender(self, node: str, *, ipv4: bool) -> str:
+        """The address that a node's host sends with to one family; "" if it is not known."""
+        return next((one for one in self._nodes[node].hosts if is_ipv4(one) == ipv4), "")
 
     def pods(self, node: str) -> tuple[str, ...]:
         """Addresses of a node's pods that packets can start from."""

@@ -262,6 +262,9 @@ def _read_localsid(node: Node, key: str, value: LocalSid, _: Any) -> None:
 
 
 def _read_policy(node: Node, key: str, value: Policy, raw: Any) -> None:
+    for index, item in enumerate(value.segment_lists):
+        if not _addresses(item.segments):
+            raise ValueError(f"segment_lists[{index}]: no segments")
     node.policies[value.bsid] = value
     if msgspec.convert(raw, _Spray).spray_behaviour:
         node.spraying.add(value.bsid)

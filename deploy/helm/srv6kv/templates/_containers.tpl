@@ -7,6 +7,9 @@
     - vpp-exec
     - --config=/etc/contiv/contiv.conf
     - --out=/etc/srv6kv/vpp/vpp.exec
+    {{- if .Values.etcd.endpoints }}
+    {{- include "srv6kv.etcdArguments" . | trim | nindent 4 }}
+    {{- end }}
   env:
     {{- include "srv6kv.nodeName" . | nindent 4 }}
   securityContext:
@@ -15,6 +18,9 @@
     {{- toYaml .Values.resources | nindent 4 }}
   volumeMounts:
     {{- include "srv6kv.mounts" . | nindent 4 }}
+    {{- with include "srv6kv.etcdMounts" . }}
+    {{- . | trim | nindent 4 }}
+    {{- end }}
     - name: vpp-exec
       mountPath: /etc/srv6kv/vpp
 {{- end }}
@@ -26,16 +32,7 @@
   args:
     - run
     - --config=/etc/contiv/contiv.conf
-    {{- range include "srv6kv.etcdEndpoints" . | fromJsonArray }}
-    - --etcd={{ . }}
-    {{- end }}
-    {{- if .Values.etcd.tls.secretName }}
-    - --etcd-ca=/etc/srv6kv/etcd-tls/ca.crt
-    {{- if .Values.etcd.tls.clientCertificate }}
-    - --etcd-cert=/etc/srv6kv/etcd-tls/tls.crt
-    - --etcd-key=/etc/srv6kv/etcd-tls/tls.key
-    {{- end }}
-    {{- end }}
+    {{- include "srv6kv.etcdArguments" . | trim | nindent 4 }}
     {{- if include "srv6kv.isOnPodAddress" . }}
     - --listen=[$(POD_IP)]:{{ .Values.telemetry.port }}
     {{- else }}
@@ -81,10 +78,8 @@
     {{- toYaml .Values.resources | nindent 4 }}
   volumeMounts:
     {{- include "srv6kv.mounts" . | nindent 4 }}
-    {{- if .Values.etcd.tls.secretName }}
-    - name: etcd-tls
-      mountPath: /etc/srv6kv/etcd-tls
-      readOnly: true
+    {{- with include "srv6kv.etcdMounts" . }}
+    {{- . | trim | nindent 4 }}
     {{- end }}
 {{- end }}
 

@@ -14,6 +14,9 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- if not (or (hasKey $conf "nodeToNodeTransport") (hasKey $conf "useSRv6ForServices") (hasKey $conf "useNoOverlay") (hasKey $conf "useSRv6Interconnect")) }}
 {{- $conf = merge $conf (dict "nodeToNodeTransport" "srv6" "useSRv6ForServices" true) }}
 {{- end }}
+{{- if not (or $conf.useSRv6ForServices (and $conf.useNoOverlay $conf.useSRv6Interconnect)) }}
+{{- fail "contiv.useSRv6ForServices: must be true, or useNoOverlay and useSRv6Interconnect with the names of 3.1" }}
+{{- end }}
 {{- if $conf.ipamConfig.contivCIDR }}
 {{- $_ := set $conf "ipamConfig" (omit $conf.ipamConfig "podSubnetCIDR" "podSubnetOneNodePrefixLen" "vppHostSubnetCIDR" "vppHostSubnetOneNodePrefixLen" "nodeInterconnectCIDR") }}
 {{- end }}
@@ -30,6 +33,28 @@ true
 
 {{- define "srv6kv.etcdEndpoints" -}}
 {{- toJson (.Values.etcd.endpoints | default (list "127.0.0.1:12379")) }}
+{{- end }}
+
+{{/* How srv6kv reaches etcd. */}}
+{{- define "srv6kv.etcdArguments" -}}
+{{- range include "srv6kv.etcdEndpoints" . | fromJsonArray }}
+- --etcd={{ . }}
+{{- end }}
+{{- if .Values.etcd.tls.secretName }}
+- --etcd-ca=/etc/srv6kv/etcd-tls/ca.crt
+{{- if .Values.etcd.tls.clientCertificate }}
+- --etcd-cert=/etc/srv6kv/etcd-tls/tls.crt
+- --etcd-key=/etc/srv6kv/etcd-tls/tls.key
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "srv6kv.etcdMounts" -}}
+{{- if .Values.etcd.tls.secretName }}
+- name: etcd-tls
+  mountPath: /etc/srv6kv/etcd-tls
+  readOnly: true
+{{- end }}
 {{- end }}
 
 {{/* Whether the pages are on the pod's address: "true" or nothing. */}}
