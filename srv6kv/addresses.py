@@ -181,9 +181,9 @@ class Prefix:
         return (ipv4_text if self.is_ipv4 else to_text)(self.network | number)
 
 
-EVERY_ADDRESS = (Prefix(0, 0),)
-"""Of both families."""
 EVERY_IPV4 = Prefix(_MAPPED << 32, 96)
+EVERY_ADDRESS = (Prefix(0, 0), EVERY_IPV4)
+"""Of both families."""
 
 
 @lru_cache(maxsize=129)

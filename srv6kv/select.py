@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from srv6kv.addresses import is_ipv4
 from srv6kv.kube.model import Endpoint, EndpointSlice, Service, ServicePort, SlicePort
 
 
@@ -38,11 +39,13 @@ class Selection:
         by_port: the selected candidates of each port, in address order.
         addresses: all selected addresses, sorted: the union over the ports.
         ports_differ: ports that have endpoints do not have the same ones (spec/services.md 2.2).
+        unserved: ports without endpoints while others have some.
     """
 
     by_port: Candidates
     addresses: tuple[str, ...]
     ports_differ: bool
+    unserved: tuple[ServicePort, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +137,8 @@ def unused(
     """
     ours, found = [], []
     for item in slices:
-        if item.service == service.ref and item.is_ipv4 and not ipv4:
-            found.append(Unused(item.ref.name, "", "E2", _IPV4))
+        if item.service == service.ref and (why := _why_no_family(service, item, ipv4)):
+            found.append(Unused(item.ref.name, "", "E2", why))
         elif item.service == service.ref:
             ours.append(item)
         elif item.ignored is not None and item.ignored.service == service.ref:
@@ -159,7 +162,14 @@ def unused(
     return tuple(found)
 
 
-_IPV4 = "addressType: IPv4 counts only with srv6kv.ipv4"
+def _why_no_family(service: Service, item: EndpointSlice, ipv4: bool) -> str:
+    """Why its service has no use for a slice's address family; "" if it has."""
+    if item.is_ipv4 and not ipv4:
+        return "addressType: IPv4 counts only with srv6kv.ipv4"
+    own = (service.cluster_ip, service.cluster_ipv4, *service.balancer_ips, *service.external_ips)
+    if any(is_ipv4(address) == item.is_ipv4 for address in own if address):
+        return ""
+    return f"addressType: the service has no {'IPv4' if item.is_ipv4 else 'IPv6'} address"
 
 
 def _why_no_port(slice_port: SlicePort) -> tuple[str, str]:
@@ -202,7 +212,8 @@ def select(
     }
     sets = {frozenset(c.address for c in chosen) for chosen in by_port.values() if chosen}
     union = frozenset[str]().union(*sets)
-    return Selection(by_port, tuple(sorted(union)), len(sets) > 1)
+    unserved = tuple(port for port in candidates if union and not by_port.get(port))
+    return Selection(by_port, tuple(sorted(union)), len(sets) > 1, unserved)
 
 
 Choice = tuple[str, list[Candidate]]

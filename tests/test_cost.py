@@ -111,3 +111,27 @@ def test_a_zone_costs_no_more_than_the_services() -> None:
 
     assert (found.transactions, found.compared) == ((), 0)
     assert sidecar.renderer.rendered - before < 100
+
+
+@pytest.mark.parametrize("number", [1, -1], ids=["second", "last"])
+def test_who_shares_an_address_costs_only_those_who_notice(number: int) -> None:
+    """Endpoints of a service that has not the address are nothing to those that share it."""
+    costs = []
+    for services in (10, 100):
+        status = {"loadBalancer": {"ingress": [{"ip": "fd20::5"}]}}
+        sidecar = _sidecar(services)
+        for index in range(services):
+            port = [("http", "TCP", 80 + index)]
+            body = service(f"s{index}", f"2096::{index + 1:x}", port, status=status)
+            body["metadata"]["creationTimestamp"] = (
+                f"2026-01-01T00:{index // 60:02}:{index % 60:02}Z"
+            )
+            sidecar.put(body)
+        sidecar.settle()
+        before = sidecar.renderer.rendered
+        found = sidecar.put(_slice(number % services, ENDPOINTS + 1)).plan_change()
+        costs.append((sidecar.renderer.rendered - before, found.compared))
+    print(f"rendered and compared: {costs[0]}")
+
+    assert costs[0] == costs[1]
+    assert max(costs[0]) < 10

@@ -177,20 +177,24 @@ def test_external_ips_are_honoured_in_the_allowed_prefixes() -> None:
     ("text", "allowed"),
     [
         ("", ()),
-        ("externalIPs: {enabled: true}", ("fd20::1", "fd21::1")),
+        ("externalIPs: {enabled: true}", ("fd20::1", "fd21::1", "192.0.2.1")),
         ("externalIPs: {enabled: true, allowedCIDRs: ['fd21::/16']}", ("fd21::1",)),
-        ("externalIPs: {allowedCIDRs: ['fd21::/16', '192.0.2.0/24']}", ("fd21::1",)),
+        ("externalIPs: {allowedCIDRs: ['fd21::/16', '192.0.2.0/24']}", ("fd21::1", "192.0.2.1")),
+        ("externalIPs: {allowedCIDRs: ['::/0']}", ("fd20::1", "fd21::1")),
+        ("externalIPs: {allowedCIDRs: ['0.0.0.0/0']}", ("192.0.2.1",)),
         ("externalIPs: {enabled: false, allowedCIDRs: ['fd21::/16']}", ()),
         ("externalIPs: {enabled: false}", ()),
     ],
 )
 def test_which_external_ips_are_allowed(text: str, allowed: tuple[str, ...]) -> None:
-    """None unless enabled or listed; enabled without a list allows what is not denied."""
+    """None unless enabled or listed, each family by itself; enabled without a list allows what is
+    not denied."""
     own = f"srv6kv: {{{text}}}"
     rest = {key: value for key, value in CONFS["seed"].items() if key != "srv6kv"}
     found, _ = load(f"{own}\n" + "\n".join(f"{k}: {v!r}" for k, v in rest.items()), "c")
 
-    assert tuple(a for a in ("fd20::1", "fd21::1") if found.allows_external_ip(a)) == allowed
+    asked = ("fd20::1", "fd21::1", "192.0.2.1")
+    assert tuple(address for address in asked if found.allows_external_ip(address)) == allowed
 
 
 @pytest.mark.parametrize(
@@ -202,6 +206,7 @@ def test_which_external_ips_are_allowed(text: str, allowed: tuple[str, ...]) -> 
         "ff02::1",
         "fd00::102",
         "fe10:f00d::1",
+        "2002::1:2",
         "2001:0:0:7::1",
         "5555::1",
         "6666::1",
@@ -250,6 +255,15 @@ def test_load_balancer_source_ranges_keep_the_address_out() -> None:
 
     assert set(sidecar.desired().steered) == {(1, "2096::10")}
     assert _reasons(sidecar) == {"SourceRangesUnsupported"}
+
+
+@pytest.mark.parametrize("ranges", [["::/0"], ["192.0.2.0/24"], ["fd99::/16", " ::/0 "], []])
+def test_source_ranges_that_limit_nobody_do_no_harm(ranges: list[str]) -> None:
+    """Everybody, or only clients of the other family: kube-proxy does not filter either."""
+    sidecar = _sidecar().put(_balanced(loadBalancerSourceRanges=ranges), _slice(HERE))
+
+    assert len(sidecar.desired().steered) == 3
+    assert _reasons(sidecar) == set()
 
 
 def test_an_address_that_comes_or_goes_touches_no_other() -> None:

@@ -106,6 +106,66 @@ def test_what_cannot_be_expressed_is_noted() -> None:
 
 
 @pytest.mark.parametrize(
+    ("listed", "spec", "is_noted"),
+    [
+        (endpoint("2001:0:0:2::1", "node2"), {}, False),
+        (endpoint("2001:0:0:2::1", "node2", ready=False), {}, True),
+        (endpoint("2001:0:0:2::1", "node2"), {"internalTrafficPolicy": "Local"}, True),
+    ],
+    ids=["ready", "not ready", "not local"],
+)
+def test_a_port_whose_endpoints_are_not_selected_is_noted(
+    listed: dict[str, Any], spec: dict[str, Any], is_noted: bool
+) -> None:
+    """A port has none if no rule keeps any, though a slice lists some (spec/services.md 2.2)."""
+    ports = [("a", "TCP", 80), ("b", "TCP", 81)]
+    sidecar = _sidecar().put(service("web", "2096::10", ports, **spec))
+    sidecar.put(endpoint_slice("web", [endpoint(POD, "node1")], ports[:1]))
+    sidecar.put(endpoint_slice("web", [listed], ports[1:], name="web-2"))
+    notes = [str(note) for note in sidecar.desired().all_notes()]
+
+    text = "Service default/web: spec.ports: TCP 81 has none (PortWithoutEndpoints)"
+    assert (text in notes) == is_noted
+
+
+def test_a_service_that_is_not_rendered_asks_for_nothing_in_vain() -> None:
+    """A headless service has no connections to balance, and kube-proxy heeds what is its own."""
+    spec: dict[str, Any] = {"sessionAffinity": "ClientIP"}
+    sidecar = _sidecar().put(service("headless", None, **spec))
+    sidecar.put(service("name", "2096::11", type="ExternalName", **spec))
+    sidecar.put(service("four", "10.96.0.1", ipFamilies=["IPv4"], **spec))
+
+    assert _reasons(sidecar) == [("Service default/four", "IPv4NotRendered")]
+
+
+def test_ports_of_a_slice_that_does_not_count_are_not_noted() -> None:
+    """A slice of the other family is left out as a whole (rule E2)."""
+    body = {**endpoint_slice("web", [], [(None, "TCP", 80)], name="four"), "addressType": "IPv4"}
+
+    assert _reasons(_web(_sidecar(), "2096::10").put(body)) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "conditions", "is_noted"),
+    [(POD, {}, True), (POD, {"ready": False}, False), ("fd00::101", {}, False)],
+    ids=["pod", "not ready", "host"],
+)
+def test_a_pod_with_two_target_ports_for_one_port_is_noted(
+    address: str, conditions: dict[str, Any], is_noted: bool
+) -> None:
+    """A pod translates a port once, so the first slice's target counts; kube-proxy uses both."""
+    sidecar = _sidecar().put(service("web", "2096::10"))
+    sidecar.put(endpoint_slice("web", [endpoint(address, "node1")], [("http", "TCP", 8080)]))
+    second = [endpoint(address, "node1", **conditions)]
+    sidecar.put(endpoint_slice("web", second, [("http", "TCP", 9090)], name="web-2"))
+    rules = [rule for v in sidecar.settle().values().values() for rule in v.get("rules", ())]
+
+    assert (("Service default/web", "ServicePortConflict") in _reasons(sidecar)) == is_noted
+    targets = [rule.rpartition("]:")[2] for rule in rules if "DNAT" in rule]
+    assert targets == (["8080"] if address == POD else [])
+
+
+@pytest.mark.parametrize(
     ("conf", "is_noted"), [("seed", True), ("none", False)], ids=["present", "masqueradeAll"]
 )
 def test_hosts_on_two_nodes_need_masquerading(conf: str, is_noted: bool) -> None:

@@ -223,6 +223,7 @@ def test_a_port_without_endpoints_does_not_differ_from_the_others() -> None:
     found = select(web(ports), listed, "n1", "", local_only=False)
 
     assert (found.addresses, found.ports_differ) == ((ONE,), False)
+    assert [port.name for port in found.unserved] == ["c", "d"]
 
 
 @pytest.mark.parametrize("wish", ["PreferClose", "PreferSameZone", "PreferSameNode"])

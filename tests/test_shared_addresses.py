@@ -97,6 +97,25 @@ def test_different_policies_have_one_owner() -> None:
     assert _notes(sidecar) == [("Service default/udp", "ServiceIPConflict")]
 
 
+@pytest.mark.parametrize(
+    ("hints", "is_noted"),
+    [
+        ([(), ()], False),
+        ([("z1",), ()], False),
+        ([("z1",), ("z2",)], True),
+    ],
+    ids=["none", "some", "all"],
+)
+def test_different_hints_have_one_owner(hints: list[tuple[str, ...]], is_noted: bool) -> None:
+    """Hints that count make other nodes select other endpoints, though all have the same here."""
+    sidecar = _sidecar().put(_balanced("tcp", TCP, 1), _balanced("udp", UDP, 2))
+    nodes = ((POD, "node1"), (REMOTE, "node2"))
+    listed = [endpoint(pod, at, zones=z) for (pod, at), z in zip(nodes, hints, strict=True)]
+    sidecar.put(_slice("tcp", TCP, POD, REMOTE), endpoint_slice("udp", listed, UDP))
+
+    assert _notes(sidecar) == [("Service default/udp", "ServiceIPConflict")] * is_noted
+
+
 @pytest.mark.parametrize("is_balanced", [True, False])
 def test_a_load_balancer_comes_before_an_external_ip(is_balanced: bool) -> None:
     """Status is written by whoever owns the addresses, externalIPs by anybody; then age counts."""

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 from choosing import ONE, THREE, TWO, offered_by, only, parsed_slices, web, web_slice
-from clusters import Json, endpoint
+from clusters import Json, endpoint, service
 
+from srv6kv.kube.model import Service
+from srv6kv.kube.parse import parse
 from srv6kv.select import candidates_of, judge, unused
 
 LEAVING: dict[str, Any] = {"ready": False, "serving": True, "terminating": True}
@@ -153,6 +155,21 @@ def test_an_endpoint_twice_in_one_slice_is_told() -> None:
 
     assert reason.place == f"{ONE} for the port UDP 53"
     assert reason.why == "the slice lists it twice, the first counts"
+
+
+def test_a_slice_of_a_family_without_an_address_is_told() -> None:
+    """With IPv4 on, a slice is of no use to a service without an address of its family."""
+    ipv4 = {**web_slice(name="four"), "addressType": "IPv4", "endpoints": []}
+    slices = parsed_slices(ipv4, web_slice(endpoint(ONE), name="six"))
+    of_ipv4 = parse("Service", service("web", "10.96.0.1", ipFamilies=["IPv4"]))
+    assert isinstance(of_ipv4, Service)
+
+    assert [
+        str(item) for found in (web(), of_ipv4) for item in unused(found, slices, ipv4=True)
+    ] == [
+        "EndpointSlice four: E2: addressType: the service has no IPv4 address",
+        "EndpointSlice six: E2: addressType: the service has no IPv6 address",
+    ]
 
 
 def test_every_part_that_is_left_out_has_its_rule() -> None:

@@ -22,7 +22,7 @@ def slices_of(scene: Scene, slices: Iterable[EndpointSlice]) -> Iterator[values.
     listed = sorted(slices, key=lambda item: item.ref)
     verdicts = _verdicts(scene)
     unused: dict[str, list[values.Unused]] = {}
-    for item in select.unused(scene.service, listed, ipv4=True in scene.families):
+    for item in select.unused(scene.service, listed, ipv4=scene.settings.ipv4):
         address, _, port = item.place.partition(" for ")
         if port:
             lost = values.Verdict("", (port,), False, item.rule, item.why)

@@ -48,7 +48,7 @@ class Service:
         balancer_ips: load-balancer addresses of both families with ``ipMode`` VIP (rule S4).
         external_ips: external addresses of both families (rule S4).
         bad_addresses: what stands among them and is no address: not used.
-        has_source_ranges: loadBalancerSourceRanges limits who may use the load balancer.
+        source_ranges: who may use the load balancer, as written; none: everybody.
         proxy_name: the foreign proxy that implements the service, which has nothing for us then;
             None: the service is ours (rule S1).
         is_internal_local: internalTrafficPolicy is Local (rule S6).
@@ -64,7 +64,7 @@ class Service:
     balancer_ips: tuple[str, ...] = ()
     external_ips: tuple[str, ...] = ()
     bad_addresses: tuple[str, ...] = ()
-    has_source_ranges: bool = False
+    source_ranges: tuple[str, ...] = ()
     proxy_name: str | None = None
     is_internal_local: bool = False
     is_external_local: bool = False

@@ -82,7 +82,7 @@ def _service(raw: wire.Service) -> Service:
         balancer_ips=balancer_ips,
         external_ips=external_ips,
         bad_addresses=bad,
-        has_source_ranges=bool(spec.load_balancer_source_ranges),
+        source_ranges=tuple(text.strip() for text in spec.load_balancer_source_ranges or []),
         is_internal_local=_policy("spec.internalTrafficPolicy", spec.internal_traffic_policy),
         is_external_local=_is_external_local(spec),
         has_node_ports=any(port.node_port for port in spec.ports or []),
@@ -280,10 +280,10 @@ def _pod(raw: wire.Pod) -> Pod:
     status = raw.status or wire.PodStatus()
     if spec.host_network or status.phase in ("Succeeded", "Failed"):
         return Pod(ref, spec.node_name or "")
-    texts = enumerate(item.ip for item in status.pod_ips or [])
-    own = tuple(
-        sorted({checks.address(f"status.podIPs[{i}].ip", text) for i, text in texts if text})
-    )
+    texts = [(f"status.podIPs[{i}].ip", item.ip) for i, item in enumerate(status.pod_ips or [])]
+    if not texts:
+        texts = [("status.podIP", status.pod_ip)]
+    own = tuple(sorted({checks.address(field, text) for field, text in texts if text}))
     marks = raw.metadata.annotations or {}
     wiring = podwiring.wiring_of(marks)
     return Pod(ref, spec.node_name or "", own, mesh.interception_of(marks), wiring)

@@ -183,6 +183,7 @@ class PodStatus(Wire):
     """The status of a Pod."""
 
     phase: str | None = None
+    pod_ip: str | None = msgspec.field(default=None, name="podIP")
     pod_ips: list[PodIP] | None = msgspec.field(default=None, name="podIPs")
 
 

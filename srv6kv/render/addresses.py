@@ -96,14 +96,22 @@ def denial_of(
         return "is where srv6kv reaches a server of its own"
     if any(address in prefix for prefix in (settings.pod_subnet, *topology.stray_prefixes)):
         return "lies in a pod CIDR"
+    if address in settings.host_subnet:
+        return "lies in vppHostSubnetCIDR, where the nodes' hosts are"
     for prefix in settings.sid.all():
         if address in prefix:
             return f"lies in the SID range {prefix}"
     if role is Role.EXTERNAL_IP and not settings.allows_external_ip(address):
         return "is not allowed by srv6kv.externalIPs"
-    if role is Role.LOAD_BALANCER and service.has_source_ranges:
+    if role is Role.LOAD_BALANCER and _is_ranged(address, service):
         return _SOURCE_RANGES
     return None
+
+
+def _is_ranged(address: str, service: Service) -> bool:
+    """Whether only some may use an address; as kube-proxy, each family by its own ranges."""
+    mine = [text for text in service.source_ranges if ("." in text) == is_ipv4(address)]
+    return bool(mine) and not any(text.endswith("/0") for text in mine)
 
 
 _SOURCE_RANGES = "has loadBalancerSourceRanges, which SRv6 cannot enforce"

@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from srv6kv.addresses import is_ipv4
-from srv6kv.kube.model import EndpointSlice, Service
+from srv6kv.kube.model import EndpointSlice, Service, ServicePort
 from srv6kv.notes import Note
 from srv6kv.render.addresses import Asked, Role
 from srv6kv.render.service import Reach
-from srv6kv.select import Candidates
 from srv6kv.settings import Settings
 
 
@@ -24,7 +23,7 @@ def remark(service: Service, reason: str, text: str) -> Note:
 def on_spec(service: Service, asked: Asked, settings: Settings) -> list[Note]:
     """What the service's own fields ask for in vain."""
     notes = list(asked.denials)
-    if service.has_affinity:
+    if service.has_affinity and asked.roles:
         text = "spec.sessionAffinity: ClientIP is not honoured, connections are balanced one by one"
         notes.append(remark(service, "SessionAffinityUnsupported", text))
     if service.has_node_ports:
@@ -48,18 +47,29 @@ def _ipv4_of(service: Service) -> list[str]:
     return [address for address in listed if is_ipv4(address)]
 
 
-def on_slices(service: Service, slices: Iterable[EndpointSlice]) -> list[Note]:
-    """Ports of slices that nobody can use (rule E3)."""
+def on_slices(
+    service: Service, slices: Iterable[EndpointSlice], families: Container[bool]
+) -> list[Note]:
+    """Ports of slices that nobody can use (rule E3), in the families that are rendered."""
     unusable = [
         f"{item.ref.name}: ports[{index}]"
         for item in slices
         for index, port in enumerate(item.ports)
-        if port.name is None or port.number is None
+        if item.is_ipv4 in families and (port.name is None or port.number is None)
     ]
     if not unusable:
         return []
     text = f"EndpointSlice {_some(unusable)} has no name or no port number and is not used"
     return [remark(service, "EndpointPortIgnored", text)]
+
+
+def on_targets(service: Service, twice: Iterable[str]) -> list[Note]:
+    """Pods that are listed with several target ports for one port: a pod translates it once."""
+    listed = sorted(twice)
+    if not listed:
+        return []
+    text = f"{_some(listed)}: several target ports in one pod; only the first slice's counts"
+    return [remark(service, "ServicePortConflict", text)]
 
 
 def on_reach(service: Service, reaches: Iterable[Reach], settings: Settings) -> list[Note]:
@@ -68,8 +78,10 @@ def on_reach(service: Service, reaches: Iterable[Reach], settings: Settings) -> 
     problems: dict[str, set[str]] = {}
     hosts: set[str] = set()
     ports_differ = False
+    unserved: set[ServicePort] = set()
     for reach in reaches:
         hosts |= reach.hosts
+        unserved.update(reach.unserved)
         ports_differ |= reach.ports_differ
         for reason, listed in reach.problems.items():
             problems.setdefault(reason, set()).update(listed)
@@ -78,21 +90,15 @@ def on_reach(service: Service, reaches: Iterable[Reach], settings: Settings) -> 
     if ports_differ:
         text = "the ports have different endpoints; every port is sent to all of them"
         notes.append(remark(service, "PortBackendsDiffer", text))
+    if unserved:
+        names = ", ".join(f"{port.protocol} {port.number}" for port in sorted(unserved))
+        notes.append(remark(service, "PortWithoutEndpoints", f"spec.ports: {names} has none"))
     if hosts and settings.kube_proxy == "absent":
         text = "host endpoints: only kube-proxy on their node gives them the service's traffic"
         notes.append(remark(service, "HostNetworkBackendNeedsKubeProxy", text))
     elif len(hosts) > 1 and settings.kube_proxy != "masqueradeAll":
         notes.append(remark(service, "HostNetworkBackendNeedsMasquerade", _MASQUERADE))
     return notes
-
-
-def on_ports(service: Service, candidates: Candidates) -> list[Note]:
-    """Ports that no endpoint serves while others are served."""
-    empty = [port for port, offered in candidates.items() if not offered]
-    if not empty or len(empty) == len(candidates):
-        return []
-    names = ", ".join(f"{port.protocol} {port.number}" for port in empty)
-    return [remark(service, "PortWithoutEndpoints", f"spec.ports: {names} has none")]
 
 
 def _some(items: list[str], most: int = 3) -> str:

@@ -10,7 +10,7 @@ from srv6kv import sids
 from srv6kv.addresses import is_ipv4
 from srv6kv.agent.validity import MOST_WEIGHT
 from srv6kv.agent.values import SegmentList
-from srv6kv.kube.model import Endpoint, Service
+from srv6kv.kube.model import Endpoint, Service, ServicePort
 from srv6kv.render.endpoint import Translation
 from srv6kv.select import Candidate, Candidates, select
 from srv6kv.settings import Settings
@@ -47,12 +47,14 @@ class Reach:
         problems: endpoints that are left out, by reason.
         hosts: the nodes whose hosts are among the endpoints.
         ports_differ: the ports do not have the same endpoints.
+        unserved: ports without endpoints while others have some.
     """
 
     lists: tuple[SegmentList, ...] = ()
     problems: dict[str, list[str]] = field(default_factory=dict)
     hosts: frozenset[str] = frozenset()
     ports_differ: bool = False
+    unserved: tuple[ServicePort, ...] = ()
 
 
 def answers_of(candidates: Candidates, topology: Topology, settings: Settings) -> Answers:
@@ -110,7 +112,7 @@ def reach_of(
         SegmentList(segments=path, weight=min(paths[path], MOST_WEIGHT))
         for path in sorted(paths, key=lambda path: (path[-1], path))
     )
-    return Reach(lists, problems, frozenset(hosts), selection.ports_differ)
+    return Reach(lists, problems, frozenset(hosts), selection.ports_differ, selection.unserved)
 
 
 def path_to(

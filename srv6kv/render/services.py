@@ -7,7 +7,8 @@ endpoints this is exact, because a pod translates for all of them; else they are
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from srv6kv import sids
@@ -24,7 +25,7 @@ from srv6kv.render.endpoint import Translation
 from srv6kv.render.service import HOSTS, Answers, IsUp, Reach, Receivers, answers_of, reach_of
 from srv6kv.select import Candidates, candidates_of, select
 from srv6kv.settings import Settings
-from srv6kv.topology import Topology
+from srv6kv.topology import PodEndpoint, Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +52,10 @@ class Services:
         self._claims = Claims[Ref]()
 
     def take(self, refs: Iterable[Ref], cluster: Cluster) -> set[Ref]:
-        """Take in these services; they and all that share an address with them."""
+        """Take in these services; they and all that share an address with them and notice it."""
         concerned = set(refs)
         for ref in refs:
+            before = self._entries.get(ref)
             service = cluster.services.get(ref)
             entry = None
             if service is not None and not service.proxy_name:
@@ -62,8 +64,23 @@ class Services:
                 self._entries.pop(ref, None)
             else:
                 self._entries[ref] = entry
-            concerned |= self._claims.claim(ref, *(entry.asked.roles if entry else ()))
+            others = self._claims.claim(ref, *(entry.asked.roles if entry else ()))
+            if before is not None and entry is not None and _is_as_good(before, entry):
+                others = self._noticed_by(ref, before, entry)
+            concerned |= others
         return concerned
+
+    def _noticed_by(self, ref: Ref, before: _Entry, entry: _Entry) -> set[Ref]:
+        """Those behind a service for an address who notice that its slices or policies changed:
+        whoever is before them translates first, and the owner's endpoints are what they compare."""
+        found: set[Ref] = set()
+        for address in entry.asked.roles:
+            sharers, ipv4 = self.sharers(address), is_ipv4(address)
+            place = sharers.index(ref)
+            is_same = before.answers[ipv4] == entry.answers[ipv4]
+            if not is_same or (place == 0 and not self._is_equal(address, before, entry)):
+                found.update(sharers[place + 1 :])
+        return found
 
     def _entry_of(self, service: Service, cluster: Cluster) -> _Entry:
         asked = asked_by(service, self.topology, self._settings)
@@ -146,9 +163,10 @@ class Services:
                     steered.append(Steered(ref, service.created, target, lists, suffix))
         if reaches:
             notes += remarks.on_reach(service, reaches.values(), self._settings)
-            notes += remarks.on_slices(service, cluster.slices_of(ref))
-            for family in sorted({ipv4 for ipv4, _ in reaches}):
-                notes += remarks.on_ports(service, entry.candidates[family])
+            families = {ipv4 for ipv4, _ in reaches}
+            notes += remarks.on_slices(service, cluster.slices_of(ref), families)
+            twice = {item for ipv4 in families for item in self._twice(entry.candidates[ipv4])}
+            notes += remarks.on_targets(service, twice)
         return steered, notes
 
     def _reach_of(self, entry: _Entry, is_up: IsUp, ipv4: bool, local_only: bool) -> Reach:
@@ -160,6 +178,16 @@ class Services:
             is_up,
             local_only=local_only,
         )
+
+    def _twice(self, candidates: Candidates) -> Iterator[str]:
+        """Ready pods that have several target ports for one port; a host's are kube-proxy's."""
+        for port, offered in candidates.items():
+            ready = [item for item in offered if item.endpoint.ready]
+            targets = Counter(item.address for item in ready)
+            for item in (one for one in ready if targets[one.address] > 1):
+                place = self.topology.locate(item.endpoint, self._settings.pod_subnet)
+                if isinstance(place, PodEndpoint):
+                    yield f"{item.address} for {port.protocol} {port.number}"
 
     def _lists_for(self, role: Role, reach: Reach) -> tuple[SegmentList, ...]:
         """Without endpoints the drop route answers for a ClusterIP; no route covers another
@@ -214,6 +242,24 @@ class Services:
         return [f"{protocol} {port}" for protocol, port in sorted(found)]
 
 
-def _everywhere(entry: _Entry, ipv4: bool) -> tuple[str, ...]:
-    """The endpoints that a node without endpoints, in no zone, would select."""
-    return select(entry.service, entry.candidates[ipv4], "", "", local_only=False).addresses
+def _is_as_good(before: _Entry, entry: _Entry) -> bool:
+    """Whether a service has the same right to the same addresses as before."""
+    return (before.asked.roles, before.service.created) == (
+        entry.asked.roles,
+        entry.service.created,
+    )
+
+
+def _everywhere(entry: _Entry, ipv4: bool) -> set[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+    """The endpoints that a node without endpoints, in no zone, would select, each with the hints by
+    which other nodes choose among them."""
+    found = set()
+    chosen = select(entry.service, entry.candidates[ipv4], "", "", local_only=False)
+    for listed in chosen.by_port.values():
+        ends = [item.endpoint for item in listed]
+        by_node = all(end.ready and end.node_hints for end in ends)
+        by_zone = all(end.ready and end.zone_hints for end in ends)
+        for end in ends:
+            hints = (end.node_hints if by_node else (), end.zone_hints if by_zone else ())
+            found.add((end.address, *hints))
+    return found

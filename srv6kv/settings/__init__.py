@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from srv6kv import yamlmarks
-from srv6kv.addresses import Prefix
+from srv6kv.addresses import Prefix, is_ipv4
 from srv6kv.settings import configmap, file
 from srv6kv.settings.externalips import external_ips_of
 from srv6kv.settings.file import Findings, Place, Section
@@ -97,8 +97,9 @@ class Settings:
         return self.transport == "srv6" and self.node_plumbing == "full"
 
     def allows_external_ip(self, address: str) -> bool:
-        """Whether ``spec.externalIPs`` may hold an address."""
-        return any(address in prefix for prefix in self.external_ips)
+        """Whether ``spec.externalIPs`` may hold an address; ``::/0`` allows none of IPv4."""
+        family = is_ipv4(address)
+        return any(address in item for item in self.external_ips if item.is_ipv4 == family)
 
 
 def load(text: str, name: str, first_line: int = 1) -> tuple[Settings, tuple[str, ...]]:
