@@ -35,6 +35,8 @@ class Cluster:
     Attributes:
         slices: the slices of each service, by slice name.
         knows_pods: every pod of the own node is among ``pods``, or soon will be.
+        absent: pods that are not there with the addresses for which slices name them, nor soon
+            will be; they may be there without.
         held: which next hop each localsid in etcd has; it decides who is the newcomer when two
             local endpoints want one SID.
     """
@@ -44,6 +46,7 @@ class Cluster:
     nodes: dict[str, Node] = field(default_factory=dict)
     pods: Pods = field(default_factory=Pods)
     knows_pods: bool = False
+    absent: dict[Ref, set[str]] = field(default_factory=dict)
     records: Records = field(default_factory=Records)
     wiring: Wiring = field(default_factory=Wiring)
     held: dict[str, str] = field(default_factory=dict)
@@ -64,7 +67,7 @@ class Cluster:
                     self.nodes[value.name] = value
                     self.dirt.nodes = True
             case Pod():
-                self.dirt.addresses |= self.pods.put(value)
+                self._put_pod(value)
 
     def remove(self, kind: str, namespace: str, name: str) -> None:
         """Forget an object; an unknown one is no error."""
@@ -80,6 +83,21 @@ class Cluster:
                     self.dirt.nodes = self.dirt.lost_node = True
             case "Pod":
                 self.dirt.addresses |= self.pods.remove(ref)
+
+    def _put_pod(self, value: Pod) -> None:
+        absent = self.absent.get(value.ref)
+        self.dirt.addresses |= self.pods.put(value)
+        if absent:
+            self.dirt.addresses |= absent
+            absent -= set(value.addresses)
+
+    def miss(self, pods: Mapping[str, Ref]) -> None:
+        """Whoever knows every pod does not know these, by the addresses for which slices name
+        them; those that have come meanwhile are no matter."""
+        for address, ref in pods.items():
+            if address not in self.pods:
+                self.absent.setdefault(ref, set()).add(address)
+                self.dirt.addresses.add(address)
 
     def wire(self, key: str, value: bytes | None, revision: int) -> None:
         """Take in one agent key."""

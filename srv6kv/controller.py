@@ -19,6 +19,7 @@ from srv6kv import brake
 from srv6kv.brake import Brake
 from srv6kv.errors import Conflict, Refused, Srv6kvError, Unavailable
 from srv6kv.etcd.values import Change
+from srv6kv.missing import MissingPods
 from srv6kv.notes import Note
 from srv6kv.plan import Plan
 from srv6kv.progress import Progress
@@ -75,6 +76,7 @@ class Controller:
     _has_cluster: bool = False
     _listed: int | None = None
     _brake: Brake = field(default_factory=Brake)
+    _missing: MissingPods = field(default_factory=MissingPods)
     _source_notes: tuple[Note, ...] = ()
     _due: float | None = None
 
@@ -126,9 +128,11 @@ class Controller:
                     return
             except (Unavailable, Conflict, Refused) as error:
                 failures = failures + 1 if syncs == self.progress.state.syncs else 1
+                self.reconciler.is_contended = failures > 1 and isinstance(error, Conflict)
                 if not self._is_stopped:
                     self.progress.failed(error)
-                self._rest(_pause(failures))
+                # Where others write, who waits longer meets but more of their edits.
+                self._rest(_pause(1 if isinstance(error, Conflict) else failures))
 
     def _rest(self, seconds: float) -> None:
         """Let so much time pass, and take in what happens meanwhile."""
@@ -206,11 +210,12 @@ class Controller:
             if not self._has_cluster:
                 self.progress.waits_for_cluster()
                 self.progress.notes({*self._source_notes})
-            elif has_news and self._step(writer) and self.once:
+            elif has_news and self._step(writer) and self.once and not self._seek_pods():
                 return True
             self.progress.count(self.reconciler)
             left = IDLE_SECONDS if self._due is None else max(0.0, self._due - time.monotonic())
             has_news = self._listen(left) or self._due is not None
+            self._seek_pods()
         return True
 
     def _leave_old_boot(self, writer: Writer) -> None:
@@ -273,6 +278,7 @@ class Controller:
     def _step(self, writer: Writer) -> bool:
         """Plan and commit; whether desired and actual are equal now."""
         started = time.monotonic()
+        self.reconciler.cluster.miss(self._missing.answer(self._listed or 0))
         plan = self.reconciler.plan()
         held = self._held(plan)
         self.progress.notes(self.reconciler.notes() | {*self._source_notes, *held})
@@ -290,6 +296,15 @@ class Controller:
         self.progress.synced(plan, started, self._revision, triggered, is_full=is_full)
         return True
 
+    def _seek_pods(self) -> bool:
+        """Have looked for pods that stay away (``missing``); whether any is missing."""
+        if self._listed is None:
+            return False
+        missing = self.reconciler.missing_pods()
+        if self._missing.see(missing, time.monotonic()):
+            self._missing.seek(missing, self.source.relist())
+        return bool(missing)
+
     def _held(self, plan: Plan) -> tuple[Note, ...]:
         """Why the plan has to wait until the cluster has been listed again; nothing: it may go."""
         if self._listed is None or not self._brake.holds(
@@ -298,6 +313,7 @@ class Controller:
             return ()
         if not self._brake.asked:
             self._brake.asked = self.source.relist()
+            self._missing.seek(self.reconciler.missing_pods(), self._brake.asked)
         return (brake.note(plan),)
 
     def _commit(self, plan: Plan, writer: Writer, started: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -55,6 +56,8 @@ def start(level: str, form: str) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_Json() if form == "json" else _Text())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # Libraries warn on standard error otherwise, in lines of their own form.
+    logging.captureWarnings(True)
 
 
 class _Text(logging.Formatter):
@@ -64,7 +67,8 @@ class _Text(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # inherited name
-        return super().formatMessage(record).translate(_IN_TEXT)
+        text = super().formatMessage(record).translate(_IN_TEXT)
+        return text.encode(errors="backslashreplace").decode()
 
 
 class _Json(logging.Formatter):
@@ -83,4 +87,8 @@ class _Json(logging.Formatter):
         }
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(line, enc_hook=str).decode().translate(_IN_JSON)
+        try:
+            text = msgspec.json.encode(line, enc_hook=str).decode()
+        except UnicodeEncodeError:  # bytes of an argument or a file name that are no UTF-8
+            text = json.dumps(line, default=str)
+        return text.translate(_IN_JSON)

@@ -23,6 +23,8 @@ from srv6kv.settings import Settings
 from srv6kv.transaction import Operation, Transaction
 
 MOST_OPERATIONS = limits.MAX_OPERATIONS - 8
+FEW_OPERATIONS = limits.FLAT_OPERATIONS - 8
+"""So few are guarded key by key: what others write beside them does not matter."""
 MOST_BYTES = limits.MAX_BYTES - (1 << 16)
 """Room is left for what srv6kv notes about itself in the same transaction."""
 
@@ -102,6 +104,7 @@ def plan(
     ledger: Ledger | None = None,
     delta: Delta | None = None,
     deletable: Container[str] | None = None,
+    most: int = MOST_OPERATIONS,
 ) -> Plan:
     """The transactions that make etcd hold the desired state.
 
@@ -114,6 +117,7 @@ def plan(
         ledger: what was noted before.
         delta: compare only this; None: everything that is ours.
         deletable: the keys that may go; others stay, with a note. None: every key of ours may.
+        most: operations of one transaction.
     """
     ledger = ledger or Ledger()
     owned = ranges | ledger.ranges
@@ -133,7 +137,7 @@ def plan(
         resolved.notes += _keep(resolved.wanted, actual, deletable)
     stages = _stages(resolved.wanted, actual, prefix)
     return Plan(
-        transactions=tuple(txn for stage in stages for txn in split(stage)),
+        transactions=tuple(txn for stage in stages for txn in split(stage, most)),
         notes=tuple(sorted(resolved.notes)),
         ledger=Ledger(ranges, shared),
         effects=_effects(resolved.wanted, actual),
@@ -325,14 +329,16 @@ def _lists(key: str, value: bytes) -> set[tuple[tuple[str, ...], int]]:
     return {(item.segments, item.weight) for item in policy.segment_lists}
 
 
-def split(operations: list[Operation]) -> list[Transaction]:
-    """Transactions that a default server takes, in the same order."""
+def split(operations: list[Operation], most: int = MOST_OPERATIONS) -> list[Transaction]:
+    """Transactions that a default server takes, in the same order; of that many operations, or one
+    more: a deletion that makes room for a put stays with it."""
     transactions: list[Transaction] = []
     batch: list[Operation] = []
     size = 0
     for operation in operations:
         cost = limits.size_of([operation])
-        if batch and (len(batch) == MOST_OPERATIONS or size + cost > MOST_BYTES):
+        is_full = len(batch) >= most and (batch[-1].is_put or not operation.is_put)
+        if batch and (is_full or size + cost > MOST_BYTES):
             transactions.append(Transaction(tuple(batch)))
             batch, size = [], 0
         batch.append(operation)

@@ -72,3 +72,8 @@ class Pods:
             chosen = set(named())
             found = [pod for pod in found if pod.ref in chosen] or found
         return next((pod for pod in found if pod.mesh), None)
+
+    def intercepted_by_name(self, refs: Iterable[Ref]) -> Pod | None:
+        """One of the pods of these names, if a mesh owns its rule chains."""
+        pods = (self._pods[ref] for ref in sorted(refs) if ref in self._pods)
+        return next((pod for pod in pods if pod.mesh), None)

@@ -23,7 +23,7 @@ from srv6kv.cluster import Cluster
 from srv6kv.kube.intake import Intake
 from srv6kv.kube.model import Ref
 from srv6kv.notes import Note
-from srv6kv.plan import Ledger, Plan, plan
+from srv6kv.plan import FEW_OPERATIONS, MOST_OPERATIONS, Ledger, Plan, plan
 from srv6kv.render import Delta, Renderer
 from srv6kv.render.node import drop_routes
 from srv6kv.settings import Settings
@@ -50,6 +50,8 @@ class Reconciler:
         intake: feeds it with Kubernetes objects.
         actual: what etcd holds for the agent.
         edited: how often somebody else changed or deleted a key of ours.
+        is_contended: others write so often that a large transaction never gets through; smaller
+            ones do, at the price of more revisions.
     """
 
     def __init__(self, settings: Settings, node: str, label: str, boot_id: str = "") -> None:
@@ -61,6 +63,7 @@ class Reconciler:
         self.intake = Intake(self.cluster)
         self.actual = Actual()
         self.edited = 0
+        self.is_contended = False
         self._renderer = Renderer(settings, node)
         routes = tuple(route.key for route in drop_routes(settings))
         self._ranges = ownership.ranges_of(settings, routes)
@@ -190,6 +193,14 @@ class Reconciler:
             else:
                 self.cluster.held[sid] = next_hop
 
+    def missing_pods(self) -> dict[str, Ref]:
+        """Pods that are not known with the address of the local endpoint that waits for them."""
+        return {
+            address: ref
+            for address, ref in self._renderer.waiting.items()
+            if not self._has_gaps and not self.intake.is_malformed(("Pod", ref.namespace, ref.name))
+        }
+
     def note_gaps(self, has_gaps: bool) -> None:
         """Whether the source has something that it could never read since the start."""
         self._has_gaps = has_gaps
@@ -217,6 +228,7 @@ class Reconciler:
             ledger=self._ledger,
             delta=self._pending,
             deletable=self._deletable,
+            most=FEW_OPERATIONS if self.is_contended else MOST_OPERATIONS,
         )
         self._wanted_before |= {key for key, value in found.wanted.items() if value is not None}
         self._notes = found.notes
@@ -289,6 +301,7 @@ class Reconciler:
     def settled(self) -> None:
         """All transactions of the last plan are done, or there were none."""
         self._pending = Delta()
+        self.is_contended = False
 
     def report(self, found: Plan) -> str:
         """What plumbing the first plan since ``reset`` has found and made; "" for later ones."""

@@ -260,6 +260,8 @@ def _host_and_port(listen: str) -> tuple[str, int]:
         host = host[1:-1]
     elif ":" in host:
         host = ""
-    if not host or not port.isdecimal() or int(port) > 65535:
+    # A label of more than 63 bytes, or none, is no name for the resolver either.
+    is_host = ":" in host or all(0 < len(part) < 64 for part in host.removesuffix(".").split("."))
+    if not is_host or not port.isdecimal() or int(port) > 65535:
         raise InputError(f"--listen {listen}: is not host:port, [address]:port or none")
     return host, int(port)

@@ -138,6 +138,7 @@ class RealApiServer:
             "--service-account-issuer=https://kubernetes.default.svc",
             "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition",
             "--endpoint-reconciler-type=none",
+            "--allow-privileged=true",
             f"--cert-dir={self._folder}",
         ]
 

@@ -81,6 +81,18 @@ def test_refused_settings(tmp_path: Path, old: str, new: str, text: str) -> None
     assert text in line
 
 
+@pytest.mark.parametrize("option", ["--node", "--label"])
+@pytest.mark.parametrize(
+    "name", ["a/b", "../a", "a b", "a\n", "\t", b"a\xff".decode(errors="surrogateescape")]
+)
+def test_a_name_that_cannot_be_a_part_of_a_key(option: str, name: str) -> None:
+    """Node and label, which become parts of etcd's keys, are refused with the option's name."""
+    done = render("-f", SEED / "manifests", option, name)
+
+    assert done.returncode == 2
+    assert f"Invalid value for '{option}'" in done.stderr
+
+
 def test_no_settings() -> None:
     """Without settings one line says where they may come from."""
     done = render("-f", SEED / "manifests", config=False)

@@ -44,6 +44,33 @@ def test_outage(api: FakeApiServer, is_first: bool) -> None:
     assert seen.gone == []
 
 
+BOOKMARK = b'{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"%d"}}}\n'
+EXPIRED = b'{"type":"ERROR","object":{"kind":"Status","code":410}}\n'
+OLD = b'{"type":"ADDED","object":{"metadata":{"name":"old","resourceVersion":"1"}}}\n'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [EXPIRED, BOOKMARK + b"\n" * kube_api.CHUNK_BYTES + EXPIRED, OLD, b"", BOOKMARK],
+    ids=["expired", "expired after a bookmark", "older than the list", "nothing", "a bookmark"],
+)
+def test_watches_that_end_at_once(api: FakeApiServer, body: bytes) -> None:
+    """A server that lists well and ends every watch as soon as it has begun is asked for each
+    resource no more than a list and a watch a second; what it lists counts."""
+    api.apply(service("stays"), service("too"))
+    body = body.replace(b"%d", str(api.store.version).encode())
+    api.harm("watch", "*", Fault(body=body))
+    with SeenCluster(api.kubeconfig) as seen:
+        seen.wait(lambda: seen.listed > 0)
+        since = time.monotonic()
+        seen.follow(2.0)
+        came = api.came("*", since=since)
+
+    print(f"{len(came)} requests in 2 s")
+    assert len(came) <= 2 * 2 * (len(WATCHED) + 1)
+    assert {"stays", "too"} <= seen.names()
+
+
 def test_limits_of_silence() -> None:
     """A dead connection is found within 30 s: silence, and the turns of four resources that renew
     their watches; a quiet watch that lives ends before."""

@@ -40,6 +40,7 @@ PURE = (
     "kube/podwiring.py",
     "kube/triggers.py",
     "kube/wire.py",
+    "missing.py",
     "notes.py",
     "ownership.py",
     "plan.py",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -26,6 +27,7 @@ def _own_handlers() -> Iterator[None]:
     root.handlers = []
     yield
     root.handlers, root.level = before
+    logging.captureWarnings(False)
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -73,6 +75,30 @@ def test_a_trace_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> None
 
     assert json.loads(line)["msg"] == "went wrong"
     assert "ValueError: x" in json.loads(line)["trace"]
+
+
+@pytest.mark.parametrize("form", logs.FORMATS)
+def test_warnings_of_libraries(capsys: pytest.CaptureFixture[str], form: str) -> None:
+    """What a library warns of is a log line like any other."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logs.start("info", form)
+        warnings.warn("an old way\nto do it", FutureWarning, stacklevel=1)
+    (line,) = told(capsys)
+
+    assert "an old way" in (json.loads(line)["msg"] if form == "json" else line)
+
+
+@pytest.mark.parametrize("form", logs.FORMATS)
+def test_text_that_cannot_be_encoded(capsys: pytest.CaptureFixture[str], form: str) -> None:
+    """Bytes of a file's name that are no UTF-8 do not spoil a line."""
+    logs.start("info", form)
+    tell(log, logging.INFO, "settings", file="a\udcff\n.conf")
+    (line,) = told(capsys)
+
+    assert "a\\udcff" in line
+    if form == "json":
+        assert json.loads(line)["file"] == "a\udcff\n.conf"
 
 
 @pytest.mark.parametrize("form", logs.FORMATS)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import random
+import threading
 import time
 from functools import partial
 
 import pytest
+from etcd_server import eventually
 from figures import Figures
 from history import LOCALSID, POLICY, STEERING, History
 from invariants import SHARED, broken
-from processes import MYSERVICE, Bench
+from processes import MYSERVICE, Bench, service
 
 from srv6kv import recording
 from srv6kv.store import Etcd3Store, KeyValue
@@ -146,6 +149,41 @@ def test_foreign_garbage(
         for key, text in history.state().items()
         if key not in bench.foreign
     }
+
+
+def test_edits_do_not_hold_up_changes(bench: Bench, store: Etcd3Store, history: History) -> None:
+    """While others edit our policies 50 times a second, 60 new services arrive all the same, each
+    edit is mended, and every revision keeps what must hold."""
+    bench.run()
+    history.wait_for(bench.expected())
+    before = sorted(key for key in bench.expected() if key.startswith(POLICY))
+    chance, stopped = random.Random(3), threading.Event()
+
+    def edit() -> None:
+        while not stopped.wait(0.02):
+            bench.interfere(store, {chance.choice(before): "{}"})
+
+    editor = threading.Thread(target=edit, name="test-editor")
+    editor.start()
+    started = time.monotonic()
+    try:
+        names = {f"n{index}": f"2096::{0x3000 + index:x}" for index in range(60)}
+        made = (service(name, address, ["2001:0:0:1::6"]) for name, address in names.items())
+        bench.edit("new.yaml", "".join(made))
+        last = STEERING + "forK8sService-default-n59"
+        eventually(lambda: seen(store, bench.prefix + last), AssertionError)
+    finally:
+        stopped.set()
+        editor.join()
+    print(f"there after {time.monotonic() - started:.1f} s")
+    history.wait_for(bench.expected())
+
+    assert broken(bench, history) == []
+
+
+def seen(store: Etcd3Store, key: str) -> None:
+    """Fails unless the key is there."""
+    assert store.get(key)[0] is not None
 
 
 def has_followed(history: History, before: int) -> bool:

@@ -182,7 +182,8 @@ def test_a_port_that_is_taken() -> None:
 
 
 @pytest.mark.parametrize(
-    "listen", ["10261", ":10261", "::1:10261", "a:b", "127.0.0.1:65536", "[]:1"]
+    "listen",
+    ["10261", ":10261", "::1:10261", "a:b", "127.0.0.1:65536", "[]:1", "a..b:1", f"{'a' * 64}.b:1"],
 )
 def test_an_address_that_is_none(listen: str) -> None:
     """It is one error that says how to write it."""

@@ -36,11 +36,25 @@ def node_options(command: Command) -> Command:
     command = click.option(
         "--label",
         envvar="MICROSERVICE_LABEL",
+        callback=_name,
         help="Microservice label of the agent [default: $MICROSERVICE_LABEL, the node's name].",
     )(command)
     return click.option(
-        "--node", required=True, envvar="NODE_NAME", help="Kubernetes name of the node."
+        "--node",
+        required=True,
+        envvar="NODE_NAME",
+        callback=_name,
+        help="Kubernetes name of the node.",
     )(command)
+
+
+def _name(_context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """What becomes a part of etcd's keys."""
+    if value is None or (value == "" and not option.required):
+        return None
+    if not value or not value.isprintable() or set(value) & set(" /"):
+        raise click.BadParameter(f"{value!r} is empty, or has a space, a slash or the like in it")
+    return value
 
 
 def manifests_option(command: Command, *, is_required: bool = False, default: str = "") -> Command:

@@ -95,6 +95,8 @@ def command(
     from srv6kv.reconciler import Reconciler
     from srv6kv.recorder import Recorder
 
+    for number in (signal.SIGTERM, signal.SIGINT):  # the first process of a container dies of none
+        signal.signal(number, lambda *_: os._exit(0))
     logs.start(log_level, log_format)
     objects = read([manifests])[0] if manifests is not None and manifests.is_dir() else ()
     api = api_of(servers) if manifests is None else None
@@ -120,7 +122,8 @@ def _run(controller: Controller, listen: str, **names: str) -> None:
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         controller.stop()
-        signal.setitimer(signal.ITIMER_REAL, LATE_SECONDS)
+        if not signal.getitimer(signal.ITIMER_REAL)[0]:  # who asks twice waits no longer
+            signal.setitimer(signal.ITIMER_REAL, LATE_SECONDS)
 
     signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -56,6 +56,10 @@ class Intake:
         kept = "its last good version stays" if identity in self._good else "it is left out"
         return Note(f"{kind} {place}", MALFORMED, f"{problem}; {kept}")
 
+    def is_malformed(self, identity: Identity) -> bool:
+        """Whether what came last of an object makes no sense."""
+        return identity in self._notes
+
     @property
     def has_gaps(self) -> bool:
         """Whether an object is malformed and never was good: what it means nobody knows."""

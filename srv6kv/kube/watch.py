@@ -105,6 +105,7 @@ class Follower:
         self._is_renewal = False
         self._in_pages = True
         self._looked = float("-inf")
+        self._list_ended = float("-inf")
         self._is_stopped = False
         self._reading: Answer | None = None
         self._watching: Answer | None = None
@@ -148,7 +149,12 @@ class Follower:
     @property
     def _is_list_due(self) -> bool:
         known = self._known
-        return not known.version or bool(known.missing) or self._listed < self._wanted
+        return not known.version or bool(known.missing) or self._is_wanted
+
+    @property
+    def _is_wanted(self) -> bool:
+        """Whether somebody asks for a list that is newer than the last."""
+        return self._listed < self._wanted
 
     def _reads(self, answer: Answer) -> None:
         self._reading = answer
@@ -158,7 +164,7 @@ class Follower:
     def _watches(self, answer: Answer) -> None:
         self._reads(answer)
         self._watching = answer
-        if self._listed < self._wanted:
+        if self._is_wanted:
             answer.interrupt()
 
     def _failed(self, error: ApiError) -> None:
@@ -180,6 +186,8 @@ class Follower:
         if self._known.missing:
             behind = self._known.is_behind
             self._pace.rest(LIST_BEHIND_SECONDS if behind else LIST_AGAIN_SECONDS)
+        elif time.monotonic() < self._list_ended + LIST_AGAIN_SECONDS and not self._is_wanted:
+            self._rest()  # a watch that is of no use right after a list is so again, most likely
         if not self._pace.wait():
             return
         asked = time.monotonic()
@@ -192,7 +200,7 @@ class Follower:
             raise
         self._pace.answered()
         gone = self._known.take_list(found, asked)
-        self._listed = number
+        self._listed, self._list_ended = number, time.monotonic()
         self._is_renewal = False
         objects = {**found.items, **dict.fromkeys(gone)}
         self._sink.listed(self._resource.kind, number, objects, found.unnamed)

@@ -31,7 +31,11 @@ _HOST_WIRING = Wired(endpoint.HOST_INTERCONNECT, Namespace())
 
 
 class LocalEndpoints:
-    """Local pods, by address, and the host, by ``HOSTS``, while some service lists them."""
+    """Local pods, by address, and the host, by ``HOSTS``, while some service lists them.
+
+    Attributes:
+        waiting: the endpoints whose Pod is not known with their address, and its name.
+    """
 
     def __init__(self, parts: Parts, settings: Settings) -> None:
         self._parts = parts
@@ -42,6 +46,7 @@ class LocalEndpoints:
         self._sids = Claims[str]()
         self._sandboxes = Claims[str]()
         self._up: dict[str, Wired] = {}
+        self.waiting: dict[str, Ref] = {}
         self._behind: dict[str, set[str]] = {}
 
     def is_up(self, address: str) -> bool:
@@ -114,6 +119,7 @@ class LocalEndpoints:
     def _raise(self, address: str, cluster: Cluster, topology: Topology) -> Wired | None:
         """Make or remove localsid and route of an endpoint; its wiring if packets reach it."""
         self._up.pop(address, None)
+        self.waiting.pop(address, None)
         part = ("endpoint", address)
         found = self._wiring.get(address)
         if isinstance(found, Wired):
@@ -148,8 +154,13 @@ class LocalEndpoints:
         if pod is not None:
             return _left_alone(address, pod)
         if cluster.knows_pods and address not in cluster.pods:
-            unknown = min(named(), default=None)
-            return _waits_for(address, unknown) if unknown else None
+            late = (ref for ref in named() if address not in cluster.absent.get(ref, ()))
+            unknown = min(late, default=None)
+            if unknown is not None:
+                self.waiting[address] = unknown
+                return _waits_for(address, unknown)
+            pod = cluster.pods.intercepted_by_name(named())
+            return _left_alone(address, pod) if pod is not None else None
         return None
 
     def _objects(self, address: str, wired: Wired, topology: Topology) -> list[AgentValue]:

@@ -6,6 +6,8 @@ makes anew only the parts that the cluster's dirt names; ``render`` is the same 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from srv6kv.actual import Target
 from srv6kv.cluster import Cluster, Dirt
 from srv6kv.kube.model import Ref
@@ -58,6 +60,11 @@ class Renderer:
     def is_up(self, address: str) -> bool:
         """Whether packets reached a local endpoint at the last update; ``HOST`` is the host."""
         return self._local.is_up(address)
+
+    @property
+    def waiting(self) -> Mapping[str, Ref]:
+        """The local endpoints whose Pod is not known with their address, and its name."""
+        return self._local.waiting
 
     def update(self, cluster: Cluster) -> Delta:
         """Take in the cluster's dirt; what of the desired state may differ now."""
