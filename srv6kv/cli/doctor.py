@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from srv6kv.cli.options import (
-    PATH,
+    agent_state_option,
     cluster_options,
     config_option,
     etcd_options,
@@ -31,11 +31,7 @@ if TYPE_CHECKING:
 @cluster_options
 @node_options
 @config_option
-@click.option(
-    "--agent-state",
-    type=PATH,
-    help="JSON object of the agent's keys (config/... to value), instead of etcd.",
-)
+@agent_state_option
 @partial(etcd_options, is_optional=True)
 @click.option(
     "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True

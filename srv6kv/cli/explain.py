@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from srv6kv.cli.options import (
-    PATH,
+    agent_state_option,
     cluster_options,
     config_option,
     etcd_options,
@@ -30,11 +30,7 @@ if TYPE_CHECKING:
 @cluster_options
 @node_options
 @config_option
-@click.option(
-    "--agent-state",
-    type=PATH,
-    help="JSON object of the keys that the agent has already (config/... to value).",
-)
+@agent_state_option
 @partial(etcd_options, is_optional=True)
 @click.option(
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True

@@ -76,6 +76,15 @@ def manifests_option(command: Command, *, is_required: bool = False, default: st
     )(command)
 
 
+def agent_state_option(command: Command) -> Command:
+    """A file with the agent's keys: ``agent_state``."""
+    return click.option(
+        "--agent-state",
+        type=PATH,
+        help="JSON object of the keys that the agent has already (config/... to value).",
+    )(command)
+
+
 def cluster_options(command: Command) -> Command:
     """The cluster, in manifests or from the API server; ``cluster.read_any`` reads it."""
     return manifests_option(kube_options(command), default="the API server")

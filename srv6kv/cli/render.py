@@ -8,7 +8,13 @@ from typing import Literal
 
 import click
 
-from srv6kv.cli.options import PATH, config_option, manifests_option, node_options
+from srv6kv.cli.options import (
+    PATH,
+    agent_state_option,
+    config_option,
+    manifests_option,
+    node_options,
+)
 
 OUTPUTS = ("jsonl", "json", "log", "txn", "vpp", "table")
 
@@ -17,11 +23,7 @@ OUTPUTS = ("jsonl", "json", "log", "txn", "vpp", "table")
 @partial(manifests_option, is_required=True)
 @node_options
 @config_option
-@click.option(
-    "--agent-state",
-    type=PATH,
-    help="JSON object of the keys that the agent has already (config/... to value).",
-)
+@agent_state_option
 @click.option("-o", "--output", type=click.Choice(OUTPUTS), default="jsonl", show_default=True)
 @click.option(
     "--agent-api",
