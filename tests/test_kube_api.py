@@ -98,6 +98,15 @@ def test_no_credentials(tmp_path: Path) -> None:
             ApiServer(path)
 
 
+def test_a_server_without_a_scheme_is_refused(tmp_path: Path) -> None:
+    """To try it as http would send the token in the clear."""
+    kubeconfig = tmp_path / "config"
+    write_kubeconfig(kubeconfig, "api.example:6443", token="t")
+
+    with pytest.raises(InputError, match=r"'api.example:6443' is no URL"):
+        ApiServer(kubeconfig)
+
+
 def test_keepalive(api: FakeApiServer) -> None:
     """The kernel asks a silent peer after 10 s and gives up within 25 s."""
     with ApiServer(api.kubeconfig).get("/api/v1/services?watch=1&timeoutSeconds=60") as answer:

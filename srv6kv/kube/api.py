@@ -171,6 +171,9 @@ class ApiServer:
             where = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
             text = f"{where}: no credentials for a Kubernetes API server: {_short(error)}"
             raise InputError(text) from None
+        if not self.host.startswith(("https://", "http://")):
+            text = f"the API server {self.host!r} is no URL; write https:// and its host"
+            raise InputError(text)
 
     @property
     def host(self) -> str:
