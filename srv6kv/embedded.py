@@ -197,4 +197,5 @@ def _environment(ready: str) -> dict[str, str]:
 def freeze(process: subprocess.Popen[Any]) -> None:
     """Stops a child process, and returns when it has stopped: a signal takes its time."""
     process.send_signal(signal.SIGSTOP)
-    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    with contextlib.suppress(ChildProcessError):  # it has ended, and somebody has waited for it
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)

@@ -17,6 +17,7 @@ from history import History
 from invariants import broken
 from processes import MYSERVICE, NODE, Bench, service
 
+from srv6kv import records
 from srv6kv.embedded import EmbeddedEtcd
 from srv6kv.errors import Refused
 from srv6kv.store import Etcd3Store
@@ -184,10 +185,12 @@ def signed_tokens(folder: Path) -> str:
 
 
 def login(bench: Bench, server: EmbeddedEtcd) -> None:
-    """Give the node a user of its own, who may use its two prefixes and nothing else."""
+    """Give the node a user of its own, who may use its two prefixes and read the node records."""
     enable_users(server, user=NODE, password=PASSWORD, prefix=bench.prefix)
     own = f"/srv6kv/{NODE}/"
     grant = ("role", "grant-permission", NODE, "readwrite", "--prefix", own)
+    etcdctl(server, *grant, login="root:root")
+    grant = ("role", "grant-permission", NODE, "read", "--prefix", records.PREFIX)
     etcdctl(server, *grant, login="root:root")
     file = bench.folder / "password"
     file.write_text(PASSWORD + "\n")
