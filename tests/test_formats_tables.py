@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 
@@ -71,7 +71,8 @@ BSID     Weight  Segments
 
 def printed(values: dict[str, dict[str, Any]], colour: bool = False) -> str:
     """The tables as a terminal of 100 columns, or a pipe, gets them."""
-    console = Console(file=io.StringIO(), width=100, force_terminal=colour)
+    kind: Literal["standard"] | None = "standard" if colour else None
+    console = Console(file=io.StringIO(), width=100, force_terminal=colour, color_system=kind)
     for table in tables.render_tables(values):
         console.print(table)
     assert isinstance(console.file, io.StringIO)
