@@ -69,7 +69,7 @@ class Plan:
         ledger: what is to be noted with the last transaction.
         effects: policies by what happens to them: create, grow, shrink, replace, remove.
         wanted: key (short form) to the bytes that should be there; None: nothing should.
-        plumbing: what others may own, and what of it is made now.
+        plumbing: what others may own, and what of it is made now; empty unless all was compared.
     """
 
     transactions: tuple[Transaction, ...]
@@ -142,7 +142,7 @@ def plan(
         ledger=Ledger(ranges, shared),
         effects=_effects(resolved.wanted, actual),
         wanted=resolved.wanted,
-        plumbing=_plumbing(desired, actual, resolved.wanted),
+        plumbing=_plumbing(desired, actual, resolved.wanted) if delta is None else Plumbing(),
     )
 
 

@@ -56,6 +56,24 @@ def srv6kv(
     )
 
 
+def example_of(command: str) -> str:
+    """What the help of a command gives as its example, in one line."""
+    text = srv6kv(command, "--help").stdout
+    return text.partition("Example:")[2].partition("Options:")[0].replace("\\\n", " ")
+
+
+def done_as_written(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """What a command line does where ``examples`` is as in a checkout."""
+    (folder / "examples").symlink_to(SEED.parent)
+    return subprocess.run(
+        [sys.executable, "-m", *line.split()],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=environment(),
+    )
+
+
 class Process:
     """A command that goes on, with the lines of its standard error."""
 

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from processes import NODE, SEED, environment, srv6kv
+from processes import NODE, SEED, done_as_written, environment, example_of, srv6kv
 
 from srv6kv import embedded
 
@@ -49,16 +49,7 @@ def test_json(command: str) -> None:
 
 def test_examples_of_the_help_work(tmp_path: Path) -> None:
     """What the example of ``render --help`` names is there, and the example does what it says."""
-    text = srv6kv("render", "--help").stdout
-    example = text.partition("Example:")[2].partition("Options:")[0].replace("\\\n", " ")
-    (tmp_path / "examples").symlink_to(SEED.parent)
-    done = subprocess.run(
-        [sys.executable, "-m", *example.split()],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env=environment(),
-    )
+    done = done_as_written(example_of("render"), tmp_path)
 
     assert (done.returncode, "2096::d765/128" in done.stdout) == (0, True), done.stderr
 

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import AGENT_STATE, MYSERVICE, NODE, SEED, Bench, environment, srv6kv
+from processes import (
+    AGENT_STATE,
+    MYSERVICE,
+    NODE,
+    SEED,
+    Bench,
+    done_as_written,
+    example_of,
+    srv6kv,
+)
 
 from srv6kv.store import Etcd3Store
 
@@ -81,16 +89,7 @@ def test_the_namespace_is_default_unless_it_is_said(name: str) -> None:
 
 def test_the_examples_work(tmp_path: Path) -> None:
     """That of the help does what it says, and the README shows what is printed."""
-    text = srv6kv("explain", "--help").stdout
-    example = text.partition("Example:")[2].partition("Options:")[0].replace("\\\n", " ")
-    (tmp_path / "examples").symlink_to(SEED.parent)
-    done = subprocess.run(
-        [sys.executable, "-m", *example.split()],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env=environment(),
-    )
+    done = done_as_written(example_of("explain"), tmp_path)
     readme = (SEED.parent.parent / "README.md").read_text()
 
     assert (done.returncode, "2096::a" in done.stdout) == (0, True), done.stderr

@@ -15,7 +15,16 @@ from xml.etree import ElementTree
 
 import pytest
 from clusters import endpoint, endpoint_slice, node, service
-from processes import AGENT_STATE, NODE, SEED, Bench, environment, srv6kv
+from processes import (
+    AGENT_STATE,
+    NODE,
+    SEED,
+    Bench,
+    done_as_written,
+    environment,
+    example_of,
+    srv6kv,
+)
 
 from srv6kv.cli import sites
 from srv6kv.cli import trace as command
@@ -80,17 +89,8 @@ def test_text() -> None:
 
 def test_the_examples_work(tmp_path: Path) -> None:
     """That of the help does what it says, and the README shows what is printed."""
-    text = srv6kv("trace", "--help").stdout
-    example = text.partition("Example:")[2].partition("Options:")[0].replace("\\\n", " ")
-    command, _, out = example.partition(" > ")
-    (tmp_path / "examples").symlink_to(SEED.parent)
-    done = subprocess.run(
-        [sys.executable, "-m", *command.split()],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env=environment(),
-    )
+    command, _, out = example_of("trace").partition(" > ")
+    done = done_as_written(command, tmp_path)
 
     assert (done.returncode, out.strip()) == (0, "path.svg"), done.stderr
     assert done.stdout.startswith("<svg ")

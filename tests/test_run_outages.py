@@ -50,6 +50,14 @@ def in_step(bench: Bench, connect: Connect) -> History:
     return history
 
 
+def running(bench: Bench, connect: Connect) -> Process:
+    """A process that has brought a fresh etcd in step."""
+    load(bench, connect)
+    process = bench.run()
+    in_step(bench, connect)
+    return process
+
+
 def test_away_at_start(bench: Bench, connect: Connect) -> None:
     """If etcd is away at the start, it waits, says so once, and goes on when etcd is there."""
     load(bench, connect)
@@ -87,9 +95,7 @@ def test_away_later(bench: Bench, connect: Connect) -> None:
 
 def test_away_for_longer_than_the_lease(bench: Bench, connect: Connect) -> None:
     """A process that gave its writer key up for lost does not wait for itself when etcd is back."""
-    load(bench, connect)
-    process = bench.run()
-    in_step(bench, connect)
+    process = running(bench, connect)
     bench.server.kill()
     process.wait_for("no longer the writer")
     bench.change()
@@ -108,9 +114,7 @@ def test_away_for_longer_than_the_lease(bench: Bench, connect: Connect) -> None:
 
 def test_frozen(bench: Bench, connect: Connect) -> None:
     """An etcd that answers nothing for a while is an etcd that is away."""
-    load(bench, connect)
-    process = bench.run()
-    in_step(bench, connect)
+    process = running(bench, connect)
     bench.server.pause()
     bench.change()
     process.wait_for(TRYING)
@@ -122,9 +126,7 @@ def test_frozen(bench: Bench, connect: Connect) -> None:
 
 def test_fresh_etcd(bench: Bench, connect: Connect, tmp_path: Path) -> None:
     """If etcd comes back empty, everything of ours is written again."""
-    load(bench, connect)
-    process = bench.run()
-    in_step(bench, connect)
+    process = running(bench, connect)
     bench.server.kill()
     process.wait_for(TRYING)
     (tmp_path / "etcd" / "data").rename(tmp_path / "old")
@@ -152,9 +154,7 @@ def test_stop_while_etcd_is_away(bench: Bench) -> None:
 
 def test_stop_while_etcd_is_frozen(bench: Bench, connect: Connect) -> None:
     """SIGTERM ends it within two seconds with exit code 0, also while etcd answers nothing."""
-    load(bench, connect)
-    process = bench.run()
-    in_step(bench, connect)
+    process = running(bench, connect)
     bench.server.pause()
     bench.change()
     process.wait_for(TRYING)
@@ -164,9 +164,7 @@ def test_stop_while_etcd_is_frozen(bench: Bench, connect: Connect) -> None:
 
 def test_interrupt(bench: Bench, connect: Connect) -> None:
     """SIGINT ends it as SIGTERM does."""
-    load(bench, connect)
-    process = bench.run()
-    in_step(bench, connect)
+    process = running(bench, connect)
     process.send(signal.SIGINT)
 
     assert process.wait() == 0
@@ -176,9 +174,7 @@ def test_interrupt(bench: Bench, connect: Connect) -> None:
 def test_older_etcd(bench: Bench, connect: Connect, tmp_path: Path) -> None:
     """If etcd comes back with older data, whose revisions and leases are of the past, everything is
     brought in step again."""
-    load(bench, connect)
-    process = bench.run()
-    in_step(bench, connect)
+    process = running(bench, connect)
     data = tmp_path / "etcd" / "data"
     bench.server.stop()
     shutil.copytree(data, tmp_path / "older")

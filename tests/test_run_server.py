@@ -184,6 +184,17 @@ def signed_tokens(folder: Path) -> str:
     return f"--auth-token=jwt,{files},sign-method=RS256,ttl={LIFETIME:.0f}s"
 
 
+def secured(
+    start_etcd: StartEtcd, connect: Connect, new_bench: Callable[[EmbeddedEtcd], Bench]
+) -> tuple[EmbeddedEtcd, Bench]:
+    """An etcd that knows users, and a node with its wiring that is one of them."""
+    server = start_etcd()
+    bench = new_bench(server)
+    bench.load_agent_state(connect(server.endpoint))
+    login(bench, server)
+    return server, bench
+
+
 def login(bench: Bench, server: EmbeddedEtcd) -> None:
     """Give the node a user of its own, who may use its two prefixes and read the node records."""
     enable_users(server, user=NODE, password=PASSWORD, prefix=bench.prefix)
@@ -237,10 +248,7 @@ def test_wrong_password(
 ) -> None:
     """With a wrong password it says so once, does not say the password, and asks about once a
     second; with the right one on the server it goes on."""
-    server = start_etcd()
-    bench = new_bench(server)
-    bench.load_agent_state(connect(server.endpoint))
-    login(bench, server)
+    server, bench = secured(start_etcd, connect, new_bench)
     (bench.folder / "password").write_text("battery-staple\n")
     process = bench.run()
     process.wait_for("authentication failed")
@@ -259,10 +267,7 @@ def test_right_is_taken_away(
     start_etcd: StartEtcd, connect: Connect, new_bench: Callable[[EmbeddedEtcd], Bench]
 ) -> None:
     """Without the right to write it says so once and changes nothing; with it, it goes on."""
-    server = start_etcd()
-    bench = new_bench(server)
-    bench.load_agent_state(connect(server.endpoint))
-    login(bench, server)
+    server, bench = secured(start_etcd, connect, new_bench)
     history = History(connect(server.endpoint, user="root", password="root"), bench.label)
     process = bench.run()
     history.wait_for(bench.expected())
@@ -285,10 +290,7 @@ def test_users_come_and_go(
     start_etcd: StartEtcd, connect: Connect, new_bench: Callable[[EmbeddedEtcd], Bench]
 ) -> None:
     """That users are turned off and on again in etcd is not noticed."""
-    server = start_etcd()
-    bench = new_bench(server)
-    bench.load_agent_state(connect(server.endpoint))
-    login(bench, server)
+    server, bench = secured(start_etcd, connect, new_bench)
     process = bench.run()
     root = connect(server.endpoint, user="root", password="root")
     history = History(root, bench.label)

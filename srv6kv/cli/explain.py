@@ -15,7 +15,7 @@ from srv6kv.cli.options import (
     config_option,
     etcd_options,
     node_options,
-    store_of,
+    read_etcd,
 )
 from srv6kv.errors import InputError
 
@@ -65,11 +65,7 @@ def command(
     ref = _ref_of(service, files)
     reconciler = files.reconciler
     if servers["endpoints"]:
-        store = store_of(servers)
-        try:
-            reconciler.reset(store.read(reconciler.prefixes).entries)
-        finally:
-            store.close()
+        reconciler.reset(read_etcd(servers, reconciler.prefixes))
     else:
         reconciler.reset(cluster.read_agent_state(agent_state, reconciler.prefix))
     _print(_explained(ref, files, is_online=bool(servers["endpoints"])), output)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from srv6kv.cli.options import etcd_options, store_of
+from srv6kv.cli.options import etcd_options, read_etcd
 
 KINDS = ("services", "policies", "localsids", "steerings")
 
@@ -40,11 +40,7 @@ def command(kind: str, label: str, output: str, **etcd: Any) -> None:
     from srv6kv.formats import showsr, tables
 
     prefix = keys.agent_prefix(label)
-    store = store_of(etcd)
-    try:
-        entries = store.read([prefix + "config/vpp/srv6/v2/"]).entries
-    finally:
-        store.close()
+    entries = read_etcd(etcd, [prefix + "config/vpp/srv6/v2/"])
     values = printer.readable({item.key.removeprefix(prefix): item.value for item in entries})
     services = printer.services_of(values)
     prefixes = {"policies": keys.POLICY, "localsids": keys.LOCALSID, "steerings": keys.STEERING}

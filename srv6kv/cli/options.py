@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +13,7 @@ import click
 from srv6kv.errors import InputError
 
 if TYPE_CHECKING:
+    from srv6kv.etcd.values import KeyValue
     from srv6kv.kube.api import ApiServer
     from srv6kv.store import Etcd3Store
 
@@ -139,7 +140,7 @@ def etcd_options(command: Command, *, is_optional: bool = False) -> Command:
     return command
 
 
-def store_of(options: dict[str, Any]) -> Etcd3Store:
+def store_of(options: Mapping[str, Any]) -> Etcd3Store:
     """The client for the options of ``etcd_options``.
 
     Raises:
@@ -155,6 +156,24 @@ def store_of(options: dict[str, Any]) -> Etcd3Store:
         user=options["etcd_user"],
         password=_read(password_file).decode().rstrip("\n") if password_file else None,
     )
+
+
+def read_etcd(options: Mapping[str, Any], prefixes: Sequence[str]) -> tuple[KeyValue, ...]:
+    """All keys below these prefixes at one revision; the connection is closed again.
+
+    Args:
+        options: those of ``etcd_options``.
+
+    Raises:
+        InputError: as ``store_of``.
+        Unavailable: etcd is out of reach.
+        Refused: etcd does not let us read.
+    """
+    store = store_of(options)
+    try:
+        return tuple(store.read(prefixes).entries)
+    finally:
+        store.close()
 
 
 def _read(path: Path) -> bytes:

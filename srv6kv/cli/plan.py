@@ -12,7 +12,7 @@ from srv6kv.cli.options import (
     config_option,
     etcd_options,
     node_options,
-    store_of,
+    read_etcd,
 )
 
 
@@ -45,9 +45,5 @@ def command(
 
     files = cluster.read_any(paths, servers, config, node, label)
     reconciler = files.reconciler
-    store = store_of(servers)
-    try:
-        reconciler.reset(store.read(reconciler.prefixes).entries)
-    finally:
-        store.close()
+    reconciler.reset(read_etcd(servers, reconciler.prefixes))
     cluster.report(files, output, is_question=check)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from srv6kv.cli.options import config_option, etcd_options, manifests_option, store_of
+from srv6kv.cli.options import config_option, etcd_options, manifests_option, read_etcd
 
 if TYPE_CHECKING:
     from srv6kv.cli.sites import Scene
@@ -88,11 +88,7 @@ def _scene(
     if not etcd["endpoints"]:
         return sites.rendered(paths, config, sites.states_of(states))
     files = cluster.read_files(paths, config, "", None) if paths else None
-    store = store_of(etcd)
-    try:
-        return sites.held(store.read([keys.AGENT]).entries, files)
-    finally:
-        store.close()
+    return sites.held(read_etcd(etcd, [keys.AGENT]), files)
 
 
 def traced(scene: Scene, destination: str, sender: str) -> Trace:

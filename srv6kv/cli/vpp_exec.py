@@ -14,7 +14,7 @@ from srv6kv.cli.options import (
     cluster_options,
     config_option,
     etcd_options,
-    store_of,
+    read_etcd,
 )
 from srv6kv.errors import InputError
 
@@ -87,11 +87,7 @@ def _read_records(reconciler: Reconciler, servers: dict[str, Any]) -> None:
     from srv6kv import records
     from srv6kv.cli import cluster
 
-    store = store_of(servers)
-    try:
-        entries = store.read([records.PREFIX]).entries
-    finally:
-        store.close()
+    entries = read_etcd(servers, [records.PREFIX])
     reconciler.cluster.renote({item.key: item.value for item in entries})
     cluster.say_notes(sorted(reconciler.cluster.records.notes()))
 

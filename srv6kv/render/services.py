@@ -105,6 +105,12 @@ class Services:
             return list(claimants)
         return sorted(claimants, key=lambda ref: self._right_to(address, ref))
 
+    def _answers_before(self, address: str, ref: Ref) -> Iterator[Answers]:
+        """What the endpoints of those answer for who have a better right to an address."""
+        sharers = self.sharers(address)
+        for other in sharers[: sharers.index(ref)]:
+            yield self._entries[other].answers[is_ipv4(address)]
+
     def _right_to(self, address: str, ref: Ref) -> tuple[Role, str, Ref]:
         entry = self._entries[ref]
         return (entry.asked.roles[address], entry.service.created, ref)
@@ -124,9 +130,8 @@ class Services:
             sharers = self.sharers(address)
             if self._is_denied(address, ref, sharers[0]):
                 continue
-            ipv4 = is_ipv4(address)
-            better = [self._entries[other].answers[ipv4] for other in sharers[: sharers.index(ref)]]
-            for pod, ports in entry.answers[ipv4].items():
+            better = list(self._answers_before(address, ref))
+            for pod, ports in entry.answers[is_ipv4(address)].items():
                 if better and pod not in better[0]:
                     continue
                 found.setdefault(pod, []).extend(
@@ -232,11 +237,9 @@ class Services:
 
     def _clashes(self, address: str, ref: Ref) -> list[str]:
         """Ports that an older service translates differently in a pod of both."""
-        sharers, ipv4 = self.sharers(address), is_ipv4(address)
         found = set()
-        for other in sharers[: sharers.index(ref)]:
-            answers = self._entries[other].answers[ipv4]
-            for pod, ports in self._entries[ref].answers[ipv4].items():
+        for answers in self._answers_before(address, ref):
+            for pod, ports in self._entries[ref].answers[is_ipv4(address)].items():
                 theirs = answers.get(pod, {}) if pod not in HOSTS else {}
                 found |= {port for port, to in ports.items() if theirs.get(port, to) != to}
         return [f"{protocol} {port}" for protocol, port in sorted(found)]
