@@ -1,8 +1,9 @@
 """The loop of ``srv6kv run``: one thread that owns all state and does all writing.
 
 A session begins with the writer key and a read of everything at one revision; it ends with the
-first error of any kind, and the next one begins. Nothing is written before the cluster's first
-complete list has arrived.
+first error of any kind, and the next one begins. Nothing is written before a complete list of the
+cluster has arrived that was asked for after the writer key was won: whoever wrote before may have
+seen what we have not.
 """
 
 from __future__ import annotations
@@ -15,11 +16,9 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from srv6kv import brake
-from srv6kv.brake import Brake
 from srv6kv.errors import Conflict, Refused, Srv6kvError, Unavailable
 from srv6kv.etcd.values import Change
-from srv6kv.missing import MissingPods
+from srv6kv.lists import Lists
 from srv6kv.notes import Note
 from srv6kv.plan import Plan
 from srv6kv.progress import Progress
@@ -73,12 +72,13 @@ class Controller:
     _writer: Writer | None = None
     _session: int = 0
     _revision: int = 0
-    _has_cluster: bool = False
-    _listed: int | None = None
-    _brake: Brake = field(default_factory=Brake)
-    _missing: MissingPods = field(default_factory=MissingPods)
+    _is_following: bool = False
+    _lists: Lists = field(init=False)
     _source_notes: tuple[Note, ...] = ()
     _due: float | None = None
+
+    def __post_init__(self) -> None:
+        self._lists = Lists(self.source, self.reconciler)
 
     def stop(self) -> None:
         """End the loop soon; from any thread or signal handler."""
@@ -90,7 +90,6 @@ class Controller:
 
     def run(self) -> None:
         """Work until ``stop``; with ``once`` until all is in step."""
-        self.source.start(self._queue)
         hurry = threading.Thread(target=self._cut_short, name="srv6kv-stop", daemon=True)
         hurry.start()
         try:
@@ -98,7 +97,8 @@ class Controller:
         finally:
             if self._writer is not None:
                 self._writer.release()
-            self.source.stop()
+            if self._is_following:
+                self.source.stop()
             self._ended.set()
             self._stopping.set()
             hurry.join()
@@ -148,15 +148,23 @@ class Controller:
 
     def _may_write(self) -> Writer | None:
         """The right to write, kept from the last session if it still lives; None: stand by."""
+        try:
+            return self._seek_writer()
+        finally:
+            if not self._is_following:  # the first list need not be asked for twice
+                self._is_following = True
+                self.source.start(self._queue)
+
+    def _seek_writer(self) -> Writer | None:
         self.progress.stage = "writer"
         if self._writer is not None and self._writer.lost.is_set():
             self.progress.lost_writer(self.label)
             self._writer.release()
             self._writer = None
         if self._writer is None:
-            self._writer = self.store.acquire(self.label, self.identity)
+            self._acquire()
         if self._writer is None and self._gave_up_own_key():
-            self._writer = self.store.acquire(self.label, self.identity)
+            self._acquire()
         if self._writer is None:
             holder = self.store.holder(self.label)
             if holder is not None:
@@ -164,6 +172,11 @@ class Controller:
                 self.reconciler.intake.triggers.take()  # what they time is done by the other
         self.progress.writes(self._writer is not None)
         return self._writer
+
+    def _acquire(self) -> None:
+        self._writer = self.store.acquire(self.label, self.identity)
+        if self._writer is not None and self._is_following:
+            self._lists.await_new()
 
     def _gave_up_own_key(self) -> bool:
         """Whether the writer key was still ours: a server that was away prolongs the leases that
@@ -207,15 +220,15 @@ class Controller:
         while not self._is_stopped:
             if writer.lost.is_set():
                 raise Unavailable(f"{writer.key}: the lease is lost")
-            if not self._has_cluster:
+            if not self._lists.may_write:
                 self.progress.waits_for_cluster()
-                self.progress.notes({*self._source_notes})
-            elif has_news and self._step(writer) and self.once and not self._seek_pods():
+                self.progress.notes(self.reconciler.notes() | {*self._source_notes})
+            elif has_news and self._step(writer) and self.once and not self._lists.seek_pods():
                 return True
             self.progress.count(self.reconciler)
             left = IDLE_SECONDS if self._due is None else max(0.0, self._due - time.monotonic())
             has_news = self._listen(left) or self._due is not None
-            self._seek_pods()
+            self._lists.seek_pods()
         return True
 
     def _leave_old_boot(self, writer: Writer) -> None:
@@ -258,10 +271,8 @@ class Controller:
                 self.reconciler.intake.take_all(event.objects)
                 self._source_notes = event.notes
                 self.reconciler.note_gaps(event.has_gaps)
-                self._listed = event.listed
-                self.reconciler.cluster.knows_pods = event.listed is not None
-                self._has_cluster = event.listed != 0
-                if self._has_cluster:
+                self._lists.take(event)
+                if event.listed:
                     self.progress.cluster(self.reconciler.is_node_eligible)
             case _Watched() if event.session == self._session:
                 if event.lost is not None:
@@ -278,9 +289,9 @@ class Controller:
     def _step(self, writer: Writer) -> bool:
         """Plan and commit; whether desired and actual are equal now."""
         started = time.monotonic()
-        self.reconciler.cluster.miss(self._missing.answer(self._listed or 0))
+        self.reconciler.cluster.miss(self._lists.missed())
         plan = self.reconciler.plan()
-        held = self._held(plan)
+        held = self._lists.hold(plan)
         self.progress.notes(self.reconciler.notes() | {*self._source_notes, *held})
         if held:
             return False
@@ -295,26 +306,6 @@ class Controller:
         triggered = self.reconciler.intake.triggers.take()
         self.progress.synced(plan, started, self._revision, triggered, is_full=is_full)
         return True
-
-    def _seek_pods(self) -> bool:
-        """Have looked for pods that stay away (``missing``); whether any is missing."""
-        if self._listed is None:
-            return False
-        missing = self.reconciler.missing_pods()
-        if self._missing.see(missing, time.monotonic()):
-            self._missing.seek(missing, self.source.relist())
-        return bool(missing)
-
-    def _held(self, plan: Plan) -> tuple[Note, ...]:
-        """Why the plan has to wait until the cluster has been listed again; nothing: it may go."""
-        if self._listed is None or not self._brake.holds(
-            plan, self.reconciler.policies, self._listed
-        ):
-            return ()
-        if not self._brake.asked:
-            self._brake.asked = self.source.relist()
-            self._missing.seek(self.reconciler.missing_pods(), self._brake.asked)
-        return (brake.note(plan),)
 
     def _commit(self, plan: Plan, writer: Writer, started: float) -> None:
         """Do all of a plan, with what is to be noted about ourselves."""

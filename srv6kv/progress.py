@@ -80,8 +80,8 @@ class Progress:
             tell(log, level, what, text, **fields)
 
     def waits_for_cluster(self) -> None:
-        """Nothing is written before the first complete list."""
-        text = "waiting for the first complete list of the cluster"
+        """Nothing is written before a complete list that is new enough."""
+        text = "waiting for a complete list of the cluster"
         self._do(logging.INFO, "waiting", text, resource="cluster")
 
     def writes(self, is_writer: bool) -> None:

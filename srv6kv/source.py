@@ -8,7 +8,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Protocol
 
-from srv6kv.kube.manifests import ManifestDirectory
+from srv6kv.kube.manifests import UNAVAILABLE, ManifestDirectory
 from srv6kv.kube.model import Body, Identity
 from srv6kv.kube.objects import UNNAMED
 from srv6kv.notes import Note
@@ -25,14 +25,16 @@ class ClusterChanged:
         notes: all that the source has to say now.
         has_gaps: something cannot be read and never could since the start: what is not in the
             list may be there all the same.
-        listed: how often the whole cluster has been listed; 0: there are only notes yet. None: what
-            is not in this source's lists is gone for certain.
+        listed: the number of the last complete list; 0: there are only notes yet.
+        is_certain: what is not in this source's lists is gone for certain, and pods are none of
+            what it lists.
     """
 
     objects: tuple[tuple[Identity, Body | None], ...]
     notes: tuple[Note, ...]
     has_gaps: bool = False
-    listed: int | None = None
+    listed: int = 1
+    is_certain: bool = False
 
 
 class Source(Protocol):
@@ -42,18 +44,23 @@ class Source(Protocol):
         """Begin to put ``ClusterChanged`` into the queue; the first with objects is complete."""
 
     def relist(self) -> int:
-        """List everything again, now; the number that ``ClusterChanged.listed`` reaches then. Only
-        for sources that count their lists."""
+        """List everything again, now; the number that ``ClusterChanged.listed`` reaches when that
+        list, of which no part was begun before, is told."""
 
     def stop(self) -> None:
         """End its threads."""
 
 
 class ManifestSource:
-    """A manifests directory, looked at ten times a second."""
+    """A manifests directory, looked at ten times a second.
+
+    Attributes:
+        _wanted: the number of the newest list that is asked for.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._manifests = ManifestDirectory(directory)
+        self._wanted = 1
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -65,8 +72,9 @@ class ManifestSource:
         self._thread.start()
 
     def relist(self) -> int:
-        """Never needed: a file that is gone is gone."""
-        raise NotImplementedError("manifests are not listed")
+        """Look again: what was saved before this is read by the second scan that begins after."""
+        self._wanted += 1
+        return self._wanted
 
     def stop(self) -> None:
         """End the thread."""
@@ -81,21 +89,26 @@ class ManifestSource:
             queue.put(error)
 
     def _follow(self, queue: SimpleQueue[Any]) -> None:
-        is_first = True
+        listed = scanned = 0
         notes: tuple[Note, ...] = ()
         held: dict[Identity, Body | None] = {}
         unknown: set[str] = set()
         while not self._stopped.is_set():
+            wanted = self._wanted
             scan = self._manifests.scan()
             for identity, raw in scan.changes:
                 held[identity] = raw.body if raw is not None else None
             is_complete = self._manifests.is_settled
             unnamed = _files_with_unnamed(scan.notes)
-            unknown = unnamed if is_first else unknown & unnamed
-            if (held or scan.notes != notes or is_first) and (is_complete or not is_first):
+            unknown = unknown & unnamed if listed else unnamed
+            is_listed = all(note.reason != UNAVAILABLE for note in scan.notes)
+            newest = max(1, listed, scanned if is_listed else 0)
+            if (held or scan.notes != notes or newest > listed) and (is_complete or listed):
                 gaps = self._manifests.has_gaps or bool(unknown)
-                queue.put(ClusterChanged(tuple(held.items()), scan.notes, gaps))
-                held, notes, is_first = {}, scan.notes, False
+                told = tuple(held.items())
+                queue.put(ClusterChanged(told, scan.notes, gaps, newest, is_certain=True))
+                held, notes, listed = {}, scan.notes, newest
+            scanned = wanted if is_listed else 0
             self._stopped.wait(SCAN_SECONDS)
 
 

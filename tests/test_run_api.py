@@ -17,9 +17,11 @@ from api_bench import ApiBench
 from apiserver import FakeApiServer, Fault
 from etcd_server import eventually
 from history import POLICY, STEERING, History, violations
+from invariants import written_by
 from kube_objects import service as service_object
-from processes import MYSERVICE, NODE, Bench, service, srv6kv
+from processes import MYSERVICE, NODE, Bench, drop_writer, service, srv6kv
 from real_apiserver import ApiUnderTest
+from tcp_proxy import TcpProxy
 
 from srv6kv.cli import cluster
 from srv6kv.controller import Controller
@@ -104,6 +106,40 @@ def test_restart(bench: ApiBench, history: History) -> None:
     assert bench.run("--once").wait() == 0
     assert history.last() == seen
     assert len(bench.api.came("list", "services")) == listed + 1  # type: ignore[attr-defined]
+
+
+def test_takeover_lists_again(
+    bench: ApiBench, history: History, store: Etcd3Store, tmp_path: Path
+) -> None:
+    """A process that takes over and has not heard of the last changes writes nothing before it has
+    listed the cluster anew."""
+    assert isinstance(bench.api, FakeApiServer)
+    first = bench.run()
+    history.wait_for(bench.expected())
+    address = bench.api.url.rpartition("/")[2]
+    with TcpProxy(address) as proxy:
+        way = tmp_path / "proxy.conf"
+        way.write_text(bench.api.kubeconfig.read_text().replace(address, proxy.endpoint))
+        second = bench.run("--kubeconfig", way)
+        second.wait_for("standing by: ")
+        for plural in WATCHED:
+            bench.api.wait_for_request("watch", plural, 2)
+        proxy.freeze()
+        bench.change()
+        history.wait_for(bench.expected())
+        first.kill()
+        drop_writer(store, bench.label)
+        second.wait_for("waiting for a complete list")
+        history.wait_for_silence(0.5)
+
+        assert history.state() == bench.expected()
+
+        proxy.cut()
+        proxy.thaw()
+        second.wait_for("plumbing found=")
+
+    assert written_by(second) == []
+    assert history.state() == bench.expected()
 
 
 @contextmanager
@@ -197,7 +233,7 @@ def test_outage_at_the_start(bench: ApiBench, history: History) -> None:
     api.stop()
     process = bench.run()
     process.wait_for("(ApiUnavailable)")
-    process.wait_for("waiting for the first complete list")
+    process.wait_for("waiting for a complete list")
 
     assert len(history.revisions()) == len(bench.foreign)
 

@@ -12,6 +12,7 @@ from history import History
 from invariants import broken, written_by
 from processes import CHANGED_SERVICE, SEED, Bench, drop_writer, service
 
+from srv6kv.controller import STANDBY_SECONDS
 from srv6kv.embedded import EmbeddedEtcd
 from srv6kv.store import Etcd3Store
 
@@ -100,6 +101,32 @@ def test_frozen_process_does_not_write(bench: Bench, store: Etcd3Store, history:
 
     assert len(history.tenures()) == 5
     assert broken(bench, history) == []
+
+
+def test_looks_again_before_it_writes(bench: Bench, store: Etcd3Store, history: History) -> None:
+    """A process that takes over looks at the cluster once more before it writes: the one before may
+    have seen, and written, what it has not."""
+    clock = "2096::e9"
+    bench.edit("clock.yaml", service("clock", clock, ["2001:0:0:1::6"], 1000))
+    first = bench.run()
+    history.wait_for(bench.expected())
+    second = bench.run()
+    second.wait_for("standing by: ")
+    for number in range(4):
+        sleeper, other = (first, second) if number % 2 else (second, first)
+        sleeper.send(signal.SIGSTOP)
+        bench.edit("clock.yaml", service("clock", clock, ["2001:0:0:1::6"], 1001 + number))
+        history.wait_for(bench.expected())
+        history.wait_for_silence(STANDBY_SECONDS)
+        plans = len(sleeper.said("plumbing found="))
+        other.send(signal.SIGSTOP)
+        drop_writer(store, bench.label)
+        sleeper.send(signal.SIGCONT)
+        sleeper.wait_for("plumbing found=", times=plans + 1)
+        other.send(signal.SIGCONT)
+
+    assert history.state() == bench.expected()
+    assert broken(bench, history, clock=clock) == []
 
 
 def test_three_processes_under_edits(bench: Bench, store: Etcd3Store, history: History) -> None:
