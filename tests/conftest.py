@@ -13,6 +13,7 @@ import pytest
 import real_apiserver
 from apiserver import FakeApiServer
 from cluster_seen import Follow, SeenCluster
+from decoders import Decoders, why_not
 from figures import Figures
 from history import History
 from processes import Bench
@@ -217,3 +218,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pace, "MOST_BACKOFF_SECONDS", 0.5)
     monkeypatch.setattr(watch, "LIST_AGAIN_SECONDS", 0.05)
     monkeypatch.setattr(watch, "LIST_BEHIND_SECONDS", 0.2)
+
+
+@pytest.fixture(scope="session")
+def decoders(tmp_path_factory: pytest.TempPathFactory) -> Decoders:
+    """The agents' JSON libraries; a test that asks for them is skipped where there is no Go."""
+    if reason := why_not():
+        pytest.skip(reason)
+    return Decoders(tmp_path_factory.mktemp("agent"))
