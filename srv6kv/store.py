@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from srv6kv.errors import Conflict, Srv6kvError
+from srv6kv.errors import Conflict, Srv6kvError, Unavailable
 from srv6kv.etcd.calls import Calls, Service
 from srv6kv.etcd.commit import Commit
 from srv6kv.etcd.endpoints import Tls, endpoints_of, login_of
@@ -39,6 +39,9 @@ __all__ = [
 
 # Longer than an election of a new leader, shorter than the lease of the writer key.
 TIMEOUT = 3.0
+COMMIT_SECONDS = 0.7
+"""What was sent on to a leader that is gone is never answered; to ask what became of a commit costs
+one read. Doubled up to the timeout of a call as long as no commit is answered."""
 PAGE = 2000
 
 
@@ -74,6 +77,8 @@ class Etcd3Store(etcd3.Etcd3Client):  # type: ignore[misc]  # etcd3 ships no typ
         self.clusterstub = Service(self._calls, "Cluster")
         self.maintenancestub = Service(self._calls, "Maintenance")
         self.watcher = etcd3.watch.Watcher(Service(self._calls, "Watch"), timeout=timeout)
+        self._timeout = timeout
+        self._patience = min(COMMIT_SECONDS, timeout)
         self._lock = threading.Lock()
         self._watches: list[Watch] = []
         self._writers: list[Writer] = []
@@ -140,13 +145,22 @@ class Etcd3Store(etcd3.Etcd3Client):  # type: ignore[misc]  # etcd3 ships no typ
         commit = Commit(
             transaction.operations, tuple(extra), writer.key, writer.create_revision, read_revision
         )
-        response = self.kvstub.Txn(commit.request())
+        response = self._commit(commit.request())
         if response.succeeded:
             return int(response.header.revision)
         if commit.is_writer_gone(response):
             writer.lost.set()
             raise Conflict(f"{writer.key} is not ours any more")
         raise Conflict(commit.conflict(response))
+
+    def _commit(self, request: Any) -> Any:
+        try:
+            response = self.kvstub.Txn(request, self._patience)
+        except Unavailable:
+            self._patience = min(2 * self._patience, self._timeout)
+            raise
+        self._patience = min(COMMIT_SECONDS, self._timeout)
+        return response
 
     def acquire(self, label: str, identity: str, ttl: int = 5) -> Writer | None:
         """The right to write for a label, None if somebody else has it.
