@@ -2,101 +2,134 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 
-import msgspec
-
-from srv6kv import recording
+from srv6kv import logged, recording
 from srv6kv.agent import keys
 from srv6kv.errors import Conflict, InputError
-from srv6kv.formats import agentlog
+from srv6kv.formats.txnlog import LogReader
+from srv6kv.formats.txnremarks import Remark
 from srv6kv.recording import Recorded
 from srv6kv.store import Etcd3Store, Writer
 from srv6kv.transaction import Operation, Transaction
 
 
-def parse(text: str, name: str, label: str | None) -> list[Recorded]:
-    """A recording, or the transaction log of an agent, as transactions.
+class Reading:
+    """The transactions of a file, one after the other: a recording's, or those of an agent's log.
+
+    A log is read as it goes, so it may be longer than memory holds. ``remarks`` and ``labels`` are
+    complete when all has been read.
 
     Args:
-        text: the file.
+        lines: the file.
         name: its name for messages.
         label: the agent to write for; a recording names one itself.
 
-    Raises:
-        InputError: the file is neither, or it names several labels.
-    """
-    first = next((line for line in text.splitlines() if line and not line.startswith("#")), "")
-    if first.startswith(("txn ", "put ", "del ")):
-        return _relabelled(recording.load(text, name), label, name)
-    if label is None:
-        raise InputError(f"{name}: an agent's log names no label: give --label")
-    try:
-        found = agentlog.read_log(text.splitlines())
-    except InputError as error:
-        raise InputError(f"{name}: {error}") from None
-    if not found:
-        raise InputError(f"{name}: neither a recording nor a log with transactions")
-    return list(_from_log(found, keys.agent_prefix(label)))
-
-
-def label_of(recordings: Iterable[Recorded], name: str) -> str:
-    """The one label that all keys of a recording belong to.
+    Attributes:
+        name: as given.
+        labels: the labels of all keys, as they will be written.
 
     Raises:
-        InputError: there are several, or none.
+        InputError: while it is read: the file is neither, or it names no label, or several.
     """
-    labels = set()
-    for recorded in recordings:
-        for operation in recorded.transaction.operations:
-            head, _, rest = operation.key.partition(keys.AGENT)
-            label, _, key = rest.partition("/")
-            if head or not label or not key.startswith(keys.CONFIG):
-                raise InputError(f"{name}: {operation.key} is not a key of an agent")
-            labels.add(label)
-    if len(labels) != 1:
-        raise InputError(f"{name}: keys of {len(labels)} labels, not of one")
-    return labels.pop()
+
+    def __init__(self, lines: Iterable[str], name: str, label: str | None) -> None:
+        self.labels: set[str] = set()
+        self.name = name
+        self._label = label
+        self._log = LogReader()
+        self._transactions = self._read(iter(lines))
+
+    def __iter__(self) -> Iterator[Recorded]:
+        return self._transactions
+
+    def remarks(self) -> list[Remark]:
+        """What there is to say about an agent's log so far, by line; nothing about a recording."""
+        return self._log.remarks()
+
+    def label(self) -> str:
+        """The one label that all keys so far belong to.
+
+        Raises:
+            InputError: there are several, or none.
+        """
+        if len(self.labels) != 1:
+            raise InputError(f"{self.name}: keys of {len(self.labels)} labels, not of one")
+        return next(iter(self.labels))
+
+    def _read(self, lines: Iterator[str]) -> Iterator[Recorded]:
+        head = []
+        for line in lines:
+            head.append(line)
+            if line.strip() and not line.startswith("#"):
+                break
+        if head and head[-1].startswith(("txn ", "put ", "del ")):
+            found = recording.load("".join(chain(head, lines)), self.name)
+            yield from self._relabelled(found)
+        else:
+            yield from self._from_log(chain(head, lines))
+
+    def _relabelled(self, found: list[Recorded]) -> Iterator[Recorded]:
+        old = {
+            _label_of(operation.key, self.name)
+            for recorded in found
+            for operation in recorded.transaction.operations
+        }
+        self.labels |= old
+        if self._label is None or not old:
+            yield from found
+            return
+        prefix = keys.agent_prefix(self.label())
+        self.labels = {self._label}
+        for recorded in found:
+            yield _moved(recorded, prefix, keys.agent_prefix(self._label))
+
+    def _from_log(self, lines: Iterator[str]) -> Iterator[Recorded]:
+        is_empty = True
+        for recorded in logged.recorded(self._log.read(lines)):
+            is_empty = False
+            if recorded.transaction:
+                yield _moved(recorded, "", keys.agent_prefix(self._log_label()))
+            else:
+                yield recorded
+        if is_empty:
+            raise InputError(
+                f"{self.name}: neither a recording nor a log with transactions of an agent"
+            )
+
+    def _log_label(self) -> str:
+        if len(self._log.labels) > 1:
+            several = ", ".join(sorted(self._log.labels))
+            raise InputError(f"{self.name}: a log of several agents: {several}")
+        label = self._label or next(iter(self._log.labels), None)
+        if label is None:
+            raise InputError(f"{self.name}: an agent's log names no label: give --label")
+        self.labels = {label}
+        return label
 
 
-def _relabelled(found: list[Recorded], label: str | None, name: str) -> list[Recorded]:
-    if label is None or not any(recorded.transaction for recorded in found):
-        return found
-    old, new = keys.agent_prefix(label_of(found, name)), keys.agent_prefix(label)
-    return [
-        Recorded(
-            recorded.number,
-            Transaction(
-                tuple(
-                    Operation(new + o.key.removeprefix(old), o.value, o.guard)
-                    for o in recorded.transaction.operations
-                )
-            ),
-            recorded.time,
-        )
-        for recorded in found
-    ]
+def _label_of(key: str, name: str) -> str:
+    """The label in a whole key."""
+    head, _, rest = key.partition(keys.AGENT)
+    label, _, short = rest.partition("/")
+    if head or not label or not short.startswith(keys.CONFIG):
+        raise InputError(f"{name}: {key} is not a key of an agent")
+    return label
 
 
-def _from_log(
-    found: Iterable[Sequence[tuple[str, dict[str, Any] | None]]], prefix: str
-) -> Iterable[Recorded]:
-    """Logged changes as recorded ones: a guard says whether the log has put the key before."""
-    present: set[str] = set()
-    for number, changes in enumerate(found, start=1):
-        operations = []
-        for key, value in dict(changes).items():
-            if value is None and key not in present:
-                continue
-            text = None if value is None else msgspec.json.encode(value, order="sorted")
-            operations.append(Operation(prefix + key, text, 1 if key in present else 0))
-            (present.discard if value is None else present.add)(key)
-        yield Recorded(number, Transaction(tuple(operations)))
+def _moved(recorded: Recorded, old: str, new: str) -> Recorded:
+    """The transaction with another beginning of its keys."""
+    operations = tuple(
+        Operation(new + one.key.removeprefix(old), one.value, one.guard)
+        for one in recorded.transaction.operations
+    )
+    return Recorded(recorded.number, Transaction(operations), recorded.time)
 
 
 def replay(
-    recordings: Sequence[Recorded],
+    recordings: Iterable[Recorded],
+    label: str,
     store: Etcd3Store,
     writer: Writer,
     done: Callable[[Recorded, int], None],
@@ -105,6 +138,7 @@ def replay(
 
     Args:
         recordings: what to write.
+        label: the agent that all of its keys belong to.
         store: where.
         writer: the right to write.
         done: called after each transaction with its revision.
@@ -114,7 +148,7 @@ def replay(
         Unavailable: an answer was lost.
     """
     revisions: dict[str, int] = {}
-    snapshot = store.read([keys.agent_prefix(label_of(recordings, "recording")) + keys.CONFIG])
+    snapshot = store.read([keys.agent_prefix(label) + keys.CONFIG])
     others = {item.key: item.mod_revision for item in snapshot.entries}
     revision = snapshot.revision
     for recorded in recordings:

@@ -15,7 +15,8 @@ from srv6kv.recording import Recorded
 from srv6kv.store import Etcd3Store, Writer
 from srv6kv.transaction import Operation, Transaction
 
-RECORDING = Path(__file__).parent / "recorded" / "seed.txn"
+RECORDED = Path(__file__).parent / "recorded"
+RECORDING = RECORDED / "seed.txn"
 FILES = ("-f", SEED / "manifests", "--config", SEED / "contiv.conf", "--node", NODE)
 
 
@@ -232,8 +233,13 @@ def test_replay_for_old_agents(bench: Bench, store: Etcd3Store, tmp_path: Path) 
         (LOGS["v2"], "names no label: give --label"),
         ("txn 1\nput 0 /a {}\n", "/a is not a key of an agent"),
         ("txn 1\nput 0 x {}\n", ":2: 'x' is not a full key"),
-        ("hello\n", "names no label"),
-        ("", "names no label"),
+        ("hello\n", "neither a recording nor a log with transactions"),
+        ("", "neither a recording nor a log with transactions"),
+        (
+            LOGS["v2"].replace("key: config", "key: /vnf-agent/b/config", 1)
+            + LOGS["v3"].replace("key: config", "key: /vnf-agent/a/config", 1),
+            "a log of several agents: a, b",
+        ),
     ],
 )
 def test_bad_recording(bench: Bench, tmp_path: Path, text: str, said: str) -> None:

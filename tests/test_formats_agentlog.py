@@ -1,4 +1,4 @@
-"""The agent's log: the seed's lines, both spellings, whole logs of both generations."""
+"""A value as the agent logs it: the seed's lines, both spellings; whole logs: txnlog."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 
 from srv6kv.agent import keys
 from srv6kv.agent.values import LocalSid, Namespace, RuleChain, encode
-from srv6kv.errors import InputError
 from srv6kv.formats import agentlog, schema
 
 INTERFACE = "vpp-tap-d6087568be9f59aba028955c19f5684055a69d926ed89f720fe187a"
@@ -62,90 +61,6 @@ CHAIN = RuleChain(
 LOCALSID = keys.localsid("6666::5")
 POLICY = keys.policy("5555::d765")
 
-PLANNED = """
-+======================================================================================================================+
-| #4 - RetryFailedOps                                                               retrying failed TXN #1 (attempt 3) |
-+======================================================================================================================+
-  * transaction arguments:
-      - seqNum: 4
-      - type: Retry Transaction (for txn #1, attempt #3)
-      - values:
-          - key: config/vpp/srv6/v2/localsid/6666::5
-            val: { sid:"6666::5" base_end_function:{} }
-  * planned operations:
-      1. CREATE [RETRY]:
-          - key: config/vpp/srv6/v2/localsid/6666::5
-          - value: { sid:"6666::5" base_end_function:{} }\x20
-          - prev-error: failed to add local sid 6666::5: VPPApiError: Unspecified Error (-1)
-
-o----------------------------------------------------------------------------------------------------------------------o
-  * executed operations (2026-11-22 23:27:51.552 +0000 UTC -> 2026-11-22 23:27:51.552 +0000 UTC, dur: 0s):
-      1. CREATE [RETRY FAILED]:
-          - key: config/vpp/srv6/v2/localsid/6666::5
-          - value: { sid:"6666::5" base_end_function:{} }\x20
-          - error: failed to add local sid 6666::5: VPPApiError: Unspecified Error (-1)
-x----------------------------------------------------------------------------------------------------------------------x
-| #4 - RetryFailedOps                                                                                       took 400us |
-x----------------------------------------------------------------------------------------------------------------------x
-"""  # noqa: E501  # the agent's frame is 120 wide
-
-CHANGED = """
-+======================================================================================================================+
-| #7 - NBTransaction                                                                                                   |
-+======================================================================================================================+
-  * transaction arguments:
-      - seqNum: 7
-      - type: NB Transaction
-      - Description: moved by hand
-          in two lines
-      - values:
-          - key: config/vpp/srv6/v2/policy/5555::d765
-time="2026-11-22 23:27:51" level=info msg="Transaction #6 successful! (took 1ms)" logger=kvscheduler
-            val: { bsid:"5555::d765"  segment_lists:{weight:1  segments:"6666:0:0:1::6"} }
-          - key: config/vpp/srv6/v2/steering/s1
-            val: <NIL>
-
-o----------------------------------------------------------------------------------------------------------------------o
-  * executed operations (2026-11-22 23:27:51.552 +0000 UTC -> 2026-11-22 23:27:51.552 +0000 UTC, dur: 0s):
-      1. UPDATE [NOOP INVALID]:
-          - key: config/vpp/srv6/v2/policy/5555::d765
-          - prev-value: { bsid:"5555::d765" srh_encapsulation:true segment_lists:{weight:1 segments:"6666::6"} }\x20
-          - new-value: { bsid:"5555::d765" }\x20
-          - error: field SegmentLists is invalid: there must be defined at least one segment list
-x----------------------------------------------------------------------------------------------------------------------x
-| #7 - NBTransaction                                                                                        took 400us |
-x----------------------------------------------------------------------------------------------------------------------x
-"""  # noqa: E501  # the agent's frame is 120 wide
-
-OLD = """
-+======================================================================================================================+
-| Transaction #0                                                                          NB transaction (full resync) |
-+======================================================================================================================+
-  * transaction arguments:
-      - seq-num: 0
-      - type: NBTransaction
-      - values:
-          - key: config/vpp/srv6/v2/localsid/6666::5
-            val: { sid:"6666::5" installation_vrf_id:1 end_function_DT6:<vrf_id:1 > }
-          - key: config/vpp/v2/interfaces/loop0
-            val: { name:"loop0" type:SOFTWARE_LOOPBACK enabled:true }
-          - key: config/linux/iptables/v2/rulechain/c
-            val: { name:"c" protocol:IPv6 table:NAT chain_type:OUTPUT }
-o----------------------------------------------------------------------------------------------------------------------o
-  * executed operations:
-<NONE>
-x----------------------------------------------------------------------------------------------------------------------x
-"""  # noqa: E501  # the agent's frame is 120 wide
-
-EMPTY = """
-  * transaction arguments:
-      - seqNum: 8
-      - type: NB Transaction, NB Sync
-      - values: NONE
-  * planned operations:
-<NONE>
-"""
-
 
 def json_of(value: dict[str, Any]) -> bytes:
     """Compact JSON with sorted keys."""
@@ -157,11 +72,6 @@ def test_seed_is_written() -> None:
     written = [line for key, value in SEED_VALUES for line in agentlog.lines(key, json_of(value))]
 
     assert "\n".join(written) + "\n" == SEED
-
-
-def test_seed_is_read() -> None:
-    """The seed's lines without any header are one transaction."""
-    assert agentlog.read_log(SEED.splitlines()) == [SEED_VALUES]
 
 
 def test_v3_text() -> None:
@@ -252,83 +162,6 @@ def test_unwritable(key: str, value: bytes, reason: str) -> None:
         agentlog.value_text(key, value)
 
     assert str(error.value).startswith(key)
-
-
-def test_log() -> None:
-    """Each values block of a log is one list; operations, errors and other lines are not."""
-    assert agentlog.read_log((PLANNED + CHANGED + EMPTY).splitlines()) == [
-        [(LOCALSID, {"sid": "6666::5", "base_end_function": {}})],
-        [
-            (
-                POLICY,
-                {
-                    "bsid": "5555::d765",
-                    "segment_lists": [{"weight": 1, "segments": ["6666:0:0:1::6"]}],
-                },
-            ),
-            (keys.steering("s1"), None),
-        ],
-        [],
-    ]
-
-
-def test_old_log() -> None:
-    """A log of an agent 2.x is read into today's names; values of unknown models are left out."""
-    assert agentlog.read_log(OLD.splitlines()) == [
-        [
-            (
-                LOCALSID,
-                {"sid": "6666::5", "installation_vrf_id": 1, "end_function_dt6": {"vrf_id": 1}},
-            ),
-            (
-                keys.rule_chain("c"),
-                {"name": "c", "protocol": "IPV6", "table": "NAT", "chain_type": "OUTPUT"},
-            ),
-        ]
-    ]
-
-
-def test_left_out() -> None:
-    """The keys that a reader of the log leaves out can be told to the operator."""
-    assert agentlog.left_out(OLD.splitlines()) == ["config/vpp/v2/interfaces/loop0"]
-
-
-def test_cut_log() -> None:
-    """A log that begins inside a block of operations gives the transactions after it."""
-    cut = CHANGED[CHANGED.index("  * executed") :]
-
-    assert agentlog.read_log((cut + PLANNED).splitlines()) == [
-        [(LOCALSID, {"sid": "6666::5", "base_end_function": {}})]
-    ]
-
-
-def test_rendered_log_with_carriage_returns() -> None:
-    """A fragment with CRLF and indentation reads as one without."""
-    indented = [f"      {line}\r\n" for line in SEED.splitlines()]
-
-    assert agentlog.read_log(indented) == [SEED_VALUES]
-
-
-def test_no_log() -> None:
-    """A text without any values has no transactions."""
-    assert agentlog.read_log(["", 'level=info msg="Starting agent"']) == []
-
-
-@pytest.mark.parametrize(
-    ("log", "reason"),
-    [
-        ([f"- key: {POLICY}", "val: { bsidd:1 }"], "line 2: .*bsidd: no such field in Policy"),
-        ([f"- key: {POLICY}", f"- key: {LOCALSID}", "val: {}"], f"line 1: {POLICY} has no value"),
-        (["", f"- key: {POLICY}"], f"line 2: {POLICY} has no value"),
-        ([f"- key: {POLICY}", "* executed operations:"], f"line 1: {POLICY} has no value"),
-        ([f"- key: {POLICY}", "- values:"], f"line 1: {POLICY} has no value"),
-        (["val: {}"], "line 1: a value without a key"),
-    ],
-)
-def test_wrong_log(log: list[str], reason: str) -> None:
-    """A key without a value, and a value that cannot be read, are errors that name the line."""
-    with pytest.raises(InputError, match=reason):
-        agentlog.read_log(log)
 
 
 def test_values_of_ours() -> None:

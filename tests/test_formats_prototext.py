@@ -30,6 +30,8 @@ POLICY = keys.policy("5555::a")
         (LOCALSID, "{ end_function_dt6:< vrf_id:1> }", {"end_function_dt6": {"vrf_id": 1}}),
         (LOCALSID, "{ end_function_X:<psp:false > }", {"end_function_x": {}}),
         (LOCALSID, "{ installation_vrf_id:0 }", {}),
+        (LOCALSID, "{ fib_table_id:1 }", {"installation_vrf_id": 1}),
+        (STEERING, "{ l3_traffic:<fib_table_id:1 > }", {"l3_traffic": {"installation_vrf_id": 1}}),
         (LOCALSID, "{ installation_vrf_id:4294967295 }", {"installation_vrf_id": 4294967295}),
         (STEERING, "{ policy_index:0 }", {"policy_index": 0}),
         (STEERING, '{ policy_bsid:"" }', {"policy_bsid": ""}),
@@ -69,6 +71,11 @@ def test_read(key: str, text: str, value: dict[str, Any] | None) -> None:
         (LOCALSID, "{ base_end_function:1 }", "base_end_function: '{' expected, found '1'"),
         (LOCALSID, "{ Base_end_function:<> }", "Base_end_function: no such field"),
         (LOCALSID, '{ sid:"::1" sid:"::2" }', "sid: given twice"),
+        (
+            LOCALSID,
+            "{ fib_table_id:1 installation_vrf_id:1 }",
+            "installation_vrf_id: given twice",
+        ),
         (
             LOCALSID,
             "{ base_end_function:<> end_function_T:<> }",

@@ -1,19 +1,27 @@
-"""``srv6kv replay``: recorded transactions into etcd, or compared with a cluster."""
+"""``srv6kv replay``: recorded transactions into etcd, compared with a cluster, or as text."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from srv6kv.cli.options import PATH, config_option, etcd_options, identity, store_of
 from srv6kv.errors import Conflict, InputError
 
+if TYPE_CHECKING:
+    from srv6kv.recording import Recorded
+    from srv6kv.replay import Reading
+
 
 @click.command("replay")
 @click.argument("recording", type=PATH)
-@click.option("--label", help="Write for this agent instead of the one in the recording.")
+@click.option(
+    "--label",
+    help="Write for this agent instead of the one in the recording. An agent's log names none.",
+)
 @etcd_options
 @click.option(
     "--agent-api",
@@ -28,51 +36,94 @@ from srv6kv.errors import Conflict, InputError
     help="Write nothing: compare the state that the recording ends with with the cluster of"
     " --filename, and exit with 1 if they differ.",
 )
+@click.option(
+    "--convert",
+    is_flag=True,
+    help="Write nothing: print an agent's log as a recording.",
+)
 @click.option("-f", "--filename", "paths", type=PATH, multiple=True, help="For --check: manifests.")
 @click.option("--node", envvar="NODE_NAME", help="For --check: Kubernetes name of the node.")
 @config_option
 @click.option("--agent-state", type=PATH, help="For --check: the agent's other keys, as JSON.")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
-def command(recording: Path, label: str | None, check: bool, output: str, **options: Any) -> None:
+def command(
+    recording: Path, label: str | None, check: bool, convert: bool, output: str, **options: Any
+) -> None:
     """Write a recording into an etcd that has none of its keys, transaction by transaction.
 
-    Reads what 'run --record' wrote, or the transaction log of a vpp-agent (with --label).
+    Reads what 'run --record' wrote, or what a vpp-agent logged: its output, also as containers,
+    kubectl, compose or a journal wrap it, or its transaction history as text. - is standard input.
 
     \b
     Examples:
       srv6kv replay node1.txn --etcd 127.0.0.1:2379
       srv6kv replay node1.txn --check -f manifests --config contiv.conf --node node1
+      kubectl logs vpp-agent-x7k2p | srv6kv replay - --label node1 --convert
     """
     from srv6kv import replay
 
-    recordings = replay.parse(_read(recording), str(recording), label)
+    if check and convert:
+        raise click.UsageError("--check and --convert are two different things")
+    name = "standard input" if recording == Path("-") else str(recording)
+    reading = replay.Reading(_lines(recording, name), name, label)
     if check:
-        _check(recordings, recording, output, options)
+        _check(reading, output, options)
+    elif convert:
+        _convert(reading, output, options["agent_api"])
     else:
-        _write(recordings, recording, output, options)
+        _write(reading, output, options)
 
 
-def _read(path: Path) -> str:
+def _lines(path: Path, name: str) -> Iterator[str]:
+    """The lines of a file, or of standard input, one after the other."""
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
+        with click.open_file(str(path), encoding="utf-8", errors="surrogateescape") as file:
+            yield from file
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read: {error.strerror}") from None
 
 
-def _write(recordings: Any, path: Path, output: str, options: dict[str, Any]) -> None:
+def _say_remarks(reading: Reading) -> bool:
+    """Print what there is to say about a log; whether anything in it could not be read."""
+    found = reading.remarks()
+    for remark in found:
+        place = f"{reading.name}:{remark.line}" if remark.line else reading.name
+        click.echo(f"note: {place}: {remark.text}", err=True)
+    return any(remark.is_bad for remark in found)
+
+
+def _convert(reading: Reading, output: str, api: str) -> None:
+    from srv6kv import recording
+    from srv6kv.cli import output as printer
+
+    if output == "json":
+        transactions = [_spelled(found, api).transaction for found in reading]
+        printer.print_json(printer.transactions_json(transactions))
+    else:
+        for found in reading:
+            click.echo(recording.dump(_spelled(found, api)), nl=False)
+    if _say_remarks(reading):
+        raise click.exceptions.Exit(2)
+
+
+def _spelled(found: Recorded, api: str) -> Recorded:
+    from srv6kv.formats import spelling
+    from srv6kv.recording import Recorded
+
+    return Recorded(found.number, spelling.transaction(found.transaction, api), found.time)
+
+
+def _write(reading: Reading, output: str, options: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.progress import Progress
 
     from srv6kv import replay
     from srv6kv.cli import output as printer
-    from srv6kv.formats import spelling
-    from srv6kv.recording import Recorded
 
-    api = options["agent_api"]
-    recordings = [
-        Recorded(r.number, spelling.transaction(r.transaction, api), r.time) for r in recordings
-    ]
-    label = replay.label_of(recordings, str(path))
+    recordings = [_spelled(found, options["agent_api"]) for found in reading]
+    label = reading.label()
+    if _say_remarks(reading):
+        raise InputError(f"{reading.name}: parts of it cannot be read; nothing was written")
     store = store_of(options)
     try:
         writer = store.acquire(label, identity())
@@ -83,9 +134,9 @@ def _write(recordings: Any, path: Path, output: str, options: dict[str, Any]) ->
             with Progress(
                 console=console, transient=True, disable=not console.is_terminal
             ) as progress:
-                task = progress.add_task(f"replaying {path.name}", total=len(recordings))
+                task = progress.add_task(f"replaying {reading.name}", total=len(recordings))
                 revisions = replay.replay(
-                    recordings, store, writer, lambda *_: progress.advance(task)
+                    recordings, label, store, writer, lambda *_: progress.advance(task)
                 )
         finally:
             writer.release()
@@ -97,22 +148,23 @@ def _write(recordings: Any, path: Path, output: str, options: dict[str, Any]) ->
         click.echo(f"{len(recordings)} transactions replayed, {len(revisions)} keys")
 
 
-def _check(recordings: Any, path: Path, output: str, options: dict[str, Any]) -> None:
-    from srv6kv import replay
+def _check(reading: Reading, output: str, options: dict[str, Any]) -> None:
     from srv6kv.cli import cluster
     from srv6kv.etcd.values import KeyValue
     from srv6kv.recording import state_of
 
     if not options["paths"] or not options["node"]:
         raise click.UsageError("--check needs --filename and --node")
-    label = replay.label_of(recordings, str(path))
+    state = state_of(reading)
+    is_bad = _say_remarks(reading)
+    label = reading.label()
     files = cluster.read_files(options["paths"], options["config"], options["node"], label)
     reconciler = files.reconciler
-    held = [
-        KeyValue(key, value, index)
-        for index, (key, value) in enumerate(state_of(recordings).items(), start=1)
-    ]
-    known = {item.key for item in held}
+    held = [KeyValue(key, value, index) for index, (key, value) in enumerate(state.items(), 1)]
     others = cluster.read_agent_state(options["agent_state"], reconciler.prefix)
-    reconciler.reset([*(item for item in others if item.key not in known), *held])
-    cluster.report(files, output, is_question=True)
+    reconciler.reset([*(item for item in others if item.key not in state), *held])
+    try:
+        cluster.report(files, output, is_question=True)
+    finally:
+        if is_bad:
+            raise click.exceptions.Exit(2)

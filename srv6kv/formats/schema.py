@@ -6,6 +6,7 @@ upper case and the protocol of a rule chain with a small v (spec/vpp-agent.md 1.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from google.protobuf import json_format
@@ -40,6 +41,8 @@ _V2_FIELDS = {
     f"end_function_{letters}": f"end_function_{letters.upper()}"
     for letters in ("x", "t", "dx2", "dx4", "dx6", "dt4", "dt6", "ad")
 }
+_OLDEST_FIELDS = {"installation_vrf_id": "fib_table_id"}
+"""Names of agents 2.0, read and never written."""
 _V2_ENUMS = {
     ("ligato.linux.iptables.RuleChain.Protocol", "IPV4"): "IPv4",
     ("ligato.linux.iptables.RuleChain.Protocol", "IPV6"): "IPv6",
@@ -88,10 +91,12 @@ def parse_json(key: str, value: bytes) -> Message:
         raise ValueError(f"{key}: {error}") from None
 
 
+@lru_cache
 def shape_of(descriptor: Any) -> Shape:
     """The names that a reader of a message has to understand."""
     fields = {field.name: field for field in descriptor.fields}
-    fields |= {_V2_FIELDS[name]: field for name, field in fields.items() if name in _V2_FIELDS}
+    for others in (_V2_FIELDS, _OLDEST_FIELDS):
+        fields |= {others[name]: field for name, field in fields.items() if name in others}
     return Shape(descriptor.name, fields)
 
 

@@ -1,0 +1,138 @@
+"""``srv6kv replay`` of agents' logs: compared with a cluster, as a recording, and into etcd.
+
+``recorded/agent-v2.log`` and ``agent-v3.log`` tell the same: an agent starts, gets the sample
+cluster key by key, fails and retries, gets a key that does not belong there, syncs again without
+it, and gets the sample's change.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from processes import NODE, SEED, Bench, srv6kv
+from test_cli_replay import FILES, LOGS, RECORDED, RECORDING, copy_of, replay
+
+from srv6kv import recording
+from srv6kv.store import Etcd3Store
+from srv6kv.transaction import Operation
+
+
+def check_log(api: str, *more: str | Path) -> subprocess.CompletedProcess[str]:
+    """The log of an agent of one generation compared with a cluster."""
+    log = RECORDED / f"agent-{api}.log"
+    return srv6kv("replay", log, "--label", NODE, "--check", *FILES, *more)
+
+
+@pytest.mark.parametrize("api", ["v2", "v3"])
+def test_check_of_a_log(api: str) -> None:
+    """An agent that was given what the cluster needs passes the check; one that was not is told
+    what differs. What srv6kv does not know is left out with a note; so is said what failed."""
+    same = check_log(api, "-f", SEED / "change")
+    other = check_log(api)
+    (found,) = recording.load(other.stdout)
+
+    assert (same.returncode, same.stdout) == (0, "")
+    assert "config/vpp/v2/interfaces/: 4 keys of a kind that srv6kv does not know" in same.stderr
+    assert "CREATE of config/vpp/srv6/v2/localsid/6655::1 failed: failed to add" in same.stderr
+    assert other.returncode == 1
+    assert sorted(
+        (one.is_put, one.key.removeprefix(f"/vnf-agent/{NODE}/").split("/")[-2])
+        for one in found.transaction.operations
+    ) == [
+        (False, "gw"),
+        (False, "localsid"),
+        (False, "rulechain"),
+        (False, "rulechain"),
+        (True, "policy"),
+    ]
+
+
+def test_check_of_a_log_that_cannot_be_read(tmp_path: Path) -> None:
+    """What of a log cannot be read is a note, the rest is compared, and the exit code is 2."""
+    path = tmp_path / "agent.log"
+    log = (RECORDED / "agent-v3.log").read_text()
+    path.write_text(log.replace('{ bsid:"5555::a"', '{ bsidd:"5555::a"'))
+    done = srv6kv("replay", path, "--label", NODE, "--check", *FILES)
+
+    assert done.returncode == 2
+    assert "5555::a: bsidd: no such field in Policy" in done.stderr
+    assert "policy/5555::a " in done.stdout
+
+
+def convert(path: str | Path, *more: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """A log as a recording."""
+    return srv6kv("replay", path, "--label", NODE, "--convert", *more, stdin=stdin)
+
+
+def test_logs_of_both_generations_convert_to_the_same_recording() -> None:
+    """The spelling of the log is lost; its times, deletions and the retry's absence are not."""
+    old, new = (convert(RECORDED / f"agent-{api}.log") for api in ("v2", "v3"))
+    found = recording.load(new.stdout)
+    times = [one.time for one in found]
+    stale = f"/vnf-agent/{NODE}/config/vpp/srv6/v2/policy/5555::bad1"
+
+    assert (old.returncode, new.returncode) == (0, 0)
+    assert old.stdout == new.stdout
+    assert len(found) == 50
+    assert times == sorted(times)
+    assert [
+        one.time for one in found if Operation(stale, None, 1) in one.transaction.operations
+    ] == ["2026-11-22T23:28:03.250Z"]
+
+
+def test_a_recording_converts_to_itself() -> None:
+    """A recording is printed as it is; with a label its keys move; older agents' spelling too."""
+    text = RECORDING.read_text()
+
+    assert srv6kv("replay", RECORDING, "--convert").stdout == text
+    assert srv6kv("replay", RECORDING, "--convert", "--label", "n7").stdout == text.replace(
+        f"/vnf-agent/{NODE}/", "/vnf-agent/n7/"
+    )
+    assert '"end_function_DX6":' in convert(RECORDING, "--agent-api", "v2").stdout
+    assert len(json.loads(convert(RECORDING, "-o", "json").stdout)) == 3
+
+
+def test_convert_from_a_pipe() -> None:
+    """Standard input is read, here as kubectl prints it with its prefix and time stamps."""
+    lines = (RECORDED / "agent-v2.log").read_text().splitlines()
+    text = "".join(f"[pod/vswitch-x/agent] 2026-11-22T23:27:51.5Z {line}\n" for line in lines)
+    done = convert("-", stdin=text)
+
+    assert done.stdout == convert(RECORDED / "agent-v3.log").stdout
+    assert done.stderr.startswith("note: standard input: 1 operation failed")
+
+
+def test_convert_of_a_log_that_cannot_be_read(tmp_path: Path) -> None:
+    """The rest is printed, and the exit code is 2; a replay of it writes nothing."""
+    path = tmp_path / "agent.log"
+    path.write_text(LOGS["v3"].replace("bsid:", "bsidd:", 1) + "caf\xe9\n", encoding="latin-1")
+    converted = convert(path)
+    replayed = srv6kv("replay", path, "--label", NODE, "--etcd", "127.0.0.1:1")
+
+    assert converted.returncode == 2
+    assert converted.stdout.count("put 0") == 2
+    assert f"note: {path}:3: cannot be read: config/vpp/srv6/v2/policy/" in converted.stderr
+    assert replayed.returncode == 2
+    assert replayed.stderr.endswith("parts of it cannot be read; nothing was written\n")
+
+
+def test_convert_and_check() -> None:
+    """Both at once is bad usage."""
+    assert srv6kv("replay", RECORDING, "--convert", "--check").returncode == 2
+
+
+def test_replay_of_a_whole_log(bench: Bench, store: Etcd3Store) -> None:
+    """A log replays one revision a transaction, and ends with what the agent was given."""
+    log = RECORDED / "agent-v2.log"
+    done = replay(log, bench)
+    ours = recording.state_of(recording.load(convert(log).stdout))
+    copy = copy_of(bench, store)
+    copy.wait(lambda: len(copy.revisions()) == 50)
+
+    assert done.returncode == 0
+    assert copy.state() == {
+        key.removeprefix(f"/vnf-agent/{NODE}/"): value for key, value in ours.items()
+    }
