@@ -113,6 +113,17 @@ FAULTS: dict[str, tuple[AgentValue, str]] = {
     "rule that is expanded": (replace(CHAIN, rules=("-d $X",)), "rules"),
     "rule of two lines": (replace(CHAIN, rules=("-d 1::\n-d 2::",)), "rules"),
     "path": (replace(CHAIN, name="a/../b"), "key"),
+    "no such reference": (
+        replace(CHAIN, namespace=Namespace(type="fd", reference="/run/netns/c")),
+        "namespace",
+    ),
+    "chain of v2's protocol": (replace(CHAIN, protocol="IPv6"), "protocol"),
+    "table of v2's protocol": (VrfTable(id=1, protocol="IPv6"), "protocol"),
+    "no such route": (replace(ROUTE, type="drop"), "type"),
+    "INTER_VRF interface": (
+        replace(ROUTE, type="INTER_VRF", outgoing_interface="tap"),
+        "outgoing_interface",
+    ),
 }
 
 

@@ -25,6 +25,9 @@ MOST_SEGMENTS = 5
 MOST_WEIGHT = 9
 """One digit: the agent compares weights as text (spec/vpp-agent.md 4.5c)."""
 MOST_INTERFACE = 63
+_PROTOCOLS = ("", "IPV4", "IPV6")
+_NAMESPACES = ("", "NSID", "PID", "FD", "MICROSERVICE")
+"""Names that the agent's decoder knows: another one makes the whole value undecodable."""
 _CHAINS = {
     "NAT": {"PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"},
     "RAW": {"PREROUTING", "OUTPUT"},
@@ -127,7 +130,11 @@ def _route(value: Route) -> str | None:
     if fault is None and value.next_hop_addr:
         check = _fault_of_ipv4 if is_ipv4 else _fault_of_address
         fault = check("next_hop_addr", value.next_hop_addr)
+    if value.type not in ("", "INTRA_VRF", "INTER_VRF", "DROP"):
+        return f"type: {value.type!r} is no type of a route"
     nowhere = "0.0.0.0" if is_ipv4 else "::"
+    if fault is None and value.type == "INTER_VRF" and value.outgoing_interface:
+        return "outgoing_interface: an INTER_VRF route has none"
     if fault is None and value.type in ("INTER_VRF", "DROP") and value.next_hop_addr != nowhere:
         return f"next_hop_addr: {value.next_hop_addr!r} must be {nowhere} (rule 12)"
     return fault
@@ -140,6 +147,8 @@ def _arp(value: Arp) -> str | None:
 
 
 def _vrf_table(value: VrfTable) -> str | None:
+    if value.protocol not in _PROTOCOLS:
+        return f"protocol: {value.protocol!r} is neither IPV4 nor IPV6"
     return "label: longer than 63 characters" if len(value.label) > 63 else None
 
 
@@ -148,6 +157,10 @@ def _rule_chain(value: RuleChain) -> str | None:
         return f"chain_type: table {value.table!r} has no chain {value.chain_type!r}"
     if not value.namespace.reference:
         return "namespace: empty, the rules would hit the host"
+    if value.namespace.type not in _NAMESPACES:
+        return f"namespace: {value.namespace.type!r} is no type of a reference"
+    if value.protocol not in _PROTOCOLS:
+        return f"protocol: {value.protocol!r} is neither IPV4 nor IPV6"
     for text in (value.namespace.reference, *value.rules):
         if _CHANGED_IN_TEXTS.search(text):
             return f"rules: {text!r} has a character that the agent would change"
