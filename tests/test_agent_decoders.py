@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 import pytest
+from agentmodel.values import Undecodable, decode, key_of, model_of
 from clusters import Json, settings_of
 from decoders import Decoders
 from hypothesis import HealthCheck, given
@@ -64,7 +65,6 @@ NAMES = [
     (SID, "{}", keys.LOCALSID.rstrip("/")),
     (keys.steering("a/b"), '{"name":"a/b"}', keys.steering("a/b")),
     (ROUTE, '{"dst_network":"2001:DB8:0::1/64"}', keys.route(0, "2001:db8::/64", "")),
-    (ROUTE, '{"dst_network":"::ffff:1.2.3.4/128"}', keys.route(0, "1.2.3.4/128", "")),
     (ROUTE, '{"dst_network":"x"}', keys.route(0, "<invalid>/0", "")),
     (ROUTE, '{"dst_network":"::/0","vrf_id":1,"next_hop_addr":"::"}', keys.route(1, "::/0", "::")),
     (SRV6_GLOBAL, '{"encap_source_address":"A::1"}', SRV6_GLOBAL),
@@ -143,6 +143,20 @@ def test_what_is_refused(
 def test_keys_that_follow(decoders: Decoders, key: str, value: str, expected: str) -> None:
     """How keys follow from values that are written otherwise than ours."""
     assert decoders.read([(key, value)])[0].key == expected
+
+
+@pytest.mark.parametrize(("key", "value"), [row[:2] for row in (*TABLE, *NAMES)], ids=lambda x: x)
+def test_model_agrees(decoders: Decoders, key: str, value: str) -> None:
+    """The tests' model of the agent decodes the same and computes the same keys."""
+    [decoded] = decoders.read([(key, value)])
+    model = model_of(key)
+
+    assert model is not None
+    if decoded.error:
+        with pytest.raises(Undecodable):
+            decode(key, value.encode())
+    else:
+        assert key_of(model, decode(key, value.encode())) == decoded.key
 
 
 def test_versions(decoders: Decoders) -> None:
