@@ -139,7 +139,7 @@ def test_order_of_values_does_not_matter() -> None:
                 "spray_behaviour": True,
                 "segment_lists": [{"segments": ["6666::5"]}],
             },
-            "sr policy add bsid 5555::a next 6666::5 weight 1 insert spray",
+            "sr policy add bsid 5555::a next 6666::5 weight 0 insert spray",
         ),
         (
             keys.steering("s1"),

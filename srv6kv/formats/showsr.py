@@ -51,7 +51,7 @@ def show_policies(values: Values) -> str:
 
 def _segment_list(index: int, item: Json) -> str:
     segments = ", ".join(item.get("segments", ()))
-    return f"  \t[{index}].- < {segments} > weight: {item.get('weight', 1)}"
+    return f"  \t[{index}].- < {segments} > weight: {item.get('weight', 0)}"
 
 
 def show_localsids(values: Values, interfaces: Mapping[str, str] | None = None) -> str:

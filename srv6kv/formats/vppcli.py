@@ -140,7 +140,7 @@ def _segment_list(key: str, item: Json) -> str:
     segments = item.get("segments", ())
     if not segments:
         raise ValueError(f"{key}: segments: there must be at least one")
-    return f"{' '.join(f'next {sid}' for sid in segments)} weight {item.get('weight', 1)}"
+    return f"{' '.join(f'next {sid}' for sid in segments)} weight {item.get('weight', 0)}"
 
 
 def _steering(key: str, value: Json, interfaces: Mapping[str, str]) -> str:
