@@ -16,8 +16,11 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from srv6kv.errors import Conflict, Refused, Srv6kvError, Unavailable
-from srv6kv.etcd.values import Change
+from srv6kv.agent.poll import Polled
+from srv6kv.agent.rest import AgentRest
+from srv6kv.agentwatch import AgentWatch
+from srv6kv.errors import Conflict, Refused, Unavailable
+from srv6kv.etcd.values import Watched
 from srv6kv.lists import Lists
 from srv6kv.notes import Note
 from srv6kv.plan import Plan
@@ -35,16 +38,6 @@ MOST_BACKOFF_SECONDS = 1.0
 IDLE_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Watched:
-    """What a session's watch saw, or why it ended."""
-
-    session: int
-    changes: tuple[Change, ...] = ()
-    revision: int = 0
-    lost: Srv6kvError | None = None
-
-
 @dataclass(slots=True)
 class Controller:
     """Keeps one agent's keys in step with the cluster.
@@ -53,6 +46,7 @@ class Controller:
         identity: what the writer key says about us.
         once: end as soon as desired and actual are equal.
         on_commit: called with every committed transaction and its revision.
+        agent_rest: asks the agent for states; None: those that it publishes in etcd count.
         progress: is told all that the loop does; says, counts and shows it.
     """
 
@@ -64,6 +58,7 @@ class Controller:
     recorder: Recorder | None = None
     once: bool = False
     on_commit: Callable[[Transaction, int], None] = lambda _transaction, _revision: None
+    agent_rest: AgentRest | None = None
     progress: Progress = field(default_factory=Progress)
     _queue: SimpleQueue[Any] = field(default_factory=SimpleQueue)
     _is_stopped: bool = False
@@ -74,11 +69,13 @@ class Controller:
     _revision: int = 0
     _is_following: bool = False
     _lists: Lists = field(init=False)
+    _agent: AgentWatch = field(init=False)
     _source_notes: tuple[Note, ...] = ()
     _due: float | None = None
 
     def __post_init__(self) -> None:
         self._lists = Lists(self.source, self.reconciler)
+        self._agent = AgentWatch(self.reconciler, self.agent_rest)
 
     def stop(self) -> None:
         """End the loop soon; from any thread or signal handler."""
@@ -92,9 +89,11 @@ class Controller:
         """Work until ``stop``; with ``once`` until all is in step."""
         hurry = threading.Thread(target=self._cut_short, name="srv6kv-stop", daemon=True)
         hurry.start()
+        self._agent.start(self._queue)
         try:
             self._loop()
         finally:
+            self._agent.stop()
             if self._writer is not None:
                 self._writer.release()
             if self._is_following:
@@ -195,14 +194,15 @@ class Controller:
             snapshot = self.store.read(self.reconciler.prefixes)
             self.reconciler.reset(snapshot.entries)
             self._revision = snapshot.revision
+            self._agent.read(self.store)
             session = self._session = self._session + 1
             watch = self.store.watch(
-                self.reconciler.watched,
+                (*self.reconciler.watched, *self._agent.prefixes),
                 snapshot.revision + 1,
                 lambda changes, revision: self._queue.put(
-                    _Watched(session, tuple(changes), revision)
+                    Watched(session, tuple(changes), revision)
                 ),
-                lambda error: self._queue.put(_Watched(session, lost=error)),
+                lambda error: self._queue.put(Watched(session, lost=error)),
             )
             if self.recorder is not None:
                 self.recorder.snapshot(self.reconciler.held())
@@ -226,8 +226,13 @@ class Controller:
             elif has_news and self._step(writer) and self.once and not self._lists.seek_pods():
                 return True
             self.progress.count(self.reconciler)
+            self._agent.report(self.progress)
             left = IDLE_SECONDS if self._due is None else max(0.0, self._due - time.monotonic())
-            has_news = self._listen(left) or self._due is not None
+            has_news = self._listen(left)
+            if self._agent.is_amid:
+                has_news |= self._agent.is_ready()
+                self._due = self._agent.due
+            has_news |= self._due is not None and not self._agent.is_amid
             self._lists.seek_pods()
         return True
 
@@ -245,6 +250,7 @@ class Controller:
                 transaction, writer=writer, read_revision=self._revision, extra=extra
             )
         self.reconciler.committed(transaction, extra, revision)
+        self._agent.committed(transaction, revision)
         self._revision = max(self._revision, revision)
         if transaction and self.recorder is not None:
             self.recorder.append(transaction)
@@ -257,16 +263,18 @@ class Controller:
         try:
             event = self._queue.get(timeout=seconds)
             while True:
-                self._take(event)
-                has_news = True
+                has_news |= self._take(event)
                 event = self._queue.get_nowait()
         except Empty:
             return has_news
 
-    def _take(self, event: ClusterChanged | _Watched | Exception | None) -> None:
+    def _take(self, event: ClusterChanged | Watched | Polled | Exception | None) -> bool:
+        """Take in what has happened; whether a plan may change by it."""
         match event:
             case Exception():
                 raise event
+            case Polled():
+                return self._agent.take(event)
             case ClusterChanged():
                 self.reconciler.intake.take_all(event.objects)
                 self._source_notes = event.notes
@@ -274,9 +282,11 @@ class Controller:
                 self._lists.take(event)
                 if event.listed:
                     self.progress.cluster(self.reconciler.is_node_eligible)
-            case _Watched() if event.session == self._session:
+            case Watched() if event.session == self._session:
                 if event.lost is not None:
                     raise event.lost
+                if self._agent.takes(event.changes):  # of what others wrote it tells nothing
+                    return False
                 edits = self.reconciler.edited
                 self.progress.queued()
                 self.reconciler.observe(event.changes)
@@ -285,6 +295,7 @@ class Controller:
                     self.progress.edited(self.reconciler.edited - edits, event.revision)
                     if self.recorder is not None:
                         self.recorder.snapshot(self.reconciler.held())
+        return True
 
     def _step(self, writer: Writer) -> bool:
         """Plan and commit; whether desired and actual are equal now."""
@@ -292,25 +303,30 @@ class Controller:
         self.reconciler.cluster.miss(self._lists.missed())
         plan = self.reconciler.plan()
         held = self._lists.hold(plan)
-        self.progress.notes(self.reconciler.notes() | {*self._source_notes, *held})
+        said = {*self._source_notes, *self._agent.notes, *held}
+        self.progress.notes(self.reconciler.notes() | said)
         if held:
             return False
-        if plan.can_wait and not self.reconciler.is_urgent:
+        if plan.can_wait and not self.reconciler.is_urgent and not self._agent.is_amid:
             window = self.reconciler.settings.replace_window
             self._due = self._due if self._due is not None else started + window
             if started < self._due:
                 return False
         self._due = None
         is_full = self.reconciler.compares_all
-        self._commit(plan, writer, started)
+        if not self._commit(plan, writer, started):
+            self._due = self._agent.due
+            return False
         triggered = self.reconciler.intake.triggers.take()
         self.progress.synced(plan, started, self._revision, triggered, is_full=is_full)
         return True
 
-    def _commit(self, plan: Plan, writer: Writer, started: float) -> None:
-        """Do all of a plan, with what is to be noted about ourselves."""
+    def _commit(self, whole: Plan, writer: Writer, started: float) -> bool:
+        """Do what of a plan may go now, with what is to be noted about us; whether that is all."""
+        part = self._agent.part_of(whole)
+        plan = part.plan
         for index, transaction in enumerate(plan.transactions or (Transaction(()),)):
-            extra = self.reconciler.bookkeeping(plan, index)
+            extra = self.reconciler.bookkeeping(plan, index, is_part=not part.is_last)
             if not transaction and not extra:
                 continue
             revision = self._write(transaction, extra, writer)
@@ -320,7 +336,11 @@ class Controller:
                 self.on_commit(transaction, revision)
         if said := self.reconciler.report(plan):
             self.progress.plumbs(said)
-        self.reconciler.settled()
+        if part.is_last:
+            self.reconciler.settled()
+        else:
+            self.progress.parted(plan)
+        return part.is_last
 
 
 def _pause(failures: int) -> float:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from srv6kv.agent.digest import AgentShown
+
 LIVE_SECONDS = 60.0
 """A turn takes seconds at most, even if no member of etcd answers."""
 KEEPS_UP_SECONDS = 60.0
@@ -32,6 +34,7 @@ class State:
         trouble: the last error of etcd, "" since it answers.
         is_node_eligible: the own Node is not being removed.
         notes: how many notes there are, by reason.
+        agent: what the agent says of our keys.
     """
 
     doing: str = "starting"
@@ -47,6 +50,7 @@ class State:
     trouble: str = ""
     is_node_eligible: bool = True
     notes: Mapping[str, int] = field(default_factory=dict)
+    agent: AgentShown = field(default_factory=AgentShown)
 
 
 def is_live(state: State, now: float) -> bool:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 from srv6kv.actual import Actual, Target, steering_facts
 from srv6kv.agent import keys
-from srv6kv.agent.values import Policy, decode, encode
+from srv6kv.agent.values import encode
+from srv6kv.effects import effects_of
 from srv6kv.etcd import limits
 from srv6kv.notes import Note
 from srv6kv.ownership import Ranges
@@ -140,7 +141,7 @@ def plan(
         transactions=tuple(txn for stage in stages for txn in split(stage, most)),
         notes=tuple(sorted(resolved.notes)),
         ledger=Ledger(ranges, shared),
-        effects=_effects(resolved.wanted, actual),
+        effects=effects_of(resolved.wanted, actual),
         wanted=resolved.wanted,
         plumbing=_plumbing(desired, actual, resolved.wanted) if delta is None else Plumbing(),
     )
@@ -297,36 +298,6 @@ def _holders(
         others = sorted(actual.steerings.get(target, set()) - {key} - freed)
         holders[key] = [other for other in others if changes.get(other, b"") is None]
     return holders
-
-
-def _effects(wanted: dict[str, bytes | None], actual: Actual) -> Counter[str]:
-    effects: Counter[str] = Counter()
-    for key, value in wanted.items():
-        entry = actual.entries.get(key)
-        old = entry.value if entry else None
-        if key.startswith(keys.POLICY) and old != value:
-            effects[_effect(key, old, value)] += 1
-    return effects
-
-
-def _effect(key: str, old: bytes | None, new: bytes | None) -> str:
-    if old is None:
-        return "create"
-    if new is None:
-        return "remove"
-    before, after = _lists(key, old), _lists(key, new)
-    if before <= after:
-        return "grow"
-    return "shrink" if after <= before else "replace"
-
-
-def _lists(key: str, value: bytes) -> set[tuple[tuple[str, ...], int]]:
-    try:
-        policy = decode(key, value)
-    except ValueError:
-        return set()
-    assert isinstance(policy, Policy)
-    return {(item.segments, item.weight) for item in policy.segment_lists}
 
 
 def split(operations: list[Operation], most: int = MOST_OPERATIONS) -> list[Transaction]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from srv6kv import __version__, figures
+from srv6kv.agent.digest import AgentShown, News
 from srv6kv.errors import Conflict, Srv6kvError
 from srv6kv.formats import agentlog
 from srv6kv.health import State
@@ -162,6 +163,18 @@ class Progress:
         reasons = Counter(note.reason for note in notes)
         self._set(notes=dict(sorted(reasons.items())))
         self.telemetry.show_notes(reasons)
+
+    def agent(self, shown: AgentShown, news: Iterable[News]) -> None:
+        """What the agent says of our keys now, and a line for what of it is new."""
+        for one in news:
+            level = logging.WARNING if one.is_warning else logging.INFO
+            tell(log, level, one.what, one.text, **one.fields)
+        self._set(agent=shown)
+        self.telemetry.show_agent(shown.states, {need.means for need in shown.needs})
+
+    def parted(self, plan: Plan) -> None:
+        """A part of a plan is in etcd; the agent is to confirm it before the rest follows."""
+        self.telemetry.policies_changed(plan.effects)
 
     def boots_anew(self, chains: int) -> None:
         """The node has a new boot: so many rule chains of the last one are about to go."""

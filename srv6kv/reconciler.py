@@ -96,6 +96,11 @@ class Reconciler:
         return self._renderer.rendered
 
     @property
+    def ledger(self) -> Ledger:
+        """What is noted in etcd about us."""
+        return self._ledger
+
+    @property
     def renderer(self) -> Renderer:
         """What renders it, for reading."""
         return self._renderer
@@ -259,12 +264,15 @@ class Reconciler:
         """The services with an address that is steered; some more than once."""
         return (steered.service for steered in self._renderer.desired.steered.values())
 
-    def bookkeeping(self, found: Plan, index: int) -> tuple[Operation, ...]:
+    def bookkeeping(
+        self, found: Plan, index: int, *, is_part: bool = False
+    ) -> tuple[Operation, ...]:
         """What is to be noted about ourselves together with the plan's transaction ``index``.
 
-        Before the last one the old ranges are still noted: what lies in them is not gone yet.
+        Before the last one of all the old ranges are still noted: what lies in them is not gone
+        yet. More follows after a part.
         """
-        is_last = index >= len(found.transactions) - 1
+        is_last = not is_part and index >= len(found.transactions) - 1
         ranges = self._ranges if is_last else self._ranges | self._ledger.ranges
         wanted = {
             "ranges": ranges.dump(),

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import platform
 from collections import Counter as Tally
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from srv6kv import __version__
+from srv6kv.agent.needs import Means
 
 TXN_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 SYNC_BUCKETS = (*TXN_BUCKETS, 10.0, 20.0, 60.0)
@@ -80,6 +81,11 @@ class Telemetry:
         self._services = self._gauge("services", "Services known, by what became of them.", "state")
         self._keys = self._gauge("keys", "Keys of ours in etcd.", "model")
         self._notes = self._gauge("notes", "Notes there are now.", "reason")
+        self._agent_keys = self._gauge(
+            "agent_keys", "Keys of ours in etcd, by the state that the agent says.", "state"
+        )
+        self._repair = self._gauge("repair_needed", "1 while repair is needed, else 0.", "means")
+        self.show_agent({}, ())
         self._is_writer = self._gauge("is_writer", "1 while the writer key is ours, else 0.")
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
@@ -147,3 +153,12 @@ class Telemetry:
         self._notes.clear()
         for reason, number in reasons.items():
             self._notes.labels(reason).set(number)
+
+    def show_agent(self, states: Mapping[str, int], needed: Collection[str]) -> None:
+        """How many keys are in each state, nothing if there is none to be had; and the means of
+        repair that are needed."""
+        self._agent_keys.clear()
+        for state, number in states.items():
+            self._agent_keys.labels(state).set(number)
+        for means in Means:
+            self._repair.labels(means).set(means in needed)

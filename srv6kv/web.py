@@ -25,6 +25,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from srv6kv import __version__, health
+from srv6kv.agent.digest import AgentShown
 from srv6kv.errors import InputError
 from srv6kv.health import State
 from srv6kv.logs import tell
@@ -121,6 +122,7 @@ class Pages:
                 "commits": state.commits,
             },
             "notes": state.notes,
+            "agent": _agent(state.agent),
         }
         return _json(body, is_good=True)
 
@@ -137,6 +139,19 @@ def _verdict(is_good: bool, problem: str) -> Answer:
 def _json(body: dict[str, Any], *, is_good: bool) -> Answer:
     status = HTTPStatus.OK if is_good else HTTPStatus.SERVICE_UNAVAILABLE
     return Answer(status, JSON, msgspec.json.encode(body) + b"\n")
+
+
+def _agent(shown: AgentShown) -> dict[str, Any]:
+    """What the agent says; without states there are none to show."""
+    return {
+        "source": shown.source or None,
+        "startTime": shown.start_time or None,
+        "vpp": shown.vpp or None,
+        "states": shown.states,
+        "bad": [msgspec.to_builtins(status) for status in shown.bad],
+        "repair": [msgspec.to_builtins(need) for need in shown.needs],
+        "unreadable": shown.unreadable,
+    }
 
 
 def _time(seconds: float) -> str:

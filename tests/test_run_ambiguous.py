@@ -17,8 +17,9 @@ from srv6kv.embedded import EmbeddedEtcd
 from srv6kv.store import Etcd3Store
 
 Connect = Callable[..., Etcd3Store]
-PREFIXES = 3
-"""Reading everything: the agent's keys, our own, and the node records of Contiv."""
+PREFIXES = 6
+"""Reading everything: the agent's keys, our own, the node records of Contiv, what the agent says
+of its values, of itself and of its connection to VPP."""
 
 COMMIT = b'"segment_lists"'
 """In a request that writes a policy, and in no other."""

@@ -48,6 +48,7 @@ def test_every_label_is_documented() -> None:
     telemetry.show_keys(models_of([], PREFIX))
     telemetry.show_services(service_states(set(), [], []))
     telemetry.show_notes({"Malformed": 1})
+    telemetry.show_agent({"CONFIGURED": 1}, ())
     found = {
         metric.name: ",".join(name for name in sample.labels if name != "le")
         for metric in telemetry.registry.collect()

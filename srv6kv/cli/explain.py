@@ -10,16 +10,17 @@ import click
 import msgspec
 
 from srv6kv.cli.options import (
+    agent_rest_option,
     agent_state_option,
     cluster_options,
     config_option,
     etcd_options,
     node_options,
-    read_etcd,
 )
 from srv6kv.errors import InputError
 
 if TYPE_CHECKING:
+    from srv6kv.agent.status import ValueStatus
     from srv6kv.cli.cluster import Files
     from srv6kv.explain.values import Explanation
     from srv6kv.kube.model import EndpointSlice, Ref
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 @node_options
 @config_option
 @agent_state_option
+@agent_rest_option
 @partial(etcd_options, is_optional=True)
 @click.option(
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
@@ -42,13 +44,15 @@ def command(
     label: str | None,
     config: Path | None,
     agent_state: Path | None,
+    agent_rest: str | None,
     output: str,
     **servers: Any,
 ) -> None:
     """Show a service's addresses, keys and endpoints, and the rule behind each decision.
 
     With --etcd the agent's keys are read from there, and each key is shown with its state: in
-    etcd, missing, differs, or to be deleted. docs/limits.md tells what the notes mean.
+    etcd, missing, differs, or to be deleted. With --agent-rest, or where the agent publishes its
+    states in etcd, what the agent says of it follows. docs/limits.md tells what the notes mean.
 
     \b
     Example:
@@ -56,7 +60,7 @@ def command(
         --config examples/seed/contiv.conf --node node1 \\
         --agent-state examples/seed/agent-state-node1.json
     """
-    from srv6kv.cli import cluster
+    from srv6kv.cli import cluster, states
 
     if agent_state is not None and servers["endpoints"]:
         raise click.UsageError("--agent-state and --etcd exclude each other")
@@ -64,11 +68,13 @@ def command(
     cluster.say_notes(files.notes)
     ref = _ref_of(service, files)
     reconciler = files.reconciler
+    prefix = reconciler.prefix
     if servers["endpoints"]:
-        reconciler.reset(read_etcd(servers, reconciler.prefixes))
+        entries, said = states.read(servers, reconciler.prefixes, prefix, agent_rest)
     else:
-        reconciler.reset(cluster.read_agent_state(agent_state, reconciler.prefix))
-    _print(_explained(ref, files, is_online=bool(servers["endpoints"])), output)
+        entries, said = cluster.read_agent_state(agent_state, prefix), states.asked(agent_rest)
+    reconciler.reset(entries)
+    _print(_explained(ref, files, said, is_online=bool(servers["endpoints"])), output)
     cluster.say_notes(list(reconciler.intake.notes()))
     if files.has_bad_input:
         raise click.exceptions.Exit(2)
@@ -98,7 +104,9 @@ def _ref_of(text: str, files: Files) -> Ref:
     raise InputError(f"Service {ref}: no such service{hint}")
 
 
-def _explained(ref: Ref, files: Files, *, is_online: bool) -> Explanation:
+def _explained(
+    ref: Ref, files: Files, states: dict[str, ValueStatus] | None, *, is_online: bool
+) -> Explanation:
     from srv6kv.explain import explain
 
     body = next(
@@ -110,7 +118,7 @@ def _explained(ref: Ref, files: Files, *, is_online: bool) -> Explanation:
     assert isinstance(spec, dict)  # it was parsed
     found = files.reconciler.plan()
     slices = _slices_in(ref.namespace, files)
-    return explain(ref, files.reconciler, found, slices, spec, is_online=is_online)
+    return explain(ref, files.reconciler, found, slices, spec, is_online=is_online, states=states)
 
 
 def _slices_in(namespace: str, files: Files) -> list[EndpointSlice]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from srv6kv.cli.options import etcd_options, read_etcd
+from srv6kv.cli.options import agent_rest_option, etcd_options
 
 KINDS = ("services", "policies", "localsids", "steerings")
 
@@ -19,6 +19,7 @@ KINDS = ("services", "policies", "localsids", "steerings")
     envvar="MICROSERVICE_LABEL",
     help="Microservice label of the agent [default: $MICROSERVICE_LABEL].",
 )
+@agent_rest_option
 @etcd_options
 @click.option(
     "-o",
@@ -28,8 +29,11 @@ KINDS = ("services", "policies", "localsids", "steerings")
     show_default=True,
     help="vpp prints as VPP's 'show sr ...' does.",
 )
-def command(kind: str, label: str, output: str, **etcd: Any) -> None:
+def command(kind: str, label: str, output: str, agent_rest: str | None, **etcd: Any) -> None:
     """Show the services, policies, localsids or steerings that etcd holds for an agent.
+
+    With --agent-rest, or where the agent publishes them in etcd, its states are shown beside them:
+    CONFIGURED, PENDING, FAILED, ..., or unknown.
 
     \b
     Example:
@@ -37,16 +41,17 @@ def command(kind: str, label: str, output: str, **etcd: Any) -> None:
     """
     from srv6kv.agent import keys
     from srv6kv.cli import output as printer
+    from srv6kv.cli import states as told
     from srv6kv.formats import showsr, tables
 
     prefix = keys.agent_prefix(label)
-    entries = read_etcd(etcd, [prefix + "config/vpp/srv6/v2/"])
+    entries, states = told.read(etcd, [prefix + "config/vpp/srv6/v2/"], prefix, agent_rest)
     values = printer.readable({item.key.removeprefix(prefix): item.value for item in entries})
-    services = printer.services_of(values)
+    services = printer.services_of(values, states)
     prefixes = {"policies": keys.POLICY, "localsids": keys.LOCALSID, "steerings": keys.STEERING}
     chosen = {k: v for k, v in values.items() if k.startswith(prefixes.get(kind, ""))}
     if output == "json":
-        printer.print_json(services if kind == "services" else list(chosen.values()))
+        printer.print_json(services if kind == "services" else printer.with_states(chosen, states))
     elif output == "vpp":
         shows = {
             "policies": (showsr.show_policies,),
@@ -58,4 +63,4 @@ def command(kind: str, label: str, output: str, **etcd: Any) -> None:
     elif kind == "services":
         printer.print_tables([printer.services_table(services)])
     else:
-        printer.print_tables(tables.render_tables(chosen))
+        printer.print_tables(tables.render_tables(chosen, states))

@@ -140,6 +140,15 @@ def etcd_options(command: Command, *, is_optional: bool = False) -> Command:
     return command
 
 
+def agent_rest_option(command: Command) -> Command:
+    """``--agent-rest``: where to ask the agent itself."""
+    return click.option(
+        "--agent-rest",
+        envvar="SRV6KV_AGENT_REST",
+        help="URL of the agent's REST server, http://host:9191 [default: $SRV6KV_AGENT_REST].",
+    )(command)
+
+
 def store_of(options: Mapping[str, Any]) -> Etcd3Store:
     """The client for the options of ``etcd_options``.
 

@@ -10,7 +10,8 @@ import msgspec
 
 from srv6kv import recording
 from srv6kv.agent import keys
-from srv6kv.formats import agentlog, schema, showsr, spelling, tables, vppcli
+from srv6kv.formats import agentlog, agentstate, schema, showsr, spelling, tables, vppcli
+from srv6kv.formats.agentstate import States
 from srv6kv.formats.schema import Api
 from srv6kv.notes import Note
 from srv6kv.plan import Plan
@@ -126,8 +127,16 @@ def readable(values: Values) -> dict[str, Any]:
     return found
 
 
-def services_of(values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The steerings of services with the segment lists that their policies have."""
+def with_states(values: Mapping[str, Any], states: States | None) -> list[dict[str, Any]]:
+    """The values, with what the agent says of each if it says anything at all."""
+    if states is None:
+        return list(values.values())
+    return [value | agentstate.plain_of(states.get(key)) for key, value in values.items()]
+
+
+def services_of(values: Mapping[str, Any], states: States | None = None) -> list[dict[str, Any]]:
+    """The steerings of services with the segment lists that their policies have, and the state of
+    both if the agent tells any."""
     services = []
     for key, steering in sorted(values.items()):
         name = key.removeprefix(keys.STEERING + keys.SERVICE_STEERING)
@@ -135,6 +144,10 @@ def services_of(values: Mapping[str, Any]) -> list[dict[str, Any]]:
             continue
         bsid = steering.get("policy_bsid", "")
         policy = values.get(keys.policy(bsid), {})
+        status: dict[str, Any] = {}
+        if states is not None:
+            both = (states.get(key), states.get(keys.policy(bsid)))
+            status = agentstate.plain_of(agentstate.worse_of(*both))
         services.append(
             {
                 "name": name,
@@ -142,6 +155,7 @@ def services_of(values: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "vrf": steering["l3_traffic"].get("installation_vrf_id", 0),
                 "bsid": bsid,
                 "segment_lists": policy.get("segment_lists", []),
+                **status,
             }
         )
     return services
@@ -152,12 +166,17 @@ def services_table(services: Sequence[Mapping[str, Any]]) -> Any:
     from rich.table import Table
 
     table = Table(title="Services", title_justify="left")
-    for name in ("steering", "prefix", "VRF", "BSID", "segment lists (weight)"):
+    has_states = any("state" in item for item in services)
+    state = ("state",) if has_states else ()
+    for name in ("steering", "prefix", "VRF", "BSID", "segment lists (weight)", *state):
         table.add_column(name, overflow="fold")
     for item in services:
         paths = "\n".join(
             f"{' > '.join(entry.get('segments', []))} ({entry.get('weight', 0)})"
             for entry in item["segment_lists"]
         )
-        table.add_row(item["name"], item["prefix"], str(item["vrf"]), item["bsid"], paths or "none")
+        said = item.get("error") or ", ".join(item.get("details", ()))
+        cells = (item["name"], item["prefix"], str(item["vrf"]), item["bsid"], paths or "none")
+        state = (f"{item['state']}: {said}" if said else item["state"],) if has_states else ()
+        table.add_row(*cells, *state)
     return table

@@ -12,6 +12,7 @@ import click
 
 from srv6kv.cli.options import (
     PATH,
+    agent_rest_option,
     api_of,
     config_option,
     etcd_options,
@@ -22,6 +23,7 @@ from srv6kv.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from srv6kv.agent.rest import AgentRest
     from srv6kv.controller import Controller
     from srv6kv.kube.api import ApiServer
     from srv6kv.source import Source
@@ -41,6 +43,7 @@ transaction is done or not."""
 @kube_options
 @node_options
 @config_option
+@agent_rest_option
 @etcd_options
 @click.option("--record", type=PATH, help="Append every committed transaction to this file.")
 @click.option("--once", is_flag=True, help="End as soon as etcd is in step with the cluster.")
@@ -109,6 +112,7 @@ def command(
         identity=identity(),
         recorder=Recorder(record) if record else None,
         once=once,
+        agent_rest=_rest(servers["agent_rest"]),
     )
     try:
         _run(controller, "none" if once else listen, node=node, label=controller.label)
@@ -146,6 +150,15 @@ def _source(manifests: Path | None, api: ApiServer | None, node: str) -> Source:
     from srv6kv.kube.source import KubernetesSource
 
     return KubernetesSource(api, node)
+
+
+def _rest(url: str | None) -> AgentRest | None:
+    """The agent's REST server, if it is to be asked."""
+    if not url:
+        return None
+    from srv6kv.agent.rest import AgentRest
+
+    return AgentRest(url)
 
 
 def _boot_id() -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from srv6kv.errors import Srv6kvError
+
 
 @dataclass(frozen=True, slots=True)
 class KeyValue:
@@ -29,6 +31,16 @@ class Change:
     key: str
     value: bytes | None
     mod_revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What the watch of a session saw, or why it ended."""
+
+    session: int
+    changes: tuple[Change, ...] = ()
+    revision: int = 0
+    lost: Srv6kvError | None = None
 
 
 def key_text(key: bytes) -> str:

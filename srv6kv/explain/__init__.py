@@ -14,6 +14,7 @@ from srv6kv.explain.endpoints import slices_of
 from srv6kv.explain.places import addresses_of
 from srv6kv.explain.scene import Scene, port_text
 from srv6kv.explain.values import Explanation, Remark, SlicePart, link_of
+from srv6kv.formats.agentstate import States
 from srv6kv.kube.model import EndpointSlice, Ref, Service
 from srv6kv.kube.parse import PROXY_NAME
 from srv6kv.plan import Plan
@@ -31,6 +32,7 @@ def explain(
     spec: Mapping[str, Any],
     *,
     is_online: bool,
+    states: States | None = None,
 ) -> Explanation:
     """Why a service looks as it does.
 
@@ -41,9 +43,10 @@ def explain(
         slices: all slices of the service's namespace, with those that ``parse`` ignored.
         spec: the service's spec as its author wrote it; it tells why nothing is rendered.
         is_online: whether the plan was made with what etcd holds.
+        states: what the agent says of each key; None: nothing is known of it.
     """
     service = reconciler.cluster.services[ref]
-    scene = Scene(service, reconciler, found, is_online)
+    scene = Scene(service, reconciler, found, is_online, states)
     rule = _rule_against(service, spec)
     if not rule and not scene.asked and all(map(is_ipv4, wishes(service))):
         rule = "S3: it has no IPv6 address"

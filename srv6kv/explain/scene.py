@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
 
 from srv6kv import select
 from srv6kv.actual import Actual, Target, steering_facts
 from srv6kv.addresses import is_ipv4
 from srv6kv.agent import keys
-from srv6kv.explain.values import DIFFERS, IN_ETCD, MISSING, TO_GO, Key
+from srv6kv.explain.values import DIFFERS, IN_ETCD, MISSING, TO_GO, Key, Said
+from srv6kv.formats import agentstate
+from srv6kv.formats.agentstate import States
 from srv6kv.kube.model import Endpoint, Service, ServicePort
 from srv6kv.plan import Plan
 from srv6kv.reconciler import Reconciler
@@ -28,6 +34,7 @@ class Scene:
     reconciler: Reconciler
     plan: Plan
     is_online: bool
+    states: States | None = None
 
     @property
     def renderer(self) -> Renderer:
@@ -76,15 +83,28 @@ class Scene:
         return found if isinstance(found, str) else found[0]
 
     def key(self, key: str) -> Key:
-        """A key with its state in etcd."""
-        if not self.is_online:
-            return Key(key)
+        """A key with its state in etcd, and what the agent says of it."""
+        return Key(key, self._held(key) if self.is_online else "", self._said(key))
+
+    def _held(self, key: str) -> str:
         wanted, entry = self.plan.wanted.get(key), self.actual.entries.get(key)
         if wanted is None:
-            return Key(key, TO_GO)
+            return TO_GO
         if entry is None:
-            return Key(key, MISSING)
-        return Key(key, IN_ETCD if entry.value == wanted else DIFFERS)
+            return MISSING
+        return IN_ETCD if entry.value == wanted else DIFFERS
+
+    def _said(self, key: str) -> Said | UnsetType:
+        if self.states is None:
+            return UNSET
+        status = self.states.get(key)
+        if status is None:
+            return Said(agentstate.UNKNOWN)
+        wanted = self.plan.wanted.get(key)
+        value = msgspec.json.decode(wanted, type=dict[str, Any]) if wanted is not None else None
+        waited = agentstate.waits_for(status, value)
+        why = status.error or ("" if waited else ", ".join(status.details))
+        return Said(str(status.state), why, waited)
 
     def steering_of(self, target: Target) -> tuple[str, str] | None:
         """Key and BSID of the steering that a target should have."""

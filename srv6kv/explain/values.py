@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msgspec import UNSET, UnsetType
+
 IN_ETCD, MISSING, DIFFERS, TO_GO = "in etcd", "missing", "differs", "to be deleted"
 
 
@@ -46,16 +48,37 @@ def link_of(reason: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """What the agent says of a key.
+
+    Attributes:
+        state: its name for it; ``unknown`` if it says nothing.
+        waits_for: unmet dependencies, in words where they are known.
+    """
+
+    state: str
+    error: str = ""
+    waits_for: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.waits_for:
+            return f"{self.state}, waits for {', '.join(self.waits_for)}"
+        return f"{self.state}, {self.error}" if self.error else self.state
+
+
+@dataclass(frozen=True, slots=True)
 class Key:
     """A key that should be there.
 
     Attributes:
         state: ``in etcd``, ``missing``, ``differs``, or ``to be deleted`` for one that should not
             be there; "" where etcd was not asked.
+        agent: what the agent says of it; absent where it tells nothing at all.
     """
 
     key: str
     state: str = ""
+    agent: Said | UnsetType = UNSET
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,12 @@ text, never markup: rich would swallow ``[fd00::5]``. Rich is imported only when
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from srv6kv.agent import keys
-from srv6kv.formats import parts
+from srv6kv.formats import agentstate, parts
+from srv6kv.formats.agentstate import States
 from srv6kv.formats.parts import Json, Values
 
 if TYPE_CHECKING:
@@ -27,15 +28,24 @@ _SHOWN = (
 )
 
 Row = Sequence[str]
+Say = Callable[[str, Json], Row]
 
 
-def render_tables(values: Values) -> list[Table]:
-    """One table for each kind that occurs; keys of other kinds are named in a last one."""
+def render_tables(values: Values, states: States | None = None) -> list[Table]:
+    """One table for each kind that occurs; keys of other kinds are named in a last one.
+
+    Localsids, policies and steerings have their states beside them if the agent tells any.
+    """
     others = [(key,) for key in sorted(values) if not key.startswith(_SHOWN)]
+    said = () if states is None else ("State",)
+
+    def say(key: str, value: Json) -> Row:
+        return () if states is None else (agentstate.text_of(states.get(key), value),)
+
     tables = [
-        _table("Localsids", ("SID", "VRF", "Function", "Target"), _localsids(values)),
-        _table("Policies", ("BSID", "Weight", "Segments"), _policies(values)),
-        _table("Steerings", ("Service", "Prefix", "VRF", "BSID"), _steerings(values)),
+        _table("Localsids", ("SID", "VRF", "Function", "Target", *said), _localsids(values, say)),
+        _table("Policies", ("BSID", "Weight", "Segments", *said), _policies(values, say)),
+        _table("Steerings", ("Service", "Prefix", "VRF", "BSID", *said), _steerings(values, say)),
         _table("Routes", ("VRF", "Destination", "Via"), _routes(values)),
         _table("VRF tables", ("VRF", "Protocol", "Label"), _vrf_tables(values)),
         _table("Rule chains", ("Chain", "Place", "Rules"), _chains(values)),
@@ -75,14 +85,14 @@ def _table(title: str, columns: Row, rows: Iterable[Row]) -> Table:
     return table
 
 
-def _localsids(values: Values) -> Iterable[Row]:
+def _localsids(values: Values, say: Say) -> Iterable[Row]:
     for key, value in parts.localsids(values):
         name, function = parts.end_function(key, value)
         label = _NAMES.get(name, f"End.{name.upper()}")
         if function.get("psp"):
             label += " PSP"
         vrf = str(value.get("installation_vrf_id", 0))
-        yield value.get("sid", ""), vrf, label, _target(name, function)
+        yield value.get("sid", ""), vrf, label, _target(name, function), *say(key, value)
 
 
 def _target(name: str, function: Json) -> str:
@@ -93,18 +103,18 @@ def _target(name: str, function: Json) -> str:
     return "\n".join(function[field] for field in fields if function.get(field))
 
 
-def _policies(values: Values) -> Iterable[Row]:
-    for _, value in parts.policies(values):
-        bsid = value.get("bsid", "")
+def _policies(values: Values, say: Say) -> Iterable[Row]:
+    for key, value in parts.policies(values):
+        bsid, state = value.get("bsid", ""), say(key, value)
         for item in value.get("segment_lists", ()):
-            yield bsid, str(item.get("weight", 1)), " ".join(item.get("segments", ()))
-            bsid = ""
+            yield bsid, str(item.get("weight", 0)), " ".join(item.get("segments", ())), *state
+            bsid, state = "", ("",) * len(state)
         if bsid:
-            yield bsid, "", ""
+            yield bsid, "", "", *state
 
 
-def _steerings(values: Values) -> Iterable[Row]:
-    for _, value in parts.steerings(values):
+def _steerings(values: Values, say: Say) -> Iterable[Row]:
+    for key, value in parts.steerings(values):
         service = value.get("name", "").removeprefix(keys.SERVICE_STEERING)
         traffic = value.get("l3_traffic", {})
         prefix = traffic.get("prefix_address") or value.get("l2_traffic", {}).get(
@@ -112,7 +122,7 @@ def _steerings(values: Values) -> Iterable[Row]:
         )
         vrf = str(traffic.get("installation_vrf_id", 0)) if traffic else ""
         bsid = value.get("policy_bsid") or f"policy {value.get('policy_index', 0)}"
-        yield service, prefix, vrf, bsid
+        yield service, prefix, vrf, bsid, *say(key, value)
 
 
 def _routes(values: Values) -> Iterable[Row]:

@@ -17,6 +17,7 @@ from srv6kv.explain.values import (
     Place,
     ReceiveSide,
     Remark,
+    Said,
     SlicePart,
     Verdict,
 )
@@ -88,7 +89,9 @@ def _path(path: Path) -> str:
 
 
 def _key(key: Key) -> str:
-    return f"{key.key} ({key.state})" if key.state else key.key
+    said = f"agent: {key.agent}" if isinstance(key.agent, Said) else ""
+    states = "; ".join(filter(None, (key.state, said)))
+    return f"{key.key} ({states})" if states else key.key
 
 
 def _add_slice(tree: Tree, item: SlicePart) -> None:

@@ -1,0 +1,199 @@
+"""What is worth telling of the agent's states: counts, what is bad, what has turned bad or good.
+
+Rule: pure; times are monotonic seconds, passed in.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from srv6kv.agent.needs import BAD, SRV6, Need, Seen, needs_of
+from srv6kv.agent.status import State, ValueStatus
+from srv6kv.agent.view import View
+
+UNKNOWN = "unknown"
+MOST_SHOWN = 20
+MOST_LINES = 10
+"""More keys that turn bad, or good, within a second are one line."""
+LATE_SECONDS = 30.0
+"""An agent that does not know a key after this time has missed it."""
+NEED_SECONDS = 2.0
+"""A need is told when it has lasted so long: of an agent that starts anew the keys that say so
+come one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentShown:
+    """What there is to show of the agent.
+
+    Attributes:
+        source: where states come from: ``etcd``, ``rest``; "": from nowhere.
+        states: how many of our keys are in each state, ``unknown`` among them.
+        bad: up to 20 of our keys that are not CONFIGURED, the worst first.
+        needs: the means of repair that are needed.
+        start_time: of the agent, Unix seconds; 0: unknown.
+        vpp: what the agent's connection to VPP is: INIT, OK, ERROR; "": unknown.
+        unreadable: up to 20 status keys that make no sense, and why.
+    """
+
+    source: str = ""
+    states: Mapping[str, int] = field(default_factory=dict)
+    bad: tuple[ValueStatus, ...] = ()
+    needs: tuple[Need, ...] = ()
+    start_time: int = 0
+    vpp: str = ""
+    unreadable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """One line for the log.
+
+    Attributes:
+        what: its stable name.
+    """
+
+    is_warning: bool
+    what: str
+    text: str
+    fields: dict[str, Any]
+
+
+class Digest:
+    """Remembers what was told."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, ValueStatus] = {}
+        self._needs: dict[str, Need] = {}
+        self._needed_since: dict[str, float] = {}
+        self._mark = (0.0, 0)
+        self._late_revision = 0
+
+    def shown(self, view: View, held: Mapping[str, int], now: float) -> AgentShown:
+        """All there is to show.
+
+        Args:
+            held: our keys in etcd (short form) with their mod revision.
+        """
+        self._age(held, now)
+        states: Counter[str] = Counter()
+        odd: list[ValueStatus] = []
+        late: list[str] = []
+        for key, revision in held.items():
+            told = view.told.get(key)
+            if told is None:
+                states[UNKNOWN] += 1
+                if revision <= self._late_revision:
+                    late.append(key)
+                continue
+            states[told.status.state] += 1
+            if told.status.state is not State.CONFIGURED:
+                odd.append(told.status)
+        seen = Seen(
+            bad={one.key: one for one in odd if one.state in BAD},
+            history=view.history,
+            held={key: revision for key, revision in held.items() if key.startswith(SRV6)},
+            # Agents drop what they publish when much changes at once; answers are complete.
+            unknown=late if view.is_polled and view.has_states else (),
+        )
+        return AgentShown(
+            ("rest" if view.is_polled else "etcd") if view.has_states else "",
+            dict(sorted(states.items())) if view.has_states else {},
+            tuple(sorted(odd, key=_badness)[:MOST_SHOWN]),
+            self._lasting(needs_of(seen), now),
+            view.history.start_time,
+            view.history.vpp_state,
+            tuple(sorted(view.unreadable.values())[:MOST_SHOWN]),
+        )
+
+    def news(self, view: View, held: Mapping[str, int], shown: AgentShown) -> Iterator[News]:
+        """What has changed since it was asked for last."""
+        bad = {key: status for key, status in view.bad.items() if key in held}
+        worse = [one for key, one in sorted(bad.items()) if not _is_told(self._told.get(key), one)]
+        better = [
+            (key, state)
+            for key in sorted(self._told.keys() - bad.keys())
+            if key in held and (state := view.state_of(key)) is not None
+        ]
+        self._told = bad
+        if len(worse) > MOST_LINES:
+            yield _summary(worse)
+        else:
+            yield from map(_line, worse)
+        if len(better) > MOST_LINES:
+            text = f"agent: {len(better)} keys are well again"
+            yield News(False, "agent keys well", text, {"keys": len(better)})
+        else:
+            for key, state in better:
+                text = f"agent: {key} is {state} again"
+                yield News(False, "agent key well", text, {"key": key, "state": str(state)})
+        yield from self._need_news(shown.needs)
+
+    def _need_news(self, needs: tuple[Need, ...]) -> Iterator[News]:
+        now = {str(need.means): need for need in needs}
+        for means, need in now.items():
+            if means not in self._needs:
+                text = f"repair is needed: {means}: {need.why} ({_few(need.keys)})"
+                fields = {"means": means, "why": need.why, "keys": len(need.keys)}
+                yield News(True, "repair needed", text, fields)
+        for means in self._needs.keys() - now.keys():
+            text = f"repair is no longer needed: {means}"
+            yield News(False, "repair not needed", text, {"means": means})
+        self._needs = now
+
+    def _lasting(self, needs: tuple[Need, ...], now: float) -> tuple[Need, ...]:
+        """Those that have been there for a while, or were told."""
+        there = {str(need.means) for need in needs}
+        self._needed_since = {means: self._needed_since.get(means, now) for means in sorted(there)}
+        return tuple(
+            need
+            for need in needs
+            if need.means in self._needs or now - self._needed_since[need.means] >= NEED_SECONDS
+        )
+
+    def is_waiting(self) -> bool:
+        """Whether time alone may bring news."""
+        return self._needed_since.keys() != self._needs.keys()
+
+    def _age(self, held: Mapping[str, int], now: float) -> None:
+        when, revision = self._mark
+        if not revision or now - when >= LATE_SECONDS:
+            self._late_revision = revision
+            self._mark = (now, max(held.values(), default=0))
+
+
+_WORST = (State.FAILED, State.INVALID, State.RETRYING, State.PENDING)
+
+
+def _badness(status: ValueStatus) -> tuple[int, str]:
+    place = _WORST.index(status.state) if status.state in _WORST else len(_WORST)
+    return place, status.key
+
+
+def _is_told(told: ValueStatus | None, status: ValueStatus) -> bool:
+    """Whether there is nothing new to say of a bad key."""
+    return told is not None and (told.state, told.error) == (status.state, status.error)
+
+
+def _line(status: ValueStatus) -> News:
+    why = status.error or ", ".join(status.details)
+    text = f"agent: {status.key} is {status.state}{': ' if why else ''}{why}"
+    fields = {"key": status.key, "state": str(status.state), "error": status.error}
+    return News(True, "agent key", text, fields)
+
+
+def _summary(worse: list[ValueStatus]) -> News:
+    counts = Counter(str(one.state) for one in worse)
+    listed = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
+    first = min(worse, key=_badness)
+    text = f"agent: {len(worse)} keys have turned bad ({listed}), first {first.key}: {first.error}"
+    fields = {"keys": len(worse), **dict(counts), "key": first.key, "error": first.error}
+    return News(True, "agent keys", text, fields)
+
+
+def _few(listed: tuple[str, ...]) -> str:
+    more = f" and {len(listed) - 1} more" if len(listed) > 1 else ""
+    return (listed[0] if listed else "every SRv6 key") + more

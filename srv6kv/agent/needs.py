@@ -1,0 +1,179 @@
+"""Which means of ``srv6kv repair`` is needed, as far as the agent's own words tell.
+
+Rules: spec/vpp-agent.md 4.7 and 4.8. The agent cannot read SRv6 back from VPP: after a restart of
+one of the two it says CONFIGURED of what VPP does not have, or fails to create what VPP has.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from srv6kv.agent import keys
+from srv6kv.agent.status import AgentStatus, PluginStatus, State, ValueStatus
+
+SRV6 = (keys.LOCALSID, keys.POLICY, keys.STEERING)
+"""What the agent cannot read back from VPP."""
+GOVPP = "govpp"
+"""The agent's plugin that holds the connection to VPP."""
+BAD = frozenset({State.FAILED, State.INVALID, State.RETRYING})
+
+_CODE = re.compile(r"VPPApiError: [^()]*\((-\d{1,4})\)")
+
+
+class Means(StrEnum):
+    """What mends it.
+
+    Touch: put the same bytes again. Flip: put a policy into another VRF and back. Move: a new BSID,
+    with the steering moved to it. Rewrite: delete, wait 2 s, put. Restart: VPP and the agent have
+    to be restarted together, which nothing written to etcd can do.
+    """
+
+    TOUCH = "touch"
+    FLIP = "flip"
+    MOVE = "move"
+    REWRITE = "rewrite"
+    RESTART = "restart"
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One means that is needed.
+
+    Attributes:
+        why: in words.
+        keys: what it concerns, short form, sorted; none: every SRv6 key.
+    """
+
+    means: Means
+    why: str
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What was seen of the agent's own status, and of updates, over time.
+
+    Attributes:
+        start_time: of the agent, Unix seconds; 0: not seen yet.
+        has_restarted: the agent has, while we looked.
+        vpp_state: what its connection to VPP was last: INIT, OK, ERROR; "": not seen yet.
+        vpp_change: when that last changed, Unix seconds; 0: unknown.
+        vpp_restarted: the revision at which VPP was back under the same agent; 0: it was not.
+        failed_updates: policies of which an update failed and that were not made anew since.
+    """
+
+    start_time: int = 0
+    has_restarted: bool = False
+    vpp_state: str = ""
+    vpp_change: int = 0
+    vpp_restarted: int = 0
+    failed_updates: frozenset[str] = frozenset()
+
+    def saw_agent(self, status: AgentStatus) -> History:
+        """An agent that has started anew makes everything anew, and has its own connection."""
+        if status.start_time in (0, self.start_time):
+            return self
+        return History(status.start_time, has_restarted=self.start_time != 0)
+
+    def saw_vpp(self, status: PluginStatus, revision: int) -> History:
+        """The connection to VPP, as seen at a revision of etcd.
+
+        What the connection says may be read seldom: a later time of change of the same state tells
+        as well that it was broken.
+        """
+        is_back = status.state == "OK" and self.vpp_state == "ERROR"
+        is_back |= (
+            status.state == self.vpp_state == "OK" and 0 < self.vpp_change < status.last_change
+        )
+        if not is_back and (status.state, status.last_change) == (self.vpp_state, self.vpp_change):
+            return self
+        return replace(
+            self,
+            vpp_state=status.state,
+            vpp_change=status.last_change,
+            vpp_restarted=revision if is_back else self.vpp_restarted,
+        )
+
+    def saw_value(self, key: str, status: ValueStatus) -> History:
+        """The state of a value.
+
+        The agent tries a failed update again by comparing the value with itself, does nothing and
+        says CONFIGURED.
+        """
+        is_noted = key in self.failed_updates
+        has_failed = (
+            key.startswith(keys.POLICY)
+            and status.operation == "UPDATE"
+            and status.state in (State.FAILED, State.RETRYING)
+        )
+        if has_failed and not is_noted:
+            return replace(self, failed_updates=self.failed_updates | {key})
+        if is_noted and status.operation != "UPDATE":
+            return replace(self, failed_updates=self.failed_updates - {key})
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a judgement is made of.
+
+    Attributes:
+        bad: our keys whose state is FAILED, INVALID or RETRYING.
+        history: see there.
+        held: our SRv6 keys in etcd with their mod revision.
+        unknown: our keys in etcd that the agent should know and does not.
+    """
+
+    bad: Mapping[str, ValueStatus] = field(default_factory=dict)
+    history: History = History()
+    held: Mapping[str, int] = field(default_factory=dict)
+    unknown: Collection[str] = ()
+
+
+def vpp_code(error: str) -> int | None:
+    """VPP's return code in an error of the agent; None if it is not VPP's."""
+    found = _CODE.search(error)
+    return int(found[1]) if found else None
+
+
+def needs_of(seen: Seen) -> tuple[Need, ...]:
+    """The means that are needed, each once, in the order of ``Means``."""
+    return tuple(sorted(_needs(seen), key=lambda need: list(Means).index(need.means)))
+
+
+def _needs(seen: Seen) -> Iterator[Need]:
+    history = seen.history
+    if seen.unknown:
+        yield _need(Means.TOUCH, "the agent does not know keys that etcd has", seen.unknown)
+    updates = history.failed_updates & seen.held.keys()
+    if updates:
+        text = "an update of the policy failed, so VPP may still have the old one"
+        yield _need(Means.FLIP, text, updates)
+    restarted = ": the agent has restarted and VPP has not" if history.has_restarted else ""
+    if there := _refused(seen.bad, keys.POLICY, -12):
+        text = f"VPP has the BSID already, or a route to exactly that address{restarted}"
+        yield _need(Means.MOVE, text, there)
+    stale = [key for key, revision in seen.held.items() if revision < history.vpp_restarted]
+    if stale:
+        text = "VPP has restarted under the same agent, which does not make SRv6 anew"
+        yield _need(Means.REWRITE, text, stale)
+    if there := _refused(seen.bad, keys.LOCALSID, -1):
+        yield _need(Means.RESTART, f"VPP has the SID already{restarted}", there)
+
+
+def _need(means: Means, why: str, concerned: Iterable[str]) -> Need:
+    return Need(means, why, tuple(sorted(concerned)))
+
+
+def _refused(bad: Mapping[str, ValueStatus], prefix: str, code: int) -> list[str]:
+    """The keys that VPP did not create, with that code."""
+    return [
+        key
+        for key, status in bad.items()
+        if key.startswith(prefix)
+        and status.operation in ("CREATE", "UNDEFINED")
+        and vpp_code(status.error) == code
+    ]

@@ -1,0 +1,88 @@
+"""Asks the agent's REST server for states, again and again, in a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from srv6kv.agent.rest import AgentRest
+from srv6kv.agent.status import ValueStatus
+from srv6kv.errors import Srv6kvError
+
+POLL_SECONDS = 2.0
+HURRY_SECONDS = 0.1
+"""So often while a change waits for the agent."""
+MOST_SECONDS = 30.0
+"""An agent that is away is asked less and less often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """All states as the agent told them, or why it did not; asked at that monotonic time."""
+
+    statuses: dict[str, ValueStatus]
+    trouble: str = ""
+    asked: float = field(default=0.0, compare=False)
+
+
+class Poll:
+    """Calls back with every answer that differs from the last one, and with every one that was
+    hurried for.
+
+    Attributes:
+        has_answered: there was an answer, or none is to be had.
+    """
+
+    def __init__(self, rest: AgentRest, on_answer: Callable[[Polled], Any]) -> None:
+        self._rest = rest
+        self._on_answer = on_answer
+        self._is_hurried = False
+        self._wake = threading.Event()
+        self.has_answered = threading.Event()
+        self._is_stopped = False
+        self._thread = threading.Thread(target=self._run, name="srv6kv-agent", daemon=True)
+        self._thread.start()
+
+    def hurry(self, is_hurried: bool) -> None:
+        """Whether a change waits for the answers; from any thread."""
+        if is_hurried != self._is_hurried:
+            self._is_hurried = is_hurried
+            if is_hurried:
+                self._wake.set()
+
+    def stop(self) -> None:
+        """End soon; a question that is under way is not waited for."""
+        self._is_stopped = True
+        self._wake.set()
+
+    def join(self) -> None:
+        """Return when it has ended."""
+        self._thread.join()
+
+    def _run(self) -> None:
+        last: Polled | None = None
+        pause = POLL_SECONDS
+        while not self._is_stopped:
+            self._wake.clear()
+            answer = self._ask()
+            if self._is_stopped:
+                return
+            if answer != last or self._is_hurried:
+                self._on_answer(answer)
+            self.has_answered.set()
+            last = answer
+            is_away = bool(answer.trouble)
+            pause = min(2 * pause, MOST_SECONDS) if is_away else POLL_SECONDS
+            self._wake.wait(HURRY_SECONDS if self._is_hurried and not is_away else pause)
+
+    def _ask(self) -> Polled:
+        asked = time.monotonic()
+        try:
+            return Polled(self._rest.statuses(), asked=asked)
+        except Srv6kvError as error:
+            return Polled({}, str(error))
+        except Exception as error:  # a thread that dies in silence would look like a calm agent
+            return Polled({}, f"{type(error).__name__}: {error}")

@@ -1,0 +1,156 @@
+"""The agent's REST server (spec/vpp-agent.md 3.5), which answers from what the agent holds: states
+of values, its history, and VPP's own command line."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+import urllib3
+
+from srv6kv import __version__
+from srv6kv.agent import keys
+from srv6kv.agent.status import ValueStatus, parse_rest
+from srv6kv.errors import InputError, Unavailable
+
+MOST_BYTES = 1 << 26
+"""More than this is no answer: 100,000 values are 20 MiB."""
+CHUNK_BYTES = 1 << 16
+WHOLE_ANSWER = 10.0
+"""How often the timeout an answer may take, however its bytes trickle in."""
+
+
+class AgentRest:
+    """The REST server of one agent; for several threads.
+
+    Args:
+        url: ``http://host:port`` or ``https://host:port``.
+        timeout: seconds without a byte until the agent counts as away.
+
+    Raises:
+        InputError: that is no such URL.
+    """
+
+    def __init__(self, url: str, timeout: float = 3.0) -> None:
+        try:
+            parsed = urllib3.util.parse_url(url)
+        except urllib3.exceptions.LocationParseError:
+            parsed = urllib3.util.Url()
+        if parsed.scheme not in ("http", "https") or not parsed.host or parsed.query:
+            raise InputError(f"the agent's REST server {url!r} is no URL; write http://host:9191")
+        path = (parsed.path or "").rstrip("/")
+        self.url = f"{parsed.scheme}://{parsed.netloc}{path}"
+        self._timeout = timeout
+        self._headers = {"Accept": "application/json", "User-Agent": f"srv6kv/{__version__}"}
+        if parsed.auth:
+            self._headers |= urllib3.util.make_headers(basic_auth=parsed.auth)
+        self._pool = urllib3.PoolManager()
+
+    def statuses(self, prefix: str = keys.CONFIG) -> dict[str, ValueStatus]:
+        """The states of all values whose key (short form) has the prefix.
+
+        The agent takes as ``key-prefix`` only the exact prefix of one of its models, and refuses
+        every other, so all are asked for.
+
+        Raises:
+            Unavailable: the agent is away, or its answer makes no sense.
+        """
+        path = "/scheduler/status"
+        try:
+            found = parse_rest(self._ask("GET", path))
+        except ValueError as error:
+            raise Unavailable(f"GET {self.url}{error}") from None
+        return {key: status for key, status in found.items() if key.startswith(prefix)}
+
+    def vpp_command(self, command: str) -> str:
+        """What VPP prints for a command of its command line.
+
+        Raises:
+            Unavailable: the agent is away, or could not ask VPP.
+        """
+        body = msgspec.json.encode({"vppclicommand": command})
+        answer = self._ask("POST", "/vpp/command", body)
+        try:
+            return str(msgspec.json.decode(answer, type=str))
+        except (ValueError, RecursionError):
+            return answer.decode(errors="replace")
+
+    def dump(self, prefix: str) -> list[dict[str, Any]]:
+        """What the agent holds below the exact prefix of a model: objects with ``Key`` and
+        ``Value``.
+
+        Raises:
+            Unavailable: the agent is away, does not know the prefix, or answers nonsense.
+        """
+        path = "/scheduler/dump?" + urlencode({"key-prefix": prefix, "view": "cached"}, safe="/")
+        return self._objects(path)
+
+    def history(self, sequence: int | None = None) -> list[dict[str, Any]]:
+        """The agent's transactions as it keeps them, or the one with that number.
+
+        Raises:
+            Unavailable: the agent is away, has no such transaction, or answers nonsense.
+        """
+        number = "" if sequence is None else f"?seq-num={sequence}"
+        return self._objects("/scheduler/txn-history" + number)
+
+    def _objects(self, path: str) -> list[dict[str, Any]]:
+        answer = self._ask("GET", path)
+        try:
+            whole = msgspec.json.decode(answer)
+            listed = [whole] if isinstance(whole, dict) else whole or []
+            return msgspec.convert(listed, list[dict[str, Any]])
+        except (ValueError, RecursionError) as error:
+            raise Unavailable(f"GET {self.url}{path}: {error}") from None
+
+    def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        what = f"{method} {self.url}{path.partition('?')[0]}"
+        try:
+            response = self._pool.request(
+                method,
+                self.url + path,
+                body=body,
+                headers=self._headers,
+                preload_content=False,
+                retries=False,
+                timeout=urllib3.Timeout(connect=self._timeout, read=self._timeout),
+            )
+            try:
+                answer = self._whole(response, what)
+            finally:
+                response.close()
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            raise Unavailable(f"{what}: {_short(error)}") from None
+        if response.status != 200:
+            said = _error_of(answer) or response.reason or ""
+            raise Unavailable(f"{what}: {response.status} {said}".rstrip())
+        return answer
+
+    def _whole(self, response: urllib3.BaseHTTPResponse, what: str) -> bytes:
+        deadline = time.monotonic() + WHOLE_ANSWER * self._timeout
+        found: list[bytes] = []
+        size = 0
+        while chunk := response.read1(CHUNK_BYTES):
+            found.append(chunk)
+            size += len(chunk)
+            if size > MOST_BYTES or time.monotonic() > deadline:
+                raise Unavailable(f"{what}: the answer does not end")
+        return b"".join(found)
+
+
+def _error_of(answer: bytes) -> str:
+    """What the agent says about its refusal: ``{"Error": "..."}``."""
+    try:
+        found = msgspec.json.decode(answer, type=dict[str, str])
+    except (ValueError, RecursionError):
+        return ""
+    return " ".join(found.get("Error", "").split())[:200]
+
+
+def _short(error: Exception) -> str:
+    """The reason in an error of urllib3, which repeats addresses of objects and pools."""
+    reason = getattr(error, "reason", None)
+    text = str(reason if isinstance(reason, Exception) else error) or type(error).__name__
+    return " ".join(text.rpartition(">: ")[2].split())[:200]

@@ -1,0 +1,158 @@
+"""What the agent has said of each value so far, published in etcd or asked over REST.
+
+Rule: one thread owns it. A state that cannot be read, or that is published no more because the
+agent's lease has run out, is unknown; unknown is not bad.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, Protocol
+
+from srv6kv.agent import status
+from srv6kv.agent.needs import BAD, GOVPP, History
+from srv6kv.agent.status import State, ValueStatus
+
+_CHECKED = (status.CHECK_AGENT, status.CHECK_PLUGIN + GOVPP)
+
+
+class ReadKey(Protocol):
+    """A key as it was read or watched; a value of None: it is gone."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def mod_revision(self) -> int: ...
+
+
+class Told(NamedTuple):
+    """What was said of a value, and the revision that said so; 0: it was asked over REST."""
+
+    status: ValueStatus
+    revision: int
+
+
+class View:
+    """The states of one agent's values.
+
+    Args:
+        prefix: ``/vnf-agent/<label>/``.
+        is_polled: states come over REST, not from etcd.
+
+    Attributes:
+        told: what was said, by the key (short form) that it is about.
+        bad: those of them that are FAILED, INVALID or RETRYING.
+        unreadable: status keys whose value makes no sense, with the reason.
+        history: what is remembered of the agent itself.
+        changes: goes up with everything that is news about a value.
+    """
+
+    def __init__(self, prefix: str, *, is_polled: bool = False) -> None:
+        self.told: dict[str, Told] = {}
+        self.bad: dict[str, ValueStatus] = {}
+        self.unreadable: dict[str, str] = {}
+        self.history = History()
+        self.changes = 0
+        self.is_polled = is_polled
+        self._prefix = prefix
+        self._checked: dict[str, int] = {}
+        states = () if is_polled else (status.STATUS,)
+        self.prefixes = tuple(prefix + name for name in (*states, *_CHECKED))
+
+    @property
+    def has_states(self) -> bool:
+        """Whether the agent tells states at all."""
+        return bool(self.told)
+
+    def owns(self, key: str) -> bool:
+        """Whether a key of etcd (full form) is told here, and not configuration."""
+        return key.startswith(self.prefixes)
+
+    def reset(self, entries: Iterable[ReadKey]) -> None:
+        """Begin again with what etcd holds below ``prefixes``; what was asked stays."""
+        listed = list(entries)
+        there = {self._short(item.key) for item in listed}
+        if not self.is_polled:
+            for key in self.told.keys() - {status.config_key(key) for key in there}:
+                self._forget(key)
+            self.unreadable = {k: why for k, why in self.unreadable.items() if k in there}
+        for item in listed:
+            self.observe(item)
+
+    def observe(self, item: ReadKey) -> None:
+        """Take in a key below ``prefixes`` that was read or has changed."""
+        key = self._short(item.key)
+        if key.startswith(status.STATUS):
+            self._observe_state(key, item)
+        elif (
+            key in _CHECKED
+            and item.value is not None
+            and self._checked.get(key, 0) < item.mod_revision
+        ):
+            self._checked[key] = item.mod_revision
+            self._observe_check(key, item.value, item.mod_revision)
+
+    def poll(self, statuses: Mapping[str, ValueStatus]) -> None:
+        """Take in all states as they were asked; what is not among them is unknown."""
+        for key in self.told.keys() - statuses.keys():
+            self._forget(key)
+        for key, one in statuses.items():
+            self._tell(key, one, 0)
+
+    def lose(self) -> None:
+        """The agent does not answer: nothing is known any more."""
+        for key in list(self.told):
+            self._forget(key)
+
+    def state_of(self, key: str) -> State | None:
+        """The state of a key (short form); None: unknown."""
+        found = self.told.get(key)
+        return found.status.state if found is not None else None
+
+    def _short(self, key: str) -> str:
+        return key.removeprefix(self._prefix)
+
+    def _observe_state(self, key: str, item: ReadKey) -> None:
+        own = status.config_key(key)
+        known = self.told.get(own)
+        if known is not None and known.revision > item.mod_revision:
+            return  # it was read later than the watch began
+        self.unreadable.pop(key, None)
+        if item.value is None:
+            self._forget(own)
+            return
+        try:
+            found = status.parse_status(key, item.value)
+        except ValueError as error:
+            self.unreadable[key] = str(error)
+            self._forget(own)
+            return
+        self._tell(own, found, item.mod_revision)
+
+    def _observe_check(self, key: str, value: bytes, revision: int) -> None:
+        try:
+            if key == status.CHECK_AGENT:
+                self.history = self.history.saw_agent(status.parse_agent(value))
+            else:
+                self.history = self.history.saw_vpp(status.parse_plugin(key, value), revision)
+        except ValueError:
+            return  # nothing is known of the agent then, as if it had said nothing
+
+    def _tell(self, key: str, found: ValueStatus, revision: int) -> None:
+        known = self.told.get(key)
+        self.told[key] = Told(found, revision)
+        if known is not None and known.status == found:
+            return
+        self.changes += 1
+        self.history = self.history.saw_value(key, found)
+        if found.state in BAD:
+            self.bad[key] = found
+        else:
+            self.bad.pop(key, None)
+
+    def _forget(self, key: str) -> None:
+        if self.told.pop(key, None) is not None:
+            self.changes += 1
+            self.bad.pop(key, None)

@@ -1,0 +1,66 @@
+"""The agent's states of what etcd holds, for commands that show both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from srv6kv.cli.options import store_of
+
+if TYPE_CHECKING:
+    from srv6kv.agent.status import ValueStatus
+    from srv6kv.etcd.values import KeyValue
+
+
+def asked(agent_rest: str | None) -> dict[str, ValueStatus] | None:
+    """The states that the agent's REST server tells; None: it is not to be asked.
+
+    Raises:
+        InputError: the URL is none.
+        Unavailable: it does not answer.
+    """
+    if not agent_rest:
+        return None
+    from srv6kv.agent.rest import AgentRest
+
+    return AgentRest(agent_rest).statuses()
+
+
+def read(
+    options: Mapping[str, Any], prefixes: Sequence[str], agent: str, agent_rest: str | None
+) -> tuple[list[KeyValue], dict[str, ValueStatus] | None]:
+    """All keys below these prefixes at one revision, and the states that the agent tells.
+
+    States are those of the REST server if there is one to ask, else those that are published in
+    etcd; None: none are, or they may not be read.
+
+    Args:
+        options: those of ``etcd_options``.
+        agent: ``/vnf-agent/<label>/``.
+
+    Raises:
+        InputError: a file cannot be read, an endpoint is none, or the URL is none.
+        Unavailable: etcd is out of reach, or the agent.
+        Refused: etcd does not let us read.
+    """
+    from srv6kv.agent.view import View
+    from srv6kv.errors import Refused
+
+    states = asked(agent_rest)
+    view = View(agent)
+    store = store_of(options)
+    try:
+        entries = store.read(prefixes).entries
+        if states is None:
+            with suppress(Refused):
+                view.reset(store.read(view.prefixes).entries)
+    finally:
+        store.close()
+    for why in view.unreadable.values():
+        click.echo(f"note: {why}", err=True)
+    if states is None and view.has_states:
+        states = {key: told.status for key, told in view.told.items()}
+    return entries, states

@@ -1,0 +1,167 @@
+"""One object in etcd and in VPP: in what they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from srv6kv.formats.showsr_values import Localsid, Policy, SegmentList
+from srv6kv.verify.values import FLIP, REWRITE, VPP, Difference, Interface
+
+Names = Mapping[str, str]
+_UNSET = "::"
+_VPP_NAMES = {
+    "TAP": "tap",
+    "AF_PACKET": "host-",
+    "MEMIF": "memif",
+    "SOFTWARE_LOOPBACK": "loop",
+}
+"""How VPP's name of an interface begins, by the agent's type of it."""
+_MOST_SHOWN = 4
+
+
+def policy(key: str, want: Policy, has: Policy, may_be_old: bool) -> Iterator[Difference]:
+    """In what VPP's policy is another one; the order of lists does not matter.
+
+    Args:
+        may_be_old: VPP may print digits behind a weight that are none of it (before 20.05).
+    """
+    found = []
+    if want.is_encap != has.is_encap:
+        found.append(f"it {_does(has)} instead of what etcd has: {_does(want)}")
+    if (want.kind == "Default") != (has.kind == "Default"):
+        found.append(f"its type is {has.kind} instead of {want.kind}")
+    if want.table != has.table:
+        found.append(f"its FIB table is {has.table} instead of {want.table}")
+    lacks, more = _unlike(want.lists, has.lists, may_be_old)
+    if lacks:
+        found.append(f"it lacks {_lists(lacks)}")
+    if more:
+        found.append(f"it has {_lists(more)} that etcd has not")
+    if found:
+        yield Difference(
+            *(key, VPP, "PolicyDiffers", "; ".join(found)),
+            "a change failed half-way and the agent takes it for done, VPP had an older one before"
+            " the agent came, or somebody changed it in VPP",
+            FLIP,
+        )
+
+
+def _does(policy: Policy) -> str:
+    return "encapsulates" if policy.is_encap else "inserts"
+
+
+def _unlike(
+    wants: Iterable[SegmentList], has: Iterable[SegmentList], may_be_old: bool
+) -> tuple[list[SegmentList], list[SegmentList]]:
+    """What is only in the first, and what is only in the second."""
+    left: dict[tuple[str, ...], list[SegmentList]] = {}
+    for item in has:
+        left.setdefault(item.segments, []).append(item)
+    lacks = []
+    for item in wants:
+        same = [one for one in left.get(item.segments, ()) if one.weight == item.weight]
+        if same:
+            left[item.segments].remove(same[0])
+        else:
+            lacks.append(item)
+    if may_be_old:
+        for item in list(lacks):
+            digits = str(item.weight)
+            near = [x for x in left.get(item.segments, ()) if str(x.weight).startswith(digits)]
+            if near:
+                left[item.segments].remove(near[0])
+                lacks.remove(item)
+    return lacks, [item for items in left.values() for item in items]
+
+
+def _lists(items: list[SegmentList]) -> str:
+    shown = [f"< {', '.join(x.segments)} > weight {x.weight}" for x in items[:_MOST_SHOWN]]
+    more = len(items) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def encap_source(key: str, has: str, want: str | None, of_what: str) -> Iterator[Difference]:
+    """Whether VPP's outer source is one, and that of srv6-global if there is one.
+
+    Args:
+        want: what srv6-global says; None: there is none.
+        of_what: says whose source it is.
+    """
+    if has == _UNSET:
+        yield Difference(
+            *(key, VPP, "EncapSourceUnset", f"the encap source {of_what} is {_UNSET}"),
+            "the agent makes policies before srv6-global at every resync, and a policy keeps the"
+            " source with which it was made",
+            f"put 'srv6kv vpp-exec' into VPP's start-up exec file; now 'vppctl set sr encaps source"
+            f" addr ADDRESS', then {FLIP}",
+        )
+    elif want is not None and want not in (_UNSET, has):
+        yield Difference(
+            *(key, VPP, "EncapSourceDiffers", f"the encap source {of_what} is {has}, not {want}"),
+            "srv6-global was changed after it was made, or VPP's start-up file says something else",
+            f"let both say the same, then {FLIP}",
+        )
+
+
+def localsid(
+    key: str, want: Localsid, has: Localsid, names: Names, interface: Interface | None
+) -> Iterator[Difference]:
+    """In what VPP's localsid is another one, as far as its text tells.
+
+    Args:
+        names: the agent's names of interfaces to VPP's, as far as they are known.
+        interface: etcd's value of the one that is wanted.
+    """
+    found = list(_localsid(want, has, names, interface))
+    if found:
+        yield Difference(
+            *(key, VPP, "LocalsidDiffers", "; ".join(found)),
+            "VPP had an older one before the agent came, a change failed (the agent ignores one of"
+            " PSP), or somebody changed it in VPP",
+            REWRITE,
+        )
+    if has.is_deleted and want.interface:
+        yield Difference(
+            *(
+                key,
+                VPP,
+                "InterfaceDeleted",
+                f"it sends to an interface that is gone: {want.interface}",
+            ),
+            "the interface was deleted under it: its packets are lost, or reach whoever gets the"
+            " interface's number",
+            f"see that the interface is there, then {REWRITE}",
+        )
+
+
+def _localsid(
+    want: Localsid, has: Localsid, names: Names, interface: Interface | None
+) -> Iterator[str]:
+    if want.behaviour != has.behaviour:
+        yield f"its behaviour is {has.behaviour} instead of {want.behaviour}"
+        return
+    if want.next_hop not in (None, has.next_hop) and has.next_hop is not None:
+        yield f"its next hop is {has.next_hop} instead of {want.next_hop}"
+    # Before 20.05, which prints no length, it may be VPP's index of the table.
+    if has.length is not None and want.table != has.table:
+        yield f"it looks up table {has.table} instead of {want.table}"
+    if want.interface and has.interface and not has.is_deleted:
+        yield from _interface(want.interface, has.interface, names, interface)
+    if want.has_psp != has.has_psp:
+        yield f"PSP is {'on' if has.has_psp else 'off'}"
+
+
+def _interface(want: str, has: str, names: Names, value: Interface | None) -> Iterator[str]:
+    """By the given names; else only a name that the interface cannot have tells anything."""
+    if want in names:
+        if names[want] != has:
+            yield f"it sends to {has} instead of {names[want]} ({want})"
+    elif want != has and value is not None:
+        begins = _VPP_NAMES.get(str(value.type))
+        if begins is not None and not has.startswith(begins):
+            yield f"it sends to {has}, and {want} is {value.type}"
+
+
+def is_told(want: Localsid, names: Names) -> bool:
+    """Whether VPP's name of the interface is known."""
+    return not want.interface or want.interface in names

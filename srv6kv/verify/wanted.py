@@ -1,0 +1,133 @@
+"""The objects that VPP would have if all were as etcd has it, in the form in which VPP shows them.
+
+Rule: addresses are compared by value. Interfaces have the agent's names here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from srv6kv.addresses import to_int, to_text
+from srv6kv.agent import keys
+from srv6kv.formats import parts
+from srv6kv.formats.showsr_values import (
+    Localsid,
+    Policy,
+    SegmentList,
+    Steering,
+    address_of,
+    prefix_of,
+)
+from srv6kv.verify.values import SRV6_GLOBAL, Held, Json
+
+BEHAVIOURS = {
+    "end": "End",
+    "x": "X",
+    "t": "T",
+    "dx2": "DX2",
+    "dx4": "DX4",
+    "dx6": "DX6",
+    "dt4": "DT4",
+    "dt6": "DT6",
+    "ad": "End.AD",
+}
+"""VPP's keyword for each end function of the agent."""
+
+
+@dataclass(slots=True)
+class Wanted:
+    """What etcd wants, by what identifies it in VPP.
+
+    Attributes:
+        localsids: by SID; of several keys for one SID the last.
+        policies: by BSID.
+        steerings: by kind and traffic, then by VRF; several keys if they share a prefix.
+        faults: values that the agent decodes but must refuse, and why.
+        encap_source: of srv6-global; None without it.
+    """
+
+    localsids: dict[str, tuple[str, Localsid]] = field(default_factory=dict)
+    policies: dict[str, tuple[str, Policy]] = field(default_factory=dict)
+    steerings: dict[tuple[str, str], dict[int, dict[str, str]]] = field(default_factory=dict)
+    faults: dict[str, str] = field(default_factory=dict)
+    encap_source: str | None = None
+
+
+def wanted_of(held: Held) -> Wanted:
+    """What etcd wants of VPP."""
+    wanted = Wanted()
+    for key, value in sorted(held.values.items()):
+        try:
+            _take(wanted, key, value)
+        except ValueError as error:
+            wanted.faults[key] = str(error).removeprefix(f"{key}: ")
+    return wanted
+
+
+def _take(wanted: Wanted, key: str, value: Json) -> None:
+    if key.startswith(keys.LOCALSID):
+        sid = _localsid(key, value)
+        wanted.localsids[sid.sid] = (key, sid)
+    elif key.startswith(keys.POLICY):
+        policy = _policy(key, value)
+        wanted.policies[policy.bsid] = (key, policy)
+    elif key.startswith(keys.STEERING):
+        steering, vrf = _steering(key, value)
+        traffic = wanted.steerings.setdefault((steering.kind, steering.traffic), {})
+        traffic.setdefault(vrf, {})[key] = steering.bsid
+    elif key == SRV6_GLOBAL:
+        wanted.encap_source = _ip6_of(value.get("encap_source_address") or "::")
+
+
+def _localsid(key: str, value: Json) -> Localsid:
+    name, function = parts.end_function(key, value)
+    hop = function.get("next_hop")
+    looks_up = name in ("t", "dt4", "dt6")
+    return Localsid(
+        _ip6_of(parts.text_of(key, value, "sid")),
+        None,
+        BEHAVIOURS[name],
+        function.get("outgoing_interface", "") if name[0] in "xd" and not looks_up else None,
+        (address_of if name == "dx4" else _ip6_of)(hop) if hop else None,
+        function.get("vrf_id", 0) if looks_up else None,
+        bool(function.get("psp")),
+    )
+
+
+def _policy(key: str, value: Json) -> Policy:
+    lists = tuple(
+        SegmentList(tuple(map(_ip6_of, item.get("segments", ()))), item.get("weight", 0))
+        for item in value.get("segment_lists", ())
+    )
+    if not lists:
+        raise ValueError("segment_lists: there must be at least one")
+    return Policy(
+        _ip6_of(parts.text_of(key, value, "bsid")),
+        bool(value.get("srh_encapsulation")),
+        "Spray" if value.get("spray_behaviour") else "Default",
+        value.get("installation_vrf_id", 0),
+        lists,
+    )
+
+
+def _steering(key: str, value: Json) -> tuple[Steering, int]:
+    """The steering, and its VRF; 0 for an interface."""
+    bsid = _ip6_of(parts.text_of(key, value, "policy_bsid"))
+    if "l2_traffic" in value:
+        name = parts.text_of(key, value, "l2_traffic", "interface_name")
+        return Steering("L2", name, bsid), 0
+    prefix = prefix_of(parts.text_of(key, value, "l3_traffic", "prefix_address"))
+    return Steering("L3", prefix, bsid), value["l3_traffic"].get("installation_vrf_id", 0)
+
+
+def _ip6_of(text: str) -> str:
+    """The one spelling of an address; the agent takes one of IPv4 for its mapped form."""
+    return to_text(to_int(text))
+
+
+def key_of(key: str, value: Json) -> str:
+    """The key that the agent makes of a value of SRv6."""
+    for prefix, name in ((keys.LOCALSID, "sid"), (keys.POLICY, "bsid"), (keys.STEERING, "name")):
+        if key.startswith(prefix):
+            return prefix + str(value.get(name, ""))
+    return key
