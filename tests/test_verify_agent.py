@@ -1,0 +1,191 @@
+"""``verify``: etcd against the agent's states, each difference with its cause and its cure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from verifying import (
+    BSID,
+    ETCD,
+    HOST_SID,
+    POLICY_KEY,
+    SEEN,
+    SID_KEY,
+    STATES,
+    STEERING_KEY,
+    TABLE,
+    TAP,
+    TAP_KEY,
+    etcd_with,
+    failed,
+    held,
+    only,
+    states_with,
+)
+
+from srv6kv import verify
+from srv6kv.agent import keys
+from srv6kv.agent.status import State, ValueStatus
+from srv6kv.formats.showsr_values import ShowSr
+
+
+def test_an_agent_that_reads_nothing() -> None:
+    """One difference says so, instead of one for every key, in VPP too."""
+    found = only(verify.compare(held(ETCD), {}, ShowSr((), (), ())))
+
+    assert (found.where, found.reason) == ("agent", "AgentReadsNothing")
+    assert "label" in found.cause
+    assert "MICROSERVICE_LABEL" in found.cure
+
+
+@pytest.mark.parametrize("state", [None, State.REMOVED, State.NONEXISTENT])
+def test_a_key_that_the_agent_does_not_know(state: State | None) -> None:
+    """No state, or that of a value that is gone: it has missed the change."""
+    states = dict(STATES)
+    del states[POLICY_KEY]
+    if state is not None:
+        states[POLICY_KEY] = ValueStatus(POLICY_KEY, state)
+    found = only(verify.compare(held(ETCD), states, None))
+
+    assert (found.subject, found.reason) == (POLICY_KEY, "NotInAgent")
+    assert "--means touch" in found.cure
+
+
+def test_a_value_that_the_agent_has_kept() -> None:
+    """A state without a key is a leftover of ours, or somebody else's and nothing wrong."""
+    ours, others = keys.policy("5555::1"), keys.policy("8fff::1")
+    removed = ValueStatus(keys.policy("5555::2"), State.REMOVED)
+    extra = (ValueStatus(ours, State.CONFIGURED), ValueStatus(others, State.CONFIGURED), removed)
+    found = verify.compare(held(ETCD), states_with(*extra), None)
+
+    assert [(item.subject, item.reason, item.is_foreign) for item in found] == [
+        (ours, "NotInEtcd", False),
+        (others, "Foreign", True),
+    ]
+    assert "--means touch" in found[0].cure
+
+
+PENDING = [
+    (SID_KEY, "sr-localsid-outgoing-interface-exists", TAP_KEY, f"interface '{TAP}'"),
+    (SID_KEY, "sr-localsid-installation-vrf-table-exists", TABLE, "the IPV6 table of VRF 1"),
+    (STEERING_KEY, "sr-policy-for-steering-exists", POLICY_KEY, f"policy {BSID}"),
+    (STEERING_KEY, "sr-steering-vrf-table-exists", TABLE, "the IPV6 table of VRF 1"),
+    (keys.localsid(HOST_SID), "sr-localsid-routing-lookup-vrf-table-exists", TABLE, "the IPV6"),
+]
+
+
+@pytest.mark.parametrize(("key", "label", "needs", "name"), PENDING)
+def test_pending(key: str, label: str, needs: str, name: str) -> None:
+    """What a value waits for is named: nobody wrote it, or the agent has not done that either."""
+    pending = ValueStatus(key, State.PENDING, details=(label,))
+    states = states_with(pending)
+    without = {k: v for k, v in states.items() if k != needs}
+    missing = only(verify.compare(etcd_with({needs: None}), without, None))
+    undone = verify.compare(held(ETCD), states_with(pending, failed(needs, -1)), None)
+    done = only(verify.compare(held(ETCD), states, None))
+    waits = [item.cause for item in undone if item.subject == key]
+
+    assert (missing.subject, missing.where, missing.reason) == (key, "agent", "Pending")
+    assert missing.what.startswith(f"it waits for {name}")
+    assert missing.what.endswith(f"({label})")
+    assert missing.cause == f"nobody has written {needs}"
+    assert waits == [f"{needs} is in etcd, but the agent has it FAILED"]
+    assert done.cause == f"the agent has {needs} by now"
+
+
+def test_pending_on_several_and_on_nothing() -> None:
+    """Each dependency has a line; a localsid without interface waits for ever."""
+    labels = (PENDING[0][1], PENDING[1][1])
+    value = ETCD[SID_KEY] | {"end_function_dx6": {"next_hop": "2001:0:0:1::5"}}
+    waiting = ValueStatus(SID_KEY, State.PENDING, details=labels)
+    both = verify.compare(etcd_with({TAP_KEY: None, TABLE: None}), {SID_KEY: waiting}, None)
+    never = ValueStatus(SID_KEY, State.PENDING, details=(PENDING[0][1],))
+    found = only(verify.compare(etcd_with({SID_KEY: value}), states_with(never), None))
+
+    assert [item.what for item in both if item.subject == SID_KEY] == [
+        f"it waits for interface '{TAP}' ({labels[0]})",
+        f"it waits for the IPV6 table of VRF 1 ({labels[1]})",
+    ]
+    assert found.cause == "the value names no interface: it waits for ever"
+
+
+def test_what_is_met_by_now_is_not_waited_for() -> None:
+    """The agent's details keep a dependency that has come meanwhile: only the others are told."""
+    labels = (PENDING[2][1], PENDING[3][1])
+    pending = ValueStatus(STEERING_KEY, State.PENDING, details=labels)
+    states = states_with(pending, failed(POLICY_KEY, -12))
+    found = verify.compare(held(ETCD), states, None)
+
+    assert [item.what for item in found if item.subject == STEERING_KEY] == [
+        f"it waits for policy {BSID} (sr-policy-for-steering-exists)"
+    ]
+
+
+def test_invalid() -> None:
+    """The field and the agent's word are told, and what an earlier value left in VPP."""
+    status = ValueStatus(SID_KEY, State.INVALID, "VALIDATE", "invalid next hop", ("next_hop",))
+    found = only(verify.compare(held(ETCD), states_with(status), None))
+
+    assert (found.reason, found.what) == ("Invalid", "INVALID (next_hop): invalid next hop")
+    assert "stays in VPP" in found.cause
+
+
+@pytest.mark.parametrize(
+    ("key", "code", "cause", "cure"),
+    [
+        (SID_KEY, -1, "VPP has this SID already, in whichever VRF", "restart VPP and the agent"),
+        (SID_KEY, -2, "no such interface", "--means touch"),
+        (SID_KEY, -3, "no table of that VRF", "--means touch"),
+        (SID_KEY, -4, "an entry for exactly this address", "remove that entry"),
+        (SID_KEY, -5, "adjacency", "next hop"),
+        (SID_KEY, -6, "plugin", "VPP's log"),
+        (POLICY_KEY, -12, "has this BSID already (the agent was restarted", "--means move"),
+        (POLICY_KEY, -13, "no table of that VRF", "VRF table"),
+        (POLICY_KEY, -1, "no such policy", "--means rewrite"),
+        (POLICY_KEY, -21, "last segment list", "--means flip"),
+        (POLICY_KEY, -22, "index of it is stale", "--means flip"),
+        (STEERING_KEY, -1, "no such kind of traffic", "correct"),
+        (STEERING_KEY, -2, "no policy with this BSID", "--means rewrite"),
+        (STEERING_KEY, -3, "hardware interface", "another interface"),
+        (STEERING_KEY, -4, "no such steering", "--means rewrite"),
+        (STEERING_KEY, -5, "inserts instead of encapsulating", "correct the policy"),
+        (STEERING_KEY, -99, "not known for it (-99)", "VPP's log"),
+    ],
+)
+def test_what_a_code_really_means(key: str, code: int, cause: str, cure: str) -> None:
+    """VPP's code is told in SRv6's meaning, not by the name that the agent gives it."""
+    found = only(verify.compare(held(ETCD), states_with(failed(key, code)), None))
+
+    assert (found.subject, found.where, found.reason) == (key, "agent", "Failed")
+    assert f"({code})" in found.what
+    assert cause in found.cause
+    assert cure in found.cure
+
+
+def test_a_bsid_that_vpp_does_not_have_as_a_policy() -> None:
+    """-12 where VPP is seen without the policy is an entry of its table; with it, the policy."""
+    states = states_with(failed(POLICY_KEY, -12))
+    without = verify.compare(held(ETCD), states, replace(SEEN, policies=(), steerings=None))
+    having = verify.compare(held(ETCD), states, SEEN)
+
+    assert "such as a /128 route" in only(without).cause
+    assert "restarted over a living VPP" in only(having).cause
+
+
+def test_other_failures() -> None:
+    """Deletions, lists that the agent did not find, and errors that are not VPP's."""
+    dump = "can't find index for policy with bsid 5555::a in dump \"sr policies:\\n" + "x" * 9000
+    gone = only(verify.compare(held(ETCD), states_with(failed(SID_KEY, -2, "DELETE")), None))
+    index = only(verify.compare(held(ETCD), states_with(failed(POLICY_KEY, dump)), None))
+    strange = only(verify.compare(held(ETCD), states_with(failed(SID_KEY, "tilt\n" * 99)), None))
+    retrying = replace(failed(SID_KEY, -4), state=State.RETRYING)
+    again = only(verify.compare(held(ETCD), states_with(retrying), None))
+
+    assert "no such object any more" in gone.cause
+    assert "does not find its lists" in index.cause
+    assert index.what == "CREATE FAILED: can't find index for policy with bsid 5555::a"
+    assert "what VPP has is not known" in strange.cause
+    assert len(strange.what) < 250
+    assert again.reason == "Retrying"
+    assert again.cure.startswith("ask again in 10 s")
