@@ -33,6 +33,25 @@ def choices(prefix: Prefix, address: str, most: int = 1 << _SPARE_BITS) -> Itera
         yield to_text(rest | number << shift)
 
 
+def choices_after(home: Home, bsid: str) -> Iterable[str]:
+    """The BSIDs that an address may have, in the order of ``choices``, beginning behind one of them
+    and ending before it. Of a home that is the BSID itself the first choice is not known."""
+    shift = 128 - home.prefix.length - _SPARE_BITS
+    rest = to_int(bsid) & ~(0xFFFF << shift)
+    first = sids.sid_of(*home) if home.address != bsid else None
+    number = 0 if bsid == first else to_int(bsid) >> shift & 0xFFFF
+    for other in range(number + 1, 1 << _SPARE_BITS):
+        text = to_text(rest | other << shift)
+        if text != first:
+            yield text
+    if first is not None and first != bsid:
+        yield first
+    for other in range(1, number):
+        text = to_text(rest | other << shift)
+        if text != first:
+            yield text
+
+
 def is_choice(home: Home, bsid: str) -> bool:
     """Whether an address may have this BSID."""
     spare = 0xFFFF << (128 - home.prefix.length - _SPARE_BITS)

@@ -1,0 +1,80 @@
+"""What the agent and VPP say, for commands that compare it with etcd."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from srv6kv.agent import keys
+from srv6kv.agent.needs import History
+from srv6kv.agent.status import ValueStatus
+from srv6kv.agent.view import View
+from srv6kv.cli.vpptexts import ask
+from srv6kv.errors import Unavailable
+from srv6kv.formats.showsr_values import ShowSr
+from srv6kv.repair.choose import Known
+from srv6kv.store import Etcd3Store
+
+if TYPE_CHECKING:
+    from srv6kv.agent.rest import AgentRest
+CONNECT_SECONDS = 60
+"""A first connection to VPP is there by then."""
+
+
+@dataclass(slots=True)
+class Looker:
+    """Asks the agent's REST server if there is one, else reads the states in etcd.
+
+    Attributes:
+        has_states: whether somebody tells states; found out by the first look, because a label
+            without any may also be one whose agent has just ended.
+        history: what the agent says of itself and of its connection to VPP.
+    """
+
+    store: Etcd3Store
+    label: str
+    rest: AgentRest | None
+    has_states: bool | None = None
+    history: History = field(default_factory=History)
+
+    def known(self) -> Known:
+        """All that can be known now.
+
+        Raises:
+            Unavailable: the agent's REST server or etcd is out of reach, or VPP's output makes no
+                sense.
+        """
+        states = self._states()
+        if self.has_states is None:
+            self.has_states = bool(states)
+        return Known(states if self.has_states else None, self._shown())
+
+    def states(self) -> dict[str, ValueStatus] | None:
+        """The states; None: nobody tells, or not now."""
+        try:
+            return self._states() if self.has_states else None
+        except Unavailable:
+            return None
+
+    def _states(self) -> dict[str, ValueStatus]:
+        if self.rest is not None:
+            return self.rest.statuses()
+        view = View(keys.agent_prefix(self.label))
+        view.reset(self.store.read(view.prefixes).entries)
+        self.history = view.history
+        return {key: told.status for key, told in view.told.items()}
+
+    def remark(self) -> str:
+        """What stays hidden, "" if nothing does: an agent does not know what VPP has lost."""
+        if self.rest is not None:
+            return ""
+        text = "VPP was not asked, --agent-rest does that"
+        if self.history.vpp_change > self.history.start_time + CONNECT_SECONDS:
+            text += (
+                "; the agent has connected to VPP anew since it began: if VPP has restarted"
+                " and nothing was rewritten since, it takes --means rewrite"
+            )
+        return text
+
+    def _shown(self) -> ShowSr | None:
+        return None if self.rest is None else ask(self.rest.vpp_command, self.rest.url)

@@ -1,0 +1,271 @@
+"""``srv6kv repair``: bring VPP back to what etcd says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from srv6kv.cli.options import agent_rest_option, etcd_options, store_of
+
+if TYPE_CHECKING:
+    from srv6kv.cli.looking import Looker
+    from srv6kv.cli.repairing import Repairer
+    from srv6kv.repair.choose import Fault, Known
+    from srv6kv.repair.ground import Ground, Step
+    from srv6kv.repair.means import Mending, Task
+    from srv6kv.store import Etcd3Store
+
+MEANS = ("touch", "flip", "move", "rewrite")
+ROUNDS = 3
+"""One means may bring to light what needs another."""
+KINDS = ("localsid", "policy", "steering", "route", "rulechain")
+
+
+@click.command("repair")
+@click.option(
+    "--label",
+    required=True,
+    envvar="MICROSERVICE_LABEL",
+    help="Microservice label of the agent [default: $MICROSERVICE_LABEL].",
+)
+@etcd_options
+@agent_rest_option
+@click.option(
+    "--means",
+    type=click.Choice(MEANS),
+    help="touch: put the same bytes again, for an agent that lost events. flip: policies through"
+    " another VRF and back, which makes them anew. move: policies to new BSIDs. rewrite: delete the"
+    " SRv6 keys and put them again [default: for each key what its state and VPP ask for].",
+)
+@click.option("--key", "named", multiple=True, help="With --means: only this key; repeatable.")
+@click.option(
+    "--kind",
+    "kinds",
+    type=click.Choice(KINDS),
+    multiple=True,
+    help="With --means: only keys of this kind; repeatable.",
+)
+@click.option(
+    "--batch",
+    type=click.IntRange(1, 60),
+    default=8,
+    show_default=True,
+    help="Policies that are flipped at a time.",
+)
+@click.option(
+    "--pause",
+    type=click.FloatRange(0, 60),
+    default=0.2,
+    show_default=True,
+    help="Seconds between two batches of flips, at least.",
+)
+@click.option(
+    "--take-over",
+    is_flag=True,
+    help="End the lease of a sidecar that runs; it stands by meanwhile, then goes on.",
+)
+@click.option("--dry-run", is_flag=True, help="Print the transactions, and write nothing.")
+@click.option(
+    "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+def command(label: str, agent_rest: str | None, output: str, **options: Any) -> None:
+    """Bring VPP back to what etcd says, where the agent would not by itself.
+
+    Without --means each key gets the one that its state (published in etcd or asked at
+    --agent-rest) and VPP (at --agent-rest) call for; if nothing is wrong nothing is written.
+    What only a restart of VPP can mend is said, with exit code 1. docs/repair.md tells which
+    fault needs what, and what it costs.
+
+    \b
+    Examples:
+      srv6kv repair --label node1 --etcd 127.0.0.1:2379 --means touch --dry-run
+      srv6kv repair --label node1 --agent-rest http://127.0.0.1:9191 --take-over
+    """
+    from srv6kv.agent.rest import AgentRest
+    from srv6kv.cli.looking import Looker
+
+    if not label or "/" in label:
+        raise click.BadParameter(f"{label!r} is the label of no agent", param_hint="'--label'")
+    if (options["named"] or options["kinds"]) and options["means"] is None:
+        raise click.UsageError("--key and --kind need --means")
+    store = store_of(options)
+    try:
+        looker = Looker(store, label, AgentRest(agent_rest) if agent_rest else None)
+        _repair(store, label, looker, output, options)
+    finally:
+        store.close()
+
+
+def _repair(
+    store: Etcd3Store, label: str, looker: Looker, output: str, options: dict[str, Any]
+) -> None:
+    from srv6kv.repair.ground import Ground
+
+    ground = Ground(label)
+    snapshot = store.read(ground.prefixes)
+    ground.read(snapshot.entries, snapshot.revision)
+    known = looker.known()
+    found = _faults(ground, known, options)
+    task = _task(ground, known, found, options)
+    if options["means"] is None and (remark := looker.remark()):
+        click.echo(f"note: {remark}", err=True)
+    if options["dry_run"] or not task:
+        mending = _maker(known, options)(task, ground)
+        _print(task, mending.moved, mending.steps, output, dry_run=options["dry_run"])
+        _end([one for one in found if not one.can_mend], mending.left, known, ground)
+        return
+    with _repairer(store, ground, looker, options) as repairer:
+        if options["means"] is None:  # what was on its way there by then is no fault
+            again = {(one.key, one.means) for one in _faults(ground, looker.known(), options)}
+            found = [one for one in found if (one.key, one.means) in again]
+            task = _task(ground, known, found, options)
+        done, found = _do(task, repairer, looker, options) if task else ({}, [])
+    _print(done, repairer.moved, repairer.commits, output, dry_run=False)
+    _end(found, repairer.left, looker.known(), ground)
+
+
+def _do(
+    task: Task, repairer: Repairer, looker: Looker, options: dict[str, Any]
+) -> tuple[Task, list[Fault]]:
+    """Do a task, and what is found wrong afterwards if the means are ours to choose.
+
+    Returns:
+        All that was done, and what is wrong still.
+    """
+    from srv6kv.agent.needs import Means
+    from srv6kv.repair.choose import faults, task_of
+
+    is_free = options["means"] is None
+
+    def look() -> list[Fault]:
+        known = looker.known()
+        found = faults(repairer.ground, known) if known else []
+        return [one for one in found if one.key in repairer.mended or (is_free and one.can_mend)]
+
+    done = dict.fromkeys(Means, frozenset[str]())
+    for _ in range(ROUNDS if is_free else 1):
+        repairer.do(task, _maker(looker.known(), options))
+        done |= {means: done[means] | chosen for means, chosen in task.items()}
+        found = repairer.settled(look)
+        task = task_of(found)
+        if not task or repairer.came:
+            break
+    if is_free:
+        found = faults(repairer.ground, looker.known())
+    return {means: chosen for means, chosen in done.items() if chosen}, found
+
+
+def _faults(ground: Ground, known: Known, options: dict[str, Any]) -> list[Fault]:
+    """What is wrong; nothing if a means is named.
+
+    Raises:
+        InputError: there is nothing to tell it from.
+    """
+    from srv6kv.errors import InputError
+    from srv6kv.repair.choose import faults
+
+    if options["means"] is not None:
+        return []
+    if not known:
+        raise InputError(
+            f"nobody tells what the agent of {ground.label} made of its keys: give --agent-rest,"
+            " or let it publish (ENABLE_STATUS_PUBLISHING), or name --means"
+        )
+    return faults(ground, known)
+
+
+def _task(ground: Ground, known: Known, found: list[Fault], options: dict[str, Any]) -> Task:
+    from srv6kv.agent.needs import Means
+    from srv6kv.repair.asked import asked
+    from srv6kv.repair.choose import task_of
+
+    if options["means"] is None:
+        return task_of(found)
+    return asked(Means(options["means"]), ground, known, options["named"], options["kinds"])
+
+
+def _maker(known: Known, options: dict[str, Any]) -> Callable[[Task, Ground], Mending]:
+    from srv6kv.repair.choose import bsids_seen
+    from srv6kv.repair.means import mend
+
+    avoid, batch = bsids_seen(known), options["batch"]
+    return lambda task, ground: mend(task, ground, batch=batch, avoid=avoid)
+
+
+@contextmanager
+def _repairer(
+    store: Etcd3Store, ground: Ground, looker: Looker, options: dict[str, Any]
+) -> Iterator[Repairer]:
+    """Who does it, with the writer key, until it is given back; shows on a terminal how far it is.
+
+    Raises:
+        Conflict: somebody else writes.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from srv6kv.cli.repairing import Repairer, signals_noted
+
+    console = Console(stderr=True)
+    with (
+        signals_noted() as came,
+        Progress(console=console, transient=True, disable=not console.is_terminal) as progress,
+    ):
+        shown = progress.add_task(f"repairing {ground.label}", total=None)
+        repairer = Repairer(
+            store,
+            ground,
+            states=looker.states,
+            pause=options["pause"],
+            came=came,
+            begins=lambda steps: progress.reset(shown, total=steps),
+            advances=lambda step: progress.update(
+                shown, advance=1, description=f"repairing {ground.label}: {step.means}"
+            ),
+            takes_over=options["take_over"],
+        )
+        try:
+            repairer.begin()
+            yield repairer
+        finally:
+            repairer.end()
+
+
+def _print(
+    task: Task, moved: Mapping[str, str], steps: Sequence[Step] | int, output: str, *, dry_run: bool
+) -> None:
+    """What is done, or with --dry-run the transactions that would do it."""
+    from srv6kv.cli import output as printer
+
+    transactions = () if isinstance(steps, int) else tuple(step.transaction for step in steps)
+    count = steps if isinstance(steps, int) else len(steps)
+    if output == "json":
+        body = {"means": {str(means): sorted(chosen) for means, chosen in task.items()}}
+        more = {"moved": dict(moved), "transactions": count, "dry_run": dry_run}
+        would = {"would_write": printer.transactions_json(transactions)} if dry_run else {}
+        printer.print_json({**body, **more, **would})
+        return
+    if dry_run:
+        click.echo(printer.transactions_text(transactions), nl=False)
+    for old, new in moved.items():
+        click.echo(f"moved {old} to {new}", err=dry_run)
+    counts = ", ".join(f"{means} {len(chosen)} keys" for means, chosen in task.items())
+    verb = "would be: " if dry_run and counts else ""
+    text = f"{verb}{counts}, {count} transactions" if counts else "nothing needs repair"
+    click.echo(text, err=dry_run)
+
+
+def _end(found: list[Fault], left: Mapping[str, str], known: Known, ground: Ground) -> None:
+    """Say what is wrong still; exit code 1 if anything is."""
+    from srv6kv.repair.choose import leftovers
+
+    for key in leftovers(ground, known):
+        click.echo(f"note: {ground.prefix}{key} is left in VPP until it restarts", err=True)
+    broken = {one.key: one.why for one in found} | {**left}
+    for key, why in sorted(broken.items()):
+        click.echo(f"left: {ground.prefix}{key}: {why}", err=True)
+    if broken:
+        raise click.exceptions.Exit(1)

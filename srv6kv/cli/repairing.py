@@ -1,0 +1,314 @@
+"""Doing a repair: under the writer key, step by step, and whatever happens nothing stays away.
+
+Rule (design.md section 2): a failed guard or a lost answer means read again and make again. What a
+repair has taken away is put back before it ends, also when a signal or an error ends it.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from srv6kv.agent import keys
+from srv6kv.agent.status import State, ValueStatus
+from srv6kv.cli.options import identity
+from srv6kv.errors import Conflict, Srv6kvError, Unavailable
+from srv6kv.repair.choose import ABSENT, Fault
+from srv6kv.repair.ground import Ground, Pause, Step
+from srv6kv.repair.means import Mending, Task
+from srv6kv.store import Etcd3Store, Writer, writer_key
+
+TRIES = 5
+"""Somebody who edits faster than that has to be stopped first."""
+RETRY_SECONDS = 0.3
+POLL_SECONDS = 0.1
+FORGET_SECONDS = 2.0
+"""The agent tries a failed deletion once more after 1 s (spec/vpp-agent.md 4.1, 8.22)."""
+FORGET_SECONDS_A_KEY = 0.01
+"""For the agent's transactions, where no states tell that they are done."""
+LONGEST_SECONDS = 30.0
+"""An agent that has not followed by then does not follow."""
+SETTLE_SECONDS = 10.0
+PUT_BACK_SECONDS = 30.0
+"""For an etcd that elects a leader, a dead connection (13 s), a lease of our own that runs out."""
+
+States = Mapping[str, ValueStatus] | None
+"""The states of all values by key; None: nobody tells, or not now."""
+Make = Callable[[Task, Ground], Mending]
+
+
+class Interrupted(Srv6kvError):
+    """SIGINT or SIGTERM has ended it; all is as it was, or mended."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"ended by {signal.Signals(number).name}; nothing is left half done")
+        self.exit_code = 128 + number
+
+
+class Stopped(Srv6kvError):
+    """The agent does not do what was meant to mend it."""
+
+    exit_code = 1
+
+
+class NotPutBack(Srv6kvError):
+    """Keys are not as they were, and could not be put back."""
+
+    exit_code = 3
+
+
+@contextmanager
+def signals_noted() -> Iterator[list[int]]:
+    """Meanwhile SIGINT and SIGTERM do not end the process; they are put into the list."""
+    came: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _frame: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def acquire(store: Etcd3Store, label: str, me: str, *, takes_over: bool) -> Writer:
+    """The writer key; if it takes over, from whoever has it, by the end of that one's lease.
+
+    Raises:
+        Conflict: somebody else has it, and keeps it or is followed by the next.
+    """
+    for _ in range(TRIES):
+        writer = store.acquire(label, me)
+        if writer is not None:
+            return writer
+        value, metadata = store.get(writer_key(label))
+        holder = "" if value is None else value.decode(errors="replace")
+        if holder and holder != me and not takes_over:
+            raise Conflict(f"{holder} writes for {label}; stop it first, or give --take-over")
+        if holder:
+            store.revoke_lease(metadata.lease_id)
+    raise Conflict(f"{store.holder(label)} writes for {label}, as soon as another one is ended")
+
+
+@dataclass(slots=True)
+class Repairer:
+    """Does a task.
+
+    Attributes:
+        states: reads what the agent says.
+        pause: seconds between two batches of flips, at least.
+        came: signals that have come.
+        begins: called with the number of steps, each time they are made.
+        advances: called after each step.
+        moved: the BSIDs that have changed, old to new.
+        left: keys that no step mends, and why.
+        done: the keys that the task at hand has mended.
+        mended: those of all tasks, and what has come in their place.
+        commits: the transactions so far.
+    """
+
+    store: Etcd3Store
+    ground: Ground
+    states: Callable[[], States]
+    pause: float
+    came: list[int]
+    begins: Callable[[int], None]
+    advances: Callable[[Step], None]
+    takes_over: bool = False
+    moved: dict[str, str] = field(default_factory=dict)
+    left: dict[str, str] = field(default_factory=dict)
+    done: set[str] = field(default_factory=set)
+    mended: set[str] = field(default_factory=set)
+    commits: int = 0
+    _me: str = field(default_factory=identity)
+    _writer: Writer | None = None
+    _tried: Step | None = None
+
+    def begin(self) -> None:
+        """Take the writer key and read.
+
+        Raises:
+            Conflict: somebody else writes.
+        """
+        self._writer = acquire(self.store, self.ground.label, self._me, takes_over=self.takes_over)
+        self._read()
+
+    def end(self) -> None:
+        """Give the writer key back."""
+        if self._writer is not None:
+            self._writer.release()
+
+    def do(self, task: Task, make: Make) -> None:
+        """Make the steps and commit them, again as long as others write in between.
+
+        Raises:
+            Conflict: somebody else writes for the label now, or edits its keys all the time.
+            Unavailable: etcd is out of reach.
+            Stopped: the agent does not follow, or fails at what it is given.
+            Interrupted: a signal came.
+            NotPutBack: and what was taken away is not back.
+        """
+        self.done = set()
+        try:
+            self._do(task, make)
+        except Exception as error:
+            self._end_well(error)
+            raise
+
+    def settled(self, look: Callable[[], list[Fault]]) -> list[Fault]:
+        """What is wrong still when the agent has had its time, its three tries included: as long
+        as it gets less the agent is at work."""
+        least, deadline = len(found := look()), time.monotonic() + SETTLE_SECONDS
+        while found and time.monotonic() < deadline and not self.came:
+            time.sleep(POLL_SECONDS)
+            found = look()
+            if len(found) < least:
+                least, deadline = len(found), time.monotonic() + SETTLE_SECONDS
+        return found
+
+    def _do(self, task: Task, make: Make) -> None:
+        tries = TRIES
+        while True:
+            done = len(self.done)
+            try:
+                self._put_back()
+                self._once(task, make)
+                return
+            except (Conflict, Unavailable):
+                tries = TRIES if len(self.done) > done else tries - 1
+                if tries <= 0 or self._is_foreign():
+                    raise
+            self._sleep(RETRY_SECONDS)
+
+    def _once(self, task: Task, make: Make) -> None:
+        mending = make({means: chosen - self.done for means, chosen in task.items()}, self.ground)
+        self.left |= mending.left
+        self.begins(len(mending.steps))
+        for step in mending.steps:
+            self._stop_if_asked()
+            self._commit(step)
+            self._wait(step)
+            self.advances(step)
+
+    def _commit(self, step: Step) -> None:
+        writer, self._tried = self._writer, step
+        if writer is None:
+            raise Conflict(f"{writer_key(self.ground.label)} is not held")
+        revision = self.store.commit(
+            self.ground.guarded(step.transaction),
+            writer=writer,
+            read_revision=self.ground.revision,
+        )
+        self._tried = None
+        self.ground.committed(step, revision)
+        self._note(step)
+
+    def _note(self, step: Step) -> None:
+        self.commits += 1
+        self.done |= step.done
+        self.mended |= step.done
+        if step.moved is not None:
+            self.mended.add(keys.policy(step.moved[1]))
+        self.moved |= {} if step.moved is None else dict([step.moved])
+
+    def _read(self) -> None:
+        snapshot = self.store.read(self.ground.prefixes)
+        tried, self._tried = self._tried, None
+        if self.ground.read(snapshot.entries, snapshot.revision, tried) and tried is not None:
+            self._note(tried)
+
+    def _put_back(self) -> None:
+        """Hold the writer key, know what etcd holds, owe nothing."""
+        if self._writer is None or self._writer.lost.is_set():
+            self.end()
+            self._writer = acquire(self.store, self.ground.label, self._me, takes_over=False)
+            self._read()
+        elif self._tried is not None or self.ground.owed:
+            self._read()
+        for step in self.ground.restoring():
+            self._commit(step)
+
+    def _end_well(self, error: Exception) -> None:
+        """Owe nothing before the end.
+
+        Raises:
+            NotPutBack: in vain.
+        """
+        deadline = time.monotonic() + PUT_BACK_SECONDS
+        while self.ground.owed or self._tried is not None:
+            try:
+                self._put_back()
+            except Srv6kvError as failure:
+                if time.monotonic() > deadline or self._is_foreign():
+                    raise NotPutBack(self._text(error, failure)) from None
+                time.sleep(RETRY_SECONDS)
+
+    def _text(self, error: Exception, reason: Exception) -> str:
+        tried = self._tried.transaction.operations if self._tried is not None else ()
+        away = {self.ground.prefix + key for key in self.ground.owed} | {one.key for one in tried}
+        return (
+            f"{error}; {len(away)} keys may not be put back, {min(away)} first, because"
+            f" {reason}; 'srv6kv run' writes them again"
+        )
+
+    def _is_foreign(self) -> bool:
+        """Whether somebody else writes for the label by now."""
+        if self._writer is not None and not self._writer.lost.is_set():
+            return False
+        try:
+            return self.store.holder(self.ground.label) not in (None, self._me)
+        except Srv6kvError:
+            return False
+
+    def _stop_if_asked(self) -> None:
+        if self.came:
+            raise Interrupted(self.came[0])
+
+    def _sleep(self, seconds: float) -> None:
+        """Wait, but not when it is to end.
+
+        Raises:
+            Interrupted: it is.
+        """
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self._stop_if_asked()
+            time.sleep(min(left, POLL_SECONDS))
+
+    def _wait(self, step: Step) -> None:
+        if step.pause is Pause.GONE:
+            self._wait_until_gone(step)
+        elif step.pause is Pause.SETTLED:
+            self._wait_until_settled(step)
+
+    def _wait_until_gone(self, step: Step) -> None:
+        self._sleep(FORGET_SECONDS)
+        extra = FORGET_SECONDS_A_KEY * len(step.waits_for)
+        if self.states() is None:
+            self._sleep(extra)
+        elif not self._comes(step, LONGEST_SECONDS + extra, lambda one: one.state in ABSENT):
+            raise Stopped("the agent does not follow: it still has what was deleted")
+
+    def _wait_until_settled(self, step: Step) -> None:
+        self._sleep(self.pause)
+        self._comes(step, LONGEST_SECONDS, lambda one: one.state is not State.RETRYING)
+        states = self.states() or {}
+        for key in sorted(step.waits_for & states.keys()):
+            if states[key].state is State.FAILED:
+                raise Stopped(f"{key} is FAILED now: {states[key].error}; nothing more is tried")
+
+    def _comes(self, step: Step, seconds: float, holds: Callable[[ValueStatus], bool]) -> bool:
+        """Whether that comes to hold of all states of the step's keys within so many seconds."""
+        deadline = time.monotonic() + seconds
+        while True:
+            states = self.states()
+            known = [states[key] for key in step.waits_for & states.keys()] if states else []
+            if states is not None and all(map(holds, known)):
+                return True
+            if time.monotonic() > deadline:
+                return False
+            self._sleep(POLL_SECONDS)

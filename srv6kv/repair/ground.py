@@ -1,0 +1,229 @@
+"""What a repair stands on: what etcd holds, and what it owes to put back.
+
+Rule: whatever a repair takes away or alters on its way is owed until it is as it was; a moved BSID
+is the only thing that stays different. Keys are in short form (``config/...``) but in transactions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from srv6kv import ownership, recording
+from srv6kv.actual import Actual
+from srv6kv.agent import keys
+from srv6kv.agent.needs import Means
+from srv6kv.ownership import Ranges
+from srv6kv.plan import FEW_OPERATIONS, split
+from srv6kv.reconciler import ledger_of
+from srv6kv.transaction import Operation, Transaction
+
+
+class Pause(StrEnum):
+    """What must be waited for before the next step."""
+
+    NONE = "none"
+    SETTLED = "settled"
+    """Until the agent has worked on the step's keys."""
+    GONE = "gone"
+    """Until the agent has forgotten the step's keys: a failed deletion is tried once more after a
+    second, and would hit what is put meanwhile."""
+
+
+Change = tuple[str, bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One transaction of a repair.
+
+    Attributes:
+        transaction: full keys; a guard other than 0 stands for the revision that the key has by
+            then, see ``Ground.guarded``.
+        done: keys that are mended when it is committed.
+        pause: what must be waited for afterwards.
+        waits_for: whose states that is about.
+        moved: the BSIDs that change with it, old and new: what such a step changes stays changed.
+            All other steps owe the values that were before.
+    """
+
+    means: Means
+    transaction: Transaction
+    done: frozenset[str] = frozenset()
+    pause: Pause = Pause.NONE
+    waits_for: frozenset[str] = frozenset()
+    moved: tuple[str, str] | None = None
+
+
+class ReadKey(Protocol):
+    """A key as it was read."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def value(self) -> bytes: ...
+    @property
+    def mod_revision(self) -> int: ...
+
+
+@dataclass(slots=True)
+class Ground:
+    """One label's keys and what is owed to them.
+
+    Attributes:
+        prefix: ``/vnf-agent/<label>/``.
+        ranges: what is ours, as noted in etcd.
+        actual: what etcd holds, as last read or written.
+        revision: up to where that is known.
+        owed: key to the bytes that it must have in the end, where it has others; None: no key.
+    """
+
+    label: str
+    prefix: str = ""
+    ranges: Ranges = field(default_factory=Ranges)
+    actual: Actual = field(default_factory=Actual)
+    revision: int = 0
+    owed: dict[str, bytes | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.prefix = keys.agent_prefix(self.label)
+
+    @property
+    def prefixes(self) -> tuple[str, str]:
+        """What is to be read: the configuration, and what srv6kv has noted about itself."""
+        return (self.prefix + keys.CONFIG, ownership.own_prefix(self.label))
+
+    def read(self, entries: Iterable[ReadKey], revision: int, tried: Step | None = None) -> bool:
+        """Take in what was read below ``prefixes``; whether the tried step is done.
+
+        What others have changed since is theirs, and not owed any more.
+
+        Args:
+            entries: all keys there.
+            revision: as of when.
+            tried: a step whose answer was lost.
+        """
+        now, noted = Actual(), {}
+        own_prefix = ownership.own_prefix(self.label)
+        for item in entries:
+            if item.key.startswith(own_prefix):
+                noted[item.key.removeprefix(own_prefix)] = item.value
+            elif item.key.startswith(self.prefix):
+                now.apply(item.key.removeprefix(self.prefix), item.value, item.mod_revision)
+        self.ranges = ledger_of(noted).ranges
+        is_done = tried is not None and self._is_done(tried, now)
+        if tried is not None and is_done:
+            self._owe(tried)
+            self.actual = now
+        for key in list(self.owed):
+            if self._revision_in(self.actual, key) != self._revision_in(now, key):
+                del self.owed[key]
+        self.actual, self.revision = now, revision
+        return is_done
+
+    def _is_done(self, step: Step, now: Actual) -> bool:
+        for operation in step.transaction.operations:
+            key = operation.key.removeprefix(self.prefix)
+            held = now.entries.get(key)
+            if (held.value if held else None) != operation.value:
+                return False
+            if held is not None and held.revision == self._revision_in(self.actual, key):
+                return False
+        return True
+
+    @staticmethod
+    def _revision_in(actual: Actual, key: str) -> int:
+        entry = actual.entries.get(key)
+        return entry.revision if entry else 0
+
+    def guarded(self, transaction: Transaction) -> Transaction:
+        """The transaction with the guards that hold now."""
+        revisions = {
+            operation.key: self._revision_in(self.actual, operation.key.removeprefix(self.prefix))
+            for operation in transaction.operations
+        }
+        return recording.mapped(transaction, revisions)
+
+    def committed(self, step: Step, revision: int) -> None:
+        """A step is done at this revision."""
+        self._owe(step)
+        for operation in step.transaction.operations:
+            self.actual.apply(operation.key.removeprefix(self.prefix), operation.value, revision)
+        self.revision = revision
+
+    def _owe(self, step: Step) -> None:
+        for operation in step.transaction.operations:
+            key = operation.key.removeprefix(self.prefix)
+            entry = self.actual.entries.get(key)
+            before = self.owed.pop(key, entry.value if entry else None)
+            if step.moved is None and before != operation.value:
+                self.owed[key] = before
+
+    def restoring(self) -> list[Step]:
+        """The steps that put back all that is owed, in a safe order."""
+        draft = Draft(self)
+        draft.add(Means.REWRITE, ordered(self.owed.items()))
+        return draft.steps
+
+    def ours(self, kinds: Collection[str] = ()) -> list[str]:
+        """The keys that are ours, in the order of puts; of these kinds (key prefixes), if any."""
+        found = (key for key in self.actual.entries if self.ranges.owns(key))
+        chosen = (key for key in found if not kinds or key.startswith(tuple(kinds)))
+        return sorted(chosen, key=put_order)
+
+
+class Draft:
+    """Steps in the making: it knows which revision every key would have by then."""
+
+    def __init__(self, ground: Ground) -> None:
+        self.steps: list[Step] = []
+        self._prefix = ground.prefix
+        self._revisions = {k: entry.revision for k, entry in ground.actual.entries.items()}
+        self._next = ground.revision
+
+    def add(
+        self,
+        means: Means,
+        changes: Sequence[Change],
+        *,
+        done: Iterable[str] = (),
+        pause: Pause = Pause.NONE,
+        moved: tuple[str, str] | None = None,
+    ) -> None:
+        """One step; several if it is more than one transaction guards key by key. ``done`` and
+        ``pause`` belong to the last of them."""
+        operations = [
+            Operation(self._prefix + key, value, self._revisions.get(key, 0))
+            for key, value in changes
+        ]
+        parts = split(operations, FEW_OPERATIONS)
+        for number, part in enumerate(parts, start=1):
+            self._next += 1
+            is_last = number == len(parts)
+            self.steps.append(
+                Step(
+                    means,
+                    part,
+                    frozenset(done) if is_last else frozenset(),
+                    pause if is_last else Pause.NONE,
+                    frozenset(key for key, _ in changes) if is_last else frozenset(),
+                    moved,
+                )
+            )
+            for operation in part.operations:
+                key = operation.key.removeprefix(self._prefix)
+                self._revisions[key] = self._next if operation.is_put else 0
+
+
+def put_order(key: str) -> tuple[int, str]:
+    """The place of a key among puts."""
+    return (keys.rank(key), key)
+
+
+def ordered(changes: Iterable[Change]) -> list[Change]:
+    """Puts, what is needed first; then deletions in reverse (design.md section 6)."""
+    listed = sorted(changes, key=lambda change: put_order(change[0]))
+    gone = [change for change in listed if change[1] is None]
+    return [change for change in listed if change[1] is not None] + gone[::-1]

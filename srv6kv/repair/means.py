@@ -1,0 +1,149 @@
+"""The four means as steps (design.md section 6, spec/vpp-agent.md 8.22 and 8.24).
+
+What of the agent they rest on: every put and deletion raises a watch event, and those of one model
+come in their order, each as a transaction of its own (3.1); a policy whose VRF changes is made
+anew, with today's encap source and flow hash (4.5, 4.6); what the agent cannot read back from VPP
+is made anew only if its key was gone before (4.7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from srv6kv.agent import keys
+from srv6kv.agent.needs import SRV6, Means
+from srv6kv.agent.values import Policy, decode, encode
+from srv6kv.repair.ground import Change, Draft, Ground, Pause, Step, ordered, put_order
+from srv6kv.repair.move import Mover
+from srv6kv.repair.never import never
+
+BATCH = 8
+"""Policies that are flipped at a time."""
+
+Task = Mapping[Means, frozenset[str]]
+"""What is to be mended by which means; keys in short form."""
+
+
+@dataclass(slots=True)
+class Mending:
+    """The way to do a task.
+
+    Attributes:
+        steps: one transaction each, one after the other.
+        left: keys for which the means does nothing, and why.
+    """
+
+    steps: list[Step] = field(default_factory=list)
+    left: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def moved(self) -> dict[str, str]:
+        """The BSIDs that change, old to new."""
+        return dict(step.moved for step in self.steps if step.moved is not None)
+
+
+def mend(task: Task, ground: Ground, *, batch: int = BATCH, avoid: Iterable[str] = ()) -> Mending:
+    """The steps of a task, from what etcd holds now.
+
+    Args:
+        task: what is to be mended.
+        ground: what etcd holds; nothing may be owed.
+        batch: policies that are flipped at a time.
+        avoid: BSIDs that VPP has although etcd has not; no new one may relate to them.
+    """
+    mending, draft = Mending(), Draft(ground)
+    touched = task.get(Means.TOUCH, frozenset())
+    _clear(touched - ground.actual.entries.keys(), draft, mending)
+    _touch(touched & ground.actual.entries.keys(), ground, draft)
+    _rewrite(task.get(Means.REWRITE, frozenset()), ground, draft)
+    mover = Mover(ground, avoid)
+    for key in sorted(task.get(Means.MOVE, frozenset()) & ground.actual.entries.keys()):
+        try:
+            old, new, changes = mover.move(key)
+        except ValueError as error:
+            mending.left[key] = str(error)
+            continue
+        draft.add(Means.MOVE, changes, done={key}, moved=(old, new))
+    _flip(task.get(Means.FLIP, frozenset()), ground, draft, mending, batch)
+    mending.steps = draft.steps
+    return mending
+
+
+def _touch(chosen: Iterable[str], ground: Ground, draft: Draft) -> None:
+    """The same bytes again: a watch event, and no more than a comparison for who had them."""
+    listed = sorted(chosen, key=put_order)
+    changes = [(key, ground.actual.entries[key].value) for key in listed]
+    draft.add(Means.TOUCH, changes, done=listed)
+
+
+def _clear(lost: Iterable[str], draft: Draft, mending: Mending) -> None:
+    """Keys that only the agent still has: they get values that cannot be made, and go again. They
+    come first: a steering that goes takes along what another one has made of its prefix."""
+    values: dict[str, bytes | None] = {}
+    for key in lost:
+        try:
+            values[key] = never(key)
+        except ValueError as error:
+            mending.left[key] = str(error)
+    draft.add(Means.TOUCH, ordered(values.items()))
+    draft.add(Means.TOUCH, ordered((key, None) for key in values), done=values)
+
+
+def _rewrite(chosen: Iterable[str], ground: Ground, draft: Draft) -> None:
+    """All of it goes, and comes back when the agent has forgotten it."""
+    listed = {key for key in chosen if key.startswith(SRV6)} & ground.actual.entries.keys()
+    for key in [key for key in listed if key.startswith(keys.POLICY)]:
+        listed |= {
+            user
+            for user in ground.actual.users.get(key.removeprefix(keys.POLICY), ())
+            if ground.ranges.owns(user)
+        }
+    values = {key: ground.actual.entries[key].value for key in listed}
+    draft.add(Means.REWRITE, ordered((key, None) for key in values), pause=Pause.GONE)
+    draft.add(Means.REWRITE, ordered(values.items()), done=values)
+
+
+def _flip(
+    chosen: frozenset[str], ground: Ground, draft: Draft, mending: Mending, batch: int
+) -> None:
+    """There and back again, some policies at a time; the two steps follow at once on each other,
+    because the agent has both events in their order and nothing is gained in between."""
+    there: list[Change] = []
+    vrfs = _vrfs(ground)
+    for key in sorted(chosen & ground.actual.entries.keys()):
+        try:
+            there.append((key, _elsewhere(key, ground.actual.entries[key].value, vrfs)))
+        except ValueError as error:
+            mending.left[key] = str(error)
+    for start in range(0, len(there), batch):
+        part = there[start : start + batch]
+        back = [(key, ground.actual.entries[key].value) for key, _ in part]
+        draft.add(Means.FLIP, part)
+        draft.add(Means.FLIP, back, done=dict(part), pause=Pause.SETTLED)
+
+
+def _vrfs(ground: Ground) -> list[int]:
+    """Where a policy may go meanwhile: where services are steered, else where there is a table."""
+    steered = ground.actual.vrfs[keys.SERVICE_STEERING]
+    return sorted(vrf for vrf, count in steered.items() if count) + sorted(_tables(ground))
+
+
+def _elsewhere(key: str, value: bytes, vrfs: Iterable[int]) -> bytes:
+    """The policy in another VRF; without a table for it the agent takes it out, which will do."""
+    policy = decode(key, value)
+    assert isinstance(policy, Policy)
+    here = policy.installation_vrf_id
+    vrf = next((vrf for vrf in vrfs if vrf != here), here + 1)
+    return encode(msgspec.structs.replace(policy, installation_vrf_id=vrf))
+
+
+def _tables(ground: Ground) -> list[int]:
+    found = []
+    for key in ground.actual.entries:
+        if key.startswith(keys.VRF_TABLE) and key.endswith("/protocol/IPV6"):
+            number = key.removeprefix(f"{keys.VRF_TABLE}id/").partition("/")[0]
+            found += [int(number)] if number.isdigit() else []
+    return found
