@@ -14,7 +14,19 @@ from processes import NODE, SEED, done_as_written, environment, example_of, srv6
 
 from srv6kv import embedded
 
-COMMANDS = ("demo", "explain", "get", "plan", "render", "replay", "run", "trace")
+COMMANDS = (
+    "demo",
+    "explain",
+    "get",
+    "plan",
+    "render",
+    "repair",
+    "replay",
+    "run",
+    "simulate",
+    "trace",
+    "verify",
+)
 RENDER = ("render", "-f", SEED / "manifests", "--config", SEED / "contiv.conf", "--node", NODE)
 CLOSED = "127.0.0.1:1"
 """Nobody listens there."""

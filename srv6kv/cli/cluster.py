@@ -47,16 +47,23 @@ class Files:
 
 
 def read_files(
-    paths: Sequence[Path], config_option: Path | None, node: str, label: str | None
+    paths: Sequence[Path],
+    config_option: Path | None,
+    node: str,
+    label: str | None,
+    settings: Settings | None = None,
 ) -> Files:
     """The cluster in the manifests as seen from one node, with nothing in etcd yet.
+
+    Args:
+        settings: those that hold; None: they are looked for.
 
     Raises:
         SettingsError: the settings are refused.
     """
     stdin = sys.stdin.buffer.read() if Path("-") in paths else b""
     objects, notes = read(paths, stdin)
-    settings = settings_of(config_option, objects)
+    settings = settings or settings_of(config_option, objects)
     reconciler = Reconciler(settings, node, label or node)
     bodies = tuple((item.identity, item.body) for item in objects)
     reconciler.intake.take_all(bodies)

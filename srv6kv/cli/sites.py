@@ -54,7 +54,15 @@ def rendered(paths: Sequence[Path], config: Path | None, states: Mapping[str, Pa
         InputError: a file cannot be read, or a node is none of the manifests'.
         SettingsError: the settings are refused.
     """
-    files = cluster.read_files(paths, config, "", None)
+    return rendered_files(cluster.read_files(paths, config, "", None), states)
+
+
+def rendered_files(files: Files, states: Mapping[str, Path]) -> Scene:
+    """The same for manifests that are read already.
+
+    Raises:
+        InputError: as ``rendered``.
+    """
     settings, known = files.reconciler.settings, files.reconciler.cluster
     topology = _topology(files)
     for name in states:
@@ -97,6 +105,19 @@ def held(entries: Sequence[KeyValue], files: Files | None) -> Scene:
         _site(label, values, topology, settings) for label, values in sorted(by_label.items())
     )
     return Scene(sites, files.reconciler.cluster, tuple(notes), _bad_input(files))
+
+
+def planned(files: Files, held: Sequence[KeyValue], *, is_wired: bool) -> dict[str, Any]:
+    """What the agent of the node of ``files`` has when the plan for them is written.
+
+    Args:
+        held: what is in etcd before.
+        is_wired: whether pods count as wired of which no key says so.
+    """
+    reconciler = files.reconciler
+    there = {item.key for item in held}
+    supposed = _supposed(reconciler.node, files.objects, reconciler) if is_wired else ()
+    return _values(reconciler, [*held, *(item for item in supposed if item.key not in there)])
 
 
 def _bad_input(files: Files) -> tuple[Note, ...]:

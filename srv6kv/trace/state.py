@@ -115,6 +115,7 @@ class Node:
         ends: what is behind each interface.
         interconnect: those of VPP's end of the host interconnect.
         hosts: addresses of the host.
+        steerings: those whose policy is there.
         encap_source: source address of outer headers.
         unread: what could not be read, and why.
     """
@@ -129,6 +130,7 @@ class Node:
     chains: list[Chain] = field(default_factory=list)
     policies: dict[str, Policy] = field(default_factory=dict)
     spraying: set[str] = field(default_factory=set)
+    steerings: list[Steering] = field(default_factory=list)
     localsids: dict[str, LocalSid] = field(default_factory=dict)
     routes: list[Route] = field(default_factory=list)
     encap_source: str = ""
@@ -273,6 +275,7 @@ def _read_policy(node: Node, key: str, value: Policy, raw: Any) -> None:
 def _read_steering(node: Node, key: str, value: Steering, _: Any) -> None:
     if value.policy_bsid in node.policies:  # else the agent holds it back: PENDING
         traffic = value.l3_traffic
+        node.steerings.append(value)
         node.add(SEGMENT, traffic.installation_vrf_id, traffic.prefix_address, key, value)
 
 

@@ -1,0 +1,194 @@
+"""``srv6kv simulate``: the backend that VPP chooses for a flow, and flows that a change moves."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from srv6kv.cli.options import PATH, config_option, etcd_options, kube_options, manifests_option
+
+if TYPE_CHECKING:
+    from srv6kv.balance.answer import Answer
+    from srv6kv.cli.simulating import Hash
+
+
+@click.command("simulate")
+@click.argument("destination", metavar="DESTINATION")
+@click.option(
+    "--from",
+    "sender",
+    required=True,
+    help="NODE/POD-ADDRESS, NODE for its host, or outside@NODE[/ADDRESS], each with the source port"
+    " behind it if it is known: node1/[2001::2]:40000.",
+)
+@click.option(
+    "--protocol",
+    type=click.Choice(["tcp", "udp"], case_sensitive=False),
+    help="Protocol of the flow [default: as DESTINATION says, else the service's].",
+)
+@manifests_option
+@config_option
+@click.option(
+    "--agent-state",
+    "states",
+    metavar="NODE=FILE",
+    multiple=True,
+    help="JSON object of the keys that a node's agent has already (config/... to value);"
+    " without it the node's pods are taken as wired.",
+)
+@click.option(
+    "--then",
+    type=PATH,
+    multiple=True,
+    help="Manifests after the change, a file or a directory; what they do not define stays as in -f"
+    " unless they have Nodes; repeatable.",
+)
+@click.option(
+    "--plan",
+    is_flag=True,
+    help="The change that 'srv6kv plan' would write to --etcd, for -f or the API server.",
+)
+@click.option(
+    "--vpp",
+    "files",
+    type=PATH,
+    multiple=True,
+    help="What VPP on the sender's node printed for 'show sr policies': its order of lists counts;"
+    " - is standard input; repeatable.",
+)
+@click.option("--vpp-version", default="23.06", show_default=True, help="Version of VPP.")
+@click.option(
+    "--flow-hash",
+    metavar="WORDS",
+    help="What is hashed, in VPP's words or as its number"
+    " [default: src dst sport dport proto, with --flow-label also flowlabel].",
+)
+@click.option("--flow-label", metavar="NUMBER", help="IPv6 flow label of the packet.")
+@kube_options
+@partial(etcd_options, is_optional=True)
+@click.option(
+    "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True
+)
+def command(
+    destination: str,
+    sender: str,
+    protocol: str | None,
+    paths: tuple[Path, ...],
+    config: Path | None,
+    states: tuple[str, ...],
+    then: tuple[Path, ...],
+    plan: bool,
+    files: tuple[Path, ...],
+    vpp_version: str,
+    flow_hash: str | None,
+    flow_label: str | None,
+    output: str,
+    **servers: Any,
+) -> None:
+    """Show which backend VPP chooses for a flow, the share of every backend, and with --then or
+    --plan the share of flows that a change moves.
+
+    DESTINATION is ADDRESS:PORT[/PROTO] (brackets or none) or [NAMESPACE/]SERVICE[:PORT][/PROTO].
+    The nodes are those of the manifests, as render makes them, or with --etcd those whose agents
+    have keys there. It computes what VPP would do and asks no VPP: docs/simulate.md says how.
+    Ends with 1 if nobody gets the flow.
+
+    \b
+    Example:
+      srv6kv simulate balanced --from 'node1/[2001:0:0:1::2]:40000' \\
+        -f examples/seed/manifests -f examples/paths --config examples/seed/contiv.conf \\
+        --then examples/simulate/balanced.yaml
+    """
+    from srv6kv.cli import cluster, simulating, sites
+
+    _check(paths, states, then, plan, files, servers)
+    hashed = hash_of(vpp_version, flow_hash, flow_label)
+    source, port = simulating.sender_of(sender)
+    node = source.removeprefix("outside@").partition("/")[0]
+    known = cluster.read_any(paths, servers, config, node, None) if paths or plan else None
+    before = simulating.read_before(known, sites.states_of(states), servers, node)
+    after = None
+    if then or plan:
+        after = simulating.read_after(before, node, paths, then, config)
+    asked = simulating.destination_of(destination, (protocol or "").upper(), before.scene.cluster)
+    found = simulating.answer(before, asked, source, port, hashed, files, after)
+    _print(found, output)
+    bad = {*before.scene.bad_input, *(after.bad_input if after is not None else ())}
+    if bad:
+        cluster.say_notes(sorted(bad))
+        raise click.exceptions.Exit(2)
+    if not found.is_served:
+        raise click.exceptions.Exit(1)
+
+
+def _check(
+    paths: tuple[Path, ...],
+    states: tuple[str, ...],
+    then: tuple[Path, ...],
+    plan: bool,
+    files: tuple[Path, ...],
+    servers: dict[str, Any],
+) -> None:
+    is_etcd = bool(servers["endpoints"])
+    if not paths and not is_etcd:
+        raise click.UsageError("give manifests with -f, or --etcd")
+    if states and is_etcd:
+        raise click.UsageError("--agent-state and --etcd exclude each other")
+    if plan and (then or not is_etcd):
+        raise click.UsageError("--plan needs --etcd, and no --then")
+    if [str(path) for path in (*paths, *files, *then)].count("-") > 1:
+        raise click.UsageError("standard input can be read once")
+    if Path("-") in then:
+        raise click.UsageError("--then reads files and directories only")
+
+
+def hash_of(version: str, words: str | None, label: str | None) -> Hash:
+    """The options about VPP.
+
+    Raises:
+        BadParameter: one makes no sense.
+    """
+    from srv6kv.balance import flowhash
+    from srv6kv.cli.simulating import Hash, version_is_capped
+
+    number = 0
+    if label is not None:
+        try:
+            number = int(label, 0)
+        except ValueError:
+            number = -1
+        if not 0 <= number < 1 << 20:
+            raise click.BadParameter(f"--flow-label {label!r} is not a number of 20 bits")
+    default = flowhash.FIVE_TUPLE if label is None else flowhash.WITH_FLOW_LABEL
+    try:
+        config = default if words is None else flowhash.config_of(words)
+    except ValueError as error:
+        raise click.BadParameter(f"--flow-hash: {error}") from None
+    if ("flowlabel" in config) != (label is not None):
+        raise click.BadParameter("--flow-label and flowlabel in --flow-hash need each other")
+    return Hash(config, number, version_is_capped(version))
+
+
+def _print(found: Answer, output: str) -> None:
+    from srv6kv.cli import output as printer
+    from srv6kv.formats import shares
+
+    if output == "json":
+        printer.print_json(found)
+        return
+    for line in shares.lines(found):
+        click.echo(line)
+    tables = []
+    if found.balanced is not None:
+        tables.append(shares.shares_table(found.balanced))
+    if found.change is not None and found.change.policies:
+        tables.append(shares.change_table(found.change))
+    printer.print_tables(tables)
+    if found.change is not None:
+        for line in filter(None, (shares.change_line(found.change), shares.then_line(found))):
+            click.echo(line)
+    for note in found.notes:
+        click.echo(f"note: {note}", err=True)
