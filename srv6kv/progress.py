@@ -166,11 +166,11 @@ class Progress:
 
     def agent(self, shown: AgentShown, news: Iterable[News]) -> None:
         """What the agent says of our keys now, and a line for what of it is new."""
-        for one in news:
-            level = logging.WARNING if one.is_warning else logging.INFO
-            tell(log, level, one.what, one.text, **one.fields)
         self._set(agent=shown)
         self.telemetry.show_agent(shown.states, {need.means for need in shown.needs})
+        for one in news:  # whoever reads the line finds the state as it says
+            level = logging.WARNING if one.is_warning else logging.INFO
+            tell(log, level, one.what, one.text, **one.fields)
 
     def parted(self, plan: Plan) -> None:
         """A part of a plan is in etcd; the agent is to confirm it before the rest follows."""
