@@ -216,12 +216,12 @@ def test_states_over_rest(bench: Bench, store: Etcd3Store, history: History) -> 
     before = history.last()
     bench.edit("new.yaml", service("new", "2096::f1", PODS))
     settle(bench, history)
+    shown.wait(lambda: shown.details()["agent"]["source"] is None)
 
     assert phases(first) == [{"receive"}, {"send"}]
     assert source == "rest"
     assert "WARNING note Agent" in note
     assert phases(written(history, before)) == [{"receive", "send"}]
-    assert shown.details()["agent"]["source"] is None
 
 
 def test_rest_server_of_nobody(bench: Bench, history: History) -> None:
