@@ -17,6 +17,8 @@ from srv6kv.agent.poll import Poll, Polled
 from srv6kv.agent.rest import AgentRest
 from srv6kv.agent.status import STATUS, config_key
 from srv6kv.agent.view import Told, View
+from srv6kv.agent.wired import Table
+from srv6kv.agent.wiringpoll import WiringPoll
 from srv6kv.errors import Refused
 from srv6kv.etcd.values import Change
 from srv6kv.notes import Note
@@ -27,7 +29,7 @@ from srv6kv.reconciler import Reconciler
 from srv6kv.store import Etcd3Store
 from srv6kv.transaction import Transaction
 
-FIRST_SECONDS = 1.0
+FIRST_SECONDS = 3.0
 """Nothing is planned before the agent had so long to answer for the first time."""
 REPORT_SECONDS = 1.0
 """What has changed is told this often at most."""
@@ -51,6 +53,8 @@ class AgentWatch:
         self.due = 0.0
         self._reconciler = reconciler
         self._rest = rest
+        self._wiring = Table()
+        reconciler.cluster.told.is_complete = rest is None
         self._poll: Poll | None = None
         self._phases = Phases()
         self._digest = Digest()
@@ -62,7 +66,7 @@ class AgentWatch:
     def start(self, queue: SimpleQueue[Any]) -> None:
         """Begin to ask, if it is to be asked; answers go into the queue."""
         if self._rest is not None:
-            self._poll = Poll(self._rest, queue.put)
+            self._poll = Poll(self._rest, queue.put, WiringPoll(self._rest))
 
     def stop(self) -> None:
         """Ask no more."""
@@ -104,17 +108,33 @@ class AgentWatch:
         return True
 
     def take(self, polled: Polled) -> bool:
-        """Take in an answer; whether it begins or ends an outage."""
+        """Take in an answer; whether it begins or ends an outage, or tells new wiring."""
         if polled.trouble:
             self.view.lose()
         else:
             self._asked = polled.asked
             self.view.poll(polled.statuses)
             self._hear_all(time.monotonic())
-        if bool(polled.trouble) == bool(self.notes):
-            return False
-        self.notes = (Note("Agent", AWAY, polled.trouble),) if polled.trouble else ()
+            if self._poll is not None and not self._phases.awaited:
+                self._poll.hurry(False)  # a writer that stands by by now plans no more
+        is_news = polled.wiring is not None and self._learn(polled.wiring)
+        trouble = polled.trouble or self._wiring.trouble
+        if bool(trouble) == bool(self.notes):
+            return is_news
+        self.notes = (Note("Agent", AWAY, trouble),) if trouble else ()
         return True
+
+    def _learn(self, table: Table) -> bool:
+        """Take in what is known of the agent's wiring; whether a plan may change by it."""
+        old, self._wiring = self._wiring, table
+        cluster, owns = self._reconciler.cluster, self._reconciler.owns
+        cluster.told.is_complete = table.is_complete
+        if table.values == old.values:
+            return table.is_complete != old.is_complete
+        values = {key: value for key, value in table.values.items() if not owns(key)}
+        return cluster.learn(values, self._reconciler.actual.entries) or (
+            table.is_complete != old.is_complete
+        )
 
     def _tell(self, key: str) -> Told | None:
         """What it says of a key now; answers from before the last commit say nothing."""
@@ -130,10 +150,11 @@ class AgentWatch:
     def is_ready(self) -> bool:
         """Whether the rest may go on, as far as it is known; puts off ``due`` else."""
         now = time.monotonic()
-        if now >= self.due:
+        is_ready = not self.view.has_states or self._phases.is_free
+        if not is_ready and now >= self.due:
             self._hear_all(now)
             self.due = self._phases.due(now) or now
-        is_ready = not self.view.has_states or self._phases.is_ready(now)
+            is_ready = self._phases.is_ready(now)
         if is_ready:
             self.due = max(self.due, now + REPORT_SECONDS)  # what else may hold it up takes a while
         return is_ready
@@ -149,6 +170,7 @@ class AgentWatch:
         part = self._phases.part_of(
             plan, reconciler.ledger, reconciler.actual, known, time.monotonic()
         )
+        reconciler.parted(part.gone)
         self.due = self._phases.due(time.monotonic()) or 0.0
         if self._poll is not None:
             self._poll.hurry(not part.is_last)
@@ -171,10 +193,14 @@ class AgentWatch:
         if not is_news or now - when < REPORT_SECONDS:
             return
         self._reported = (now, current)
-        held = {key: entry.revision for key, entry in self._held()}
+        held = self._held()
         shown = self._digest.shown(self.view, held, now)
         progress.agent(shown, self._digest.news(self.view, held, shown))
 
-    def _held(self) -> list[tuple[str, Any]]:
-        owns = self._reconciler.owns
-        return [(k, entry) for k, entry in self._reconciler.actual.entries.items() if owns(k)]
+    def _held(self) -> dict[str, int]:
+        """Our keys in etcd with their mod revision; none if there is nothing to say of them."""
+        history, reconciler = self.view.history, self._reconciler
+        if not (self.view.has_states or history.vpp_restarted or history.failed_updates):
+            return {}
+        entries = reconciler.actual.entries
+        return {key: entry.revision for key, entry in entries.items() if reconciler.owns(key)}

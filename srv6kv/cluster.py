@@ -5,9 +5,10 @@ One thread owns it. It holds values and indexes only; every rule is elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 
+from srv6kv.agent.wired import Told
 from srv6kv.agent.wiring import Unwired, Wired, Wiring
 from srv6kv.kube.model import EndpointSlice, KubeObject, Node, Pod, Ref, Service
 from srv6kv.pods import Pods
@@ -16,16 +17,17 @@ from srv6kv.records import NodeRecord, Records
 
 @dataclass(slots=True)
 class Dirt:
-    """What has changed: services (or their slices), nodes, and addresses of pods, by their wiring
-    or by the Pod that has them."""
+    """What has changed: services (or their slices), nodes, addresses of pods, by their wiring or by
+    the Pod that has them, and keys that the agent tells or tells no more."""
 
     services: set[Ref] = field(default_factory=set)
     addresses: set[str] = field(default_factory=set)
+    told: set[str] = field(default_factory=set)
     nodes: bool = False
     lost_node: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.services or self.addresses or self.nodes)
+        return bool(self.services or self.addresses or self.told or self.nodes)
 
 
 @dataclass(slots=True)
@@ -37,6 +39,7 @@ class Cluster:
         knows_pods: every pod of the own node is among ``pods``, or soon will be.
         absent: pods that are not there with the addresses for which slices name them, nor soon
             will be; they may be there without.
+        told: what the agent says of wiring that etcd does not have.
         held: which next hop each localsid in etcd has; it decides who is the newcomer when two
             local endpoints want one SID.
     """
@@ -49,6 +52,7 @@ class Cluster:
     absent: dict[Ref, set[str]] = field(default_factory=dict)
     records: Records = field(default_factory=Records)
     wiring: Wiring = field(default_factory=Wiring)
+    told: Told = field(default_factory=Told)
     held: dict[str, str] = field(default_factory=dict)
     dirt: Dirt = field(default_factory=Dirt)
     _service_of_slice: dict[Ref, Ref] = field(default_factory=dict)
@@ -99,9 +103,25 @@ class Cluster:
                 self.absent.setdefault(ref, set()).add(address)
                 self.dirt.addresses.add(address)
 
-    def wire(self, key: str, value: bytes | None, revision: int) -> None:
-        """Take in one agent key."""
+    def wire(self, key: str, value: bytes | None, revision: int, *, is_gone: bool = False) -> None:
+        """Take in one agent key of etcd, or that etcd does not have it any more."""
+        if is_gone:
+            value, revision = self.told.get(key)
+        else:
+            self.told.hide(key)
         self.dirt.addresses |= self.wiring.apply(key, value, revision)
+
+    def learn(self, values: Mapping[str, bytes], held: Container[str]) -> bool:
+        """Let these be all that the agent tells; whether that is news.
+
+        Args:
+            held: the keys that etcd has.
+        """
+        changed = self.told.learn(values, held)
+        for key in changed:
+            self.dirt.addresses |= self.wiring.apply(key, *self.told.get(key))
+        self.dirt.told |= changed
+        return bool(changed)
 
     def note(self, key: str, value: bytes | None) -> None:
         """Take in one of Contiv's records of nodes; None: it is gone."""
@@ -123,8 +143,33 @@ class Cluster:
         """How the pod of a node with this address hangs on VPP."""
         return self.wiring.of(address, self.pods.wirings(address, node))
 
-    def rewire(self, wiring: Wiring) -> None:
-        """Replace all that is known of the wiring."""
+    def hold(self, sid: str, next_hop: str | None) -> None:
+        """Etcd has a localsid with this next hop; None: with none, or not at all."""
+        before = self.held.pop(sid, None)
+        if next_hop is not None:
+            self.held[sid] = next_hop
+        self._doubt(before, next_hop)
+
+    def hold_nothing(self) -> None:
+        """What localsids etcd has is not known."""
+        self._doubt(*self.held.values())
+        self.held = {}
+
+    def _doubt(self, *addresses: str | None) -> None:
+        """What is in etcd is believed while the agent has not told all."""
+        if not self.told.is_complete:
+            self.dirt.addresses.update(filter(None, addresses))
+
+    def rewire(self, wiring: Wiring, held: Container[str] = ()) -> None:
+        """Replace all that is known of the wiring by this, and by what the agent tells besides.
+
+        Args:
+            held: the keys that etcd has.
+        """
+        self.told.yield_to(held)
+        for key, value, revision in self.told.items():
+            if key not in held:
+                wiring.apply(key, value, revision)
         self.dirt.addresses |= self.wiring.addresses() | wiring.addresses()
         self.wiring = wiring
 

@@ -52,10 +52,12 @@ class Part:
     Attributes:
         plan: with the transactions of this part only.
         is_last: nothing of the plan is left.
+        gone: the keys (short form) whose deletion is left.
     """
 
     plan: Plan
     is_last: bool
+    gone: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -89,9 +91,12 @@ class Phases:
         receive, send, gone = _by_phase(plan, actual)
         holds_send = self._holds(SEND, send, bool(self._receive or receive), now)
         is_waited_for = bool(self._receive or self._send or receive or send)
-        holds_gone = self._holds(GONE, gone, is_waited_for, now)
+        holds_gone = self._holds(GONE, gone, is_waited_for, now, must_wait=holds_send)
         left = (send if holds_send else set()) | (gone if holds_gone else set())
-        return Part(_without(plan, left, ledger, actual) if left else plan, is_last=not left)
+        if not left:
+            return Part(plan, is_last=True)
+        deleted = frozenset(_short(one) for one in left if not one.is_put)
+        return Part(_without(plan, left, ledger, actual), is_last=False, gone=deleted)
 
     def committed(self, transaction: Transaction, prefix: str, revision: int, now: float) -> None:
         """A transaction of a part is in etcd at this revision."""
@@ -114,30 +119,40 @@ class Phases:
         """The keys (short form) that something waits for."""
         return (*self._receive, *self._send) if self._held else ()
 
+    @property
+    def is_free(self) -> bool:
+        """Whether the agent has confirmed all that what is held back next waits for."""
+        return bool(self._held) and not (self._receive or (SEND not in self._held and self._send))
+
     def is_ready(self, now: float) -> bool:
         """Whether what is held back may go, or it is time to look again."""
-        if SEND in self._held and not self._receive:
-            return True
-        if GONE in self._held and SEND not in self._held and not self.awaited:
-            return True
         due = self.due(now)
-        return due is not None and due <= now
+        return self.is_free or (due is not None and due <= now)
 
     def due(self, now: float) -> float | None:
         """When to look again at the latest; None: nothing is held back."""
         if not self._held:
             return None
-        ends = [since + _limit(name) for name, since in self._held.items()]
+        first = SEND if SEND in self._held else GONE
+        ends = [self._held[first] + _limit(first)]
         for put in (*self._receive.values(), *self._send.values()):
             quiet = put.when + QUIET_SECONDS
             ends.append(quiet if quiet > now else put.when + CONFIRM_SECONDS)
         return min(ends)
 
-    def _holds(self, name: str, operations: set[Operation], waits: bool, now: float) -> bool:
-        """Whether these are held back, which is not for ever."""
+    def _holds(
+        self,
+        name: str,
+        operations: set[Operation],
+        waits: bool,
+        now: float,
+        *,
+        must_wait: bool = False,
+    ) -> bool:
+        """Whether these are held back: not for ever, but as long as what comes before them is."""
         if waits and operations:
             since = self._held.setdefault(name, now)
-            if now - since < _limit(name):
+            if must_wait or now - since < _limit(name):
                 return True
         self._held.pop(name, None)
         return False

@@ -48,7 +48,7 @@ class Plumbing:
     """The objects that others may own and that the node needs, when all keys were compared.
 
     Attributes:
-        found: keys that were there.
+        found: keys that were there, in etcd or in the agent.
         made: keys that were not, or that we had made otherwise.
     """
 
@@ -105,6 +105,7 @@ def plan(
     ledger: Ledger | None = None,
     delta: Delta | None = None,
     deletable: Container[str] | None = None,
+    present: Container[str] = (),
     most: int = MOST_OPERATIONS,
 ) -> Plan:
     """The transactions that make etcd hold the desired state.
@@ -118,6 +119,7 @@ def plan(
         ledger: what was noted before.
         delta: compare only this; None: everything that is ours.
         deletable: the keys that may go; others stay, with a note. None: every key of ours may.
+        present: keys that the agent has from others than etcd: what may be others' is theirs.
         most: operations of one transaction.
     """
     ledger = ledger or Ledger()
@@ -133,7 +135,7 @@ def plan(
     resolved = resolve(desired, actual, settings, owned, sorted(object_keys), sorted(targets))
     for key in leftovers - resolved.kept:
         resolved.wanted.setdefault(key, None)
-    shared = _shared(desired, actual, ledger, resolved.wanted, delta)
+    shared = _shared(desired, actual, ledger, resolved.wanted, delta, present)
     if deletable is not None:
         resolved.notes += _keep(resolved.wanted, actual, deletable)
     stages = _stages(resolved.wanted, actual, prefix)
@@ -143,18 +145,23 @@ def plan(
         ledger=Ledger(ranges, shared),
         effects=effects_of(resolved.wanted, actual),
         wanted=resolved.wanted,
-        plumbing=_plumbing(desired, actual, resolved.wanted) if delta is None else Plumbing(),
+        plumbing=_plumbing(desired, actual, resolved.wanted, present)
+        if delta is None
+        else Plumbing(),
     )
 
 
-def _plumbing(desired: Desired, actual: Actual, wanted: dict[str, bytes | None]) -> Plumbing:
+def _plumbing(
+    desired: Desired, actual: Actual, wanted: dict[str, bytes | None], present: Container[str]
+) -> Plumbing:
     made = [
         key
         for key in desired.shared
         if (value := wanted.get(key)) is not None
         and (key not in actual.entries or actual.entries[key].value != value)
     ]
-    found = [key for key in desired.shared if key in actual.entries and key not in made]
+    there = [key for key in desired.shared if key in actual.entries or key in present]
+    found = [key for key in there if key not in made]
     return Plumbing(tuple(sorted(found)), tuple(sorted(made)))
 
 
@@ -191,6 +198,7 @@ def _shared(
     ledger: Ledger,
     wanted: dict[str, bytes | None],
     delta: Delta | None,
+    present: Container[str],
 ) -> dict[str, str]:
     """Create what is absent, update or delete only what we wrote; what to note about it."""
     noted = dict(ledger.shared)
@@ -203,7 +211,7 @@ def _shared(
         if value is None:
             if is_ours:
                 wanted[key] = None
-        elif entry is None or is_ours:
+        elif is_ours or (entry is None and key not in present):
             wanted[key] = encode(value)
             noted[key] = encode(value).decode()
     return dict(sorted(noted.items()))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import chain
-from typing import Protocol
 
 import msgspec
 
@@ -18,6 +17,7 @@ from srv6kv.actual import Actual
 from srv6kv.agent import boot, keys
 from srv6kv.agent.boot import Boot
 from srv6kv.agent.values import LocalSid, decode
+from srv6kv.agent.view import ReadKey
 from srv6kv.agent.wiring import Wiring
 from srv6kv.cluster import Cluster
 from srv6kv.kube.intake import Intake
@@ -28,17 +28,6 @@ from srv6kv.render import Delta, Renderer
 from srv6kv.render.node import drop_routes
 from srv6kv.settings import Settings
 from srv6kv.transaction import Operation, Transaction
-
-
-class ReadKey(Protocol):
-    """A key as it was read or watched; a value of None: it is gone."""
-
-    @property
-    def key(self) -> str: ...
-    @property
-    def value(self) -> bytes | None: ...
-    @property
-    def mod_revision(self) -> int: ...
 
 
 class Reconciler:
@@ -112,7 +101,7 @@ class Reconciler:
     def reset(self, entries: Iterable[ReadKey]) -> None:
         """Begin again with what etcd holds below ``prefixes``."""
         self.actual = Actual()
-        self.cluster.held = {}
+        self.cluster.hold_nothing()
         self._deleted.clear()
         self._noted = {}
         self._pending = None
@@ -137,7 +126,7 @@ class Reconciler:
         for key, item in configuration:
             self._hold(key, item.value, item.mod_revision)
             wiring.apply(key, self._trusted(key, item.value, item.mod_revision), item.mod_revision)
-        self.cluster.rewire(wiring)
+        self.cluster.rewire(wiring, self.actual.entries)
 
     def _trusted(self, key: str, value: bytes | None, revision: int) -> bytes | None:
         """The value of a wiring key, unless it names a process of an earlier boot, or is ours: what
@@ -179,7 +168,7 @@ class Reconciler:
                 self._pending.keys.add(key)
             self._hold(key, change.value, change.mod_revision)
             value = self._trusted(key, change.value, change.mod_revision)
-            self.cluster.wire(key, value, change.mod_revision)
+            self.cluster.wire(key, value, change.mod_revision, is_gone=change.value is None)
 
     def _is_known(self, key: str, change: ReadKey) -> bool:
         entry = self.actual.entries.get(key)
@@ -193,10 +182,7 @@ class Reconciler:
         if key.startswith(keys.LOCALSID):
             sid = key.removeprefix(keys.LOCALSID)
             next_hop = _next_hop_of(key, value) if value is not None else None
-            if next_hop is None:
-                self.cluster.held.pop(sid, None)
-            else:
-                self.cluster.held[sid] = next_hop
+            self.cluster.hold(sid, next_hop)
 
     def missing_pods(self) -> dict[str, Ref]:
         """Pods that are not known with the address of the local endpoint that waits for them."""
@@ -215,7 +201,7 @@ class Reconciler:
         """With gaps in the cluster only what this process has wanted before may be deleted: the
         rest may belong to what cannot be read."""
         has_gaps = self._has_gaps or self.intake.has_gaps or self.cluster.records.has_gaps
-        return self._wanted_before if has_gaps else None
+        return self._wanted_before if has_gaps or self._renderer.is_blind else None
 
     def plan(self) -> Plan:
         """What is to be written now; empty if etcd holds the desired state."""
@@ -233,6 +219,7 @@ class Reconciler:
             ledger=self._ledger,
             delta=self._pending,
             deletable=self._deletable,
+            present=self.cluster.told,
             most=FEW_OPERATIONS if self.is_contended else MOST_OPERATIONS,
         )
         self._wanted_before |= {key for key, value in found.wanted.items() if value is not None}
@@ -305,6 +292,12 @@ class Reconciler:
                 name = operation.key.removeprefix(self.own_prefix)
                 self._noted[name] = operation.value
         self._ledger = ledger_of(self._noted)
+
+    def parted(self, gone: Iterable[str]) -> None:
+        """Only a part of the last plan is done; these keys are still to go, and no change may lead
+        to them any more: a policy is found by its steering, which may be elsewhere by then."""
+        if self._pending is not None:
+            self._pending.keys.update(gone)
 
     def settled(self) -> None:
         """All transactions of the last plan are done, or there were none."""

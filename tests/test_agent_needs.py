@@ -121,6 +121,15 @@ def test_vpp_restarts_while_nobody_looks() -> None:
     assert History().saw_vpp(ok, 3).saw_vpp(later, 7).vpp_restarted == 7
 
 
+def test_vpp_is_not_back_before_the_agent_uses_it() -> None:
+    """The connection may begin anew between the error and its end."""
+    broken = History().saw_vpp(PluginStatus("govpp", "ERROR", "", 9), 7)
+    begun = broken.saw_vpp(PluginStatus("govpp", "INIT", "", 10), 8)
+
+    assert begun.vpp_restarted == 0
+    assert begun.saw_vpp(PluginStatus("govpp", "OK", "", 12), 9).vpp_restarted == 9
+
+
 @pytest.mark.parametrize("plugin_first", [True, False])
 def test_agent_and_vpp_restart_together(plugin_first: bool) -> None:
     """Whatever key comes first, the new agent makes everything anew: nothing is needed."""

@@ -8,14 +8,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from queue import Empty, SimpleQueue
 
 import pytest
 from etcd_server import SECONDS
 from test_agent_rest import STATUS, Server, reply
+from test_boot import started, wiring
 
+from srv6kv import phases
 from srv6kv.agent import poll
 from srv6kv.agent.poll import Poll, Polled
 from srv6kv.agent.rest import AgentRest
+from srv6kv.agentwatch import AgentWatch
 
 GOOD = reply(json.dumps([STATUS]).encode())
 
@@ -93,6 +97,41 @@ def test_an_agent_that_is_away_and_comes_back() -> None:
     assert told == 2
     assert [bool(one.trouble) for one in heard.answers] == [False, True, False]
     assert "503 Away" in heard.answers[1].trouble
+
+
+def test_it_is_not_hurried_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may write no more after a part of a plan makes no next plan, and still asks only as
+    long as something is waited for."""
+    monkeypatch.setattr(poll, "POLL_SECONDS", 60.0)
+    monkeypatch.setattr(phases, "CONFIRM_SECONDS", 0.2)
+    server = Server(lambda connection: connection.sendall(GOOD))
+    answers: SimpleQueue[Polled] = SimpleQueue()
+    reconciler = started("", wiring(5))
+    watch = AgentWatch(reconciler, AgentRest(server.url, timeout=1.0))
+    watch.start(answers)
+    try:
+        watch.take(answers.get(timeout=SECONDS))
+        part = watch.part_of(reconciler.plan())
+        watch.committed(part.plan.transactions[0], 6)
+        is_calm = falls_silent(answers, watch)
+    finally:
+        watch.stop()
+        server.stop()
+
+    assert not part.is_last
+    assert is_calm
+    assert len(server.asked) > 3
+
+
+def falls_silent(answers: SimpleQueue[Polled], watch: AgentWatch) -> bool:
+    """Whether answers, which are taken in, stop coming."""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        try:
+            watch.take(answers.get(timeout=0.5))
+        except Empty:
+            return True
+    return False
 
 
 def test_it_ends_at_once(no_thread_is_left: None) -> None:

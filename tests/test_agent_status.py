@@ -130,3 +130,17 @@ def test_a_plugin_about_itself() -> None:
     assert status.parse_plugin(key, b'{"state":1}') == PluginStatus("govpp", "OK")
     with pytest.raises(ValueError, match=r"plugin/govpp: state: 7 is none of INIT, OK, ERROR"):
         status.parse_plugin(key, b'{"state":7}')
+
+
+def test_texts_without_end_are_cut() -> None:
+    """Of an error the beginning and the end stay, with VPP's code; a reason names a little."""
+    key = PUBLISHED
+    body = {"state": "FAILED", "error": f"first {'y' * 1_000_000} (-12)"}
+    error = status.parse_status(key, json.dumps(body).encode()).error
+
+    assert len(error) < 3000
+    assert (error[:5], error[-5:]) == ("first", "(-12)")
+    for wrong in ({"state": "U" * 1_000_000}, {"key": "config/" + "k" * 1_000_000}):
+        with pytest.raises(ValueError, match=r"state|key") as raised:
+            status.parse_status(key, json.dumps(wrong).encode())
+        assert len(str(raised.value)) < 1000

@@ -246,6 +246,24 @@ def test_new_keys_without_end_hold_nothing_for_ever() -> None:
     assert out[f"-{OLD_SID}"] == 2 * CONFIRM_SECONDS
 
 
+def test_deletions_wait_for_all_that_comes_before_them() -> None:
+    """Though their own time is up: what they free may still be in use until policies and steerings
+    of the same plan are out."""
+    node = Node(LocalSid(sid=HERE))
+    node.commit(node.part(0.0, [LocalSid(sid=NEW), SERVICE, OLD_SID]), 0.0)
+    node.commit(node.part(CONFIRM_SECONDS, [SERVICE, OLD_SID]), CONFIRM_SECONDS)
+    other, late = LocalSid(sid="6666:0:0:1::2"), 2 * CONFIRM_SECONDS - 1
+    node.commit(node.part(late, [other, STEERED, OLD_SID]), late)
+    part = node.part(2 * CONFIRM_SECONDS, [STEERED, OLD_SID])
+
+    assert part.plan.transactions == ()
+    assert part.gone == {OLD_SID}
+    assert not node.phases.is_ready(late + 1.5)
+    assert node.phases.due(late + 1.5) == late + CONFIRM_SECONDS
+    end = late + CONFIRM_SECONDS
+    assert node.commit(node.part(end, [STEERED, OLD_SID]), end) == [STEERED.key, f"-{OLD_SID}"]
+
+
 def test_a_part_notes_nothing_as_gone() -> None:
     """What is noted of keys that others may own stays until their deletion is done, and only the
     policies of the part count."""

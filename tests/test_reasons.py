@@ -30,9 +30,13 @@ NO_REASONS = {
     "ToBeDeletedByClusterAutoscaler",
     "EncapSrcIP",
     "NBTransaction",
+    "ProtoMsgData",
 }
 """Words of Kubernetes, VPP and the agent that look like reasons."""
-NOT_SEARCHED = ("gen", "etcd", "explain", "store.py", "settings", "yamlmarks", "sample", "verify")
+NOT_SEARCHED = (
+    *("gen", "etcd", "explain", "store.py", "settings", "yamlmarks", "sample"),
+    *("verify", "repair"),
+)
 """They make no notes, and name calls, classes and options that look like reasons; those of
 ``verify`` have a page of their own (``test_verify.py``)."""
 

@@ -124,6 +124,25 @@ def test_an_agent_that_confirms_nothing(bench: Bench, history: History, mute: Wr
     assert len(second) in (2, 3)
 
 
+def test_a_service_moves_to_another_address(
+    bench: Bench, history: History, live: LiveAgent
+) -> None:
+    """The policy of the old address goes with the last part, although its steering, which leads to
+    it, is elsewhere by then."""
+    bench.settings(*NO_WINDOW)
+    bench.edit("new.yaml", service("new", "2096::f1", PODS[:1]))
+    bench.run()
+    settle(bench, history)
+    live.wait_for(configured(history))
+    before = history.last()
+    bench.edit("new.yaml", service("new", "2096::f2", PODS))
+    settle(bench, history)
+    changed = written(history, before)
+
+    assert phases(changed)[-1] == {"gone"}
+    assert NEW in {change.key for change in changed[-1][1]}
+
+
 @pytest.mark.faults
 def test_a_lost_endpoint_waits_for_nothing(bench: Bench, history: History, mute: Writer) -> None:
     """A policy that only loses a path is written while a new pod waits to be confirmed."""

@@ -84,6 +84,8 @@ class History:
         What the connection says may be read seldom: a later time of change of the same state tells
         as well that it was broken.
         """
+        if status.state == "INIT" and self.vpp_state == "ERROR":
+            return self  # it begins anew, but is not back
         is_back = status.state == "OK" and self.vpp_state == "ERROR"
         is_back |= (
             status.state == self.vpp_state == "OK" and 0 < self.vpp_change < status.last_change

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from srv6kv.agent.rest import AgentRest
 from srv6kv.agent.status import ValueStatus
+from srv6kv.agent.wired import Table
+from srv6kv.agent.wiringpoll import WiringPoll
 from srv6kv.errors import Srv6kvError
 
 POLL_SECONDS = 2.0
@@ -21,11 +23,13 @@ MOST_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """All states as the agent told them, or why it did not; asked at that monotonic time."""
+    """All states as the agent told them, or why it did not; asked at that monotonic time. And what
+    is known of its wiring, if that is asked for."""
 
     statuses: dict[str, ValueStatus]
     trouble: str = ""
     asked: float = field(default=0.0, compare=False)
+    wiring: Table | None = None
 
 
 class Poll:
@@ -36,8 +40,14 @@ class Poll:
         has_answered: there was an answer, or none is to be had.
     """
 
-    def __init__(self, rest: AgentRest, on_answer: Callable[[Polled], Any]) -> None:
+    def __init__(
+        self,
+        rest: AgentRest,
+        on_answer: Callable[[Polled], Any],
+        wiring: WiringPoll | None = None,
+    ) -> None:
         self._rest = rest
+        self._wiring = wiring
         self._on_answer = on_answer
         self._is_hurried = False
         self._wake = threading.Event()
@@ -67,7 +77,7 @@ class Poll:
         pause = POLL_SECONDS
         while not self._is_stopped:
             self._wake.clear()
-            answer = self._ask()
+            answer = self._with_wiring(self._ask())
             if self._is_stopped:
                 return
             if answer != last or self._is_hurried:
@@ -77,6 +87,12 @@ class Poll:
             is_away = bool(answer.trouble)
             pause = min(2 * pause, MOST_SECONDS) if is_away else POLL_SECONDS
             self._wake.wait(HURRY_SECONDS if self._is_hurried and not is_away else pause)
+
+    def _with_wiring(self, answer: Polled) -> Polled:
+        if self._wiring is None or self._is_stopped:
+            return answer
+        states = None if answer.trouble else answer.statuses
+        return replace(answer, wiring=self._wiring.ask(states))
 
     def _ask(self) -> Polled:
         asked = time.monotonic()

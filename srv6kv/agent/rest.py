@@ -13,11 +13,13 @@ import urllib3
 from srv6kv import __version__
 from srv6kv.agent import keys
 from srv6kv.agent.status import ValueStatus, parse_rest
+from srv6kv.agent.wired import MODELS, Process, parse_dump, parse_process
 from srv6kv.errors import InputError, Unavailable
 
 MOST_BYTES = 1 << 26
 """More than this is no answer: 100,000 values are 20 MiB."""
 CHUNK_BYTES = 1 << 16
+UNKNOWN_PREFIX = "unknown key prefix"
 WHOLE_ANSWER = 10.0
 """How often the timeout an answer may take, however its bytes trickle in."""
 
@@ -39,7 +41,8 @@ class AgentRest:
         except urllib3.exceptions.LocationParseError:
             parsed = urllib3.util.Url()
         if parsed.scheme not in ("http", "https") or not parsed.host or parsed.query:
-            raise InputError(f"the agent's REST server {url!r} is no URL; write http://host:9191")
+            shown = url.rpartition("@")[2]  # a password may stand before it
+            raise InputError(f"the agent's REST server {shown!r} is no URL; write http://host:9191")
         path = (parsed.path or "").rstrip("/")
         self.url = f"{parsed.scheme}://{parsed.netloc}{path}"
         self._timeout = timeout
@@ -86,6 +89,33 @@ class AgentRest:
         """
         path = "/scheduler/dump?" + urlencode({"key-prefix": prefix, "view": "cached"}, safe="/")
         return self._objects(path)
+
+    def wiring(self) -> dict[str, bytes]:
+        """What the agent was asked to have of the models that tell of wiring, by key.
+
+        It is what was asked for, as keys of etcd are, because what VPP has goes with VPP.
+
+        Raises:
+            Unavailable: the agent is away, or answers nonsense.
+        """
+        found: dict[str, bytes] = {}
+        for prefix in MODELS:
+            path = "/scheduler/dump?" + urlencode({"key-prefix": prefix, "view": "NB"}, safe="/")
+            try:
+                found |= parse_dump(self._ask("GET", path))
+            except ValueError as error:
+                raise Unavailable(f"GET {self.url}{path}: {error}") from None
+            except Unavailable as error:
+                if UNKNOWN_PREFIX not in str(error):  # an agent without the plugin has no values
+                    raise
+        return found
+
+    def process(self) -> Process | None:
+        """Which life of the agent answers; None: it does not tell."""
+        try:
+            return parse_process(self._ask("GET", "/liveness"))
+        except Unavailable:
+            return None
 
     def history(self, sequence: int | None = None) -> list[dict[str, Any]]:
         """The agent's transactions as it keeps them, or the one with that number.

@@ -45,6 +45,9 @@ class State(StrEnum):
 _STATES = tuple(State)
 _OPERATIONS = ("UNDEFINED", "VALIDATE", "CREATE", "UPDATE", "DELETE")
 _MOST = 1 << 63
+_MOST_ERROR = 2000
+"""Some errors have all policies of VPP in them; its code is at the end."""
+_SHOWN = 40
 _HEALTH = ("INIT", "OK", "ERROR")
 
 
@@ -55,7 +58,7 @@ class ValueStatus:
     Attributes:
         key: short form, ``config/...``.
         operation: the last one: UNDEFINED, VALIDATE, CREATE, UPDATE, DELETE.
-        error: why the last operation failed.
+        error: why the last operation failed; of a text without end the beginning and the end.
         details: unmet dependencies (PENDING), or fields (INVALID).
     """
 
@@ -140,7 +143,7 @@ def parse_status(key: str, value: bytes) -> ValueStatus:
     body = _read(key, value, _Published)
     own = config_key(key) if key.startswith(STATUS) else key
     if body.key not in (None, "", own):
-        raise ValueError(f"{key}: key: {body.key!r} is another one")
+        raise ValueError(f"{key}: key: {body.key[: len(own) + _SHOWN]!r} is another one")
     return _status_of(own, body, key)
 
 
@@ -218,9 +221,14 @@ def _status_of(key: str, body: _Published, where: str) -> ValueStatus:
         key,
         State(_name(where, "state", body.state, _STATES)),
         _name(where, "last_operation", body.last_operation, _OPERATIONS),
-        body.error or "",
+        _brief(body.error or ""),
         tuple(body.details or ()),
     )
+
+
+def _brief(error: str) -> str:
+    half = _MOST_ERROR // 2
+    return error if len(error) <= _MOST_ERROR else f"{error[:half]} ... {error[-half:]}"
 
 
 def _name(key: str, field: str, value: str | int | None, names: tuple[str, ...]) -> str:
@@ -230,7 +238,11 @@ def _name(key: str, field: str, value: str | int | None, names: tuple[str, ...])
     number = 0 if value is None else value
     if isinstance(number, int) and 0 <= number < len(names):
         return names[number]
-    raise ValueError(f"{key}: {field}: {value!r} is none of {', '.join(names)}")
+    raise ValueError(f"{key}: {field}: {_shown(value)!r} is none of {', '.join(names)}")
+
+
+def _shown(value: str | int | None) -> str | int | None:
+    return value[:_SHOWN] if isinstance(value, str) else value
 
 
 def _number(key: str, field: str, value: str | int | None) -> int:
@@ -241,4 +253,4 @@ def _number(key: str, field: str, value: str | int | None) -> int:
         number = _MOST
     if -_MOST <= number < _MOST:
         return number
-    raise ValueError(f"{key}: {field}: {str(value)[:40]!r} is no integer of 64 bits")
+    raise ValueError(f"{key}: {field}: {_shown(value)!r} is no integer of 64 bits")

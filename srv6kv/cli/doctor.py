@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from srv6kv.cli.options import (
+    agent_rest_option,
     agent_state_option,
     cluster_options,
     config_option,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 @node_options
 @config_option
 @agent_state_option
+@agent_rest_option
 @partial(etcd_options, is_optional=True)
 @click.option(
     "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True
@@ -42,6 +44,7 @@ def command(
     label: str | None,
     config: Path | None,
     agent_state: Path | None,
+    agent_rest: str | None,
     output: str,
     **servers: Any,
 ) -> None:
@@ -49,14 +52,15 @@ def command(
 
     Each check is ok, a warning, an error, or not checked; docs/cni-contract.md tells what is
     expected. Without --agent-state the keys come from etcd (127.0.0.1:2379 unless --etcd says
-    else). Exit code 1 if there is an error.
+    else). With --agent-rest those that the agent has from others than etcd count too. Exit code 1
+    if there is an error.
 
     \b
     Example:
       srv6kv doctor -f examples/seed/manifests --config examples/seed/contiv.conf \\
         --node node1 --agent-state examples/cni/ok.json
     """
-    from srv6kv.cli import cluster
+    from srv6kv.cli import cluster, states
     from srv6kv.doctor.values import ERROR, Finding
     from srv6kv.errors import SettingsError
 
@@ -67,6 +71,7 @@ def command(
     except SettingsError as error:
         _end([Finding("settings", ERROR, str(error), "docs/settings.md")], output)
         return
+    states.learn_wiring(files.reconciler.cluster, agent_rest)
     found = _findings(files.reconciler, label or node, agent_state, servers)
     cluster.say_notes([*files.notes, *sorted(files.reconciler.intake.notes())])
     _end(found, output, has_bad_input=files.has_bad_input)
@@ -93,7 +98,8 @@ def _examine(reconciler: Reconciler, held: Sequence[KeyValue]) -> list[Finding]:
     from srv6kv import doctor
 
     reconciler.reset(held)
-    entries = {
+    entries = {key: value for key, value, _ in reconciler.cluster.told.items()}
+    entries |= {
         item.key.removeprefix(reconciler.prefix): item.value
         for item in held
         if item.key.startswith(reconciler.prefix)

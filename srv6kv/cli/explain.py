@@ -52,7 +52,8 @@ def command(
 
     With --etcd the agent's keys are read from there, and each key is shown with its state: in
     etcd, missing, differs, or to be deleted. With --agent-rest, or where the agent publishes its
-    states in etcd, what the agent says of it follows. docs/limits.md tells what the notes mean.
+    states in etcd, what the agent says of it follows; --agent-rest also tells the wiring of pods of
+    which etcd has no keys. docs/limits.md tells what the notes mean.
 
     \b
     Example:
@@ -73,6 +74,7 @@ def command(
         entries, said = states.read(servers, reconciler.prefixes, prefix, agent_rest)
     else:
         entries, said = cluster.read_agent_state(agent_state, prefix), states.asked(agent_rest)
+    states.learn_wiring(reconciler.cluster, agent_rest)
     reconciler.reset(entries)
     _print(_explained(ref, files, said, is_online=bool(servers["endpoints"])), output)
     cluster.say_notes(list(reconciler.intake.notes()))

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from srv6kv.cli.options import (
+    agent_rest_option,
     cluster_options,
     config_option,
     etcd_options,
@@ -20,6 +21,7 @@ from srv6kv.cli.options import (
 @cluster_options
 @node_options
 @config_option
+@agent_rest_option
 @etcd_options
 @click.option(
     "-o", "--output", type=click.Choice(["txn", "json"]), default="txn", show_default=True
@@ -30,20 +32,24 @@ def command(
     node: str,
     label: str | None,
     config: Path | None,
+    agent_rest: str | None,
     output: str,
     check: bool,
     **servers: Any,
 ) -> None:
     """Print the transactions that would bring etcd in step with the cluster. Writes nothing.
 
+    With --agent-rest the agent tells the wiring of pods of which etcd has no keys.
+
     \b
     Example:
       srv6kv plan --manifests examples/seed/manifests --config examples/seed/contiv.conf \\
         --node node1 --etcd 127.0.0.1:2379
     """
-    from srv6kv.cli import cluster
+    from srv6kv.cli import cluster, states
 
     files = cluster.read_any(paths, servers, config, node, label)
     reconciler = files.reconciler
+    states.learn_wiring(reconciler.cluster, agent_rest)
     reconciler.reset(read_etcd(servers, reconciler.prefixes))
     cluster.report(files, output, is_question=check)

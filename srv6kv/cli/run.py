@@ -83,7 +83,8 @@ def command(
     """Keep the agent's keys in etcd in step with the cluster, until SIGTERM.
 
     Waits for etcd or the API server if it is away, and stands by while another process writes for
-    the label.
+    the label. With --agent-rest the agent is asked for the states of its values, and for the wiring
+    of pods of which etcd has no keys.
 
     \b
     Examples:

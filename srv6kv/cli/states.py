@@ -12,6 +12,7 @@ from srv6kv.cli.options import store_of
 
 if TYPE_CHECKING:
     from srv6kv.agent.status import ValueStatus
+    from srv6kv.cluster import Cluster
     from srv6kv.etcd.values import KeyValue
 
 
@@ -27,6 +28,20 @@ def asked(agent_rest: str | None) -> dict[str, ValueStatus] | None:
     from srv6kv.agent.rest import AgentRest
 
     return AgentRest(agent_rest).statuses()
+
+
+def learn_wiring(cluster: Cluster, agent_rest: str | None) -> None:
+    """Let a cluster know how pods hang on VPP by the agent's REST server, if it is to be asked;
+    before it is told what etcd has, which comes first.
+
+    Raises:
+        InputError: the URL is none.
+        Unavailable: it does not answer.
+    """
+    if agent_rest:
+        from srv6kv.agent.rest import AgentRest
+
+        cluster.learn(AgentRest(agent_rest).wiring(), ())
 
 
 def read(

@@ -54,7 +54,7 @@ def ranges_of_note(text: bytes | None) -> Finding:
 
 def _unseen() -> Iterator[Finding]:
     """What is neither in etcd nor in Kubernetes."""
-    text = "the agent's REST API is not asked: whether it has programmed VPP"
+    text = "the agent is not asked whether it has programmed VPP"
     yield Finding("agent-rest", NOT_CHECKED, text, "look for FAILED and PENDING in its log")
     text = "the encapsulation source and the flow hash of the main VRF"
     cure = "vppctl show sr encaps source addr; deploy/ sets both before the first policy"

@@ -26,6 +26,7 @@ from srv6kv.render.service import HOST_IPV4, HOSTS, Receivers
 from srv6kv.settings import Settings
 from srv6kv.topology import Topology, host_end_of
 
+WIRING_UNKNOWN = "PodWiringUnknown"
 _OTHER_FAMILY = "vppHostSubnetCIDR is of the other family; no localsid for these endpoints"
 _HOST_WIRING = Wired(endpoint.HOST_INTERCONNECT, Namespace())
 
@@ -35,6 +36,8 @@ class LocalEndpoints:
 
     Attributes:
         waiting: the endpoints whose Pod is not known with their address, and its name.
+        believed: the endpoints whose wiring the agent may still tell, and whose localsid is in
+            etcd: it stays there, so packets reach them.
     """
 
     def __init__(self, parts: Parts, settings: Settings) -> None:
@@ -47,15 +50,21 @@ class LocalEndpoints:
         self._sandboxes = Claims[str]()
         self._up: dict[str, Wired] = {}
         self.waiting: dict[str, Ref] = {}
+        self.believed: set[str] = set()
         self._behind: dict[str, set[str]] = {}
 
     def is_up(self, address: str) -> bool:
         """Whether packets reach a local endpoint."""
-        return address in self._up
+        return address in self._up or address in self.believed
 
     def listed(self, addresses: Iterable[str]) -> set[str]:
         """Those of the addresses that a service lists."""
         return self._answering.keys() & addresses
+
+    def has_unwired(self) -> bool:
+        """Whether the wiring of any local endpoint is unknown."""
+        found = (item for item in self._wiring.values() if isinstance(item, Note))
+        return any(note.reason == WIRING_UNKNOWN for note in found)
 
     def all_listed(self) -> set[str]:
         """Every local endpoint."""
@@ -86,9 +95,9 @@ class LocalEndpoints:
         refs: set[Ref] = set()
         sandboxes: set[str] = set()
         for address in sorted(affected):
-            before = self._up.get(address)
+            before, was_up = self._up.get(address), self.is_up(address)
             after = self._raise(address, cluster, topology)
-            if (before is None) != (after is None):
+            if was_up != self.is_up(address):
                 refs |= self._answering.get(address, {}).keys()
             sandboxes |= self._move(address, before, after)
         for sandbox in sorted(sandboxes):
@@ -120,6 +129,7 @@ class LocalEndpoints:
         """Make or remove localsid and route of an endpoint; its wiring if packets reach it."""
         self._up.pop(address, None)
         self.waiting.pop(address, None)
+        self.believed.discard(address)
         part = ("endpoint", address)
         found = self._wiring.get(address)
         if isinstance(found, Wired):
@@ -128,6 +138,8 @@ class LocalEndpoints:
             self._parts.remark(part, *([found] if found else []))
             self._parts.replace(part, ())
             self._parts.share(part, ())
+            if found and found.reason == WIRING_UNKNOWN and self._is_believed(address, cluster):
+                self.believed.add(address)
             return None
         self._parts.replace(part, self._objects(address, found, topology))
         self._parts.share(part, endpoint.neighbour(address, found))
@@ -137,6 +149,10 @@ class LocalEndpoints:
             return None
         self._up[address] = found
         return found
+
+    def _is_believed(self, address: str, cluster: Cluster) -> bool:
+        is_held = cluster.held.get(self._sid_of(address)) == address
+        return is_held and not cluster.told.is_complete
 
     def _why_left_alone(self, address: str, cluster: Cluster, topology: Topology) -> Note | None:
         """Why a pod answers for no service: its rule chains are a mesh's, or may be.
@@ -183,7 +199,7 @@ class LocalEndpoints:
         wired = cluster.wiring_of(address, topology.own_name)
         if isinstance(wired, Unwired):
             text = f"{wired.missing}; no localsid until it is known"
-            return Note(subject, "PodWiringUnknown", text)
+            return Note(subject, WIRING_UNKNOWN, text)
         values: list[AgentValue] = self._objects(address, wired, topology)
         values += [*endpoint.neighbour(address, wired), *endpoint.rule_chains(wired, {})]
         fault = next(filter(None, map(fault_of, values)), None)

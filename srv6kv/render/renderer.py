@@ -35,10 +35,12 @@ class Renderer:
 
     Attributes:
         desired: the state after the last update.
+        is_blind: local pods wait for wiring, and the agent may not have told all of it yet.
     """
 
     def __init__(self, settings: Settings, own_name: str) -> None:
         self.desired = Desired()
+        self.is_blind = False
         self._settings = settings
         self._parts = Parts(self.desired)
         self._local = LocalEndpoints(self._parts, settings)
@@ -77,13 +79,17 @@ class Renderer:
         if is_new_topology:
             refs |= cluster.services.keys()
         refs = self._services.take(refs, cluster)
+        delta.keys |= dirt.told
         touched = self._local.listed(dirt.addresses)
+        if cluster.told.is_complete:
+            touched |= self._local.believed
         for ref in refs:
             touched |= self._local.list_for(ref, self._services.receivers_of(ref))
         if is_new_topology:
             touched |= self._local.all_listed()
         refs |= self._local.settle(touched, cluster, self._services.topology)
         self._steer({ref: self._send(ref, cluster) for ref in sorted(refs)})
+        self.is_blind = not cluster.told.is_complete and self._local.has_unwired()
         return delta
 
     def _see_nodes(self, cluster: Cluster, dirt: Dirt) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 from agentmodel import log, plain, values
@@ -45,6 +46,9 @@ class Agent:
         said: what it logs besides transactions.
         values: the etcd that it knows: short keys and bytes; a restart begins with it.
         source: what a resync after a reconnect reads.
+        born: Unix time of its start, as it tells it; 0: it does not.
+        asked: how often its REST server was asked, by path.
+        given: what it was given in process; a restart begins without.
         on_event: called after every transaction, for who publishes.
     """
 
@@ -61,6 +65,8 @@ class Agent:
         self.api = api
         self.version = version if api == "v3" else (2, 5)
         self.said: list[str] = []
+        self.born = 0
+        self.asked: Counter[str] = Counter()
         self.values: dict[str, bytes] = {}
         self.source: Callable[[], Mapping[str, bytes]] = lambda: self.values
         self.on_event: Callable[[], None] = lambda: None
@@ -74,6 +80,7 @@ class Agent:
         self.scheduler.rechecks = self._rechecks
         self.scheduler.on_txn = self._print
         self._has_started = False
+        self.given: dict[str, bytes] = {}
 
     def _print(self, txn: Txn) -> None:
         self._printed.append(txn)
@@ -85,7 +92,7 @@ class Agent:
         makes the whole void (spec/vpp-agent.md 2.3, 3.2)."""
         wanted = {}
         self.values = dict(entries)
-        for key, text in entries.items():
+        for key, text in (self.given | self.values).items():
             model = values.model_of(key)
             if model is None or not text:
                 continue
@@ -128,6 +135,21 @@ class Agent:
                 self.said.append(_mismatch(key, own))
                 return None
         txn = self.scheduler.change({key: value})
+        self.on_event()
+        return txn
+
+    def give(self, changes: Mapping[str, bytes | None]) -> Txn:
+        """What it embeds, as Contiv's plugins, gives or (None) takes these in one transaction; etcd
+        does not know of it."""
+        for key, text in changes.items():
+            self.given.pop(key, None)
+            if text is not None:
+                self.given[key] = text
+        decoded = {
+            key: None if text is None else values.decode(key, text, self.api)
+            for key, text in changes.items()
+        }
+        txn = self.scheduler.change(decoded)
         self.on_event()
         return txn
 

@@ -8,7 +8,7 @@ import queue
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -37,6 +37,7 @@ class LiveAgent:
         address: of etcd, ``host:port``.
         label: of the agent.
         publishes_status: whether ``config-status`` is written (``ENABLE_STATUS_PUBLISHING``).
+        age: seconds that it has lived when this begins.
         options: as of ``Agent``.
 
     Attributes:
@@ -52,6 +53,7 @@ class LiveAgent:
         *,
         publishes_status: bool = True,
         vpp: FakeVpp | None = None,
+        age: int = 0,
         **options: Any,
     ) -> None:
         self.vpp = vpp or FakeVpp()
@@ -66,11 +68,13 @@ class LiveAgent:
         self._published: set[str] = set()
         self._lease: Any = None
         self._started = int(time.time())
+        self._age = age
         self._ends = ExitStack()
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="agent-model", daemon=True)
         self._thread.start()
         self.rest_url = self._ends.enter_context(serve(self.agent, self.lock))
+        self._port = int(self.rest_url.rpartition(":")[2])
         self._do(self._start)
 
     # Life ---------------------------------------------------------------------------------------
@@ -96,6 +100,33 @@ class LiveAgent:
         self._do(self._end)
         self._do(self._start)
 
+    def leave(self) -> None:
+        """The agent ends; nobody answers for it."""
+        self._ends.close()
+        self._do(self._end)
+
+    def come_back(self) -> None:
+        """It begins again, with what etcd has."""
+        self._do(self._start)
+        self._ends.enter_context(serve(self.agent, self.lock, self._port))
+
+    def mute(self) -> None:
+        """It goes on, but its REST server does not answer."""
+        self._ends.close()
+
+    def unmute(self) -> None:
+        """Its REST server answers again."""
+        self._ends.enter_context(serve(self.agent, self.lock, self._port))
+
+    def give(self, changes: Mapping[str, bytes | None]) -> None:
+        """As of ``Agent``."""
+
+        def give() -> None:
+            self.agent.give(changes)
+            self._publish()
+
+        self._do(give)
+
     def restart_vpp(self) -> None:
         """VPP ends and comes again under the living agent."""
         self._do(self.vpp.restart)
@@ -115,7 +146,8 @@ class LiveAgent:
         self._do(self._rewatch)
 
     def _start(self, begin: Work | None = None) -> None:
-        self._started = int(time.time())
+        self._started, self._age = int(time.time()) - self._age, 0
+        self.agent.born = self._started
         self.agent.source = self._read
         (begin or self.agent.restart)()
         self._rewatch()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -48,6 +49,40 @@ def _value_json(value: Any) -> Any:
     return json_format.MessageToDict(value, preserving_proto_field_name=True)
 
 
+VIEWS = ("SB", "NB", "cached")
+_FROM_NB, _FROM_SB = 1, 2
+"""Origins are numbers."""
+
+
+def recorded(key: str, value: Any, version: tuple[int, int]) -> Any:
+    """A value as a dump has it, with lowerCamel names: bare in agents 2.x; beside the message's
+    name, as a text until 3.2 and as an object after that."""
+    if value is None:
+        return None
+    if isinstance(value, values.Plain):
+        body, name = _camel(value.body), _PLAIN.get(values.model_of(key).prefix, "")  # type: ignore[union-attr]
+    else:
+        body, name = json_format.MessageToDict(value), value.DESCRIPTOR.full_name
+    if version < (3, 0):
+        return body
+    return {"ProtoMsgName": name, "ProtoMsgData": json.dumps(body) if version < (3, 3) else body}
+
+
+_PLAIN = {values.INTERFACE: "ligato.vpp.interfaces.Interface"}
+
+
+def _camel(body: Any) -> Any:
+    if isinstance(body, list):
+        return [_camel(item) for item in body]
+    if not isinstance(body, dict):
+        return body
+    return {
+        head + "".join(part.title() for part in tail): _camel(item)
+        for name, item in body.items()
+        for head, *tail in [name.split("_")]
+    }
+
+
 def _op_json(op: Op) -> Json:
     return {
         "Operation": op.operation,
@@ -86,6 +121,7 @@ class Rest:
 
     def get(self, path: str, query: Json) -> Any:
         """The answer to a GET. Raises ``Refused``."""
+        self.agent.asked[path] += 1
         match path:
             case "/scheduler/status":
                 return self._status(query)
@@ -94,7 +130,7 @@ class Rest:
             case "/scheduler/txn-history":
                 return self._history(query)
             case "/liveness" | "/readiness":
-                return {"state": "OK"}
+                return self._alive()
         raise Refused(404, "404 page not found")
 
     def _model(self, prefix: str) -> values.Model:
@@ -102,7 +138,7 @@ class Rest:
         for model in values.MODELS:
             if model.prefix == prefix:
                 return model
-        raise Refused(500, f"unknown key prefix {prefix!r}")
+        raise Refused(500, "unknown key prefix")
 
     def _status(self, query: Json) -> Any:
         found = self.agent.states()
@@ -115,15 +151,31 @@ class Rest:
         return [{"value": status_json(one)} for one in found.values()]
 
     def _dump(self, query: Json) -> Any:
+        """Values by the exact prefix of a model; ``null`` if there are none. NB is what was asked
+        of the agent, also what waits; the others are what it has made of it."""
+        if not query:
+            return {"Descriptors": [], "KeyPrefixes": [], "Views": list(VIEWS)}
         model = self._model(query.get("key-prefix", ""))
-        is_srv6 = model.prefix.startswith("config/vpp/srv6/")
-        if query.get("view", "SB") == "SB" and is_srv6:
+        view = query.get("view", "SB")
+        if view not in VIEWS:
+            raise Refused(500, "unrecognized system view")
+        if view == "SB" and model.prefix.startswith("config/vpp/srv6/"):
             raise Refused(500, "descriptor does not support Retrieve operation")
-        return [
-            {"Key": key, "Value": _value_json(node.value), "Origin": "NB"}
-            for key, node in sorted(self.agent.scheduler.nodes.items())
-            if model.matches(key) and node.is_available
-        ]
+        found = []
+        for key, node in self.agent.scheduler.nodes.items():
+            value = node.wanted if view == "NB" else node.value
+            is_there = node.is_ours if view == "NB" else node.is_available
+            if model.matches(key) and is_there and value is not None:
+                item = recorded(key, value, self.agent.version)
+                origin = _FROM_NB if node.is_ours else _FROM_SB
+                found.append({"Key": key, "Value": item, "Origin": origin, "Metadata": None})
+        return found or None
+
+    def _alive(self) -> Any:
+        """The health probe of cn-infra: numbers, and no state while it is INIT (0)."""
+        now = int(time.time())
+        lived = {"start_time": self.agent.born, "last_update": now} if self.agent.born else {}
+        return {"state": 1, **lived, "PluginStatus": {}, "NonFatalPlugins": None}
 
     def _history(self, query: Json) -> Any:
         history = self.agent.history
@@ -153,14 +205,14 @@ class Rest:
 
 
 @contextmanager
-def serve(agent: Agent, lock: threading.RLock | None = None) -> Iterator[str]:
-    """The URL of an agent's REST server, which ends with the context."""
+def serve(agent: Agent, lock: threading.RLock | None = None, port: int = 0) -> Iterator[str]:
+    """The URL of an agent's REST server, which ends with the context; port 0 is any."""
     rest = Rest(agent, lock or threading.RLock())
 
     class Handler(_Handler):
         answers = rest
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:

@@ -1,0 +1,207 @@
+"""How pods hang on VPP by what the agent itself holds: agents that are configured in process, as
+Contiv's, have no keys in etcd.
+
+Rule (design.md section 5): a key that etcd has wins; what the agent has besides counts as older
+than every key of etcd. Answers vanish with an agent that is away or begins anew, wiring does not:
+a key is gone when two answers in a row lack it, of an agent that has had time to be configured.
+
+Times are seconds, passed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from srv6kv.agent import keys
+
+MODELS = (keys.INTERFACE, keys.ARP, keys.ROUTE, keys.LINUX_INTERFACE, keys.VRF_TABLE)
+"""Prefixes of the keys that tell of wiring, and of what the node needs for it."""
+SETTLED_SECONDS = 30.0
+"""Before that an agent may lack what it is given in process after its start."""
+_OLDER = -(1 << 62)
+"""Revisions of what the agent tells begin here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One life of the agent: when it began and when it said so, in Unix seconds of its clock."""
+
+    start_time: int
+    last_update: int = 0
+
+    @property
+    def uptime(self) -> int:
+        """Seconds that it has lived at least."""
+        return max(0, self.last_update - self.start_time)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What is known of the agent's wiring.
+
+    Attributes:
+        values: JSON by key (short form).
+        is_complete: what is not among the values was not there either, once.
+        trouble: why the last question had no answer; "" if it had one.
+    """
+
+    values: Mapping[str, bytes] = field(default_factory=dict)
+    is_complete: bool = False
+    trouble: str = ""
+
+
+class _Health(msgspec.Struct):
+    start_time: int | str = 0
+    last_update: int | str = 0
+
+
+def parse_process(answer: bytes) -> Process | None:
+    """The answer of ``/liveness``; None: it does not tell when the agent began."""
+    try:
+        found = msgspec.json.decode(answer, type=_Health)
+        process = Process(int(found.start_time), int(found.last_update))
+    except (ValueError, RecursionError):
+        return None
+    return process if process.start_time > 0 else None
+
+
+class _Pair(msgspec.Struct):
+    key: str = msgspec.field(name="Key", default="")
+    value: msgspec.Raw = msgspec.field(name="Value", default_factory=lambda: msgspec.Raw(b"null"))
+
+
+class _Recorded(msgspec.Struct):
+    data: msgspec.Raw = msgspec.field(name="ProtoMsgData")
+
+
+def parse_dump(answer: bytes) -> dict[str, bytes]:
+    """The values in an answer of ``/scheduler/dump``, by key.
+
+    A value stands there bare (agents 2.x), or beside its message's name, as a text (up to 3.2) or
+    as it is; ``null`` is an empty dump.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        listed = msgspec.json.decode(answer, type=list[_Pair] | None)
+        return {pair.key: _bare(pair.value) for pair in listed or () if pair.key}
+    except RecursionError as error:
+        raise ValueError(str(error)) from None
+
+
+def _bare(value: msgspec.Raw) -> bytes:
+    try:
+        data = bytes(msgspec.json.decode(value, type=_Recorded).data)
+    except ValueError:
+        return bytes(value)
+    return msgspec.json.decode(data, type=str).encode() if data[:1] == b'"' else data
+
+
+class Answers:
+    """What follows from the agent's answers, one after the other."""
+
+    def __init__(self) -> None:
+        self.table = Table()
+        self._missing: set[str] = set()
+        self._process: Process | None = None
+        self._since: float | None = None
+        self._before: set[str] | None = None
+
+    def is_open(self) -> bool:
+        """Whether the next answer may tell more although the agent has nothing new."""
+        return bool(self._missing) or not self.table.is_complete
+
+    def take(self, found: Mapping[str, bytes], process: Process | None, now: float) -> None:
+        """Take in an answer, and which life of the agent it comes from; None: it is not told."""
+        started = process.start_time if process is not None else 0
+        known = self._process.start_time if self._process is not None else 0
+        if self._since is None or started != known:
+            self._since, self._missing, self._before = now, set(), None
+        self._process = process
+        lived = max(now - self._since, process.uptime if process is not None else 0)
+        is_settled = lived >= SETTLED_SECONDS
+        missing = self.table.values.keys() - found.keys()
+        gone = missing & self._missing if is_settled else set[str]()
+        self._missing = missing - gone
+        values = {key: item for key, item in self.table.values.items() if key not in gone}
+        values.update(found)
+        is_complete = is_settled and set(found) == self._before
+        self._before = set(found)
+        self.table = Table(values, self.table.is_complete or is_complete)
+
+    def lose(self, trouble: str = "") -> None:
+        """There was no answer; what is known stays. Whoever does not tell when it began may have
+        begun anew."""
+        if self._process is None:
+            self._since = None
+        self._missing, self._before = set(), None
+        self.table = Table(self.table.values, self.table.is_complete, trouble)
+
+
+@dataclass(slots=True)
+class Told:
+    """What the agent holds besides what etcd does.
+
+    A value that the agent told while etcd had the key is etcd's: it goes with etcd's key, though
+    the agent may tell it for a while. Without that rule a network namespace by process id, which is
+    distrusted in etcd because it was learnt in an earlier boot, would come back as the agent's own.
+    All else the agent was given after its start, so in this boot.
+
+    Attributes:
+        is_complete: what is not known here is not there; an agent that is not asked has nothing.
+    """
+
+    is_complete: bool = True
+    _values: dict[str, tuple[bytes, int]] = field(default_factory=dict)
+    _copies: dict[str, bytes] = field(default_factory=dict)
+    _learnt: int = 0
+
+    def learn(self, values: Mapping[str, bytes], held: Container[str]) -> set[str]:
+        """Let these be all values; the keys for which ``get`` may say something else now.
+
+        Args:
+            held: the keys that etcd has.
+        """
+        self._learnt += 1
+        changed = {key for key in self._values if key not in values}
+        for key in changed:
+            del self._values[key]
+            self._copies.pop(key, None)
+        for key, value in values.items():
+            known = self._values.get(key)
+            if known is None or known[0] != value:
+                self._values[key] = (value, _OLDER + self._learnt)
+                changed.add(key)
+        self.yield_to(held)
+        return {key for key in changed if key not in held}
+
+    def yield_to(self, held: Container[str]) -> None:
+        """These keys are etcd's."""
+        for key in self._values:
+            if key in held:
+                self.hide(key)
+
+    def hide(self, key: str) -> None:
+        """This key is etcd's."""
+        if key in self._values:
+            self._copies[key] = self._values[key][0]
+
+    def get(self, key: str) -> tuple[bytes | None, int]:
+        """Value and revision for a key that etcd does not have; None: the agent has none."""
+        value, revision = self._values.get(key, (None, 0))
+        return (None, 0) if value is None or self._copies.get(key) == value else (value, revision)
+
+    def __contains__(self, key: object) -> bool:
+        """Whether the agent has a key that etcd does not have."""
+        return isinstance(key, str) and self.get(key)[0] is not None
+
+    def items(self) -> Iterator[tuple[str, bytes, int]]:
+        """Key, value and revision of all that ``get`` gives."""
+        for key in self._values:
+            value, revision = self.get(key)
+            if value is not None:
+                yield key, value, revision
