@@ -25,6 +25,11 @@ from repaired import (
 )
 
 from srv6kv import recording
+from srv6kv.cli import looking
+from srv6kv.cli.looking import Looker
+from srv6kv.cli.repair import _lasting
+from srv6kv.repair.choose import faults
+from srv6kv.repair.ground import Ground
 from srv6kv.store import Etcd3Store, writer_key
 
 
@@ -197,13 +202,51 @@ def test_nothing_to_do_takes_no_writer_key(
     assert (history.tenures(), configuration(history, revision)) == (tenures, [])
 
 
-@pytest.mark.parametrize("name", ["", "a/b"])
-def test_a_label_that_no_agent_can_have_is_refused(name: str) -> None:
-    """As every command does."""
-    done = srv6kv("repair", "--label", name, "--etcd", "127.0.0.1:1")
+@pytest.mark.parametrize("more", [("--means", "rewrite"), ("rest",)])
+def test_a_label_of_which_etcd_has_nothing(
+    synced: Bench, history: History, agent: LiveAgent, more: tuple[str, ...]
+) -> None:
+    """Not even values that only the agent of another label has are touched below it."""
+    revision = history.last()
+    options = rest(agent) if more == ("rest",) else more
+    done = srv6kv("repair", "--label", "nobody", *synced.etcd, *options)
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert f"{name!r} is the label of no agent" in done.stderr
+    assert "is that the agent's label?" in done.stderr
+    assert configuration(history, revision) == []
+
+
+def test_the_agent_of_another_label(synced: Bench, history: History, store: Etcd3Store) -> None:
+    """It has none of the keys: that is said, and nothing is written."""
+    revision = history.last()
+    with LiveAgent(synced.server.endpoint, "another") as other:
+        done = repair(synced, *rest(other), "--take-over")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "compare its MICROSERVICE_LABEL and etcd.conf" in done.stderr
+    assert configuration(history, revision) == []
+
+
+def test_what_has_changed_meanwhile_is_no_fault(
+    synced: Bench, store: Etcd3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what a second look finds too, at keys that nobody has written in between."""
+    monkeypatch.setattr(looking, "AGAIN_SECONDS", 0.0)
+    changed, same = f"{POLICY}5555::a", f"{POLICY}5555::d765"
+    for key in (changed, same):
+        status = {"key": key, "state": "FAILED", "last_operation": "CREATE", "error": "no"}
+        name = key.replace("config/", "config-status/", 1)
+        store.put(synced.prefix + name, json.dumps(status))
+    ground = Ground(synced.label)
+    snapshot = store.read(ground.prefixes)
+    ground.read(snapshot.entries, snapshot.revision)
+    looker = Looker(store, synced.label, None)
+    first = [one for one in faults(ground, looker.known()) if "FAILED" in one.why]
+    store.put(synced.prefix + changed, ground.actual.entries[changed].value)
+    found = _lasting(store, ground, looker, first)[1]
+
+    assert [one.key for one in first] == [changed, same]
+    assert [one.key for one in found] == [same]
 
 
 def test_bad_usage(synced: Bench, history: History) -> None:

@@ -7,7 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,10 +17,11 @@ from processes import SEED, Bench, environment, example_of, srv6kv
 from verify_node import Node, Sample, sample_of, well
 
 from srv6kv.agent import keys
-from srv6kv.cli import verify, vpptexts
+from srv6kv.cli import looking, verify, vpptexts
 from srv6kv.embedded import EmbeddedEtcd
 from srv6kv.errors import Srv6kvError, Unavailable
 from srv6kv.store import Etcd3Store
+from srv6kv.verify import Difference
 
 
 @pytest.fixture(scope="module")
@@ -75,14 +76,17 @@ def test_what_is_not_compared_is_said(node: Node) -> None:
     part = node.verify("--vpp", "-", stdin=node.vpp.show_sr_localsids())
 
     assert every.stderr == "note: not compared: VPP (no output of 'show sr ...')\n"
-    assert none.stderr == (
-        "note: not compared: the agent (no states); VPP (no output of 'show sr ...')\n"
-    )
+    assert none.stderr.splitlines() == [
+        "note: not compared: the agent (no states); VPP (no output of 'show sr ...')",
+        f"srv6kv: nobody tells what the agent of {node.label} or its VPP has: give --agent-rest,"
+        " --vpp or --vppctl, or let the agent publish its states (ENABLE_STATUS_PUBLISHING)",
+    ]
     assert part.stderr.startswith(
         "note: not compared: the agent (no states); VPP's policies (not shown); VPP's steerings"
         " (not shown); the interfaces of "
     )
-    assert [done.returncode for done in (every, none, part)] == [0, 0, 0]
+    assert [done.returncode for done in (every, none, part)] == [0, 2, 0]
+    assert none.stdout == ""
 
 
 def test_the_table(node: Node) -> None:
@@ -96,6 +100,7 @@ def test_the_table(node: Node) -> None:
     assert "policy/5555::d765" in done.stdout
     assert "localsid/9300::1" in done.stdout
     last = done.stdout.splitlines()[-1]
+    assert f"--label {node.label} --agent-rest {node.live.rest_url}' finds" in done.stderr
     assert last.startswith("differences: 1 in 1 objects; ")
     assert last.endswith("; 1 foreign")
 
@@ -136,7 +141,7 @@ def test_another_label_is_an_agent_that_reads_nothing(node: Node, store: Etcd3St
         (("--vppctl", "'"), 2, '--vppctl: "\'": No closing quotation'),
         (("--vppctl", " "), 2, "--vppctl: it is empty"),
         (("--agent-rest", "nonsense"), 2, "nonsense"),
-        (("--label", "a/b"), 2, "'a/b' is the label of no agent"),
+        (("--label", "a/b"), 2, "'a/b' is empty, or has a space, a slash"),
         (("--agent-rest", "http://127.0.0.1:1"), 3, "http://127.0.0.1:1/scheduler/status"),
         (("--vppctl", "/nowhere/vppctl -s x"), 3, "/nowhere/vppctl -s x: cannot be run: No such"),
         (("--vppctl", "false"), 3, "false: ended with 1"),
@@ -156,6 +161,41 @@ def test_bad_input_and_what_is_out_of_reach(
     assert (error.exit_code if error else done.exit_code) == code
     assert text in (str(error) if error else done.stderr)
     assert (done.stdout, "\n" in str(error)) == ("", False)
+
+
+def test_a_label_of_which_etcd_has_nothing(node: Node) -> None:
+    """A wrong label is no healthy node: exit code 2, one line, with any source."""
+    for more in ((), ("--vpp", "-")):
+        options = ("--label", f"{node.label}x", *node.etcd, *more)
+        done = srv6kv("verify", *options, stdin="SR encaps source addr = ::\n")
+
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "is that the agent's label?" in done.stderr.splitlines()[-1]
+
+
+def looks(*seen: verify.Look) -> Callable[[], verify.Look]:
+    """What is seen at one look after the other."""
+    left = iter(seen)
+    return lambda: next(left)
+
+
+def test_what_is_on_its_way_is_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A difference counts if the next look has one of the same object too, and its key has not
+    changed meanwhile; one that has got another reason meanwhile counts."""
+    monkeypatch.setattr(looking, "AGAIN_SECONDS", 0.0)
+
+    def look(revision: int, *reasons: str) -> verify.Look:
+        found = [Difference(f"k{name[0]}", "VPP", name, "", "", "") for name in reasons]
+        return verify.Look(found, {("ka", 1), ("kb", revision)}, True, True, [], 2)
+
+    none = look(1)
+    lasting = verify._lasting(looks(look(1, "a-retrying", "b"), look(1, "a-failed", "b", "c")))
+    changing = verify._lasting(looks(look(1, "a", "b"), look(2, "a", "b")))
+
+    assert verify._lasting(looks(none)) == (none, [], set())
+    assert verify._lasting(looks(look(1, "a"), none)) == (none, [], set())
+    assert [item.reason for item in lasting[1]] == ["a-failed", "b"]
+    assert ([item.reason for item in changing[1]], changing[2]) == (["a"], {"kb"})
 
 
 def test_a_vppctl_that_fails_is_one_line(etcd: EmbeddedEtcd, label: str) -> None:

@@ -115,3 +115,16 @@ def test_bsids_that_the_agent_confuses_can_be_moved() -> None:
 
     assert found == {keys.policy(bsid) for bsid in ("5555::12", "9999:f00d::2a")}
     assert asked(Means.MOVE, table.ground(), known, (), ()) == {Means.MOVE: frozenset(found)}
+
+
+def test_bsids_that_run_out() -> None:
+    """The last one that is free is found; without any the policy stays as it is, and it is said."""
+    ground = pair().ground()
+    old = "9999:f00d::2"
+    key = keys.policy(old)
+    others = list(bsids.choices_after(Home(Prefix.parse("9999::/16"), old), old))
+    last = mend({Means.MOVE: frozenset({key})}, ground, avoid=others[:40_000] + others[40_001:])
+    none = mend({Means.MOVE: frozenset({key})}, ground, avoid=others)
+
+    assert last.moved == {old: others[40_000]}
+    assert (none.steps, none.left) == ([], {key: "every BSID that it could have is in use"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -139,7 +140,7 @@ def test_an_agent_that_does_not_follow(repairer: Repairer, bench: Bench, store: 
     states = told(repairer.ground, Value.CONFIGURED)
     repairer.states = lambda: states
 
-    with pytest.raises(Stopped, match="does not follow"):
+    with pytest.raises(Stopped, match=r"does not follow.*nothing is left half done"):
         repairer.do(everything(repairer, Means.REWRITE), mend)
     assert held(store, bench) == before
 
@@ -156,6 +157,18 @@ def test_a_flip_that_fails_is_the_last(repairer: Repairer, bench: Bench, store: 
         )
     assert len(repairer.done) == 1
     assert held(store, bench) == before
+
+
+def test_flips_do_not_wait_for_states_that_nobody_tells(
+    repairer: Repairer, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch is over soon after its pause, not when an agent's longest time is."""
+    monkeypatch.setattr(repairing, "LONGEST_SECONDS", 5.0)
+    began = time.monotonic()
+    repairer.do(everything(repairer, Means.FLIP), lambda task, ground: mend(task, ground, batch=1))
+
+    assert len(repairer.done) > 1
+    assert time.monotonic() - began < 5.0
 
 
 def test_a_signal_ends_it_between_two_steps(

@@ -211,6 +211,7 @@ LOCALSID = "SRv6 - My LocalSID Table:\n\tAddress: \t6666::1\n"
         ("SR policies:\n[0].- < ::1 > weight: 1\n", "line 2: a segment list outside of a policy"),
         ("SR policies:\nSR policies:\n", "line 2: the policies are shown twice"),
         ("SR policies:\nhello you\n", "line 2: 'hello you' is nothing that 'show sr policies'"),
+        ("SR steering policies:\nL3\n", "line 2: 'L3' is nothing that 'show sr steering-policies'"),
         (LOCALSID + "--------------------", "line 3: the entry that begins in line 2 has no"),
         (LOCALSID + "\tBehavior: \tEnd\n\tIface: \ttap0", "line 4: 'Iface: tap0' is no part"),
         (
@@ -255,6 +256,21 @@ def test_an_answer_of_a_vpp_that_does_not_know_a_command() -> None:
     assert (found.steerings, found.encap_source) == (
         *((Steering("L3", "2096::a/128", "5555::a"),), None),
     )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("vpp# ", "root@node1:~# ", "[root@node1 ~]# exit", "~ # ", "/ # ls", "$ "),
+        *("exit", "logout", "^C", "Connection to node1 closed."),
+        "command terminated with exit code 1",
+    ],
+)
+def test_what_ends_a_session_ends_an_output(line: str) -> None:
+    """A prompt of any usual shell, the word that ends it, or who ran it says that it is over."""
+    text = f"\ufeffSR steering policies:\r\nL3 2096::a/128\t5555::a\r\n{line}\r\n"
+
+    assert read(text).steerings == (Steering("L3", "2096::a/128", "5555::a"),)
 
 
 REAL = """\

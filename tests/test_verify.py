@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from verifying import (
     STEERING_KEY,
     TAP,
     Json,
+    configured,
     etcd_with,
     held,
     only,
@@ -230,3 +232,15 @@ def test_every_reason_is_documented() -> None:
     known = set(re.findall(r'(?:ETCD|AGENT|VPP),\s+"([A-Z]\w+)"', code))
 
     assert told == known | {"Failed", "Retrying", FOREIGN}
+
+
+def test_a_cure_can_be_done_as_it_stands() -> None:
+    """It names the label and the key, so that nothing else is touched; what is not srv6kv's is left
+    to whoever writes it."""
+    theirs = keys.localsid("9300::1")
+    etcd = etcd_with({theirs: {"sid": "9300::1", "base_end_function": {}}})
+    found = verify.compare(etcd, configured(etcd), replace(SEEN, localsids=()))
+    cures = {item.subject: item.cure for item in found}
+
+    assert cures[SID_KEY] == f"srv6kv repair --means rewrite --label node1 --key {SID_KEY}"
+    assert cures[theirs] == "have its writer delete it, wait 2 s and put it again"

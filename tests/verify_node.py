@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from agentmodel import FakeVpp, LiveAgent
 from click.testing import CliRunner, Result
 from processes import Bench, srv6kv
 
 from srv6kv.agent import keys
-from srv6kv.cli import verify
+from srv6kv.cli import looking, verify
 from srv6kv.embedded import EmbeddedEtcd
 from srv6kv.store import Etcd3Store
 
@@ -108,7 +109,8 @@ def sample_of(etcd: EmbeddedEtcd, folder: Path) -> Sample:
 
 @contextmanager
 def well(etcd: EmbeddedEtcd, store: Etcd3Store, label: str, sample: Sample) -> Iterator[Node]:
-    """A node where all is well."""
+    """A node where all is well; in this process a second look comes soon."""
     node = Node(etcd, store, label, sample)
-    with node.live:
+    with node.live, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(looking, "AGAIN_SECONDS", 0.05)
         yield node

@@ -17,6 +17,8 @@ from srv6kv.store import Etcd3Store
 
 if TYPE_CHECKING:
     from srv6kv.agent.rest import AgentRest
+AGAIN_SECONDS = 1.0
+"""What is wrong is so for longer than that: what was on its way is no fault."""
 CONNECT_SECONDS = 60
 """A first connection to VPP is there by then."""
 

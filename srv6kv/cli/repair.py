@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from srv6kv.cli.options import agent_rest_option, etcd_options, store_of
+from srv6kv.cli.options import (
+    agent_rest_option,
+    etcd_options,
+    label_option,
+    store_of,
+    unknown_label,
+)
 
 if TYPE_CHECKING:
     from srv6kv.cli.looking import Looker
@@ -21,16 +28,13 @@ if TYPE_CHECKING:
 MEANS = ("touch", "flip", "move", "rewrite")
 ROUNDS = 3
 """One means may bring to light what needs another."""
+MOST_SHOWN = 8
+"""Of what is left in VPP; ``verify`` names all of it."""
 KINDS = ("localsid", "policy", "steering", "route", "rulechain")
 
 
 @click.command("repair")
-@click.option(
-    "--label",
-    required=True,
-    envvar="MICROSERVICE_LABEL",
-    help="Microservice label of the agent [default: $MICROSERVICE_LABEL].",
-)
+@label_option
 @etcd_options
 @agent_rest_option
 @click.option(
@@ -76,8 +80,11 @@ def command(label: str, agent_rest: str | None, output: str, **options: Any) -> 
 
     Without --means each key gets the one that its state (published in etcd or asked at
     --agent-rest) and VPP (at --agent-rest) call for; if nothing is wrong nothing is written.
-    What only a restart of VPP can mend is said, with exit code 1. docs/repair.md tells which
-    fault needs what, and what it costs.
+    What only a restart of VPP can mend is said. docs/repair.md tells which fault needs what, and
+    what it costs; 'srv6kv verify' tells more of what is wrong.
+
+    Exit codes: 0 all is well now, 1 something is wrong still or somebody else writes, 2 bad input,
+    3 a server is out of reach.
 
     \b
     Examples:
@@ -87,8 +94,6 @@ def command(label: str, agent_rest: str | None, output: str, **options: Any) -> 
     from srv6kv.agent.rest import AgentRest
     from srv6kv.cli.looking import Looker
 
-    if not label or "/" in label:
-        raise click.BadParameter(f"{label!r} is the label of no agent", param_hint="'--label'")
     if (options["named"] or options["kinds"]) and options["means"] is None:
         raise click.UsageError("--key and --kind need --means")
     store = store_of(options)
@@ -105,10 +110,11 @@ def _repair(
     from srv6kv.repair.ground import Ground
 
     ground = Ground(label)
-    snapshot = store.read(ground.prefixes)
-    ground.read(snapshot.entries, snapshot.revision)
+    _read(store, ground)
     known = looker.known()
     found = _faults(ground, known, options)
+    if found:
+        known, found = _lasting(store, ground, looker, found)
     task = _task(ground, known, found, options)
     if options["means"] is None and (remark := looker.remark()):
         click.echo(f"note: {remark}", err=True)
@@ -125,6 +131,29 @@ def _repair(
         done, found = _do(task, repairer, looker, options) if task else ({}, [])
     _print(done, repairer.moved, repairer.commits, output, dry_run=False)
     _end(found, repairer.left, looker.known(), ground)
+
+
+def _read(store: Etcd3Store, ground: Ground) -> None:
+    snapshot = store.read(ground.prefixes)
+    ground.read(snapshot.entries, snapshot.revision)
+
+
+def _lasting(
+    store: Etcd3Store, ground: Ground, looker: Looker, found: list[Fault]
+) -> tuple[Known, list[Fault]]:
+    """What is known a moment later, and what is wrong still with keys that nobody has changed
+    meanwhile."""
+    from srv6kv.cli import looking
+    from srv6kv.repair.choose import faults
+
+    before = {key: entry.revision for key, entry in ground.actual.entries.items()}
+    time.sleep(looking.AGAIN_SECONDS)
+    _read(store, ground)
+    known = looker.known()
+    keys = {one.key for one in found}
+    now = {key: entry.revision for key, entry in ground.actual.entries.items()}
+    again = [one for one in faults(ground, known) if one.key in keys]
+    return known, [one for one in again if before.get(one.key) == now.get(one.key)]
 
 
 def _do(
@@ -162,17 +191,26 @@ def _faults(ground: Ground, known: Known, options: dict[str, Any]) -> list[Fault
     """What is wrong; nothing if a means is named.
 
     Raises:
-        InputError: there is nothing to tell it from.
+        InputError: there is nothing to tell it from, or it is not this label's.
     """
     from srv6kv.errors import InputError
-    from srv6kv.repair.choose import faults
+    from srv6kv.ownership import Ranges
+    from srv6kv.repair.choose import faults, is_deaf
 
+    if not ground.actual.entries and ground.ranges == Ranges():
+        raise InputError(unknown_label(ground.label))
     if options["means"] is not None:
         return []
     if not known:
         raise InputError(
             f"nobody tells what the agent of {ground.label} made of its keys: give --agent-rest,"
             " or let it publish (ENABLE_STATUS_PUBLISHING), or name --means"
+        )
+    if is_deaf(ground, known):
+        raise InputError(
+            f"the agent holds none of the keys of {ground.label}: compare its MICROSERVICE_LABEL"
+            " and etcd.conf with --label and --etcd; if they are right it has dropped a resync,"
+            " and --means touch gives it all of them again"
         )
     return faults(ground, known)
 
@@ -262,8 +300,11 @@ def _end(found: list[Fault], left: Mapping[str, str], known: Known, ground: Grou
     """Say what is wrong still; exit code 1 if anything is."""
     from srv6kv.repair.choose import leftovers
 
-    for key in leftovers(ground, known):
-        click.echo(f"note: {ground.prefix}{key} is left in VPP until it restarts", err=True)
+    if stays := leftovers(ground, known):
+        more = f" and {len(stays) - MOST_SHOWN} more" if len(stays) > MOST_SHOWN else ""
+        named = ", ".join(stays[:MOST_SHOWN]) + more
+        text = f"note: in VPP until it restarts, or 'srv6kv verify' tells how to delete it: {named}"
+        click.echo(text, err=True)
     broken = {one.key: one.why for one in found} | {**left}
     for key, why in sorted(broken.items()):
         click.echo(f"left: {ground.prefix}{key}: {why}", err=True)

@@ -44,7 +44,7 @@ class Interrupted(Srv6kvError):
     """SIGINT or SIGTERM has ended it; all is as it was, or mended."""
 
     def __init__(self, number: int) -> None:
-        super().__init__(f"ended by {signal.Signals(number).name}; nothing is left half done")
+        super().__init__(f"ended by {signal.Signals(number).name}")
         self.exit_code = 128 + number
 
 
@@ -157,6 +157,8 @@ class Repairer:
             self._do(task, make)
         except Exception as error:
             self._end_well(error)
+            if isinstance(error, Srv6kvError):
+                error.args = (f"{error}; nothing is left half done",)
             raise
 
     def settled(self, look: Callable[[], list[Fault]]) -> list[Fault]:
@@ -295,6 +297,9 @@ class Repairer:
 
     def _wait_until_settled(self, step: Step) -> None:
         self._sleep(self.pause)
+        if self.states() is None:
+            self._sleep(FORGET_SECONDS_A_KEY * len(step.waits_for))
+            return
         self._comes(step, LONGEST_SECONDS, lambda one: one.state is not State.RETRYING)
         states = self.states() or {}
         for key in sorted(step.waits_for & states.keys()):

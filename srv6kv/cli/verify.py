@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+import time
+from collections.abc import Callable, Collection, Sequence, Set
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from srv6kv.cli.options import PATH, agent_rest_option, etcd_options, read_etcd
+from srv6kv.cli.options import (
+    PATH,
+    agent_rest_option,
+    etcd_options,
+    label_option,
+    read_etcd,
+    unknown_label,
+)
 
 if TYPE_CHECKING:
     from srv6kv.agent.rest import AgentRest
     from srv6kv.agent.status import ValueStatus
+    from srv6kv.etcd.values import KeyValue
     from srv6kv.formats.showsr_values import ShowSr
     from srv6kv.verify import Difference
 
+REPAIR = "srv6kv repair"
 _SRV6 = "config/vpp/srv6/v2/"
 
 
 @click.command("verify")
-@click.option(
-    "--label",
-    required=True,
-    envvar="MICROSERVICE_LABEL",
-    help="Microservice label of the agent [default: $MICROSERVICE_LABEL].",
-)
+@label_option
 @agent_rest_option
 @click.option(
     "--vpp",
@@ -68,51 +73,147 @@ def command(
     What VPP has comes from --vpp or --vppctl, else through the agent's REST server. What could not
     be compared is said on standard error. docs/verify.md lists the differences.
 
+    Exit codes: 0 the same, 1 there is a difference, 2 bad input, 3 somebody is out of reach.
+
     \b
     Example:
       srv6kv verify --label node1 --vpp examples/verify/node1.txt \\
         --interfaces examples/verify/interfaces.json
     """
-    from srv6kv import verify
     from srv6kv.agent.rest import AgentRest
-    from srv6kv.cli import cluster
+    from srv6kv.cli import cluster, vpptexts
 
     if files and vppctl is not None:
         raise click.UsageError("--vpp and --vppctl exclude each other")
     names = cluster.read_json(interfaces, dict[str, str]) if interfaces else {}
     rest = AgentRest(agent_rest) if agent_rest else None
-    entries = _entries(label, etcd)
-    held = verify.held_of(label, entries, decoded)
-    states = rest.statuses() if rest else published(label, entries)
-    shown = _shown(files, vppctl, rest)
-    left_out = list(verify.not_compared(held, states, shown, names))
+    copied = vpptexts.read_files(files) if files else None
+
+    def look() -> Look:
+        entries = read_etcd(etcd, _prefixes(label))
+        return _look(label, entries, rest, lambda: copied or _shown(vppctl, rest), names)
+
+    seen, found, changing = _lasting(look)
+    left_out = [*seen.remarks, *_changing(changing)]
     if left_out:
         click.echo(f"note: not compared: {'; '.join(left_out)}", err=True)
-    found = verify.compare(held, states, shown, names)
-    _print(found, sum(map(held.concerns, held.keys)), left_out, output)
+    _refuse_nothing(label, seen, found)
+    _print(found, seen.compared, left_out, output)
     if not all(item.is_foreign for item in found):
+        if any(REPAIR in item.cure for item in found):
+            click.echo(_hint(label, agent_rest), err=True)
         raise click.exceptions.Exit(1)
 
 
-def _entries(label: str, etcd: dict[str, Any]) -> dict[str, bytes]:
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was there at one look.
+
+    Attributes:
+        revisions: of each key of etcd.
+        has_states: whether the agent was asked; ``has_vpp``: whether VPP was.
+        remarks: what could not be compared.
+        compared: how many keys were.
+    """
+
+    found: Sequence[Difference]
+    revisions: Set[tuple[str, int]]
+    has_states: bool
+    has_vpp: bool
+    remarks: Sequence[str]
+    compared: int
+
+    @property
+    def is_different(self) -> bool:
+        """Whether anything is."""
+        return not all(item.is_foreign for item in self.found)
+
+
+def _look(
+    label: str,
+    entries: Sequence[KeyValue],
+    rest: AgentRest | None,
+    ask_vpp: Callable[[], ShowSr | None],
+    names: dict[str, str],
+) -> Look:
+    from srv6kv import verify
+    from srv6kv.agent import keys
+
+    values = {item.key: item.value for item in entries}
+    held = verify.held_of(label, values, decoded)
+    remarks: list[str] = []
+    states = rest.statuses() if rest else published(label, values, remarks)
+    shown = ask_vpp()
+    prefix = keys.agent_prefix(label)
+    return Look(
+        verify.compare(held, states, shown, names),
+        {(item.key.removeprefix(prefix), item.mod_revision) for item in entries},
+        states is not None,
+        shown is not None,
+        [*remarks, *verify.not_compared(held, states, shown, names)],
+        sum(map(held.concerns, held.keys)),
+    )
+
+
+def _lasting(look: Callable[[], Look]) -> tuple[Look, list[Difference], set[str]]:
+    """The last look, the differences that an earlier one had too, and the keys with differences
+    that changed in between, of which nothing is said."""
+    from srv6kv.cli import looking
+
+    seen = look()
+    if not seen.is_different:
+        return seen, list(seen.found), set()
+    time.sleep(looking.AGAIN_SECONDS)
+    earlier, seen = seen, look()
+    before = {(item.subject, item.where) for item in earlier.found}
+    changing = {key for key, _ in earlier.revisions ^ seen.revisions}
+    changing &= {item.subject for item in (*earlier.found, *seen.found)}
+    lasting = [item for item in seen.found if (item.subject, item.where) in before]
+    return seen, [item for item in lasting if item.subject not in changing], changing
+
+
+def _changing(keys: Collection[str]) -> list[str]:
+    return [f"{len(keys)} keys that change just now ({min(keys)})"] if keys else []
+
+
+def _refuse_nothing(label: str, seen: Look, found: Sequence[Difference]) -> None:
+    """Who is the same as nobody is not the same.
+
+    Raises:
+        InputError: etcd has nothing of the label, or neither agent nor VPP is known.
+    """
+    from srv6kv.errors import InputError
+
+    if found:
+        return
+    if not seen.revisions:
+        raise InputError(unknown_label(label))
+    if not (seen.has_states or seen.has_vpp):
+        raise InputError(
+            f"nobody tells what the agent of {label} or its VPP has: give --agent-rest, --vpp or"
+            " --vppctl, or let the agent publish its states (ENABLE_STATUS_PUBLISHING)"
+        )
+
+
+def _hint(label: str, agent_rest: str | None) -> str:
+    more = f" --agent-rest {agent_rest}" if agent_rest else " --agent-rest URL"
+    return f"hint: '{REPAIR} --label {label}{more}' finds by itself what each key needs"
+
+
+def _prefixes(label: str) -> list[str]:
     """The configuration of the label, the published states, and what srv6kv has noted."""
     from srv6kv.agent import keys
     from srv6kv.agent.status import STATUS
     from srv6kv.ownership import own_prefix
 
-    if not label or "/" in label:
-        raise click.BadParameter(f"{label!r} is the label of no agent", param_hint="'--label'")
     prefix = keys.agent_prefix(label)
-    found = read_etcd(etcd, [prefix + keys.CONFIG, prefix + STATUS, own_prefix(label)])
-    return {item.key: item.value for item in found}
+    return [prefix + keys.CONFIG, prefix + STATUS, own_prefix(label)]
 
 
-def _shown(files: Sequence[Path], vppctl: str | None, rest: AgentRest | None) -> ShowSr | None:
+def _shown(vppctl: str | None, rest: AgentRest | None) -> ShowSr | None:
     """What VPP has, from the first source that is given."""
     from srv6kv.cli import vpptexts
 
-    if files:
-        return vpptexts.read_files(files)
     if vppctl is not None:
         return vpptexts.ask(vpptexts.vppctl(vppctl), vppctl)
     return vpptexts.ask(rest.vpp_command, rest.url) if rest is not None else None
@@ -133,8 +234,10 @@ def decoded(key: str, value: bytes) -> dict[str, Any]:
     return found
 
 
-def published(label: str, entries: dict[str, bytes]) -> dict[str, ValueStatus] | None:
-    """The states in etcd; one line on stderr for each that makes no sense; None without any."""
+def published(
+    label: str, entries: dict[str, bytes], remarks: list[str]
+) -> dict[str, ValueStatus] | None:
+    """The states in etcd, a remark on each that makes no sense; None without any."""
     from srv6kv.agent import keys
     from srv6kv.agent.status import STATUS, parse_status
 
@@ -146,7 +249,7 @@ def published(label: str, entries: dict[str, bytes]) -> dict[str, ValueStatus] |
             status = parse_status(key.removeprefix(prefix), entries[key])
             states[status.key] = status
         except ValueError as error:
-            click.echo(f"note: {error}", err=True)
+            remarks.append(str(error))
     return states if below else None
 
 

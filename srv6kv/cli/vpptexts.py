@@ -11,17 +11,10 @@ from pathlib import Path
 
 from srv6kv.errors import InputError, Unavailable
 from srv6kv.formats import showsr_read
-from srv6kv.formats.showsr_values import SECTIONS, ShowSr
+from srv6kv.formats.showsr_values import COMMANDS, SECTIONS, ShowSr
 
 SECONDS = 10.0
 """How long one command may take."""
-_COMMANDS = dict(
-    zip(
-        SECTIONS,
-        ("show sr localsids", "show sr policies", "show sr steering-policies"),
-        strict=True,
-    )
-)
 _SOURCE = "show sr encaps source addr"
 """Since VPP 21.01."""
 
@@ -61,7 +54,7 @@ def ask(command: Ask, name: str) -> ShowSr:
     """
     name = " ".join(name.split())
     parts = []
-    for section, text in _COMMANDS.items():
+    for section, text in zip(SECTIONS, COMMANDS, strict=True):
         try:
             shown = showsr_read.read(command(text))
         except InputError as error:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from srv6kv.errors import InputError
 from srv6kv.formats.showsr_values import (
     BUILT_IN,
+    COMMANDS,
     SECTIONS,
     Localsid,
     Policy,
@@ -30,10 +31,12 @@ _ESCAPE = re.compile(
 _PAGER = re.compile(r"-- more --(?: ?\([0-9]+-[0-9]+/[0-9]+\))?")
 _PROMPT = re.compile(r"(?:DBG)?vpp# ?")
 _OVER = re.compile(
-    r"\S*[#$%>](?: |\Z)|.*\bvppctl\b|.*\bsho?w? |.*\bunknown (?:input|command)\b|SR "
+    r"(?:\[.*\]|(?:\S+ )?\S*)[#$%>](?: |\Z)|.*\bvppctl\b|.*\bsho?w? |SR "
+    r"|.*\bunknown (?:input|command)\b|(?:exit|logout|quit|\^[A-Z])\Z"
+    r"|Connection to |command terminated "
 )
-"""A prompt of a shell, a command, VPP's word that it does not know one, or another output of SR: an
-output is over."""
+"""A prompt of a shell, a command, VPP's word that it does not know one, the end of a session, or
+another output of SR: an output is over."""
 _END = re.compile(r"-{5,}\Z")
 _SOURCE = re.compile(r"SR encaps source addr = (\S+)\Z")
 _BSID = re.compile(r"\[([0-9]+)\]\.- ?BSID: ?(\S+)\Z")
@@ -43,12 +46,15 @@ _TARGET = re.compile(r"(Iface|Next hop|Table): ?(.+)\Z")
 _COUNTER = re.compile(r"(?:Good|Bad) traffic: ?\[[0-9]+ packets : [0-9]+ bytes\]\Z")
 _NUMBER = re.compile(r"[0-9]{1,10}\Z")
 _ELIDED = "..."
+_MARK = "\ufeff"
+"""Of the byte order: some editors begin a file with it."""
 _UNSUPPORTED = "Unsupported yet."
 _HEADERS = {
     "SRv6 - My LocalSID Table:": "localsids",
     "SR policies:": "policies",
     "SR steering policies:": "steerings",
 }
+_COMMANDS = dict(zip(SECTIONS, COMMANDS, strict=True))
 
 
 def read(text: str) -> ShowSr:
@@ -59,7 +65,7 @@ def read(text: str) -> ShowSr:
             names the line.
     """
     reader = _Reader()
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(text.removeprefix(_MARK).split("\n"), start=1):
         try:
             reader.take(number, line)
         except ValueError as error:
@@ -213,7 +219,8 @@ class _Reader:
             pass
         elif not self._opens(text):
             if not _OVER.match(text):
-                raise ValueError(f"{text[:80]!r} is nothing that 'show sr {self._section}' prints")
+                command = _COMMANDS[self._section]
+                raise ValueError(f"{text[:80]!r} is nothing that {command!r} prints")
             self._begin("")
 
     def _opens(self, text: str) -> bool:

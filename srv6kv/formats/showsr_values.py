@@ -11,6 +11,8 @@ from dataclasses import dataclass, fields
 from srv6kv import addresses
 
 SECTIONS = ("localsids", "policies", "steerings")
+COMMANDS = ("show sr localsids", "show sr policies", "show sr steering-policies")
+"""What VPP is asked for each."""
 BUILT_IN: dict[str, tuple[str, ...]] = {
     "End": (),
     "X": ("Iface", "Next hop"),

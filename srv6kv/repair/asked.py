@@ -46,6 +46,8 @@ def asked(
     if not set(within) & set(_FOR[means]):
         raise InputError(f"{means} is for {_names(means)} only")
     chosen = {key for key in ground.ours(within) if key.startswith(_FOR[means])}
+    if means is Means.TOUCH and not kinds:
+        chosen |= ground.made
     if known.states is not None:
         found = task_of(faults(ground, known)).get(means, frozenset())
         found = frozenset(key for key in found if key.startswith(within))
@@ -73,6 +75,8 @@ def related(ground: Ground) -> set[str]:
 
 def _checked(means: Means, ground: Ground, name: str) -> str:
     key = name.removeprefix(ground.prefix)
+    if means is Means.TOUCH and key in ground.made:
+        return key
     if not ground.ranges.owns(key):
         raise InputError(f"{name}: no key of srv6kv's below {ground.prefix}")
     if not key.startswith(_FOR[means]):

@@ -6,22 +6,32 @@ Rules: spec/vpp-agent.md 4.7 and 4.8 (what a restart or a change of the encap so
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
+
+import msgspec
 
 from srv6kv.agent import keys
-from srv6kv.agent.needs import Means, vpp_code
+from srv6kv.agent.needs import SRV6, Means, vpp_code
 from srv6kv.agent.status import State, ValueStatus
-from srv6kv.agent.values import LocalSid, Policy, Steering, decode
-from srv6kv.formats.showsr_values import SECTIONS, ShowSr
-from srv6kv.formats.showsr_values import Localsid as ShownLocalsid
-from srv6kv.formats.showsr_values import Policy as ShownPolicy
-from srv6kv.repair.ground import Ground
+from srv6kv.agent.values import decode
+from srv6kv.formats.showsr_values import ShowSr
+from srv6kv.repair.ground import Ground, put_order
 from srv6kv.repair.means import Task
+from srv6kv.verify import vpp
+from srv6kv.verify.values import SRV6_GLOBAL, Difference, Held
+from srv6kv.verify.wanted import wanted_of
 
 ABSENT = frozenset({State.NONEXISTENT, State.MISSING, State.UNIMPLEMENTED, State.REMOVED})
 """The agent does not have the value."""
 BROKEN = frozenset({State.FAILED, State.RETRYING})
+_UNSET = "::"
+_NO_SOURCE = (
+    "VPP has no encap source, others drop its packets: 'set sr encaps source addr ADDRESS' in VPP,"
+    " then repair again"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +65,18 @@ class Fault:
 
 def faults(ground: Ground, known: Known) -> list[Fault]:
     """What is wrong, by key; empty if nothing is, as far as it is known."""
-    states, shown = known.states, known.shown or ShowSr()
-    vpp = _Vpp(ground, shown)
-    found = []
-    for key in ground.ours():
-        fault = None
-        if states is not None:
-            fault = _by_state(key, states.get(key))
-        if fault is None and (states is None or states[key].state is State.CONFIGURED):
-            fault = vpp.examine(key)
-        found += [fault] if fault is not None else []
-    return [*found, *_lost(ground, states or {})]
+    states = known.states
+    by_state = [] if states is None else [*_by_states(ground, states), *_lost(ground, states)]
+    blamed = _blamed(ground, states) | {fault.key for fault in by_state}
+    return [*by_state, *_by_vpp(ground, known.shown or ShowSr(), blamed)]
+
+
+def is_deaf(ground: Ground, known: Known) -> bool:
+    """Whether the agent tells states, and none of any key of ours."""
+    ours, states = ground.ours(), known.states
+    if states is None or not ours:
+        return False
+    return all(key not in states or states[key].state in ABSENT for key in ours)
 
 
 def task_of(found: Iterable[Fault]) -> Task:
@@ -75,6 +86,21 @@ def task_of(found: Iterable[Fault]) -> Task:
         if fault.means is not None and fault.can_mend:
             task[fault.means] = task.get(fault.means, frozenset()) | {fault.key}
     return task
+
+
+def _by_states(ground: Ground, states: Mapping[str, ValueStatus]) -> Iterator[Fault]:
+    for key in sorted({*ground.ours(), *ground.made}, key=put_order):
+        fault = _by_state(key, states.get(key))
+        if fault is not None:
+            yield fault
+
+
+def _blamed(ground: Ground, states: Mapping[str, ValueStatus] | None) -> set[str]:
+    """Keys that the agent does not call done, so that VPP need not have them."""
+    if states is None:
+        return set()
+    done = {key for key, status in states.items() if status.state is State.CONFIGURED}
+    return set(ground.actual.entries) - done
 
 
 def _by_state(key: str, status: ValueStatus | None) -> Fault | None:
@@ -104,18 +130,12 @@ def _lost(ground: Ground, states: Mapping[str, ValueStatus]) -> Iterator[Fault]:
 
 
 def leftovers(ground: Ground, known: Known) -> list[str]:
-    """Keys of ours whose objects VPP has although neither etcd nor the agent knows of them: they
-    stay until VPP restarts, and harm nobody."""
-    shown, states = known.shown or ShowSr(), known.states or {}
-    found = {keys.localsid(one.sid) for one in shown.localsids or ()}
-    found |= {keys.policy(one.bsid) for one in shown.policies or ()}
-    return [
-        key
-        for key in sorted(found)
-        if key not in ground.actual.entries
-        and ground.ranges.owns(key)
-        and (key not in states or states[key].state in ABSENT)
-    ]
+    """What VPP has in ranges of ours although neither etcd nor the agent knows of it, as ``verify``
+    names it: it stays until VPP restarts."""
+    states = known.states or {}
+    there = {key for key, status in states.items() if status.state not in ABSENT}
+    found = _differences(ground, known.shown or ShowSr(), there)
+    return [one.subject for one in found if one.reason == "NotInEtcd"]
 
 
 def bsids_seen(known: Known) -> list[str]:
@@ -126,64 +146,48 @@ def bsids_seen(known: Known) -> list[str]:
     return sorted(found | {one.bsid for one in (known.shown or ShowSr()).policies or ()})
 
 
-class _Vpp:
-    """What VPP shows, beside what etcd holds; outputs that are not whole tell nothing."""
-
-    def __init__(self, ground: Ground, shown: ShowSr) -> None:
-        self._ground = ground
-        self._source = shown.encap_source
-        sids, policies, steerings = (
-            None if name in shown.elided else getattr(shown, name) for name in SECTIONS
-        )
-        self._localsids = None if sids is None else {one.sid: one for one in sids}
-        self._policies = None if policies is None else {one.bsid: one for one in policies}
-        self._steerings = (
-            None if steerings is None else {(one.traffic, one.bsid) for one in steerings}
-        )
-
-    def examine(self, key: str) -> Fault | None:
-        """What is wrong in VPP with a key that should be there."""
-        try:
-            why, means = self._examine(key)
-        except ValueError:  # somebody else's bytes; run mends them
-            return None
-        return Fault(key, means, why) if why else None
-
-    def _examine(self, key: str) -> tuple[str, Means | None]:
-        absent = ("VPP does not have it", Means.REWRITE)
-        value = decode(key, self._ground.actual.entries[key].value)
-        if isinstance(value, LocalSid) and self._localsids is not None:
-            there = self._localsids.get(value.sid)
-            if there is None or _is_as_shown(value, there):
-                return absent if there is None else ("", None)
-            return "VPP has another one", Means.REWRITE
-        if isinstance(value, Policy) and self._policies is not None:
-            shown = self._policies.get(value.bsid)
-            return absent if shown is None else self._differs(value, shown)
-        if isinstance(value, Steering) and self._steerings is not None:
-            place = (value.l3_traffic.prefix_address, value.policy_bsid)
-            return ("", None) if place in self._steerings else absent
-        return "", None
-
-    def _differs(self, policy: Policy, shown: ShownPolicy) -> tuple[str, Means | None]:
-        wanted = {(item.segments, max(1, item.weight)) for item in policy.segment_lists}
-        if wanted != {(item.segments, item.weight) for item in shown.lists}:
-            return "VPP has other segment lists", Means.FLIP
-        if shown.table != policy.installation_vrf_id:
-            return "VPP has it in another VRF", Means.FLIP
-        source, today = shown.encap_source, self._source
-        if source is None or today in (None, source):
-            return "", None
-        if today == "::":
-            return "VPP has no encap source any more: 'set sr encaps source addr' first", None
-        return f"its encap source is {source}, today's is {today}", Means.FLIP
+def _differences(ground: Ground, shown: ShowSr, blamed: Collection[str]) -> list[Difference]:
+    """As ``verify`` finds them between etcd and VPP."""
+    values = {}
+    for key, entry in ground.actual.entries.items():
+        if key.startswith(SRV6):
+            with suppress(ValueError, RecursionError):  # somebody else's; run mends ours
+                decode(key, entry.value)
+                values[key] = msgspec.json.decode(entry.value, type=dict[str, Any])
+    held = Held(ground.label, frozenset(ground.actual.entries), values, ranges=ground.ranges)
+    wanted = wanted_of(held)
+    bsids = vpp.bsids_of(shown)
+    seen = vpp.Seen(held, wanted, shown, {}, frozenset(blamed), bsids, {})
+    return list(vpp.differences(seen))
 
 
-def _is_as_shown(value: LocalSid, shown: ShownLocalsid) -> bool:
-    """As far as every VPP tells; the table is an index in some, and an interface VPP's name."""
-    cross = value.cross_connect
-    if cross is not None:
-        kind = "DX6" if value.end_function_dx6 else "DX4"
-        return (shown.behaviour, shown.next_hop) == (kind, cross.next_hop)
-    kind = "DT6" if value.end_function_dt6 else "DT4" if value.end_function_dt4 else "End"
-    return shown.behaviour == kind
+_MEANS = {
+    "NotInVpp": Means.REWRITE,
+    "LocalsidDiffers": Means.REWRITE,
+    "SteeringDiffers": Means.REWRITE,
+    "StaleSteering": Means.REWRITE,
+    "PolicyDiffers": Means.FLIP,
+}
+"""What mends a difference between etcd and VPP. The encap source is not etcd's to say, and an
+interface that is gone has to come back first."""
+
+
+def _by_vpp(ground: Ground, shown: ShowSr, blamed: Collection[str]) -> Iterator[Fault]:
+    """What is wrong in VPP with keys that should be there; parts that were cut out tell nothing."""
+    found: dict[str, Fault] = {}
+    unset = False
+    for one in _differences(ground, shown, blamed):
+        unset |= one.reason == "EncapSourceUnset"
+        means = _MEANS.get(one.reason)
+        if means is not None and one.subject not in blamed and ground.ranges.owns(one.subject):
+            found.setdefault(one.subject, Fault(one.subject, means, one.what))
+    today = shown.encap_source
+    for policy in shown.policies or ():
+        key, source = keys.policy(policy.bsid), policy.encap_source
+        is_ours = key in ground.actual.entries and ground.ranges.owns(key) and key not in blamed
+        if is_ours and source is not None and today not in (None, _UNSET, source):
+            why = f"its encap source is {source}, today's is {today}"
+            found.setdefault(key, Fault(key, Means.FLIP, why))
+    yield from found.values()
+    if unset and today in (None, _UNSET):
+        yield Fault(SRV6_GLOBAL, None, _NO_SOURCE)

@@ -75,6 +75,7 @@ class Ground:
     Attributes:
         prefix: ``/vnf-agent/<label>/``.
         ranges: what is ours, as noted in etcd.
+        made: keys that others may own, with the very bytes that srv6kv wrote as they were absent.
         actual: what etcd holds, as last read or written.
         revision: up to where that is known.
         owed: key to the bytes that it must have in the end, where it has others; None: no key.
@@ -83,6 +84,7 @@ class Ground:
     label: str
     prefix: str = ""
     ranges: Ranges = field(default_factory=Ranges)
+    made: frozenset[str] = frozenset()
     actual: Actual = field(default_factory=Actual)
     revision: int = 0
     owed: dict[str, bytes | None] = field(default_factory=dict)
@@ -112,7 +114,8 @@ class Ground:
                 noted[item.key.removeprefix(own_prefix)] = item.value
             elif item.key.startswith(self.prefix):
                 now.apply(item.key.removeprefix(self.prefix), item.value, item.mod_revision)
-        self.ranges = ledger_of(noted).ranges
+        ledger = ledger_of(noted)
+        self.ranges = ledger.ranges
         is_done = tried is not None and self._is_done(tried, now)
         if tried is not None and is_done:
             self._owe(tried)
@@ -121,6 +124,8 @@ class Ground:
             if self._revision_in(self.actual, key) != self._revision_in(now, key):
                 del self.owed[key]
         self.actual, self.revision = now, revision
+        held = {key: now.entries[key].value for key in ledger.shared.keys() & now.entries.keys()}
+        self.made = frozenset(key for key in held if ledger.shared[key].encode() == held[key])
         return is_done
 
     def _is_done(self, step: Step, now: Actual) -> bool:

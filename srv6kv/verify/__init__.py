@@ -6,12 +6,21 @@ Pure: it takes what was read and reads nothing itself. Etcd is what the others a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from srv6kv.agent import keys
 from srv6kv.formats.showsr_values import SECTIONS, ShowSr
 from srv6kv.verify import agent, held, objects, vpp
 from srv6kv.verify.agent import States
-from srv6kv.verify.values import AGENT, PLACES, Difference, Held, held_of
+from srv6kv.verify.values import (
+    AGENT,
+    ANOTHERS,
+    PLACES,
+    SRV6_GLOBAL,
+    Difference,
+    Held,
+    held_of,
+)
 from srv6kv.verify.wanted import wanted_of
 
 __all__ = ["Difference", "Held", "compare", "held_of", "not_compared"]
@@ -44,7 +53,21 @@ def compare(
         bsids = vpp.bsids_of(shown)
         seen = vpp.Seen(etcd, wanted, shown, states, frozenset(blamed), bsids, names or {})
         found += vpp.differences(seen)
-    return tuple(sorted(found, key=_order))
+    return tuple(sorted((_with_cure(etcd, item) for item in found), key=_order))
+
+
+def _with_cure(etcd: Held, item: Difference) -> Difference:
+    """With a cure that can be done as it stands: label and key are named, and what is not srv6kv's
+    is left to whoever writes it."""
+    means = next((one for one in ANOTHERS if one in item.cure), "")
+    if not means:
+        return item
+    whole = f"{means} --label {etcd.label}"
+    if item.subject not in (SRV6_GLOBAL, keys.CONFIG):
+        whole += f" --key {item.subject}"
+        if not (etcd.ranges.owns(item.subject) or item.subject in etcd.shared):
+            whole = ANOTHERS[means]
+    return replace(item, cure=item.cure.replace(means, whole))
 
 
 def _order(item: Difference) -> tuple[object, ...]:

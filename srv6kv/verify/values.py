@@ -23,6 +23,14 @@ FLIP = "srv6kv repair --means flip"
 MOVE = "srv6kv repair --means move"
 TOUCH = "srv6kv repair --means touch"
 
+ANOTHERS = {
+    REWRITE: "have its writer delete it, wait 2 s and put it again",
+    FLIP: "have its writer delete it, wait 2 s and put it again",
+    MOVE: "have its writer give it another BSID",
+    TOUCH: "have its writer put it again",
+}
+"""What stands for a means where the key is not srv6kv's."""
+
 Json = Mapping[str, Any]
 Decode = Callable[[str, bytes], dict[str, Any]]
 
@@ -65,6 +73,7 @@ class Held:
     """What etcd holds for one agent. Keys are in short form.
 
     Attributes:
+        label: of the agent.
         keys: all below ``config/``.
         values: those of SRv6 that the agent can decode, with canonical names.
         unreadable: those of SRv6 that it cannot, and why.
@@ -73,6 +82,7 @@ class Held:
         shared: keys that srv6kv made because others lacked them.
     """
 
+    label: str = ""
     keys: frozenset[str] = frozenset()
     values: Mapping[str, Json] = field(default_factory=dict)
     unreadable: Mapping[str, str] = field(default_factory=dict)
@@ -103,6 +113,7 @@ def held_of(label: str, entries: Mapping[str, bytes], decode: Decode) -> Held:
         except ValueError as error:
             unreadable[key] = str(error).removeprefix(f"{key}: ")
     return Held(
+        label,
         frozenset(key for key in below if key.startswith(keys.CONFIG)),
         values,
         unreadable,
