@@ -2,11 +2,13 @@
 
 A transaction is a line ``txn <number> [<time>]`` and one line for each operation, in order:
 ``put <guard> <key> <value>`` or ``del <guard> <key>``. A recording opens with a snapshot of our
-keys, so that it replays into an empty etcd; lines that start with ``#`` are comments.
+keys, so that it replays into an empty etcd; lines that start with ``#`` are comments. White space
+and ``%`` in a key are written as ``%20``, ``%0A``, ``%0D`` and ``%25``.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -14,6 +16,9 @@ import msgspec
 
 from srv6kv.errors import InputError
 from srv6kv.transaction import Operation, Transaction
+
+_ODD = re.compile(r"[ \n\r%]")
+_ESCAPED = re.compile(r"%(20|0A|0D|25)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +42,10 @@ def dump(recorded: Recorded) -> str:
 
 
 def _line(operation: Operation) -> str:
+    key = _ODD.sub(lambda odd: f"%{ord(odd[0]):02X}", operation.key)
     if operation.value is None:
-        return f"del {operation.guard} {operation.key}"
-    return f"put {operation.guard} {operation.key} {_one_line(operation.value)}"
+        return f"del {operation.guard} {key}"
+    return f"put {operation.guard} {key} {_one_line(operation.value)}"
 
 
 def _one_line(value: bytes) -> str:
@@ -101,6 +107,7 @@ def _operation(line: str) -> Operation:
             msgspec.json.decode(value)
         except msgspec.DecodeError as error:
             raise ValueError(f"{key}: {error}") from None
+    key = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), key)
     return Operation(key, value.encode() if value else None, int(guard))
 
 

@@ -1,13 +1,15 @@
-"""A recording into etcd: the same operations in the same order, one revision a transaction."""
+"""A recording into etcd: the same operations in the same order, one revision a transaction, and
+several where one is too large for that."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
-from srv6kv import logged, recording
+from srv6kv import logged, plan, recording
 from srv6kv.agent import keys
 from srv6kv.errors import Conflict, InputError
+from srv6kv.etcd import limits
 from srv6kv.formats.txnlog import LogReader
 from srv6kv.formats.txnremarks import Remark
 from srv6kv.recording import Recorded
@@ -49,11 +51,13 @@ class Reading:
         return self._log.remarks()
 
     def label(self) -> str:
-        """The one label that all keys so far belong to.
+        """The one label that all keys so far belong to; without keys, the one that was given.
 
         Raises:
             InputError: there are several, or none.
         """
+        if not self.labels and self._label:
+            return self._label
         if len(self.labels) != 1:
             raise InputError(f"{self.name}: keys of {len(self.labels)} labels, not of one")
         return next(iter(self.labels))
@@ -128,7 +132,7 @@ def _moved(recorded: Recorded, old: str, new: str) -> Recorded:
 
 
 def replay(
-    recordings: Iterable[Recorded],
+    recordings: Sequence[Recorded],
     label: str,
     store: Etcd3Store,
     writer: Writer,
@@ -141,12 +145,14 @@ def replay(
         label: the agent that all of its keys belong to.
         store: where.
         writer: the right to write.
-        done: called after each transaction with its revision.
+        done: called after each transaction with its last revision.
 
     Raises:
+        InputError: a value is larger than one revision holds; nothing is written then.
         Conflict: a key is not as the recording had it.
         Unavailable: an answer was lost.
     """
+    _refuse_large(recordings)
     revisions: dict[str, int] = {}
     snapshot = store.read([keys.agent_prefix(label) + keys.CONFIG])
     others = {item.key: item.mod_revision for item in snapshot.entries}
@@ -154,15 +160,25 @@ def replay(
     for recorded in recordings:
         transaction = recording.mapped(recorded.transaction, revisions)
         _refuse_others(transaction, others)
-        if transaction:
-            revision = store.commit(transaction, writer=writer, read_revision=revision)
-        for operation in transaction.operations:
-            if operation.value is None:
-                revisions.pop(operation.key, None)
-            else:
-                revisions[operation.key] = revision
+        for part in plan.split(list(transaction.operations)):
+            revision = store.commit(part, writer=writer, read_revision=revision)
+            for operation in part.operations:
+                if operation.value is None:
+                    revisions.pop(operation.key, None)
+                else:
+                    revisions[operation.key] = revision
         done(recorded, revision)
     return revisions
+
+
+def _refuse_large(recordings: Iterable[Recorded]) -> None:
+    for recorded in recordings:
+        for operation in recorded.transaction.operations:
+            if (size := limits.size_of([operation])) > plan.MOST_BYTES:
+                raise InputError(
+                    f"{operation.key}: {size} bytes are more than one revision of etcd holds:"
+                    f" {plan.MOST_BYTES}"
+                )
 
 
 def _refuse_others(transaction: Transaction, others: Mapping[str, int]) -> None:

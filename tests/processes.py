@@ -62,6 +62,15 @@ def example_of(command: str) -> str:
     return text.partition("Example:")[2].partition("Options:")[0].replace("\\\n", " ")
 
 
+def fields_of(value: Any) -> set[str]:
+    """The names of all members in a value of JSON, at any depth."""
+    if isinstance(value, list):
+        return {name for item in value for name in fields_of(item)}
+    if not isinstance(value, dict):
+        return set()
+    return {*value, *fields_of(list(value.values()))}
+
+
 def done_as_written(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """What a command line does where ``examples`` is as in a checkout."""
     (folder / "examples").symlink_to(SEED.parent)

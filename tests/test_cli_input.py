@@ -93,6 +93,27 @@ def test_a_name_that_cannot_be_a_part_of_a_key(option: str, name: str) -> None:
     assert f"Invalid value for '{option}'" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        *[
+            (one, name)
+            for one in ("get policies", "verify", "repair", "cleanup")
+            for name in ("", "a/b")
+        ],
+        ("replay examples/none.txn", "a/b"),
+    ],
+    ids=lambda text: text.split()[0] if text else "none",
+)
+def test_a_label_that_cannot_be_a_part_of_a_key(command: str, name: str) -> None:
+    """Commands that take no node refuse it, too: an empty variable in a script must not look like a
+    node that is cleaned up."""
+    done = srv6kv(*command.split(), "--label", name)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"'--label': {name!r} is empty, or has a space, a slash or the like" in done.stderr
+
+
 def test_no_settings() -> None:
     """Without settings one line says where they may come from."""
     done = render("-f", SEED / "manifests", config=False)

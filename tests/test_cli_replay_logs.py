@@ -12,10 +12,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from agentlogs import LogWriter
 from processes import NODE, SEED, Bench, srv6kv
 from test_cli_replay import FILES, LOGS, RECORDED, RECORDING, copy_of, replay
 
 from srv6kv import recording
+from srv6kv.agent import keys
 from srv6kv.store import Etcd3Store
 from srv6kv.transaction import Operation
 
@@ -48,6 +50,20 @@ def test_check_of_a_log(api: str) -> None:
         (False, "rulechain"),
         (True, "policy"),
     ]
+
+
+def test_a_log_of_an_agent_that_was_given_nothing(bench: Bench, tmp_path: Path) -> None:
+    """The check names every key that is missing; a replay has nothing to write."""
+    writer = LogWriter("v3")
+    writer.resync({})
+    path = tmp_path / "agent.log"
+    path.write_text(writer.text)
+    checked = srv6kv("replay", path, "--label", NODE, "--check", *FILES)
+    replayed = replay(path, bench)
+
+    assert (checked.returncode, checked.stderr.count("srv6kv: ")) == (1, 0)
+    assert f"put 0 /vnf-agent/{NODE}/config/vpp/srv6/v2/localsid/6655::1 " in checked.stdout
+    assert (replayed.returncode, replayed.stdout) == (0, "1 transactions replayed, 0 keys\n")
 
 
 def test_check_of_a_log_that_cannot_be_read(tmp_path: Path) -> None:
@@ -136,3 +152,35 @@ def test_replay_of_a_whole_log(bench: Bench, store: Etcd3Store) -> None:
     assert copy.state() == {
         key.removeprefix(f"/vnf-agent/{NODE}/"): value for key, value in ours.items()
     }
+
+
+def test_replay_of_a_large_sync(bench: Bench, store: Etcd3Store, tmp_path: Path) -> None:
+    """What does not fit into one revision becomes several, in the same order; what the log says
+    next goes on from there."""
+    pairs = [(keys.localsid(f"6666::{n:x}"), f'{{"sid":"6666::{n:x}"}}') for n in range(1, 4200)]
+    held = dict(sorted((key, value.encode()) for key, value in pairs))
+    gone = next(iter(held))
+    writer = LogWriter("v3")
+    writer.resync(held)
+    writer.change([(gone, None)])
+    path = tmp_path / "agent.log"
+    path.write_text(writer.text)
+    done = replay(path, bench)
+    copy = copy_of(bench, store)
+    copy.wait(lambda: len(copy.revisions()) == 3)
+
+    assert done.stdout == "2 transactions replayed, 4198 keys\n", done.stderr
+    assert list(copy.state()) == [*held][1:]
+    assert [one.key for _, changes in copy.revisions() for one in changes] == [*held, gone]
+
+
+def test_replay_of_a_value_that_etcd_does_not_take(bench: Bench, tmp_path: Path) -> None:
+    """It is named, and nothing is written."""
+    lists = "".join(f'segment_lists:{{segments:"6666::{n:x}"}} ' for n in range(40_000))
+    path = tmp_path / "agent.log"
+    path.write_text(LOGS["v3"] + f'- key: {keys.policy("5::")}\nval: {{ bsid:"5::" {lists}}}\n')
+    done = replay(path, bench)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "/config/vpp/srv6/v2/policy/5::: " in done.stderr
+    assert done.stderr.endswith(" bytes are more than one revision of etcd holds: 983040\n")

@@ -15,7 +15,7 @@ import pytest
 from api_bench import ApiBench
 from apiserver import FakeApiServer
 from clusters import endpoint, endpoint_slice, node, service
-from processes import NODE, SEED, Bench, done_as_written, example_of, srv6kv
+from processes import NODE, SEED, Bench, done_as_written, example_of, fields_of, srv6kv
 from simulations import (
     CLIENT,
     CONFIG,
@@ -181,26 +181,21 @@ def test_senders_with_a_bad_port(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("destination", "who", "end"),
+    ("destination", "who", "end", "code"),
     [
-        ("empty:80", CLIENT, "=> dropped at node1: drop route 2096::/110"),
-        ("balanced", NODE, "=> pod 2001:0:0:1::5 on node1 has it on port 8080"),
+        ("empty:80", CLIENT, "=> dropped at node1: drop route 2096::/110", 1),
+        ("balanced", NODE, "=> pod 2001:0:0:1::5 on node1 has it on port 8080", 0),
+        ("hosthere", NODE, "=> the host of node1 has it, without VPP", 0),
+        ("[2001:0:0:1::3]:80", CLIENT, "=> pod 2001:0:0:1::3 on node1 has it on port 80", 0),
     ],
 )
-def test_where_vpp_balances_nothing(destination: str, who: str, end: str) -> None:
-    """A service without endpoints, and a host whose kube-proxy chooses: exit code 1."""
+def test_where_vpp_balances_nothing(destination: str, who: str, end: str, code: int) -> None:
+    """A service without endpoints, a host whose kube-proxy chooses, a pod next door: the exit code
+    is 1 only if nobody gets the flow."""
     done = simulate(destination, who)
 
-    assert (done.returncode, end in done.stdout) == (1, True)
+    assert (done.returncode, end in done.stdout) == (code, True)
     assert "note: VPP balances nothing on this path" in done.stderr
-
-
-def _fields(value: Any) -> set[str]:
-    if isinstance(value, list):
-        return {name for item in value for name in _fields(item)}
-    if not isinstance(value, dict):
-        return set()
-    return {*value, *_fields(list(value.values()))}
 
 
 def test_json() -> None:
@@ -211,11 +206,11 @@ def test_json() -> None:
         *("question", "source_port", "flow_hash", "flow_label", "is_capped", "balanced", "ends"),
         *("flow", "fragments", "change", "then", "notes"),
     }
-    assert _fields(found["balanced"]) == {
+    assert fields_of(found["balanced"]) == {
         *("node", "bsid", "key", "is_order_known", "buckets", "backends", "segments", "weight"),
         *("share", "fair_share", "ends", "kind", "address", "port", "why", "reply"),
     }
-    assert _fields(found["change"]) == {
+    assert fields_of(found["change"]) == {
         *("node", "policies", "unchanged", "vrf", "prefix", "how", "before", "after", "held"),
         *("then", "segments", "weight", "change", "calls", "final", "worst", "worst_call"),
         *("of_all", "of_kept", "moved", "of", "share"),
@@ -347,7 +342,10 @@ def test_the_plan_of_an_api_server(
         ),
         (("balanced", "--from", f"{NODE}/[::9]:1", *FILES), "no such pod on node1"),
         (("balanced", "--from", f"{NODE}/[::9]:x", *FILES), "'x' is not a port"),
-        (("nothing", "--from", CLIENT, *FILES), "give ADDRESS:PORT[/PROTO]"),
+        (("nothing", "--from", CLIENT, *FILES), "no Service default/nothing is known"),
+        (("kube-dns", "--from", CLIENT, *FILES), "known; near it: kube-system/kube-dns"),
+        (("10.0.0.1", "--from", CLIENT, *FILES), "give ADDRESS:PORT[/PROTO]"),
+        (("", "--from", CLIENT, *FILES), "give ADDRESS:PORT[/PROTO]"),
         (("nothing:80", "--from", CLIENT, *FILES), "no Service default/nothing is known"),
         (("kube-system/kube-dns", "--from", CLIENT, *FILES), "give one of its ports: 53/UDP, 53/T"),
         (("balanced/tcp", "--from", CLIENT, *FILES, "--protocol", "udp"), "udp is another one"),

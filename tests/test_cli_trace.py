@@ -10,7 +10,6 @@ import textwrap
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -23,6 +22,7 @@ from processes import (
     done_as_written,
     environment,
     example_of,
+    fields_of,
     srv6kv,
 )
 
@@ -166,14 +166,6 @@ def test_protocols() -> None:
     assert "TCP port 53 ]" in tcp
 
 
-def _fields(value: Any) -> set[str]:
-    if isinstance(value, list):
-        return {name for item in value for name in _fields(item)}
-    if not isinstance(value, dict):
-        return set()
-    return {*value, *_fields(list(value.values()))}
-
-
 def test_json() -> None:
     """JSON holds the whole tree; its fields are a promise."""
     done = trace("podthere:80", POD, "-o", "json", *STATES)
@@ -183,10 +175,10 @@ def test_json() -> None:
         hop = hop["branches"][0]["hop"]
 
     assert sorted(found) == ["notes", "path", "question"]
-    assert _fields(found["question"]) == {
+    assert fields_of(found["question"]) == {
         *("node", "sender", "source", "destination", "protocol", "port"),
     }
-    assert _fields(found["path"]) == {
+    assert fields_of(found["path"]) == {
         *("node", "place", "kind", "what", "does", "key", "packet", "branches", "end"),
         *("weight", "of", "text", "hop"),
         *("source", "destination", "protocol", "port", "outer", "segments", "left"),
@@ -295,6 +287,7 @@ def test_the_pictures_are_fresh() -> None:
         (("podthere:80", "--from", "node1/::9", *FILES), "no such pod on node1; there are: 2001:"),
         (("podthere:80", "--from", "node1/x", *FILES), "'x' is not an IPv6 address"),
         (("podthere", "--from", POD, *FILES), "give ADDRESS:PORT[/PROTO]"),
+        (("2096::6457", "--from", POD, *FILES), "2096::6457: an address without a port; give"),
         (("2096::g:80", "--from", POD, *FILES), "neither an address nor a service"),
         (("2096::1:0", "--from", POD, *FILES), "'0' is not a port"),
         (("[2096::1:80", "--from", POD, *FILES), "'[2096::1' is neither an address nor a service"),

@@ -31,11 +31,18 @@ WRAPPINGS: dict[str, Callable[[str], str]] = {
     "compose in colour": lambda line: f"\x1b[36mvpp-agent-1  | \x1b[0m{line}",
     "containerd's files": lambda line: f"2026-11-22T23:27:51.552123456+01:00 stdout F {line}",
     "journal": lambda line: f"Nov  2 23:27:51 node1 vpp-agent[4711]: {line}",
+    "journal to the microsecond": lambda line: f"Nov 22 23:27:51.552123 node1 docker[7]: {line}",
+    "journal, ISO time": lambda line: f"2026-11-22T23:27:51+0000 node1 docker[7]: {line}",
+    "journal, whole date": lambda line: f"Sun 2026-11-22 23:27:51 UTC node1 docker[7]: {line}",
+    "journal, seconds": lambda line: f"1795390071.552123 node1 docker[7]: {line}",
+    "journal, since the start": lambda line: f"[  123.552123] node1 docker[7]: {line}",
+    "docker service": lambda line: f"vpp_agent.1.x7k2p@node1    | {line}",
     "docker's files": lambda line: json.dumps(
         {"log": f"{line}\n", "stream": "stdout", "time": TIME}
     ),
     "a collector": lambda line: json.dumps({"kubernetes": {"pod": "x"}, "message": line}),
     "journal as JSON": lambda line: json.dumps({"MESSAGE": line, "PRIORITY": "6"}),
+    "journal as JSON, bytes": lambda line: json.dumps({"MESSAGE": list(line.encode())}),
 }
 
 
@@ -101,6 +108,9 @@ def test_a_line_whose_rest_never_came() -> None:
         "2026-11-22 23:27:51 with a blank",
         "x | 7",
         "{ 1 }",
+        '{"MESSAGE":[256]}',
+        '{"MESSAGE":["x"]}',
+        f"{TIME} - key: x",
     ],
 )
 def test_what_is_no_wrapping(line: str) -> None:

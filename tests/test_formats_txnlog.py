@@ -239,6 +239,19 @@ def test_other_lines_between() -> None:
 
 
 @both
+def test_a_description(api: Api) -> None:
+    """Whatever it says, it is no key: the values that follow are whole."""
+    writer = whole(api)
+    text = writer.text.replace(
+        "      - values:",
+        f"      - Description: resync\n          - key: {STEERING}\n      - values:",
+        1,
+    )
+
+    assert (values(text), read(text)[1]) == ([READ], [])
+
+
+@both
 def test_a_value_that_is_wrapped(api: Api) -> None:
     """A value that somebody's terminal has wrapped goes on until its brackets are closed."""
     lines = whole(api).text.splitlines()

@@ -124,6 +124,11 @@ def test_a_lost_line(lost: str, said: str, line: int) -> None:
     [
         ("{ sidd:1 }", f"cannot be read: {LOCALSID}: sidd: no such field in LocalSID"),
         ('{ sid:"6666::55" }', f"cannot be read: {LOCALSID}: sid: '6666::55' has another key"),
+        pytest.param(
+            f'{{ sid:"{"5" * 1_000_000}" }}',
+            f"cannot be read: {LOCALSID}: sid: '{'5' * 100}' has another key",
+            id="a name as long as a line",
+        ),
         ('{ sid:"6666::5', f"the value of {LOCALSID} is cut off"),
     ],
 )
@@ -137,6 +142,19 @@ def test_a_value_that_cannot_be_read(text: str, said: str) -> None:
 
     assert (found.kind, found.values, found.unreadable) == (Kind.RESYNC, READ[1:], {LOCALSID})
     assert remarks == [Remark(8, said, True)]
+
+
+def test_a_key_that_is_not_utf8() -> None:
+    """No etcd key of the agent's is: it is told, and so is its deletion."""
+    bad = "config/vpp/v2/route/vrf/0/dst/\udcff/gw/::"
+    log = f'- key: {bad}\nval: {{ dst_network:"::/0" }}\n- key: {bad}\nval: <NIL>\n'
+    found, remarks = read(log + f"- key: {POLICY}\nval: <NIL>\n")
+
+    assert [one.values for one in found] == [[(POLICY, None)]]
+    assert [(one.text, one.is_bad) for one in remarks] == [
+        (f"cannot be read: {bad}: not UTF-8", True),
+        (f"cannot be read: {bad}: not UTF-8", True),
+    ]
 
 
 @given(

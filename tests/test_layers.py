@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,7 @@ PURE = (
     "agent/view.py",
     "agent/validity.py",
     "agent/values.py",
+    "agent/wired.py",
     "agent/wiring.py",
     "allot.py",
     "balance/*.py",
@@ -36,8 +38,12 @@ PURE = (
     "etcd/limits.py",
     "explain/*.py",
     "figures.py",
+    "formats/loglines.py",
     "formats/showsr_read.py",
     "formats/showsr_values.py",
+    "formats/txnlog.py",
+    "formats/txnremarks.py",
+    "formats/txntext.py",
     "health.py",
     "kube/bodies.py",
     "kube/checks.py",
@@ -91,6 +97,7 @@ ALLOWED = {
 """Whatever else a pure module needs has to be thought about here."""
 ONLY_IN = {
     "addresses.py": {"socket": {"AF_INET", "AF_INET6", "inet_ntop", "inet_pton"}},
+    "formats/txntext.py": {"datetime": {"UTC", "datetime"}},
     "kube/bodies.py": {"urllib.parse": {"urlencode"}},
     "kube/triggers.py": {"datetime": {"datetime"}},
 }
@@ -99,12 +106,13 @@ BUILT_IN = {"open", "print", "input", "exec", "eval", "__import__", "hash", "id"
 NOT_PURE = {
     "srv6kv.agent.poll",
     "srv6kv.agent.rest",
+    "srv6kv.agent.wiringpoll",
     "srv6kv.agentwatch",
     "srv6kv.cli",
     "srv6kv.controller",
     "srv6kv.embedded",
     "srv6kv.etcd.calls",
-    "srv6kv.etcd.commits",
+    "srv6kv.etcd.commit",
     "srv6kv.etcd.endpoints",
     "srv6kv.etcd.lease",
     "srv6kv.etcd.stubs",
@@ -148,6 +156,24 @@ every_pure_module = pytest.mark.parametrize("path", _files(), ids=_name)
 def test_every_pure_module_is_found() -> None:
     """No pattern is without a file, so none of them has been renamed away."""
     assert [pattern for pattern in PURE if not list(ROOT.glob(pattern))] == []
+
+
+def test_every_other_module_is_found() -> None:
+    """Nor has one of those that no pure module may import."""
+    assert [name for name in NOT_PURE if importlib.util.find_spec(name) is None] == []
+
+
+def test_the_architecture_names_every_module() -> None:
+    """By its file or by its folder."""
+    page = (ROOT.parent / "docs" / "architecture.md").read_text()
+    unnamed = [
+        name
+        for name in map(_name, sorted(ROOT.rglob("*.py")))
+        if not Path(name).name.startswith("__")
+        if not any(f"`{one}`" in page for one in (name, *(f"{up}/" for up in Path(name).parents)))
+    ]
+
+    assert unnamed == []
 
 
 @every_pure_module

@@ -42,7 +42,9 @@ def test_example() -> None:
     )
 
 
-KEYS = st.text(st.characters(codec="utf-8", exclude_characters=" \n"), min_size=1).map("/".__add__)
+KEYS = st.text(st.characters(codec="utf-8") | st.sampled_from(" \n\r%"), min_size=1).map(
+    "/".__add__
+)
 SCALARS = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text()
 JSON = st.recursive(
     SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5

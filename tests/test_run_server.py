@@ -128,9 +128,8 @@ def test_compaction_past_our_revision(
     for number in range(2500):
         size = 1 << 20 if number < 40 else 1
         bench.put_foreign(store, "config/others/one", f"{number}".zfill(size))
-    history.wait(
-        lambda: history.last() >= store.read([bench.prefix + "config/others/one"]).revision
-    )
+    [newest] = store.read([bench.prefix + "config/others/one"]).entries
+    history.wait(lambda: history.last() >= newest.mod_revision)
     etcdctl(server, "compact", str(history.last()), "--physical")
     process.send(signal.SIGCONT)
     process.wait_for("are compacted; trying again")

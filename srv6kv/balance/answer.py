@@ -44,7 +44,7 @@ class Answer:
     def is_served(self) -> bool:
         """Whether somebody gets the flow, or without a source port any flow."""
         if self.balanced is None:
-            return False
+            return any(end.is_delivered for end in self.ends)
         backends = self.balanced.backends
         if self.flow is not None:
             index = self.flow.backend

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from srv6kv.cli.options import PATH, etcd_options, store_of
+from srv6kv.cli.options import PATH, etcd_options, label_option, store_of
 
 if TYPE_CHECKING:
     from srv6kv.cleanup import Removal
@@ -17,13 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("cleanup")
-@click.option(
-    "--label",
-    required=True,
-    envvar="MICROSERVICE_LABEL",
-    help="Microservice label of the agent, also of a node that is gone"
-    " [default: $MICROSERVICE_LABEL].",
-)
+@partial(label_option, which=", also of a node that is gone")
 @click.option(
     "--config", type=PATH, help="contiv.conf: its ranges count too, beside those noted in etcd."
 )
@@ -49,8 +44,6 @@ def command(label: str, config: Path | None, dry_run: bool, output: str, **etcd:
     from srv6kv.cleanup import removal
     from srv6kv.cli import writing
 
-    if not label or "/" in label:
-        raise click.BadParameter(f"{label!r} is the label of no agent", param_hint="'--label'")
     today = _today(config)
     prefixes = (keys.agent_prefix(label) + keys.CONFIG, ownership.own_prefix(label))
 

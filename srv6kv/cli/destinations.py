@@ -16,6 +16,7 @@ from srv6kv.trace.values import Sender
 
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 FORMS = "NODE/POD-ADDRESS, NODE or outside@NODE"
+DESTINATIONS = "ADDRESS:PORT[/PROTO] or [NAMESPACE/]SERVICE:PORT[/PROTO]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +79,47 @@ def target_of(text: str, source: Source, cluster: Cluster) -> Target:
         where, protocol = text, ""
     name, colon, port = where.rpartition(":")
     if not colon or not name or not port:
-        raise InputError(f"{text}: give ADDRESS:PORT[/PROTO] or [NAMESPACE/]SERVICE:PORT[/PROTO]")
+        raise InputError(f"{text}: give {DESTINATIONS}")
     try:
         is_bracketed = name[0] == "[" and name[-1] == "]"
         address = canonical_of_any(name[1:-1] if is_bracketed else name)
     except ValueError:
+        if is_address(where):
+            raise InputError(f"{text}: an address without a port; give {DESTINATIONS}") from None
         if ":" in name:
             raise InputError(f"{text}: {name!r} is neither an address nor a service") from None
         return _by_name(text, name, port, protocol.upper(), source, cluster)
     if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise InputError(f"{text}: {port!r} is not a port")
     return _by_address(address, int(port), protocol.upper() or "TCP", cluster)
+
+
+def is_address(text: str) -> bool:
+    """Whether it is an address of either family, without brackets."""
+    try:
+        canonical_of_any(text)
+    except ValueError:
+        return False
+    return True
+
+
+def service_of(text: str, name: str, cluster: Cluster) -> Service:
+    """The service of a name, with or without its namespace.
+
+    Args:
+        text: all that was given, for the error.
+
+    Raises:
+        InputError: none is known.
+    """
+    namespace, _, plain = name.rpartition("/")
+    ref = Ref(namespace or "default", plain)
+    service = cluster.services.get(ref)
+    if service is None:
+        near = [str(other) for other in sorted(cluster.services) if other.name == plain]
+        hint = f"; near it: {', '.join(near)}" if near else ""
+        raise InputError(f"{text}: no Service {ref} is known{hint}")
+    return service
 
 
 def _by_address(address: str, number: int, protocol: str, cluster: Cluster) -> Target:
@@ -103,13 +134,8 @@ def _by_address(address: str, number: int, protocol: str, cluster: Cluster) -> T
 def _by_name(
     text: str, name: str, port: str, protocol: str, source: Source, cluster: Cluster
 ) -> Target:
-    namespace, _, plain = name.rpartition("/")
-    ref = Ref(namespace or "default", plain)
-    service = cluster.services.get(ref)
-    if service is None:
-        near = [str(other) for other in sorted(cluster.services) if other.name == plain]
-        hint = f"; near it: {', '.join(near)}" if near else ""
-        raise InputError(f"{text}: no Service {ref} is known{hint}")
+    service = service_of(text, name, cluster)
+    ref = service.ref
     found = [
         item
         for item in service.ports

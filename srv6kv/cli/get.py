@@ -6,19 +6,14 @@ from typing import Any
 
 import click
 
-from srv6kv.cli.options import agent_rest_option, etcd_options
+from srv6kv.cli.options import agent_rest_option, etcd_options, label_option
 
 KINDS = ("services", "policies", "localsids", "steerings")
 
 
 @click.command("get")
 @click.argument("kind", type=click.Choice(KINDS))
-@click.option(
-    "--label",
-    required=True,
-    envvar="MICROSERVICE_LABEL",
-    help="Microservice label of the agent [default: $MICROSERVICE_LABEL].",
-)
+@label_option
 @agent_rest_option
 @etcd_options
 @click.option(

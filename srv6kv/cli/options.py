@@ -37,19 +37,34 @@ def node_options(command: Command) -> Command:
     command = click.option(
         "--label",
         envvar="MICROSERVICE_LABEL",
-        callback=_name,
+        callback=valid_name,
         help="Microservice label of the agent [default: $MICROSERVICE_LABEL, the node's name].",
     )(command)
     return click.option(
         "--node",
         required=True,
         envvar="NODE_NAME",
-        callback=_name,
+        callback=valid_name,
         help="Kubernetes name of the node.",
     )(command)
 
 
-def _name(_context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+def label_option(command: Command, *, which: str = "") -> Command:
+    """``--label``, where no node stands for it.
+
+    Args:
+        which: whose label it may be besides, for the help.
+    """
+    return click.option(
+        "--label",
+        required=True,
+        envvar="MICROSERVICE_LABEL",
+        callback=valid_name,
+        help=f"Microservice label of the agent{which} [default: $MICROSERVICE_LABEL].",
+    )(command)
+
+
+def valid_name(_context: click.Context, option: click.Parameter, value: str | None) -> str | None:
     """What becomes a part of etcd's keys."""
     if value is None or (value == "" and not option.required):
         return None
@@ -83,6 +98,18 @@ def agent_state_option(command: Command) -> Command:
         "--agent-state",
         type=PATH,
         help="JSON object of the keys that the agent has already (config/... to value).",
+    )(command)
+
+
+def agent_states_option(command: Command) -> Command:
+    """Files with the keys of several agents: ``states``, which ``sites.states_of`` reads."""
+    return click.option(
+        "--agent-state",
+        "states",
+        metavar="NODE=FILE",
+        multiple=True,
+        help="JSON object of the keys that a node's agent has already (config/... to value);"
+        " without it the node's pods are taken as wired.",
     )(command)
 
 
@@ -183,6 +210,11 @@ def read_etcd(options: Mapping[str, Any], prefixes: Sequence[str]) -> tuple[KeyV
         return tuple(store.read(prefixes).entries)
     finally:
         store.close()
+
+
+def unknown_label(label: str) -> str:
+    """What is said of a label of which etcd has no key."""
+    return f"etcd has nothing below /vnf-agent/{label}/config/: is that the agent's label?"
 
 
 def _read(path: Path) -> bytes:

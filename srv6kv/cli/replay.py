@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from srv6kv.cli.options import PATH, config_option, etcd_options, identity, store_of
+from srv6kv.cli.options import PATH, config_option, etcd_options, identity, store_of, valid_name
 from srv6kv.errors import Conflict, InputError
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @click.argument("recording", type=PATH)
 @click.option(
     "--label",
+    callback=valid_name,
     help="Write for this agent instead of the one in the recording. An agent's log names none.",
 )
 @etcd_options

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from srv6kv.cli.options import PATH, config_option, etcd_options, kube_options, manifests_option
+from srv6kv.cli.options import (
+    PATH,
+    agent_states_option,
+    config_option,
+    etcd_options,
+    kube_options,
+    manifests_option,
+)
 
 if TYPE_CHECKING:
     from srv6kv.balance.answer import Answer
@@ -31,14 +38,7 @@ if TYPE_CHECKING:
 )
 @manifests_option
 @config_option
-@click.option(
-    "--agent-state",
-    "states",
-    metavar="NODE=FILE",
-    multiple=True,
-    help="JSON object of the keys that a node's agent has already (config/... to value);"
-    " without it the node's pods are taken as wired.",
-)
+@agent_states_option
 @click.option(
     "--then",
     type=PATH,

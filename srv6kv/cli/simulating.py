@@ -26,7 +26,6 @@ from srv6kv.cluster import Cluster
 from srv6kv.errors import InputError
 from srv6kv.etcd.values import KeyValue
 from srv6kv.kube.manifests import read
-from srv6kv.kube.model import Ref
 from srv6kv.notes import Note
 from srv6kv.ownership import own_prefix
 from srv6kv.trace import Network, Site
@@ -111,9 +110,8 @@ def destination_of(text: str, protocol: str, known: Cluster) -> str:
         where, told = text, protocol
     elif protocol and told.upper() != protocol:
         raise InputError(f"{text}: --protocol {protocol.lower()} is another one")
-    namespace, _, name = where.rpartition("/")
-    service = known.services.get(Ref(namespace or "default", name))
-    if ":" not in where and service is not None:
+    if where and ":" not in where and not destinations.is_address(where):
+        service = destinations.service_of(text, where, known)
         ports = [one for one in service.ports if told.upper() in ("", one.protocol)]
         if len(ports) != 1:
             has = ", ".join(f"{one.number}/{one.protocol}" for one in service.ports)

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from srv6kv.cli.options import config_option, etcd_options, manifests_option, read_etcd
+from srv6kv.cli.options import (
+    agent_states_option,
+    config_option,
+    etcd_options,
+    manifests_option,
+    read_etcd,
+)
 
 if TYPE_CHECKING:
     from srv6kv.cli.sites import Scene
@@ -25,14 +31,7 @@ if TYPE_CHECKING:
 )
 @manifests_option
 @config_option
-@click.option(
-    "--agent-state",
-    "states",
-    metavar="NODE=FILE",
-    multiple=True,
-    help="JSON object of the keys that a node's agent has already (config/... to value);"
-    " without it the node's pods are taken as wired.",
-)
+@agent_states_option
 @partial(etcd_options, is_optional=True)
 @click.option(
     "-o", "--output", type=click.Choice(["text", "json", "svg"]), default="text", show_default=True

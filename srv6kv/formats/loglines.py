@@ -16,12 +16,21 @@ _DOCKER_PART = 16 * 1024
 """Docker cuts longer lines into parts of so many bytes; only the last part ends in a newline."""
 
 _TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"
+_CLOCK = r"\d\d:\d\d:\d\d(?:\.\d+)?"
+_JOURNAL = rf"""
+      [A-Z][a-z]{{2}}[ ][ \d]\d[ ]{_CLOCK}                  # Nov  2 23:27:51
+    | [A-Z][a-z]{{2}}[ ]\d{{4}}-\d\d-\d\d[ ]{_CLOCK}[ ]\S+  # Mon 2026-11-02 23:27:51 UTC
+    | \d+\.\d{{6}}                                        # since 1970
+    | \[[ ]*\d+\.\d+\]                                   # since the start
+"""
+"""How journalctl prints times, other than that of RFC 3339."""
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _PREFIX = re.compile(
     rf"""
       \[[\w./-]+\](?:[ ]|$)                                         # kubectl logs --prefix
-    | [\w.-]+[ ]+\|(?:[ ]|$)                                        # docker compose logs
-    | [A-Z][a-z]{{2}}[ ][ \d]\d[ ]\d\d:\d\d:\d\d[ ]\S+[ ][^\s:]+:(?:[ ]|$)  # a journal
+    | [\w.@-]+[ ]+\|(?:[ ]|$)                                       # docker compose, a service
+    | (?:{_JOURNAL})[ ]\S+[ ][^\s:]+:(?:[ ]|$)                      # a journal
+    | {_TIME}[ ]\S+[ ][^\s:]+\[\d+\]:(?:[ ]|$)                      # a journal
     | {_TIME}[ ](?P<stream>stdout|stderr)[ ](?P<tag>[FP])(?:[ ]|$)  # files of containerd, CRI-O
     | {_TIME}(?:[ ]|$)                                              # kubectl logs --timestamps
     """,
@@ -87,8 +96,19 @@ def _of_json(line: str) -> _Wrapped:
         return _Wrapped(line)
     if isinstance(body, str):
         return _Wrapped(body)
-    text = next((body[name] for name in _TEXTS if isinstance(body.get(name), str)), None)
-    if not isinstance(text, str):
+    found = (_text_of(body.get(name)) for name in _TEXTS)
+    text = next((one for one in found if one is not None), None)
+    if text is None:
         return _Wrapped(line)
     is_part = "\n" not in text[-1:] and "log" in body and len(text.encode()) >= _DOCKER_PART
     return _Wrapped(text.removesuffix("\n"), f"json {body.get('stream', '')}", is_part)
+
+
+def _text_of(value: object) -> str | None:
+    """A text, also as the numbers of its bytes: so a journal has what it cannot print."""
+    if isinstance(value, list):
+        try:
+            return bytes(value).decode(errors="surrogateescape")
+        except (TypeError, ValueError):
+            return None
+    return value if isinstance(value, str) else None

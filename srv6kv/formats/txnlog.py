@@ -224,6 +224,8 @@ class LogReader:
             done = self._close(number)
             self._open = _Open(Logged(number), Stage.VALUES, is_fragment=True)
         now = self._open
+        if now.stage is Stage.ARGUMENTS:
+            return done  # a line of the description
         if now.stage is Stage.VALUES:
             self._lose(now, is_bad=True)
             now.is_closed = False

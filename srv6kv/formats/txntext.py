@@ -78,6 +78,8 @@ _SECTIONS = {
 _SECTION = re.compile(r"\* [a-z-]+ [a-z]+")
 _TIME = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.(\d{1,9}))? ([+-]\d{4})")
 _MODEL = re.compile(r"config/(?:[^/]+/)*?v\d+/[^/]+/?|[^/]+/")
+_SHOWN = 100
+"""How much of a name an error shows: it may be as long as a line."""
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
@@ -127,15 +129,26 @@ def parted(key: str) -> tuple[str, str]:
 
 
 def refuse_other(key: str, value: Json | None) -> None:
-    """A value whose name is not the key's: then the log has lost lines, or parts of them.
+    """A value whose name is not the key's: then the log has lost lines, or parts of them; and a key
+    that is not UTF-8.
 
     Raises:
         ValueError: it names the field. No agent takes such a pair (spec/vpp-agent.md 2.3).
     """
+    if not _is_utf8(key):
+        raise ValueError(f"{key}: not UTF-8")
     for prefix, name in _NAMES.items():
         own = "" if value is None else value.get(name, "")
         if value is not None and key.startswith(prefix) and key != prefix + own:
-            raise ValueError(f"{key}: {name}: {own!r} has another key")
+            raise ValueError(f"{key}: {name}: {own[:_SHOWN]!r} has another key")
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def is_open(text: str) -> bool:
