@@ -91,9 +91,11 @@ class Seen:
         )
 
 
-def eventually(attempt: Callable[[], Result], error: type[Exception]) -> Result:
+def eventually(
+    attempt: Callable[[], Result], error: type[Exception], seconds: float = SECONDS
+) -> Result:
     """The first result of an attempt that does not end in that error, within a deadline."""
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + seconds
     while True:
         try:
             return attempt()

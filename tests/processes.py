@@ -18,10 +18,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner
 from etcd_server import SECONDS
 from history import MARK, POLICY, State
 
-from srv6kv.cli import cluster
+from srv6kv.cli import cluster, main
 from srv6kv.embedded import EmbeddedEtcd, freeze
 from srv6kv.etcd.values import KeyValue
 from srv6kv.store import Etcd3Store, writer_key
@@ -42,18 +43,49 @@ def environment(**more: str) -> dict[str, str]:
     return {**{k: v for k, v in os.environ.items() if k not in ours}, **more}
 
 
+IN_HERE = frozenset(
+    ["doctor", "explain", "get", "plan", "render", "simulate", "trace", "verify", "vpp-exec"]
+)
+"""Commands that only look, without threads or handlers of signals of their own."""
+
+
 def srv6kv(
     *arguments: str | Path, stdin: str | None = None, **more: str
 ) -> subprocess.CompletedProcess[str]:
-    """What a command does that ends by itself."""
+    """What a command does that ends by itself; in this process where that is the same, which spares
+    the start of another."""
+    words = [str(one) for one in arguments]
+    if words[0] in IN_HERE:
+        return _done_in_here(words, stdin or "", environment(**more))
     return subprocess.run(
-        [sys.executable, "-m", "srv6kv", *map(str, arguments)],
-        input=stdin if stdin is not None else "",
+        [sys.executable, "-m", "srv6kv", *words],
+        input=stdin or "",
         capture_output=True,
         text=True,
         timeout=60,
         env=environment(**more),
     )
+
+
+def _done_in_here(
+    words: list[str], stdin: str, env: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    code: str | int | None = 0
+    changes = {**dict.fromkeys(os.environ.keys() - env.keys()), **env}
+    before, sys.argv = sys.argv, ["srv6kv", *words]
+    try:
+        with CliRunner().isolation(stdin, changes) as (out, err, _):
+            try:
+                main()
+            except SystemExit as ended:
+                code = ended.code
+            sys.stdout.flush()
+            sys.stderr.flush()
+            said, complained = out.getvalue().decode(), err.getvalue().decode()
+    finally:
+        sys.argv = before
+    assert isinstance(code, int)
+    return subprocess.CompletedProcess(words, code, said, complained)
 
 
 def example_of(command: str) -> str:

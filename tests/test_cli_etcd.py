@@ -36,6 +36,7 @@ def test_plan_of_everything(bench: Bench, history: History) -> None:
     """plan prints the transaction that run then writes, and writes nothing itself."""
     planned = plan(bench)
     (found,) = recording.load(planned.stdout)
+    history.wait_for(bench.foreign)
 
     assert (planned.returncode, history.last()) == (0, max(dict(history.revisions())))
     assert plan(bench, "--check").returncode == 1

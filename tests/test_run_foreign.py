@@ -171,7 +171,7 @@ def test_edits_do_not_hold_up_changes(bench: Bench, store: Etcd3Store, history: 
         made = (service(name, address, ["2001:0:0:1::6"]) for name, address in names.items())
         bench.edit("new.yaml", "".join(made))
         last = STEERING + "forK8sService-default-n59"
-        eventually(lambda: seen(store, bench.prefix + last), AssertionError)
+        eventually(lambda: seen(store, bench.prefix + last), AssertionError, 45)
     finally:
         stopped.set()
         editor.join()
