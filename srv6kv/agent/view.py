@@ -66,6 +66,11 @@ class View:
         """Whether the agent tells states at all."""
         return bool(self.told)
 
+    @property
+    def statuses(self) -> dict[str, ValueStatus]:
+        """What was said of each value, by key (short form)."""
+        return {key: told.status for key, told in self.told.items()}
+
     def owns(self, key: str) -> bool:
         """Whether a key of etcd (full form) is told here, and not configuration."""
         return key.startswith(self.prefixes)

@@ -64,7 +64,7 @@ class Looker:
         view = View(keys.agent_prefix(self.label))
         view.reset(self.store.read(view.prefixes).entries)
         self.history = view.history
-        return {key: told.status for key, told in view.told.items()}
+        return view.statuses
 
     def remark(self) -> str:
         """What stays hidden, "" if nothing does: an agent does not know what VPP has lost."""

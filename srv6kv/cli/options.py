@@ -13,6 +13,7 @@ import click
 from srv6kv.errors import InputError
 
 if TYPE_CHECKING:
+    from srv6kv.agent.rest import AgentRest
     from srv6kv.etcd.values import KeyValue
     from srv6kv.kube.api import ApiServer
     from srv6kv.store import Etcd3Store
@@ -174,6 +175,19 @@ def agent_rest_option(command: Command) -> Command:
         envvar="SRV6KV_AGENT_REST",
         help="URL of the agent's REST server, http://host:9191 [default: $SRV6KV_AGENT_REST].",
     )(command)
+
+
+def rest_of(agent_rest: str | None) -> AgentRest | None:
+    """The agent's REST server for ``agent_rest_option``; None: it is not to be asked.
+
+    Raises:
+        InputError: the URL is none.
+    """
+    if not agent_rest:
+        return None
+    from srv6kv.agent.rest import AgentRest
+
+    return AgentRest(agent_rest)
 
 
 def store_of(options: Mapping[str, Any]) -> Etcd3Store:

@@ -13,6 +13,7 @@ from srv6kv.cli.options import (
     agent_rest_option,
     etcd_options,
     label_option,
+    rest_of,
     store_of,
     unknown_label,
 )
@@ -91,14 +92,13 @@ def command(label: str, agent_rest: str | None, output: str, **options: Any) -> 
       srv6kv repair --label node1 --etcd 127.0.0.1:2379 --means touch --dry-run
       srv6kv repair --label node1 --agent-rest http://127.0.0.1:9191 --take-over
     """
-    from srv6kv.agent.rest import AgentRest
     from srv6kv.cli.looking import Looker
 
     if (options["named"] or options["kinds"]) and options["means"] is None:
         raise click.UsageError("--key and --kind need --means")
     store = store_of(options)
     try:
-        looker = Looker(store, label, AgentRest(agent_rest) if agent_rest else None)
+        looker = Looker(store, label, rest_of(agent_rest))
         _repair(store, label, looker, output, options)
     finally:
         store.close()

@@ -19,11 +19,11 @@ from srv6kv.cli.options import (
     identity,
     kube_options,
     node_options,
+    rest_of,
     store_of,
 )
 
 if TYPE_CHECKING:
-    from srv6kv.agent.rest import AgentRest
     from srv6kv.controller import Controller
     from srv6kv.kube.api import ApiServer
     from srv6kv.source import Source
@@ -113,7 +113,7 @@ def command(
         identity=identity(),
         recorder=Recorder(record) if record else None,
         once=once,
-        agent_rest=_rest(servers["agent_rest"]),
+        agent_rest=rest_of(servers["agent_rest"]),
     )
     try:
         _run(controller, "none" if once else listen, node=node, label=controller.label)
@@ -151,15 +151,6 @@ def _source(manifests: Path | None, api: ApiServer | None, node: str) -> Source:
     from srv6kv.kube.source import KubernetesSource
 
     return KubernetesSource(api, node)
-
-
-def _rest(url: str | None) -> AgentRest | None:
-    """The agent's REST server, if it is to be asked."""
-    if not url:
-        return None
-    from srv6kv.agent.rest import AgentRest
-
-    return AgentRest(url)
 
 
 def _boot_id() -> str:

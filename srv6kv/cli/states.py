@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from srv6kv.cli.options import store_of
+from srv6kv.cli.options import rest_of, store_of
 
 if TYPE_CHECKING:
     from srv6kv.agent.status import ValueStatus
@@ -23,11 +23,8 @@ def asked(agent_rest: str | None) -> dict[str, ValueStatus] | None:
         InputError: the URL is none.
         Unavailable: it does not answer.
     """
-    if not agent_rest:
-        return None
-    from srv6kv.agent.rest import AgentRest
-
-    return AgentRest(agent_rest).statuses()
+    rest = rest_of(agent_rest)
+    return rest.statuses() if rest is not None else None
 
 
 def learn_wiring(cluster: Cluster, agent_rest: str | None) -> None:
@@ -38,10 +35,9 @@ def learn_wiring(cluster: Cluster, agent_rest: str | None) -> None:
         InputError: the URL is none.
         Unavailable: it does not answer.
     """
-    if agent_rest:
-        from srv6kv.agent.rest import AgentRest
-
-        cluster.learn(AgentRest(agent_rest).wiring(), ())
+    rest = rest_of(agent_rest)
+    if rest is not None:
+        cluster.learn(rest.wiring(), ())
 
 
 def read(
@@ -77,5 +73,5 @@ def read(
     for why in view.unreadable.values():
         click.echo(f"note: {why}", err=True)
     if states is None and view.has_states:
-        states = {key: told.status for key, told in view.told.items()}
+        states = view.statuses
     return entries, states

@@ -16,6 +16,7 @@ from srv6kv.cli.options import (
     etcd_options,
     label_option,
     read_etcd,
+    rest_of,
     unknown_label,
 )
 
@@ -80,13 +81,12 @@ def command(
       srv6kv verify --label node1 --vpp examples/verify/node1.txt \\
         --interfaces examples/verify/interfaces.json
     """
-    from srv6kv.agent.rest import AgentRest
     from srv6kv.cli import cluster, vpptexts
 
     if files and vppctl is not None:
         raise click.UsageError("--vpp and --vppctl exclude each other")
     names = cluster.read_json(interfaces, dict[str, str]) if interfaces else {}
-    rest = AgentRest(agent_rest) if agent_rest else None
+    rest = rest_of(agent_rest)
     copied = vpptexts.read_files(files) if files else None
 
     def look() -> Look:
@@ -139,12 +139,10 @@ def _look(
     from srv6kv import verify
     from srv6kv.agent import keys
 
-    values = {item.key: item.value for item in entries}
-    held = verify.held_of(label, values, decoded)
-    remarks: list[str] = []
-    states = rest.statuses() if rest else published(label, values, remarks)
-    shown = ask_vpp()
+    held = verify.held_of(label, {item.key: item.value for item in entries}, decoded)
     prefix = keys.agent_prefix(label)
+    states, remarks = (rest.statuses(), []) if rest else _published(prefix, entries)
+    shown = ask_vpp()
     return Look(
         verify.compare(held, states, shown, names),
         {(item.key.removeprefix(prefix), item.mod_revision) for item in entries},
@@ -153,6 +151,18 @@ def _look(
         [*remarks, *verify.not_compared(held, states, shown, names)],
         sum(map(held.concerns, held.keys)),
     )
+
+
+def _published(
+    prefix: str, entries: Sequence[KeyValue]
+) -> tuple[dict[str, ValueStatus] | None, list[str]]:
+    """The states in etcd, None without any; and a remark on each that makes no sense."""
+    from srv6kv.agent.view import View
+
+    view = View(prefix)
+    view.reset(item for item in entries if view.owns(item.key))
+    remarks = list(view.unreadable.values())
+    return (view.statuses if view.told or remarks else None), remarks
 
 
 def _lasting(look: Callable[[], Look]) -> tuple[Look, list[Difference], set[str]]:
@@ -232,25 +242,6 @@ def decoded(key: str, value: bytes) -> dict[str, Any]:
     message = schema.parse_json(key, value)
     found: dict[str, Any] = json_format.MessageToDict(message, preserving_proto_field_name=True)
     return found
-
-
-def published(
-    label: str, entries: dict[str, bytes], remarks: list[str]
-) -> dict[str, ValueStatus] | None:
-    """The states in etcd, a remark on each that makes no sense; None without any."""
-    from srv6kv.agent import keys
-    from srv6kv.agent.status import STATUS, parse_status
-
-    states = {}
-    prefix = keys.agent_prefix(label)
-    below = [key for key in entries if key.startswith(prefix + STATUS)]
-    for key in below:
-        try:
-            status = parse_status(key.removeprefix(prefix), entries[key])
-            states[status.key] = status
-        except ValueError as error:
-            remarks.append(str(error))
-    return states if below else None
 
 
 def _print(
