@@ -5,12 +5,13 @@ One thread owns it. It holds values and indexes only; every rule is elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from srv6kv.agent.wired import Told
-from srv6kv.agent.wiring import Unwired, Wired, Wiring
-from srv6kv.kube.model import EndpointSlice, KubeObject, Node, Pod, Ref, Service
+from srv6kv.agent.wiring import Unwired, Wired, Wiring, claims_of
+from srv6kv.kube.model import EndpointSlice, KubeObject, Node, Pod, PodWiring, Ref, Service
+from srv6kv.kube.podwiring import PodAnnotations
 from srv6kv.pods import Pods
 from srv6kv.records import NodeRecord, Records
 
@@ -40,6 +41,7 @@ class Cluster:
         absent: pods that are not there with the addresses for which slices name them, nor soon
             will be; they may be there without.
         told: what the agent says of wiring that etcd does not have.
+        pod_annotations: what annotations of pods may name; None: they do not count.
         held: which next hop each localsid in etcd has; it decides who is the newcomer when two
             local endpoints want one SID.
     """
@@ -53,6 +55,7 @@ class Cluster:
     records: Records = field(default_factory=Records)
     wiring: Wiring = field(default_factory=Wiring)
     told: Told = field(default_factory=Told)
+    pod_annotations: PodAnnotations | None = None
     held: dict[str, str] = field(default_factory=dict)
     dirt: Dirt = field(default_factory=Dirt)
     _service_of_slice: dict[Ref, Ref] = field(default_factory=dict)
@@ -109,7 +112,15 @@ class Cluster:
             value, revision = self.told.get(key)
         else:
             self.told.hide(key)
+        self._apply(key, value, revision)
+
+    def _apply(self, key: str, value: bytes | None, revision: int) -> None:
+        """Take in what is to be known by a key; whoever names the same in annotations notices."""
+        before = self.wiring.claims_by(key)
         self.dirt.addresses |= self.wiring.apply(key, value, revision)
+        claims = before | self.wiring.claims_by(key)
+        if claims and self.pods.annotated:
+            self.dirt.addresses |= self.pods.addresses_concerned(claims)
 
     def learn(self, values: Mapping[str, bytes], held: Container[str]) -> bool:
         """Let these be all that the agent tells; whether that is news.
@@ -119,7 +130,7 @@ class Cluster:
         """
         changed = self.told.learn(values, held)
         for key in changed:
-            self.dirt.addresses |= self.wiring.apply(key, *self.told.get(key))
+            self._apply(key, *self.told.get(key))
         self.dirt.told |= changed
         return bool(changed)
 
@@ -141,7 +152,41 @@ class Cluster:
 
     def wiring_of(self, address: str, node: str) -> Wired | Unwired:
         """How the pod of a node with this address hangs on VPP."""
-        return self.wiring.of(address, self.pods.wirings(address, node))
+        if self.pod_annotations is None:
+            return self.wiring.of(address)
+        said = self.pods.wirings(address, node)
+        return self.wiring.of(address, {self._checked(item, address, node) for item in said})
+
+    def _checked(self, said: PodWiring, address: str, node: str) -> PodWiring:
+        """What annotations say, or why they do not count: the settings forbid it, or what they name
+        is another pod's by the agent's keys, or named by another pod's annotations as well."""
+        own = [pod for pod in self.pods.at(address, node) if pod.wiring == said]
+        fault = self._refusal(said, own)
+        for claim in claims_of(said) if not fault else ():
+            if self.wiring.holders(claim):
+                continue  # ours by the agent's keys, whatever others say
+            rivals = (
+                pod
+                for pod in self.pods.claiming(claim, node)
+                if address not in pod.addresses and pod.addresses and pod.wiring is not None
+                if not self._refusal(pod.wiring, [pod])
+            )
+            if (rival := next(rivals, None)) is not None:
+                fault = f"{claim} is named by the annotations of Pod {rival.ref} too"
+                break
+        return PodWiring(fault=fault) if fault else said
+
+    def _refusal(self, said: PodWiring, own: Iterable[Pod]) -> str:
+        """Why annotations do not count, whatever those of other pods say."""
+        if self.pod_annotations is None:
+            return ""
+        if fault := self.pod_annotations.refusal(said):
+            return fault
+        addresses = {address for pod in own for address in pod.addresses}
+        for claim in claims_of(said):
+            if others := self.wiring.holders(claim) - addresses:
+                return f"{claim} is that of {min(others)} by the agent's keys"
+        return ""
 
     def hold(self, sid: str, next_hop: str | None) -> None:
         """Etcd has a localsid with this next hop; None: with none, or not at all."""
@@ -171,6 +216,8 @@ class Cluster:
             if key not in held:
                 wiring.apply(key, value, revision)
         self.dirt.addresses |= self.wiring.addresses() | wiring.addresses()
+        for pod in self.pods.annotated.values():
+            self.dirt.addresses.update(pod.addresses)
         self.wiring = wiring
 
     def _put_slice(self, value: EndpointSlice) -> None:

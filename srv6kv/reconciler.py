@@ -59,7 +59,7 @@ class Reconciler:
         self.node = node
         self.prefix = keys.agent_prefix(label)
         self.own_prefix = ownership.own_prefix(label)
-        self.cluster = Cluster()
+        self.cluster = Cluster(pod_annotations=settings.pod_annotations)
         self.intake = Intake(self.cluster)
         self.actual = Actual()
         self.edited = 0

@@ -36,7 +36,7 @@ class Sidecar:
     def __init__(self, of: Settings, name: str) -> None:
         self.settings = of
         self.name = name
-        self.cluster = Cluster()
+        self.cluster = Cluster(pod_annotations=of.pod_annotations)
         self.renderer = Renderer(of, name)
         self.actual = Actual()
         self.ledger = Ledger()

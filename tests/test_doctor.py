@@ -144,11 +144,16 @@ def test_a_pod_that_no_key_speaks_of_is_an_error() -> None:
     assert [one[2] for one in wrong(base)] == [
         f"{POD}: no ARP entry, route or Linux interface for it in the agent's keys"
     ]
-    assert wrong(base, _pod(whole)) == []
-    assert "namespace behind memif7" in wrong(base, _pod(marks))[0][2]
+    assert [one[2] for one in wrong(base, _pod(whole))] == [
+        f"{POD}: no ARP entry, route or Linux interface for it in the agent's keys"
+    ]
+    trust = {"podAnnotations": True, "podInterfacePattern": "memif*"}
+    conf = {**CONF, "srv6kv": trust}
+    assert wrong(base, _pod(whole), conf=conf) == []
+    assert "namespace behind memif7" in wrong(base, _pod(marks), conf=conf)[0][2]
 
     memif = {"config/vpp/v2/interfaces/memif7": {"name": "memif7", "type": "MEMIF"}}
-    assert "interface memif7 is in VRF 0" in wrong({**base, **memif}, _pod(whole))[0][2]
+    assert "interface memif7 is in VRF 0" in wrong({**base, **memif}, _pod(whole), conf=conf)[0][2]
 
 
 def _pod(marks: Mapping[str, str]) -> Json:

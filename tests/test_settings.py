@@ -13,6 +13,7 @@ from srv6kv import settings
 from srv6kv.addresses import Prefix
 from srv6kv.cli import config
 from srv6kv.errors import SettingsError
+from srv6kv.kube.podwiring import PodAnnotations
 from srv6kv.settings import Settings, SidPrefixes, file
 from srv6kv.yamlmarks import Excerpt
 
@@ -69,6 +70,21 @@ def refusal(text: str, name: str = "c") -> str:
     with pytest.raises(SettingsError) as caught:
         settings.load(text, name)
     return str(caught.value)
+
+
+def test_annotations_of_pods_count_only_if_they_are_allowed() -> None:
+    """By default not at all; allowed, they are confined, to the defaults or to what is given."""
+    off, said = settings.load(NEW + "srv6kv: {podInterfacePattern: 'tap*'}", "c")
+    on, _ = settings.load(NEW + "srv6kv: {podAnnotations: true}", "c")
+    mine = "{podAnnotations: true, podInterfacePattern: 'tap*', podNamespaceDirectories: [/x/y]}"
+    other, _ = settings.load(NEW + f"srv6kv: {mine}", "c")
+
+    assert (EXPECTED.pod_annotations, off.pod_annotations) == (None, None)
+    assert said == (
+        "c:11: srv6kv.podInterfacePattern: has no effect while podAnnotations is false",
+    )
+    assert on.pod_annotations == PodAnnotations(("/run/netns", "/var/run/netns"), "vpp-tap-*")
+    assert other.pod_annotations == PodAnnotations(("/x/y",), "tap*")
 
 
 def test_old_generation() -> None:
@@ -343,6 +359,44 @@ REFUSALS = [
     (
         NEW + "srv6kv:\n  externalIPs: {allowed: []}",
         "12: srv6kv.externalIPs.allowed: unknown key; did you mean allowedCIDRs?",
+    ),
+    # annotations of pods
+    (
+        NEW + "srv6kv:\n  podAnnotations: maybe",
+        "12: srv6kv.podAnnotations: must be true or false, not the text 'maybe'",
+    ),
+    (
+        NEW + "srv6kv:\n  podNamespaceDirectories: /run/netns",
+        "12: srv6kv.podNamespaceDirectories: must be a list, not the text '/run/netns'",
+    ),
+    (
+        NEW + "srv6kv:\n  podAnnotations: true\n  podNamespaceDirectories: []",
+        "13: srv6kv.podNamespaceDirectories: is empty; name directories, or set podAnnotations:"
+        " false",
+    ),
+    *(
+        (
+            NEW + f"srv6kv:\n  podNamespaceDirectories:\n  - /run/netns\n  - {text}",
+            "14: srv6kv.podNamespaceDirectories[1]: must be an absolute path without ., .. or"
+            f" doubled slashes, not {what}",
+        )
+        for text, what in (
+            ("run/netns", "the text 'run/netns'"),
+            ("/run/../proc", "the text '/run/../proc'"),
+            ("/./proc", "the text '/./proc'"),
+            ("//proc", "the text '//proc'"),
+            ("/run/netns/", "the text '/run/netns/'"),
+            ("7", "7"),
+            ("''", "the text ''"),
+        )
+    ),
+    *(
+        (
+            NEW + f"srv6kv:\n  podNamespaceDirectories: [{text}]",
+            "12: srv6kv.podNamespaceDirectories[0]: must hold named network namespaces only, as"
+            f" /run/netns does, not the text '{text}'",
+        )
+        for text in ("/", "/proc", "/proc/1/ns")
     ),
     # VRFs
     (NEW + "podVRFID: 0", "11: podVRFID: mainVRFID and podVRFID are both 0; set two numbers"),

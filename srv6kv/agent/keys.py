@@ -22,6 +22,9 @@ SERVICE_STEERING = "forK8sService-"
 TUNNEL_STEERING = "forNodeToNodeTunneling-usingPolicyWithBSID-"
 OUR_RULE_CHAIN = "srv6kv-"
 
+HOST_INTERCONNECT = "tap-vpp2"
+"""Logical name of VPP's end of the host interconnect (spec/contiv.md 3.3)."""
+
 VRF_RANK, LOCALSID_RANK, ROUTE_RANK, POD_RANK, POLICY_RANK, STEERING_RANK = range(6)
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any
+from posixpath import normpath
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -65,6 +66,46 @@ class _Evidence:
     is_static_neighbour: bool = False
     namespace: Namespace | None = None
 
+    @property
+    def claims(self) -> list[Claim]:
+        """What it names."""
+        found = [Claim("interface", self.interface)] if self.interface else []
+        claim = namespace_claim(self.namespace) if self.namespace is not None else None
+        return [*found, claim] if claim is not None else found
+
+
+class Claim(NamedTuple):
+    """Something of a node that only one pod can have.
+
+    Attributes:
+        kind: ``interface`` or ``namespace``.
+        name: of the interface, or the path of the namespace, each in one spelling.
+    """
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+def namespace_claim(namespace: Namespace) -> Claim | None:
+    """A network namespace that has a path of its own, however it is named; None: it has none."""
+    path = namespace.reference
+    if namespace.type == "NSID":
+        path = f"/run/netns/{path}"
+    elif namespace.type not in ("", "FD"):
+        return None
+    path = "/" + normpath(path).lstrip("/")
+    return Claim("namespace", path.removeprefix("/var") if path.startswith("/var/run/") else path)
+
+
+def claims_of(said: PodWiring) -> list[Claim]:
+    """What a pod's annotations name."""
+    found = [Claim("interface", said.interface)] if said.interface else []
+    claim = namespace_claim(Namespace(reference=said.netns)) if said.netns else None
+    return [*found, claim] if claim is not None else found
+
 
 @dataclass(slots=True)
 class Wiring:
@@ -74,6 +115,7 @@ class Wiring:
     _mtus: dict[str, tuple[frozenset[str], int]] = field(default_factory=dict)
     _by_key: dict[str, list[_Evidence]] = field(default_factory=dict)
     _by_address: dict[str, dict[str, _Evidence]] = field(default_factory=dict)
+    _by_claim: dict[Claim, set[tuple[str, str]]] = field(default_factory=dict)
 
     def apply(self, key: str, value: bytes | None, revision: int) -> set[str]:
         """Take in one key (short form; None: it is gone); the addresses that this may concern."""
@@ -82,17 +124,26 @@ class Wiring:
         reader = _reader_of(key)
         if reader is None:
             return set()
-        touched = {item.address for item in self._by_key.pop(key, [])}
+        gone = self._by_key.pop(key, [])
+        touched = {item.address for item in gone}
         for address in touched:
             del self._by_address[address][key]
             if not self._by_address[address]:
                 del self._by_address[address]
+        for item in gone:
+            for claim in item.claims:
+                holders = self._by_claim.get(claim, set())
+                holders.discard((key, item.address))
+                if not holders:
+                    self._by_claim.pop(claim, None)
         found = _read(reader, value, revision) if value is not None else []
         if found:
             self._by_key[key] = found
         for item in found:
             self._by_address.setdefault(item.address, {})[key] = item
             touched.add(item.address)
+            for claim in item.claims:
+                self._by_claim.setdefault(claim, set()).add((key, item.address))
         return touched
 
     def _apply_interface(self, name: str, value: bytes | None) -> set[str]:
@@ -114,6 +165,14 @@ class Wiring:
     def addresses(self) -> set[str]:
         """Every address that some key speaks of."""
         return set(self._by_address)
+
+    def holders(self, claim: Claim) -> set[str]:
+        """The addresses for which keys name an interface or a namespace."""
+        return {address for _, address in self._by_claim.get(claim, ())}
+
+    def claims_by(self, key: str) -> set[Claim]:
+        """What a key names."""
+        return {claim for item in self._by_key.get(key, ()) for claim in item.claims}
 
     def of(self, address: str, annotated: Collection[PodWiring] = ()) -> Wired | Unwired:
         """The wiring of a pod address.

@@ -46,6 +46,8 @@ def _well(address: str, reconciler: Reconciler) -> Finding:
     wired = reconciler.cluster.wiring_of(address, name)
     if isinstance(wired, Unwired):
         cure = "the CNI must write its keys, or the annotations srv6kv.io/... on its Pod"
+        if reconciler.settings.pod_annotations is None:
+            cure += ", which count with srv6kv.podAnnotations: true"
         return Finding(CHECK, ERROR, f"{address}: {wired.missing}", cure)
     text = f"{address}: interface {wired.interface}, namespace {wired.namespace.reference}"
     return Finding(CHECK, OK, text)
@@ -72,7 +74,9 @@ def _problems(address: str, reconciler: Reconciler, seen: Seen) -> Iterator[Find
 
 
 def _annotated(address: str, reconciler: Reconciler) -> list[str]:
-    """The interfaces that annotations name for an address."""
+    """The interfaces that annotations name for an address, if the settings let them count."""
+    if reconciler.settings.pod_annotations is None:
+        return []
     name = reconciler.renderer.services.topology.own_name
     return sorted(item.interface for item in reconciler.cluster.pods.wirings(address, name))
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from srv6kv import sids
 from srv6kv.addresses import host_length, is_ipv4
+from srv6kv.agent.keys import HOST_INTERCONNECT
 from srv6kv.agent.values import (
     AgentValue,
     Arp,
@@ -22,10 +23,6 @@ from srv6kv.agent.values import (
 from srv6kv.agent.wiring import Wired
 from srv6kv.settings import Settings
 from srv6kv.topology import host_end_of
-
-HOST_INTERCONNECT = "tap-vpp2"
-"""Logical name of VPP's end of the host interconnect (spec/contiv.md 3.3)."""
-
 
 MOST_SINGLE_RULES = 64
 """A chain of more translations has one rule for ports that follow one another, where it can."""

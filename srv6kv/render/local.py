@@ -12,6 +12,7 @@ from itertools import chain
 
 from srv6kv import sids
 from srv6kv.addresses import to_int
+from srv6kv.agent import keys
 from srv6kv.agent.validity import fault_of
 from srv6kv.agent.values import AgentValue, Namespace, RuleChain
 from srv6kv.agent.wiring import Unwired, Wired
@@ -32,7 +33,7 @@ WIRING_UNKNOWN = "PodWiringUnknown"
 _KEY_BYTES = 1 << 12
 """More than a chain's key has beside its short form."""
 _OTHER_FAMILY = "vppHostSubnetCIDR is of the other family; no localsid for these endpoints"
-_HOST_WIRING = Wired(endpoint.HOST_INTERCONNECT, Namespace())
+_HOST_WIRING = Wired(keys.HOST_INTERCONNECT, Namespace())
 
 
 class LocalEndpoints:

@@ -6,12 +6,13 @@ makes anew only the parts that the cluster's dirt names; ``render`` is the same 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 from srv6kv.actual import Target
 from srv6kv.cluster import Cluster, Dirt
 from srv6kv.kube.model import Ref
+from srv6kv.notes import Note
 from srv6kv.render.desired import Carried, Delta, Desired, Steered
 from srv6kv.render.local import LocalEndpoints
 from srv6kv.render.node import mtu_notes, node_objects, plumbing
@@ -82,6 +83,7 @@ class Renderer:
         delta = self._parts.delta = Delta(is_urgent=dirt.lost_node)
         refs = set(dirt.services)
         is_new_topology = self._see_nodes(cluster, dirt)
+        self._parts.remark("annotations", *self._ignored(cluster))
         own = self._services.topology.own
         self._parts.remark("uplink", *mtu_notes(own, cluster.wiring, self._settings))
         if is_new_topology:
@@ -100,6 +102,13 @@ class Renderer:
         self._steer({ref: self._send(ref, cluster) for ref in sorted(refs)})
         self.is_blind = not cluster.told.is_complete and self._local.has_unwired()
         return delta
+
+    def _ignored(self, cluster: Cluster) -> Iterator[Note]:
+        """The pods of this node whose annotations do not count."""
+        for ref, pod in cluster.pods.annotated.items():
+            if cluster.pod_annotations is None and pod.node == self._own_name:
+                text = "metadata.annotations: srv6kv.podAnnotations is false, so what they say of"
+                yield Note(f"Pod {ref}", "PodAnnotationsIgnored", f"{text} its wiring is ignored")
 
     def _see_nodes(self, cluster: Cluster, dirt: Dirt) -> bool:
         """Whether the nodes differ in anything that a packet could notice."""

@@ -15,9 +15,11 @@ from dataclasses import dataclass, replace
 
 from srv6kv import yamlmarks
 from srv6kv.addresses import Prefix, is_ipv4
+from srv6kv.kube.podwiring import PodAnnotations
 from srv6kv.settings import configmap, file
 from srv6kv.settings.externalips import external_ips_of
 from srv6kv.settings.file import Findings, Place, Section
+from srv6kv.settings.podannotations import pod_annotations_of
 from srv6kv.settings.sids import SidPrefixes, sids_of
 from srv6kv.settings.subnets import gateway_of, networks_of
 from srv6kv.yamlmarks import Excerpt, Node
@@ -68,6 +70,7 @@ class Settings:
         external_ips: prefixes in which ``spec.externalIPs`` are honoured.
         ipv4: whether IPv4 addresses of services are rendered too, each family by itself.
         reserved: addresses of servers that srv6kv itself needs; no service may take them.
+        pod_annotations: what annotations of Pods may name; None: they do not count.
     """
 
     pod_subnet: Prefix
@@ -89,6 +92,7 @@ class Settings:
     external_ips: tuple[Prefix, ...] = ()
     ipv4: bool = False
     reserved: tuple[str, ...] = ()
+    pod_annotations: PodAnnotations | None = None
 
     @property
     def has_tunnels(self) -> bool:
@@ -172,6 +176,7 @@ def _settings(root: Node, findings: Findings) -> Settings:
     sid = None if "srv6" in ipam.wrong else sids_of(srv6, is_old, networks, findings)
     replace_window = _replace_window(own, findings)
     external_ips = external_ips_of(own, findings)
+    pod_annotations = pod_annotations_of(own, findings)
     _refuse_unsupported(top, findings)
     if findings.has_refusals() or networks is None or sid is None:
         raise findings.first()
@@ -194,6 +199,7 @@ def _settings(root: Node, findings: Findings) -> Settings:
         replace_window=replace_window,
         external_ips=external_ips,
         ipv4=ipv4,
+        pod_annotations=pod_annotations,
     )
 
 

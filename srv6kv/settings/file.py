@@ -77,6 +77,9 @@ OWN: dict[str, Kind] = {
     "externalIPs": dict,
     "kubeProxy": ("present", "masqueradeAll", "absent"),
     "replaceWindow": object,
+    "podAnnotations": bool,
+    "podNamespaceDirectories": list,
+    "podInterfacePattern": str,
 }
 NODE: dict[str, Kind] = {
     **dict.fromkeys(("nodeName", "stealInterface", "gateway"), str),
