@@ -10,7 +10,7 @@ from etcd_server import SECONDS, Seen
 
 from srv6kv.embedded import EmbeddedEtcd
 from srv6kv.errors import Conflict, Refused
-from srv6kv.etcd.limits import FLAT_OPERATIONS, MAX_BYTES, MAX_OPERATIONS
+from srv6kv.etcd.limits import FLAT_OPERATIONS, MAX_BYTES, MAX_OPERATIONS, size_of
 from srv6kv.store import PAGE, Etcd3Store, KeyValue, Writer
 from srv6kv.transaction import Operation, Transaction
 
@@ -147,6 +147,21 @@ def test_commit_that_is_too_large(store: Etcd3Store, writer: Writer, label: str)
             store.commit(transaction, writer=writer, read_revision=0)
 
     assert store.read([folder]).entries == []
+
+
+@pytest.mark.parametrize("count", [1, FLAT_OPERATIONS, MAX_OPERATIONS])
+def test_a_server_takes_the_most_that_is_allowed(
+    store: Etcd3Store, writer: Writer, label: str, count: int
+) -> None:
+    """So many bytes in one operation, in a flat transaction and in branches, at its defaults."""
+    folder = policies(label) + "x" * 100
+    keys = [f"{folder}{number:04}" for number in range(count)]
+    size, rest = divmod(MAX_BYTES - sum(map(len, keys)), count)
+    values = [bytes(size + (number < rest)) for number in range(count)]
+    operations = [Operation(key, value, 0) for key, value in zip(keys, values, strict=True)]
+    assert size_of(operations) == MAX_BYTES
+
+    assert store.commit(Transaction(tuple(operations)), writer=writer, read_revision=0)
 
 
 def test_guards(store: Etcd3Store, writer: Writer, label: str) -> None:

@@ -167,14 +167,14 @@ def _supposed(
     made: dict[str, Any] = {}
     for pod in _pods(objects):
         if pod.node == node and pod.addresses:
-            made |= _wiring_of(pod, reconciler.settings.pod_vrf)
+            made |= _wiring_of(pod, reconciler.settings)
     for revision, (key, value) in enumerate(made.items(), start=1):
         yield KeyValue(reconciler.prefix + key, msgspec.json.encode(value), revision)
 
 
-def _wiring_of(pod: Pod, vrf: int) -> dict[str, Any]:
-    sandbox = f"{pod.ref.namespace}-{pod.ref.name}"
-    told = pod.wiring
+def _wiring_of(pod: Pod, settings: Settings) -> dict[str, Any]:
+    vrf, sandbox = settings.pod_vrf, f"{pod.ref.namespace}-{pod.ref.name}"
+    told = pod.wiring if settings.pod_annotations is not None else None
     tap = (told.interface if told is not None else "") or f"vpp-tap-{sandbox}"
     namespace = (told.netns if told is not None else "") or f"/run/netns/{sandbox}"
     made: dict[str, Any] = {
