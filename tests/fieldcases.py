@@ -215,7 +215,6 @@ REPORTED: dict[str, dict[str, dict[str, Case]]] = {
             "ExternalBackendUnsupported": Case(None),
             "NodeUnknown": Case("node9"),
         },
-        "ports[].name": {"EndpointPortIgnored": Case(None)},
         "ports[].port": {"EndpointPortIgnored": Case(None)},
     },
 }

@@ -52,6 +52,7 @@ PURE = (
     "kube/model.py",
     "kube/parse.py",
     "kube/podwiring.py",
+    "kube/tolerant.py",
     "kube/triggers.py",
     "kube/wire.py",
     "logged.py",

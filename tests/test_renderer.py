@@ -166,6 +166,32 @@ def test_a_pod_with_two_target_ports_for_one_port_is_noted(
 
 
 @pytest.mark.parametrize(
+    ("first", "second", "spec", "target"),
+    [
+        ({"ready": False}, {}, {}, "9090"),
+        ({"ready": False}, {"ready": True, "terminating": True}, {}, "9090"),
+        ({"ready": False, "terminating": True}, {"ready": False}, {}, "8080"),
+        ({"zones": ["z2"]}, {"zones": ["z1"]}, {}, "9090"),
+        ({"nodes": ["node2"]}, {"nodes": ["node1"]}, {}, "9090"),
+        ({"zones": ["z2"]}, {"zones": ["z1"]}, {"internalTrafficPolicy": "Local"}, "8080"),
+        ({}, {}, {}, "8080"),
+        ({"ready": False}, {"ready": False}, {}, "8080"),
+    ],
+)
+def test_a_pod_with_two_target_ports_is_translated_to_the_selected_one(
+    first: dict[str, Any], second: dict[str, Any], spec: dict[str, Any], target: str
+) -> None:
+    """What the pod's node selects decides; of two that are selected, or none, the first slice."""
+    sidecar = _sidecar().put(node(1, zone="z1"), service("web", "2096::10", **spec))
+    for name, number, said in (("web-1", 8080, first), ("web-2", 9090, second)):
+        listed = [endpoint(POD, "node1", **said)]
+        sidecar.put(endpoint_slice("web", listed, [("http", "TCP", number)], name=name))
+    rules = [rule for v in sidecar.settle().values().values() for rule in v.get("rules", ())]
+
+    assert [rule.rpartition("]:")[2] for rule in rules if "DNAT" in rule] == [target]
+
+
+@pytest.mark.parametrize(
     ("conf", "is_noted"), [("seed", True), ("none", False)], ids=["present", "masqueradeAll"]
 )
 def test_hosts_on_two_nodes_need_masquerading(conf: str, is_noted: bool) -> None:

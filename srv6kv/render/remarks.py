@@ -50,16 +50,16 @@ def _ipv4_of(service: Service) -> list[str]:
 def on_slices(
     service: Service, slices: Iterable[EndpointSlice], families: Container[bool]
 ) -> list[Note]:
-    """Ports of slices that nobody can use (rule E3), in the families that are rendered."""
+    """Ports of slices that offer nothing (rule E3), in the families that are rendered."""
     unusable = [
         f"{item.ref.name}: ports[{index}]"
         for item in slices
         for index, port in enumerate(item.ports)
-        if item.is_ipv4 in families and (port.name is None or port.number is None)
+        if item.is_ipv4 in families and port.number is None
     ]
     if not unusable:
         return []
-    text = f"EndpointSlice {_some(unusable)} has no name or no port number and is not used"
+    text = f"EndpointSlice {_some(unusable)} has no number from 1 to 65535 and is not used"
     return [remark(service, "EndpointPortIgnored", text)]
 
 
@@ -68,7 +68,8 @@ def on_targets(service: Service, twice: Iterable[str]) -> list[Note]:
     listed = sorted(twice)
     if not listed:
         return []
-    text = f"{_some(listed)}: several target ports in one pod; only the first slice's counts"
+    text = f"{_some(listed)}: several target ports in one pod; only that of the first endpoint that"
+    text += " is selected counts"
     return [remark(service, "ServicePortConflict", text)]
 
 

@@ -23,7 +23,7 @@ from srv6kv.render.claims import Claims
 from srv6kv.render.desired import Steered
 from srv6kv.render.endpoint import Translation
 from srv6kv.render.service import HOSTS, Answers, IsUp, Reach, Receivers, answers_of, reach_of
-from srv6kv.select import Candidates, candidates_of, select
+from srv6kv.select import Candidates, anywhere, candidates_of
 from srv6kv.settings import Settings
 from srv6kv.topology import PodEndpoint, Topology
 
@@ -92,11 +92,13 @@ class Services:
             else {}
             for family in (False, True)
         )
-        answers = (self._answers_of(ipv6), self._answers_of(ipv4))
+        answers = (self._answers_of(service, asked, ipv6), self._answers_of(service, asked, ipv4))
         return _Entry(service, asked, (ipv6, ipv4), answers)
 
-    def _answers_of(self, candidates: Candidates) -> Answers:
-        return answers_of(candidates, self.topology, self._settings)
+    def _answers_of(self, service: Service, asked: Asked, candidates: Candidates) -> Answers:
+        places = (places_of(role, service, self._settings) for role in asked.roles.values())
+        policies = {place.local_only for listed in places for place in listed}
+        return answers_of(service, candidates, sorted(policies), self.topology, self._settings)
 
     def sharers(self, address: str) -> list[Ref]:
         """All that ask for an address, the one that has it first."""
@@ -254,12 +256,10 @@ def _is_as_good(before: _Entry, entry: _Entry) -> bool:
 
 
 def _everywhere(entry: _Entry, ipv4: bool) -> set[tuple[str, tuple[str, ...], tuple[str, ...]]]:
-    """The endpoints that a node without endpoints, in no zone, would select, each with the hints by
-    which other nodes choose among them."""
+    """The endpoints among which nodes select, each with the hints by which they choose."""
     found = set()
-    chosen = select(entry.service, entry.candidates[ipv4], "", "", local_only=False)
-    for listed in chosen.by_port.values():
-        ends = [item.endpoint for item in listed]
+    for offered in entry.candidates[ipv4].values():
+        ends = [item.endpoint for item in anywhere(offered)]
         by_node = all(end.ready and end.node_hints for end in ends)
         by_zone = all(end.ready and end.zone_hints for end in ends)
         for end in ends:
