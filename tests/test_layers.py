@@ -47,6 +47,7 @@ PURE = (
     "health.py",
     "kube/bodies.py",
     "kube/checks.py",
+    "kube/defaults.py",
     "kube/known.py",
     "kube/mesh.py",
     "kube/model.py",

@@ -65,7 +65,7 @@ def read_files(
     objects, notes = read(paths, stdin)
     settings = settings or settings_of(config_option, objects)
     reconciler = Reconciler(settings, node, label or node)
-    bodies = tuple((item.identity, item.body) for item in objects)
+    bodies = tuple((item.identity, item.completed()) for item in objects)
     reconciler.intake.take_all(bodies)
     bad = [note for note in notes if note.reason in INPUT_REASONS]
     return Files(reconciler, bodies, tuple(notes), bool(bad) or reconciler.intake.has_malformed)
