@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from srv6kv.addresses import is_ipv4
 from srv6kv.kube.model import Endpoint, EndpointSlice, Service, ServicePort, SlicePort
 
 
@@ -179,10 +178,9 @@ def _why_no_family(service: Service, item: EndpointSlice, ipv4: bool) -> str:
     """Why its service has no use for a slice's address family; "" if it has."""
     if item.is_ipv4 and not ipv4:
         return "addressType: IPv4 counts only with srv6kv.ipv4"
-    own = (service.cluster_ip, service.cluster_ipv4, *service.balancer_ips, *service.external_ips)
-    if any(is_ipv4(address) == item.is_ipv4 for address in own if address):
+    if item.is_ipv4 in service.families:
         return ""
-    return f"addressType: the service has no {'IPv4' if item.is_ipv4 else 'IPv6'} address"
+    return f"addressType: the service has no {'IPv4' if item.is_ipv4 else 'IPv6'} ClusterIP"
 
 
 def _why_no_port(slice_port: SlicePort) -> tuple[str, str]:

@@ -128,14 +128,16 @@ def test_an_address_that_is_not_rendered_says_why() -> None:
 
     assert problems["2096::10"] == ""
     assert problems["2001:db8::1"] == "is not allowed by srv6kv.externalIPs"
-    assert problems["192.0.2.1"] == "IPv4 is not rendered unless srv6kv.ipv4 is true"
+    assert problems["192.0.2.1"] == (
+        "S3: the service has no IPv4 ClusterIP; packets follow the routes"
+    )
     assert "belongs to Service default/older" in problems["fd20::9"]
     assert [item.shared_with for item in found.addresses if item.address == "fd20::9"] == [
         ("default/older",)
     ]
     assert {(note.reason, note.link) for note in found.notes} == {
         ("ExternalIPDenied", "docs/limits.md#externalipdenied"),
-        ("IPv4NotRendered", "docs/limits.md#ipv4notrendered"),
+        ("FamilyNotServed", "docs/limits.md#familynotserved"),
         ("ServiceIPConflict", "docs/limits.md#serviceipconflict"),
     }
 

@@ -98,7 +98,7 @@ def test_what_cannot_be_expressed_is_noted() -> None:
         "ExternalAddressInvalid",
         "ExternalBackendUnsupported",
         "ExternalIPDenied",
-        "IPv4NotRendered",
+        "FamilyNotServed",
         "NodeUnknown",
         "PortWithoutEndpoints",
         "SessionAffinityUnsupported",

@@ -178,8 +178,8 @@ def test_a_slice_of_a_family_without_an_address_is_told() -> None:
     assert [
         str(item) for found in (web(), of_ipv4) for item in unused(found, slices, ipv4=True)
     ] == [
-        "EndpointSlice four: E2: addressType: the service has no IPv4 address",
-        "EndpointSlice six: E2: addressType: the service has no IPv6 address",
+        "EndpointSlice four: E2: addressType: the service has no IPv4 ClusterIP",
+        "EndpointSlice six: E2: addressType: the service has no IPv6 ClusterIP",
     ]
 
 

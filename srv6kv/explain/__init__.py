@@ -49,7 +49,7 @@ def explain(
     scene = Scene(service, reconciler, found, is_online, states)
     rule = _rule_against(service, spec)
     if not rule and not scene.asked and all(map(is_ipv4, wishes(service))):
-        rule = "S3: it has no IPv6 address"
+        rule = "S3: it has no IPv6 ClusterIP"
     parts = tuple(slices_of(scene, slices)) if not rule else ()
     return Explanation(
         service=str(ref),

@@ -73,6 +73,12 @@ class Service:
     has_affinity: bool = False
 
     @property
+    def families(self) -> frozenset[bool]:
+        """Rule S3: the families of which it has a ClusterIP, as whether it is IPv4."""
+        own = {False: self.cluster_ip, True: self.cluster_ipv4}
+        return frozenset(ipv4 for ipv4, address in own.items() if address is not None)
+
+    @property
     def is_externally_accessible(self) -> bool:
         """Rule S5."""
         return self.has_node_ports or bool(self.balancer_ips or self.external_ips)
