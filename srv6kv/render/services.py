@@ -22,7 +22,7 @@ from srv6kv.render.addresses import FIELDS, Asked, Role, asked_by, places_of
 from srv6kv.render.claims import Claims
 from srv6kv.render.desired import Steered
 from srv6kv.render.endpoint import Translation
-from srv6kv.render.service import HOSTS, Answers, IsUp, Reach, Receivers, answers_of, reach_of
+from srv6kv.render.service import HOSTS, Answers, IsUp, Port, Reach, Receivers, answers_of, reach_of
 from srv6kv.select import Candidates, anywhere, candidates_of
 from srv6kv.settings import Settings
 from srv6kv.topology import PodEndpoint, Topology
@@ -78,6 +78,7 @@ class Services:
             sharers, ipv4 = self.sharers(address), is_ipv4(address)
             place = sharers.index(ref)
             is_same = before.answers[ipv4] == entry.answers[ipv4]
+            is_same = is_same and before.service.ports == entry.service.ports
             if not is_same or (place == 0 and not self._is_equal(address, before, entry)):
                 found.update(sharers[place + 1 :])
         return found
@@ -113,6 +114,16 @@ class Services:
         for other in sharers[: sharers.index(ref)]:
             yield self._entries[other].answers[is_ipv4(address)]
 
+    def _ports_before(self, address: str, ref: Ref) -> set[Port]:
+        """The ports of an address that belong to a service with a better right to it, whichever
+        pods it has for them: what else reaches a pod of both is meant for nobody there."""
+        sharers = self.sharers(address)
+        return {
+            (port.protocol, port.number)
+            for other in sharers[: sharers.index(ref)]
+            for port in self._entries[other].service.ports
+        }
+
     def _right_to(self, address: str, ref: Ref) -> tuple[Role, str, Ref]:
         entry = self._entries[ref]
         return (entry.asked.roles[address], entry.service.created, ref)
@@ -133,13 +144,14 @@ class Services:
             if self._is_denied(address, ref, sharers[0]):
                 continue
             better = list(self._answers_before(address, ref))
+            taken = self._ports_before(address, ref)
             for pod, ports in entry.answers[is_ipv4(address)].items():
                 if better and pod not in better[0]:
                     continue
                 found.setdefault(pod, []).extend(
                     Translation(address, protocol, port, target)
                     for (protocol, port), target in ports.items()
-                    if not any((protocol, port) in table.get(pod, {}) for table in better)
+                    if (protocol, port) not in taken
                 )
         return Receivers({pod: tuple(items) for pod, items in found.items()})
 
