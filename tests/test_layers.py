@@ -53,6 +53,7 @@ PURE = (
     "kube/model.py",
     "kube/parse.py",
     "kube/podwiring.py",
+    "kube/servicespec.py",
     "kube/tolerant.py",
     "kube/triggers.py",
     "kube/wire.py",

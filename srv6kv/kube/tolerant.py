@@ -1,22 +1,27 @@
 """Objects with elements or fields of the wrong type: what can be used, and what was skipped.
 
-Rule: pure. Only objects that do not decode as ``wire`` has them come here. An element that cannot
+Rule: pure. ``read`` takes objects that do not decode as ``wire`` has them. An element that cannot
 be used is None in its list, so that the others keep their places; a field is as if it were unset.
 What holds others (a list, a mapping) and is none leaves nothing to use of the object around it.
+``each``, ``one`` and ``word`` convert what was read, and skip what makes no sense.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import inspect
 
+from srv6kv.kube import checks
 from srv6kv.kube.checks import ParseError
 from srv6kv.notes import Note
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
 
 IGNORED = "ElementIgnored"
 MOST_NAMED = 3
@@ -168,3 +173,41 @@ def _dict(value: object, path: str, skipped: Skipped) -> dict[str, str]:
             skipped.add(ParseError(f"{path}[{key}]", "is not text"))
         found[str(key)] = item if isinstance(item, str) else ""
     return found
+
+
+def each(
+    field: str,
+    items: Sequence[Item | None] | None,
+    convert: Callable[[str, Item], Value],
+    skipped: Skipped,
+) -> Iterator[Value]:
+    """Convert the elements of a list; those that cannot be used are skipped."""
+    for index, item in enumerate(items or ()):
+        place = f"{field}[{index}]"
+        try:
+            if item is not None:
+                yield convert(place, item)
+            elif place not in skipped:
+                checks.refuse(place, "is null")
+        except ParseError as error:
+            skipped.add(error)
+
+
+def one(
+    field: str, text: str | None, convert: Callable[[str, str], Value], skipped: Skipped
+) -> Iterator[Value]:
+    """Convert a field if it is set; one that cannot be used is skipped."""
+    try:
+        if text:
+            yield convert(field, text)
+    except ParseError as error:
+        skipped.add(error)
+
+
+def word(field: str, text: str | None, skipped: Skipped, *words: str) -> str:
+    """One of the words that the API knows, else "" for the default."""
+    try:
+        return checks.word(field, text, *words)
+    except ParseError as error:
+        skipped.add(error)
+        return ""
