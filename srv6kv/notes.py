@@ -32,4 +32,4 @@ class Note:
         return f"{self.subject}: {self.text} ({self.reason})"
 
 
-_ROUTINE = {"IPv4NotRendered", "NodePortLeftToKubeProxy"}
+_ROUTINE = {"FamilyNotServed", "IPv4NotRendered", "NodePortLeftToKubeProxy"}

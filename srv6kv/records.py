@@ -1,7 +1,7 @@
 """Node ids that Contiv has allocated, as it records them in etcd (spec/contiv.md 4.5).
 
-Rule: read, never written. A record that becomes unreadable keeps its last good version, with a
-note; only an absent one is gone.
+Rule: read, never written. An address that cannot be used is skipped; a record that becomes
+unreadable keeps its last good version. Either has a note; only an absent record is gone.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 import msgspec
 
 from srv6kv import addresses
+from srv6kv.kube import checks, tolerant
+from srv6kv.kube.checks import ParseError
+from srv6kv.kube.tolerant import Skipped
 from srv6kv.notes import Note
 
 PREFIX = "/vnf-agent/contiv-ksr/allocatedIDs/"
@@ -26,19 +29,21 @@ class NodeRecord:
     Attributes:
         id: number of the node in the cluster's subnets.
         name: of the Node object.
-        ip: the first IPv6 address that its VPP has published; None: none yet.
+        ip: the first IPv6 address that its VPP has published and that can be used; None: none yet.
+        skipped: what of it cannot be used.
     """
 
     id: int
     name: str
     ip: str | None = None
+    skipped: Skipped = field(default_factory=Skipped, compare=False)
 
 
 class _Raw(msgspec.Struct):
     id: int = 0
     name: str = ""
-    ip_addresses: list[str] = []
-    ip_address: str = ""
+    ip_addresses: list[object] | None = None
+    ip_address: object = ""
 
 
 _CAMEL = re.compile(rb'"ip(Addresses|Address)"\s*:')
@@ -61,18 +66,24 @@ def parse(text: str, value: bytes) -> NodeRecord:
         raise ValueError(f"id: {raw.id} is not that of the key")
     if not raw.name:
         raise ValueError("name: missing")
+    skipped = Skipped()
     listed = raw.ip_addresses or [raw.ip_address] * bool(raw.ip_address)
-    found = [_address(index, item) for index, item in enumerate(listed)]
-    return NodeRecord(raw.id, raw.name, next((ip for ip in found if "." not in ip), None))
+    found = []
+    for index, item in enumerate(listed):
+        try:
+            found.append(_address(f"ip_addresses[{index}]", item))
+        except ParseError as error:
+            skipped.add(error)
+    ip = next((ip for ip in found if "." not in ip), None)
+    return NodeRecord(raw.id, raw.name, ip, skipped)
 
 
-def _address(index: int, text: str) -> str:
-    try:
-        address = addresses.canonical_of_any(text.partition("/")[0])
-    except ValueError as error:
-        raise ValueError(f"ip_addresses[{index}]: {error}") from None
+def _address(place: str, text: object) -> str:
+    if not isinstance(text, str):
+        raise ParseError(place, "is not text")
+    address = checks.address(place, text.partition("/")[0])
     if not addresses.is_ordinary(address):
-        raise ValueError(f"ip_addresses[{index}]: {text} is not an address of a node")
+        raise ParseError(place, f"{text} is not an address of a node")
     return address
 
 
@@ -91,7 +102,9 @@ class Records:
             self._good.pop(text, None)
             return
         try:
-            self._good[text] = parse(text, value)
+            record = self._good[text] = parse(text, value)
+            if record.skipped:
+                self._notes[text] = tolerant.note_on(f"Record {PREFIX}{text}", record.skipped)
         except ValueError as error:
             kept = "its last good version stays" if text in self._good else "it is left out"
             self._notes[text] = Note(f"Record {PREFIX}{text}", REASON, f"{error}; {kept}")
@@ -115,5 +128,5 @@ class Records:
         return any(text not in self._good for text in self._notes)
 
     def notes(self) -> Iterator[Note]:
-        """The notes about records that are unreadable now."""
+        """The notes about records that are unreadable now, and on addresses that are ignored."""
         yield from self._notes.values()

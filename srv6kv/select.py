@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from srv6kv.addresses import is_ipv4
 from srv6kv.kube.model import Endpoint, EndpointSlice, Service, ServicePort, SlicePort
 
 
@@ -89,16 +88,18 @@ def candidates_of(service: Service, slices: Iterable[EndpointSlice]) -> Candidat
     offered: dict[ServicePort, dict[tuple[str, int], Candidate]] = {
         port: {} for port in service.ports
     }
-    for item, _, slice_port, port in _slice_ports(service, slices):
-        if port is None or slice_port.number is None:
-            continue
-        table = offered[port]
-        for endpoint in item.endpoints:
-            candidate = Candidate(endpoint, slice_port.number, item.ref.name)
-            key = (endpoint.address, slice_port.number)
-            known = table.get(key)
-            if known is None or _rank(candidate) < _rank(known):
-                table[key] = candidate
+    for item in slices:
+        endpoints = _distinct(item)
+        for _, slice_port, port in _slice_ports(service, item):
+            if port is None or slice_port.number is None:
+                continue
+            table = offered[port]
+            for endpoint in endpoints:
+                candidate = Candidate(endpoint, slice_port.number, item.ref.name)
+                key = (endpoint.address, slice_port.number)
+                known = table.get(key)
+                if known is None or _rank(candidate) < _rank(known):
+                    table[key] = candidate
     return {
         port: tuple(sorted(table.values(), key=lambda c: (c.address, c.target)))
         for port, table in offered.items()
@@ -106,21 +107,31 @@ def candidates_of(service: Service, slices: Iterable[EndpointSlice]) -> Candidat
 
 
 def _slice_ports(
-    service: Service, slices: Iterable[EndpointSlice]
-) -> Iterator[tuple[EndpointSlice, int, SlicePort, ServicePort | None]]:
-    """Each port of each slice, its index, and what port of the service it is, if any."""
+    service: Service, item: EndpointSlice
+) -> Iterator[tuple[int, SlicePort, ServicePort | None]]:
+    """Each port of a slice with its index, and what port of the service it is, if any."""
     ports = {(port.name, port.protocol): port for port in service.ports}
-    for item in slices:
-        for index, slice_port in enumerate(item.ports):
-            name, protocol, number = slice_port
-            if name is None or number is None:
-                yield item, index, slice_port, None  # rule E3
-            else:
-                yield item, index, slice_port, ports.get((name, protocol))  # rule E4
+    for index, slice_port in enumerate(item.ports):
+        name, protocol, number = slice_port
+        if number is None:
+            yield index, slice_port, None  # rule E3
+        else:
+            yield index, slice_port, ports.get((name, protocol))  # rule E4
+
+
+def _distinct(item: EndpointSlice) -> Iterable[Endpoint]:
+    """Rule E8 within a slice: of one address the last entry that does not terminate counts, ready
+    or not, else the first, as in ``addEndpoints`` of kube-proxy's endpointslicecache.go."""
+    found: dict[str, Endpoint] = {}
+    for endpoint in item.endpoints:
+        if not endpoint.terminating or endpoint.address not in found:
+            found[endpoint.address] = endpoint
+    return found.values()
 
 
 def _rank(candidate: Candidate) -> tuple[bool, bool, str]:
-    """Rule E8, lowest wins: not terminating, then ready, then the lowest slice name."""
+    """Rule E8 across slices, which kube-proxy goes through in any order; the lowest counts: not
+    terminating, then ready, then the first slice by name."""
     endpoint = candidate.endpoint
     return (endpoint.terminating, not endpoint.ready, candidate.slice_name)
 
@@ -148,17 +159,18 @@ def unused(
         for port, listed in candidates_of(service, ours).items()
         for candidate in listed
     }
-    for item, index, slice_port, port in _slice_ports(service, ours):
-        name, protocol, number = slice_port
-        if port is None or number is None:
-            found.append(Unused(item.ref.name, f"ports[{index}]", *_why_no_port(slice_port)))
-            continue
-        for endpoint in item.endpoints:
-            winner = winners[port, endpoint.address, number]
-            loser = Candidate(endpoint, number, item.ref.name)
-            if winner.endpoint is not endpoint or winner.slice_name != loser.slice_name:
-                place = f"{endpoint.address} for {name or 'the port'} {protocol} {number}"
-                found.append(Unused(item.ref.name, place, "E8", _why_duplicate(loser, winner)))
+    for item in ours:
+        for index, slice_port, port in _slice_ports(service, item):
+            name, protocol, number = slice_port
+            if port is None or number is None:
+                found.append(Unused(item.ref.name, f"ports[{index}]", *_why_no_port(slice_port)))
+                continue
+            for endpoint in item.endpoints:
+                winner = winners[port, endpoint.address, number]
+                loser = Candidate(endpoint, number, item.ref.name)
+                if winner.endpoint is not endpoint or winner.slice_name != loser.slice_name:
+                    place = f"{endpoint.address} for {name or 'the port'} {protocol} {number}"
+                    found.append(Unused(item.ref.name, place, "E8", _why_duplicate(loser, winner)))
     return tuple(found)
 
 
@@ -166,30 +178,29 @@ def _why_no_family(service: Service, item: EndpointSlice, ipv4: bool) -> str:
     """Why its service has no use for a slice's address family; "" if it has."""
     if item.is_ipv4 and not ipv4:
         return "addressType: IPv4 counts only with srv6kv.ipv4"
-    own = (service.cluster_ip, service.cluster_ipv4, *service.balancer_ips, *service.external_ips)
-    if any(is_ipv4(address) == item.is_ipv4 for address in own if address):
+    if item.is_ipv4 in service.families:
         return ""
-    return f"addressType: the service has no {'IPv4' if item.is_ipv4 else 'IPv6'} address"
+    return f"addressType: the service has no {'IPv4' if item.is_ipv4 else 'IPv6'} ClusterIP"
 
 
 def _why_no_port(slice_port: SlicePort) -> tuple[str, str]:
-    if slice_port.name is None:
-        return "E3", "has no name"
     if slice_port.number is None:
-        return "E3", "has no number"
+        return "E3", "has no number from 1 to 65535"
     return "E4", f"the service has no {slice_port.protocol} port named {slice_port.name!r}"
 
 
 def _why_duplicate(loser: Candidate, winner: Candidate) -> str:
-    """In the order of ``_rank``: the first thing in which they differ."""
+    """Within a slice as ``_distinct`` decides, else in the order of ``_rank``."""
+    if loser.slice_name == winner.slice_name:
+        if winner.endpoint.terminating:
+            return "the slice lists it twice, and both terminate: the first counts"
+        return "the slice lists it again, and the last entry that does not terminate counts"
     also = f"{winner.slice_name} lists it too, and"
     if loser.endpoint.terminating != winner.endpoint.terminating:
         return f"{also} there it does not terminate"
     if loser.endpoint.ready != winner.endpoint.ready:
         return f"{also} there it is ready"
-    if loser.slice_name != winner.slice_name:
-        return f"{also} comes first by name"
-    return "the slice lists it twice, the first counts"
+    return f"{also} comes first by name"
 
 
 def select(
@@ -240,14 +251,13 @@ def _last_resort(offered: Iterable[Candidate]) -> list[Candidate]:
 
 
 def _near(ready: list[Candidate], node: str, zone: str) -> Choice:
-    """Rule C2 and C4: by node hints, else by zone hints, else all."""
+    """Rule C2 and C4: by node hints, else by zone hints, else all.
+
+    A node without a zone is in the zone "", as in ``topologyModeFromHints`` of kube-proxy.
+    """
     if _all_hinted(ready, "node_hints") and any(node in c.endpoint.node_hints for c in ready):
         return "C2a", [c for c in ready if node in c.endpoint.node_hints]
-    if (
-        zone
-        and _all_hinted(ready, "zone_hints")
-        and any(zone in c.endpoint.zone_hints for c in ready)
-    ):
+    if _all_hinted(ready, "zone_hints") and any(zone in c.endpoint.zone_hints for c in ready):
         return "C2b", [c for c in ready if zone in c.endpoint.zone_hints]
     return "C4", ready
 
@@ -277,7 +287,7 @@ def _why_kept(candidate: Candidate, rule: str, place: str, useless: str) -> tupl
     if not candidate.endpoint.ready:
         return rule, f"last resort: none is ready{here}, and it serves while it terminates"
     if rule in _HINTED:
-        return rule, f"ready, with a hint for {_HINTED[rule]} {place}"
+        return rule, f"ready, with a hint for {_place(rule, place)}"
     if useless:
         return "C2c", f"ready; {useless}"
     return rule, f"ready{here}"
@@ -293,7 +303,7 @@ def _why_hints_do_not_count(ready: list[Candidate], node: str, zone: str) -> str
         if not all(hints):
             missed.append(f"{hints.count(())} of {len(hints)} have no {name} hint")
         elif not place:
-            missed.append(f"this node has no {name}")
+            missed.append(f"this node has no {name}, and none has an empty hint")
         else:
             missed.append(f"none has a hint for {name} {place}")
     return " and ".join(missed)
@@ -305,7 +315,7 @@ def _why_dropped(candidate: Candidate, rule: str, place: str) -> tuple[str, str]
     if rule == "C6" and endpoint.node != place:
         return "C6", f"not on this node but on {endpoint.node or 'none that is named'}"
     if endpoint.ready:
-        return rule, f"no hint for {_HINTED[rule]} {place}"
+        return rule, f"no hint for {_place(rule, place)}"
     if not endpoint.terminating:
         return "E5", "not ready"
     if not endpoint.serving:
@@ -314,3 +324,13 @@ def _why_dropped(candidate: Candidate, rule: str, place: str) -> tuple[str, str]
 
 
 _HINTED = {"C2a": "node", "C2b": "zone"}
+
+
+def _place(rule: str, place: str) -> str:
+    """Name the node or zone; a node without a zone is where an empty hint leads."""
+    return f"{_HINTED[rule]} {place}" if place else f"nodes without a {_HINTED[rule]}"
+
+
+def anywhere(offered: Iterable[Candidate]) -> list[Candidate]:
+    """The candidates among which hints choose: the ready ones, else the last resort."""
+    return [c for c in offered if c.endpoint.ready] or _last_resort(offered)

@@ -97,7 +97,7 @@ class ManifestSource:
             wanted = self._wanted
             scan = self._manifests.scan()
             for identity, raw in scan.changes:
-                held[identity] = raw.body if raw is not None else None
+                held[identity] = raw.completed() if raw is not None else None
             is_complete = self._manifests.is_settled
             unnamed = _files_with_unnamed(scan.notes)
             unknown = unknown & unnamed if listed else unnamed

@@ -26,7 +26,7 @@ class ApiBench(Bench):
 
     def load(self) -> None:
         """Bring the API server in step with the manifests."""
-        wanted = {one.identity: one.body for one in read([self.manifests])[0]}
+        wanted = {one.identity: one.completed() for one in read([self.manifests])[0]}
         for identity, body in wanted.items():
             if self._held.get(identity) != body:
                 self.api.apply(body)

@@ -138,12 +138,12 @@ HONOURED: dict[str, dict[str, list[Case]]] = {
         "metadata.namespace": [Case("other")],
         "metadata.labels": [Case({"service.kubernetes.io/service-proxy-name": "other"})],
         "metadata.creationTimestamp": [Case("2025-01-01T00:00:00Z", more=_twin("fd20::1"))],
-        "spec.clusterIP": [Case("2096::11", {"Service:spec.ipFamilies": []}), Case("None")],
+        "spec.clusterIP": [Case("2096::11", {"Service:spec.clusterIPs": None}), Case("None")],
         "spec.clusterIPs": [Case(["2096::11"])],
         "spec.externalIPs": [Case(["fd20::2"])],
         "spec.externalTrafficPolicy": [Case("Local")],
         "spec.internalTrafficPolicy": [Case("Local")],
-        "spec.ipFamilies": [Case(["IPv4"], DUAL)],
+        "spec.ipFamilies": [Case(["IPv4"])],
         "spec.ports[].name": [Case("other")],
         "spec.ports[].port": [Case(81)],
         "spec.ports[].protocol": [Case("UDP")],
@@ -188,9 +188,9 @@ HONOURED: dict[str, dict[str, list[Case]]] = {
 REPORTED: dict[str, dict[str, dict[str, Case]]] = {
     "Service": {
         "spec.clusterIP": {
-            "AddressDenied": Case("fd00::102", {"Service:spec.ipFamilies": []}),
-            "ClusterIPOutsideServiceCIDR": Case("fd77::1", {"Service:spec.ipFamilies": []}),
-            "ServiceIPConflict": Case("2096::20", {"Service:spec.ipFamilies": []}, _twin()),
+            "AddressDenied": Case("fd00::102", {"Service:spec.clusterIPs": None}),
+            "ClusterIPOutsideServiceCIDR": Case("fd77::1", {"Service:spec.clusterIPs": None}),
+            "ServiceIPConflict": Case("2096::20", {"Service:spec.clusterIPs": None}, _twin()),
         },
         "spec.clusterIPs": {
             "IPv4NotRendered": Case(
@@ -215,7 +215,6 @@ REPORTED: dict[str, dict[str, dict[str, Case]]] = {
             "ExternalBackendUnsupported": Case(None),
             "NodeUnknown": Case("node9"),
         },
-        "ports[].name": {"EndpointPortIgnored": Case(None)},
         "ports[].port": {"EndpointPortIgnored": Case(None)},
     },
 }

@@ -1,7 +1,8 @@
 """What kube-proxy would do with a service, from the Kubernetes objects themselves, slowly.
 
 Rule: one plain loop for each rule S, E and C of spec/services.md section 3, in its order and words;
-nothing of srv6kv is used.
+where kube-proxy's own code (pkg/proxy/endpointslicecache.go, topology.go) says otherwise, as it has
+it; nothing of srv6kv is used.
 """
 
 from __future__ import annotations
@@ -28,11 +29,6 @@ class Offer:
     zones: tuple[str, ...]
     nodes: tuple[str, ...]
     slice_name: str
-
-    @property
-    def preference(self) -> tuple[bool, bool, str]:
-        """Rule E8: not terminating, then ready, then the lowest slice name."""
-        return self.terminating, not self.ready, self.slice_name
 
 
 Port = tuple[str, str, int]
@@ -64,19 +60,29 @@ def ports_of(service: Mapping[str, Any]) -> list[Port]:
 def offers(objects: Iterable[Json], service: Mapping[str, Any]) -> dict[Port, list[Offer]]:
     """Rules E1 to E8: every endpoint of each port, duplicates resolved."""
     found: dict[Port, list[Offer]] = {port: [] for port in ports_of(service)}
-    for port, listed in found.items():
+    for port in found:
+        same: dict[Pair, list[Offer]] = {}
         for item in objects:
             if item["kind"] == "EndpointSlice" and _belongs(item, service):
-                listed.extend(_offered(item, port))
-        same: dict[Pair, list[Offer]] = {}
-        for offer in listed:
-            same.setdefault((offer.address, offer.target), []).append(offer)
+                for pair, offer in _of_slice(item, port).items():
+                    same.setdefault(pair, []).append(offer)
         found[port] = [_best(group) for group in same.values()]
     return found
 
 
+def _of_slice(item: Json, port: Port) -> dict[Pair, Offer]:
+    """Rule E8 within a slice, as addEndpoints fills its endpointSet."""
+    endpoint_set: dict[Pair, Offer] = {}
+    for offer in _offered(item, port):
+        exists = (offer.address, offer.target) in endpoint_set
+        if not exists or not offer.terminating:
+            endpoint_set[offer.address, offer.target] = offer
+    return endpoint_set
+
+
 def _best(group: list[Offer]) -> Offer:
-    """Rule E8 among offers of one address and target."""
+    """Rule E8 among slices that offer one address and target: kube-proxy takes them as Go's map
+    gives them; design section 10 says not terminating, ready, lowest name."""
     living = [offer for offer in group if not offer.terminating] or group
     ready = [offer for offer in living if offer.ready] or living
     names = sorted(offer.slice_name for offer in ready)
@@ -90,15 +96,14 @@ def _belongs(item: Json, service: Mapping[str, Any]) -> bool:
         and item["metadata"]["namespace"] == service["metadata"]["namespace"]
         and labels.get("kubernetes.io/service-name") == service["metadata"]["name"]
         and "service.kubernetes.io/headless" not in labels
-        and PROXY_NAME not in labels
     )
 
 
 def _offered(item: Json, port: Port) -> Iterable[Offer]:
     for slice_port in item["ports"]:
-        if slice_port["name"] is None or not slice_port["port"]:
+        if not slice_port["port"]:
             continue
-        if (slice_port["name"], slice_port["protocol"] or "TCP") != port[:2]:
+        if (slice_port["name"] or "", slice_port["protocol"] or "TCP") != port[:2]:
             continue
         for entry in item["endpoints"]:
             if not entry["addresses"]:
@@ -212,7 +217,7 @@ def topology_mode(listed: Iterable[Offer], node: str, zone: str) -> str:
             for_our_zone += offer.zones.count(zone)
     if ready and for_nodes == ready and for_us >= 1:
         return "SameNode"
-    if ready and for_zones == ready and for_our_zone >= 1 and zone != "":
+    if ready and for_zones == ready and for_our_zone >= 1:
         return "SameZone"
     return "none"
 
@@ -246,10 +251,7 @@ def reached(
 ) -> dict[str, str | None]:
     """The addresses that traffic to a service may reach, over all ports, with their nodes."""
     objects = list(objects)
-    zone = ""
-    for item in objects:
-        if item["kind"] == "Node" and item["metadata"]["name"] == node:
-            zone = (item["metadata"].get("labels") or {}).get("topology.kubernetes.io/zone", "")
+    zone = zone_of(objects, node)
     policies = policies_of(service)
     found: dict[str, str | None] = {}
     for listed in offers(objects, service).values():
@@ -258,6 +260,15 @@ def reached(
             if not isinstance(chosen, str) and (offer.address, offer.target) in chosen:
                 found[offer.address] = offer.node
     return found
+
+
+def zone_of(objects: Iterable[Json], node: str) -> str:
+    """The zone of a node, "" if it has none."""
+    zone = ""
+    for item in objects:
+        if item["kind"] == "Node" and item["metadata"]["name"] == node:
+            zone = (item["metadata"].get("labels") or {}).get("topology.kubernetes.io/zone", "")
+    return zone
 
 
 def winner(objects: Iterable[Json], address: str) -> Json | None:

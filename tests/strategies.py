@@ -339,7 +339,9 @@ def _slices(
         places = dice.sample(
             pool, min(len(pool), dice.randint(dice.choice([0, 1, 1]), sizes.endpoints))
         )
-        labels = {"service.kubernetes.io/headless": ""} if dice.random() < 0.05 else None
+        if places and dice.random() < 0.2:
+            places.append(dice.choice(places))  # one address twice: rule E8 within a slice
+        labels = dice.choice(SLICE_LABELS) if dice.random() < 0.1 else None
         found.append(
             endpoint_slice(
                 metadata["name"],
@@ -380,11 +382,16 @@ def _endpoint(dice: random.Random, address: str, name: str | None, hints: str) -
     conditions = dice.choice(CONDITIONS)
     if hints == "some":
         hints = dice.choice(["none", "zones", "nodes"])
-    zones = dice.choice([("z1",), ("z2",), ("z1", "z2")]) if hints == "zones" else ()
+    zones = dice.choice([("z1",), ("z2",), ("z1", "z2"), ("",)]) if hints == "zones" else ()
     nodes = dice.choice([(OWN,), ("node2",), (OWN, "node2")]) if hints == "nodes" else ()
     return endpoint(address, name, zones=zones, nodes=nodes, **conditions)
 
 
+SLICE_LABELS = (
+    {"service.kubernetes.io/headless": ""},
+    {"service.kubernetes.io/service-proxy-name": "other"},
+)
+"""The first hides a slice, the second does not (rule S1)."""
 FOREIGN: dict[str, Json] = {
     "config/vpp/srv6/v2/localsid/9502:f00d::1": {
         "sid": "9502:f00d::1",

@@ -123,14 +123,14 @@ def test_no_settings() -> None:
 
 
 MALFORMED = {
-    "Service": ("podthere.yaml", 'clusterIP: "2096::6457"', "clusterIP: 7", "spec.clusterIP"),
+    "Service": ("podthere.yaml", "ipFamilies: [IPv6]", "ipFamilies: IPv6", "spec.ipFamilies"),
     "EndpointSlice": (
         "podthere.yaml",
-        'addresses: ["2001:0:0:2::7"]',
-        "addresses: 7",
-        "endpoints[0].addresses",
+        "addressType: IPv6",
+        "addressType: 6",
+        "addressType",
     ),
-    "Node": ("nodes.yaml", "podCIDR: 2001:0:0:2::/64", "podCIDR: 7", "spec.podCIDR"),
+    "Node": ("nodes.yaml", 'podCIDRs: ["2001:0:0:2::/64"]', "podCIDRs: 7", "spec.podCIDRs"),
 }
 NAMES = {
     "Service": "Service default/podthere",

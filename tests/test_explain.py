@@ -128,14 +128,16 @@ def test_an_address_that_is_not_rendered_says_why() -> None:
 
     assert problems["2096::10"] == ""
     assert problems["2001:db8::1"] == "is not allowed by srv6kv.externalIPs"
-    assert problems["192.0.2.1"] == "IPv4 is not rendered unless srv6kv.ipv4 is true"
+    assert problems["192.0.2.1"] == (
+        "S3: the service has no IPv4 ClusterIP; packets follow the routes"
+    )
     assert "belongs to Service default/older" in problems["fd20::9"]
     assert [item.shared_with for item in found.addresses if item.address == "fd20::9"] == [
         ("default/older",)
     ]
     assert {(note.reason, note.link) for note in found.notes} == {
         ("ExternalIPDenied", "docs/limits.md#externalipdenied"),
-        ("IPv4NotRendered", "docs/limits.md#ipv4notrendered"),
+        ("FamilyNotServed", "docs/limits.md#familynotserved"),
         ("ServiceIPConflict", "docs/limits.md#serviceipconflict"),
     }
 
@@ -203,8 +205,8 @@ def test_each_family_has_its_own_endpoints() -> None:
 
 
 def test_what_a_slice_offers_in_vain_has_its_rule() -> None:
-    """A port without a name, a duplicate, and slices that are not looked into."""
-    ports = [("http", "TCP", 8080), (None, "TCP", 81)]
+    """A port without a number, a duplicate, and slices that are not looked into."""
+    ports = [("http", "TCP", 8080), ("http", "TCP", None)]
     first = endpoint_slice("web", [endpoint(HERE, "node1")], ports)
     again = endpoint_slice("web", [endpoint(HERE, "node2")], ports[:1], name="web-2")
     four = {**endpoint_slice("web", [], name="web-4"), "addressType": "IPv4"}
@@ -290,7 +292,7 @@ def test_keys_have_their_state_when_etcd_was_asked() -> None:
 
 def test_the_text_names_every_key_and_every_address_whole() -> None:
     """No line is wrapped or cut, and texts in brackets are not taken for markup."""
-    ports = [("http", "TCP", 8080), (None, "TCP", 81)]
+    ports = [("http", "TCP", 8080), ("http", "TCP", None)]
     bodies = (
         service("web", "2096::10", status={"loadBalancer": {"ingress": [{"ip": BALANCED}]}}),
         endpoint_slice("web", [endpoint(HERE, "node1"), endpoint("2001:db8::1")], ports),
@@ -305,7 +307,7 @@ def test_the_text_names_every_key_and_every_address_whole() -> None:
     assert [key for key in listed if not any(line.endswith(f" {key}") for line in lines)] == []
     for text in (
         "address fd10::5 (status.loadBalancer)",
-        "ports[1]: not used, rule E3: has no name",
+        "ports[1]: not used, rule E3: has no number from 1 to 65535",
         "cannot be sent to: ExternalBackendUnsupported",
         "see docs/limits.md#externalbackendunsupported",
     ):

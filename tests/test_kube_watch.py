@@ -76,7 +76,7 @@ def test_requests(api: FakeApiServer, follow: Follow) -> None:
     seen.wait(lambda: seen.listed > 0)
 
     assert listed.query == {
-        "labelSelector": f"!{parse.PROXY_NAME},!{parse.HEADLESS}",
+        "labelSelector": f"!{parse.HEADLESS}",
         "limit": "500",
     }
     assert watched.query["labelSelector"] == listed.query["labelSelector"]

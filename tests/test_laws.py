@@ -19,14 +19,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kubeproxy import (
     TRAFFIC,
+    Offer,
+    Pair,
     Port,
     age,
     balancer_addresses,
+    categorize,
     cluster_ip,
     offers,
+    policies_of,
     ports_of,
     reached,
+    verdict,
     winner,
+    zone_of,
 )
 from sidecar import AGENT_PREFIX, Sidecar
 from strategies import (
@@ -336,9 +342,27 @@ def expected(
         if address in hosts:
             found |= _at_host(scene, hosts[address], sender)
         elif name is not None and _is_pod(scene, address, name):
-            targets = [(*o.preference, o.target) for o in listed if o.address == address]
-            found |= _at_pod(scene, address, name, sender, min(targets)[-1] if targets else None)
+            target = _target_of(scene, service, listed, address, name)
+            found |= _at_pod(scene, address, name, sender, target)
     return found or {NOBODY}
+
+
+def _target_of(
+    scene: Scene, service: Json, listed: list[Offer], address: str, name: str
+) -> int | None:
+    """What a pod translates the port to: a target that its own node selects, where one is; of
+    several the first by kube-proxy's preferences, then by slice."""
+    policies, zone = policies_of(service), zone_of(scene.objects, name)
+    selected = set[Pair]()
+    for traffic in TRAFFIC if balancer_addresses(service) else TRAFFIC[:1]:
+        chosen = verdict(categorize(listed, name, zone, policies), policies, traffic)
+        selected |= chosen if isinstance(chosen, set) else set()
+    found = [
+        ((address, o.target) not in selected, o.terminating, not o.ready, o.slice_name, o.target)
+        for o in listed
+        if o.address == address
+    ]
+    return min(found)[-1] if found else None
 
 
 def _hosts(scene: Scene) -> dict[str, str]:

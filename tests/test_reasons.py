@@ -27,6 +27,8 @@ NO_REASONS = {
     "InternalIP",
     "LoadBalancer",
     "NodePort",
+    "RequireDualStack",
+    "SingleStack",
     "ToBeDeletedByClusterAutoscaler",
     "EncapSrcIP",
     "NBTransaction",

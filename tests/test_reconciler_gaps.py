@@ -9,7 +9,7 @@ from srv6kv.reconciler import Reconciler
 PREFIX = "/vnf-agent/n/"
 POLICY = "config/vpp/srv6/v2/policy/5555::d765"
 IDENTITY = ("Service", "default", "myservice")
-BROKEN = {"metadata": {"name": "broken"}, "spec": {"clusterIP": 7}}
+BROKEN = {"metadata": {"name": "broken"}, "spec": {"clusterIP": "2096::5", "ports": 7}}
 
 
 def going(reconciler: Reconciler) -> set[str]:

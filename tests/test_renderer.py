@@ -98,7 +98,7 @@ def test_what_cannot_be_expressed_is_noted() -> None:
         "ExternalAddressInvalid",
         "ExternalBackendUnsupported",
         "ExternalIPDenied",
-        "IPv4NotRendered",
+        "FamilyNotServed",
         "NodeUnknown",
         "PortWithoutEndpoints",
         "SessionAffinityUnsupported",
@@ -163,6 +163,32 @@ def test_a_pod_with_two_target_ports_for_one_port_is_noted(
     assert (("Service default/web", "ServicePortConflict") in _reasons(sidecar)) == is_noted
     targets = [rule.rpartition("]:")[2] for rule in rules if "DNAT" in rule]
     assert targets == (["8080"] if address == POD else [])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "spec", "target"),
+    [
+        ({"ready": False}, {}, {}, "9090"),
+        ({"ready": False}, {"ready": True, "terminating": True}, {}, "9090"),
+        ({"ready": False, "terminating": True}, {"ready": False}, {}, "8080"),
+        ({"zones": ["z2"]}, {"zones": ["z1"]}, {}, "9090"),
+        ({"nodes": ["node2"]}, {"nodes": ["node1"]}, {}, "9090"),
+        ({"zones": ["z2"]}, {"zones": ["z1"]}, {"internalTrafficPolicy": "Local"}, "8080"),
+        ({}, {}, {}, "8080"),
+        ({"ready": False}, {"ready": False}, {}, "8080"),
+    ],
+)
+def test_a_pod_with_two_target_ports_is_translated_to_the_selected_one(
+    first: dict[str, Any], second: dict[str, Any], spec: dict[str, Any], target: str
+) -> None:
+    """What the pod's node selects decides; of two that are selected, or none, the first slice."""
+    sidecar = _sidecar().put(node(1, zone="z1"), service("web", "2096::10", **spec))
+    for name, number, said in (("web-1", 8080, first), ("web-2", 9090, second)):
+        listed = [endpoint(POD, "node1", **said)]
+        sidecar.put(endpoint_slice("web", listed, [("http", "TCP", number)], name=name))
+    rules = [rule for v in sidecar.settle().values().values() for rule in v.get("rules", ())]
+
+    assert [rule.rpartition("]:")[2] for rule in rules if "DNAT" in rule] == [target]
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from kubeproxy import offers
 from sidecar import Sidecar
 
 from srv6kv.kube.model import Ref
-from srv6kv.kube.parse import ParseError
+from srv6kv.kube.parse import read
 from srv6kv.select import Unused, unused
 
 POD, OTHER = "2001:0:0:1::5", "2001:0:0:2::7"
@@ -107,20 +107,25 @@ def test_e2_slices_of_ipv4_offer_nothing_to_ipv6_addresses() -> None:
 
 
 @pytest.mark.parametrize(("family", "address"), [("IPv4", ONE), ("IPv6", "10.1.1.5")])
-def test_e2_an_address_of_the_other_family_is_malformed(family: str, address: str) -> None:
-    """The slice is refused: nobody can tell what was meant."""
-    body = {**web_slice(endpoint(address)), "addressType": family}
+def test_e2_an_address_of_the_other_family_is_skipped(family: str, address: str) -> None:
+    """The endpoint is left out with a warning; the others of the slice count."""
+    good = ONE if family == "IPv6" else "10.1.1.6"
+    body = {**web_slice(endpoint(address), endpoint(good)), "addressType": family}
+    [found] = parsed_slices(body)
+    _, skipped = read("EndpointSlice", body)
 
-    with pytest.raises(ParseError, match=rf"endpoints\[0\].addresses\[0\].*not an {family}"):
-        parsed_slices(body)
+    assert [item.address for item in found.endpoints] == [good]
+    assert str(skipped) == f"endpoints[0].addresses[0]: {address!r} is not an {family} address"
 
 
-def test_e2_the_first_address_counts() -> None:
+def test_e2_the_first_usable_address_counts() -> None:
     """Further addresses are not used; an endpoint without one does not exist."""
     two_addresses = {**endpoint(ONE), "addresses": [ONE, TWO]}
+    bad_first = {**endpoint(TWO), "addresses": ["fe80::1%eth0", None, TWO]}
     none = {**endpoint(ONE), "addresses": []}
+    body = web_slice(none, two_addresses, bad_first)
 
-    assert [item.address for item in only(offered_by(web_slice(none, two_addresses)))] == [ONE]
+    assert [item.address for item in only(offered_by(body))] == [ONE, TWO]
 
 
 # E3, E4 -------------------------------------------------------------------------------------------
@@ -129,12 +134,13 @@ def test_e2_the_first_address_counts() -> None:
 @pytest.mark.parametrize(
     ("port", "why"),
     [
-        ((None, "TCP", 80), "has no name"),
-        (("http", "TCP", None), "has no number"),
-        (("http", "TCP", 0), "has no number"),
+        (("http", "TCP", None), "has no number from 1 to 65535"),
+        (("http", "TCP", 0), "has no number from 1 to 65535"),
+        (("http", "TCP", -1), "has no number from 1 to 65535"),
+        (("http", "TCP", 70000), "has no number from 1 to 65535"),
     ],
 )
-def test_e3_a_port_without_name_or_number_is_ignored(port: Any, why: str) -> None:
+def test_e3_a_port_without_a_number_is_ignored(port: Any, why: str) -> None:
     """It offers nothing; another port of the same slice does."""
     both = web_slice(endpoint(ONE), ports=[port, ("http", "TCP", 8080)])
 
@@ -145,7 +151,7 @@ def test_e3_a_port_without_name_or_number_is_ignored(port: Any, why: str) -> Non
 
 def test_e3_such_a_port_is_remarked() -> None:
     """The note names the slice and the port."""
-    sidecar = _sidecar(endpoint_slice("web", [endpoint(POD, "node1")], [(None, "TCP", 80)]))
+    sidecar = _sidecar(endpoint_slice("web", [endpoint(POD, "node1")], [("http", "TCP", 70000)]))
     [note] = [n for n in sidecar.desired().all_notes() if n.reason == "EndpointPortIgnored"]
 
     assert "web-1: ports[0]" in note.text
@@ -263,10 +269,31 @@ def test_e8_of_duplicates_the_living_then_the_ready_then_the_first_slice_counts(
 
 
 def test_e8_an_endpoint_twice_in_a_slice_counts_once() -> None:
-    """Of two that differ in nothing that counts the first is used."""
+    """Of two that differ in nothing that counts the last is used, as kube-proxy does."""
     [found] = only(offered_by(web_slice(endpoint(ONE, "n1"), endpoint(ONE, "n2"))))
 
-    assert found.endpoint.node == "n1"
+    assert found.endpoint.node == "n2"
+
+
+def test_e8_within_a_slice_the_last_that_does_not_terminate_counts() -> None:
+    """Ready or not, in all triples of conditions; if all terminate, the first."""
+    for states in product(STATES, repeat=3):
+        listed = [endpoint(ONE, f"n{index}", **state) for index, state in enumerate(states)]
+        body = web_slice(*listed)
+        [[expected]] = offers([body], service("web", "2096::10")).values()
+        [found] = only(offered_by(body))
+
+        assert found.endpoint.node == expected.node, states
+
+
+def test_e8_slices_are_ranked_by_what_each_of_them_says() -> None:
+    """An entry that its own slice overrides does not decide between slices."""
+    first = web_slice(endpoint(ONE, "n1", ready=False), name="a")
+    second = web_slice(endpoint(ONE, "n2"), endpoint(ONE, "n3", ready=False), name="b")
+    for bodies in ([first, second], [second, first]):
+        [found] = only(offered_by(*bodies))
+
+        assert (found.slice_name, found.endpoint.node) == ("a", "n1")
 
 
 # E9 to E11 ----------------------------------------------------------------------------------------

@@ -177,12 +177,15 @@ def test_c2b_zone_hints_count_when_all_have_some_and_one_names_our_zone() -> Non
     assert chosen(ours, others, endpoint(THREE, nodes=["n1"])) == (ONE, TWO, THREE)
 
 
-def test_c2b_a_node_without_a_zone_uses_no_zone_hints() -> None:
-    """Not even one for the zone "", but node hints."""
+def test_c2b_a_node_without_a_zone_is_in_the_empty_one() -> None:
+    """A hint for the zone "" leads there; without one no zone hint counts."""
     hinted = [endpoint(ONE, zones=["z1"]), endpoint(TWO, zones=[""])]
     on_nodes = [endpoint(ONE, zones=["z1"], nodes=["n1"]), endpoint(TWO, zones=[""], nodes=["n2"])]
+    elsewhere = [endpoint(ONE, zones=["z1"]), endpoint(TWO, zones=["z2"])]
 
-    assert chosen(*hinted, zone="") == (ONE, TWO)
+    assert chosen(*hinted, zone="") == (TWO,)
+    assert chosen(*hinted, zone="z1") == (ONE,)
+    assert chosen(*elsewhere, zone="") == (ONE, TWO)
     assert chosen(*on_nodes, zone="") == (ONE,)
 
 

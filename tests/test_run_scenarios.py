@@ -124,7 +124,7 @@ def played(blocks: list[Block], reorder: Reorder) -> tuple[Bench, list[Block]]:
             case verb:
                 read = after(Version(), block.text, "scenario")
                 assert not read.notes
-                taken = [(one.identity, one.body) for one in read.objects]
+                taken = [(one.identity, one.completed()) for one in read.objects]
                 objects += [(one, body if verb == "apply" else None) for one, body in taken]
         found.append(block)
     return bench, found

@@ -152,6 +152,16 @@ def test_one_port_with_two_targets_is_the_older_services() -> None:
     assert _notes(sidecar) == [("Service default/young", "ServicePortConflict")]
 
 
+def test_a_port_of_the_older_service_is_no_other_services() -> None:
+    """Although the older one has no endpoint for it in a pod of both: nothing answers there."""
+    both = (*TCP, *UDP)
+    sidecar = _sidecar().put(_balanced("old", both, 1), _balanced("young", UDP, 2))
+    sidecar.put(_slice("old", TCP, POD), _slice("young", UDP, POD)).settle()
+
+    assert _from_outside(sidecar, "TCP") == {Delivered("node1", POD, 53)}
+    assert [one for one in _from_outside(sidecar, "UDP") if isinstance(one, Delivered)] == []
+
+
 def test_a_pod_that_one_service_lists_first_changes_nothing_for_the_others() -> None:
     """Slices of two services never change at the same instant: rules that are there stay."""
     sidecar = _sidecar().put(_balanced("tcp", TCP, 1), _balanced("udp", UDP, 2))

@@ -60,7 +60,12 @@ def test_hints_keep_and_drop() -> None:
         ({"nodes": ["n2"]}, {"nodes": ["n3"]}, "z1", "none has a hint for node n1"),
         ({"zones": ["z1"]}, {}, "z1", "1 of 2 have no zone hint"),
         ({"zones": ["z2"]}, {"zones": ["z2"]}, "z1", "none has a hint for zone z1"),
-        ({"zones": ["z1"]}, {"zones": ["z1"]}, "", "this node has no zone"),
+        (
+            {"zones": ["z1"]},
+            {"zones": ["z1"]},
+            "",
+            "this node has no zone, and none has an empty hint",
+        ),
         (
             {"nodes": ["n2"], "zones": ["z1"]},
             {"nodes": ["n2"]},
@@ -154,7 +159,13 @@ def test_an_endpoint_twice_in_one_slice_is_told() -> None:
     [reason] = unused(web(unnamed), parsed_slices(body))
 
     assert reason.place == f"{ONE} for the port UDP 53"
-    assert reason.why == "the slice lists it twice, the first counts"
+    assert reason.why == (
+        "the slice lists it again, and the last entry that does not terminate counts"
+    )
+    leaving = [endpoint(ONE, name, ready=False, terminating=True) for name in ("n1", "n2")]
+    body = web_slice(*leaving, ports=unnamed)
+    [reason] = unused(web(unnamed), parsed_slices(body))
+    assert reason.why == "the slice lists it twice, and both terminate: the first counts"
 
 
 def test_a_slice_of_a_family_without_an_address_is_told() -> None:
@@ -167,8 +178,8 @@ def test_a_slice_of_a_family_without_an_address_is_told() -> None:
     assert [
         str(item) for found in (web(), of_ipv4) for item in unused(found, slices, ipv4=True)
     ] == [
-        "EndpointSlice four: E2: addressType: the service has no IPv4 address",
-        "EndpointSlice six: E2: addressType: the service has no IPv6 address",
+        "EndpointSlice four: E2: addressType: the service has no IPv4 ClusterIP",
+        "EndpointSlice six: E2: addressType: the service has no IPv6 ClusterIP",
     ]
 
 
@@ -186,9 +197,9 @@ def test_every_part_that_is_left_out_has_its_rule() -> None:
         "EndpointSlice four: E2: addressType: IPv4 counts only with srv6kv.ipv4",
         "EndpointSlice headless: S1: metadata.labels: service.kubernetes.io/headless is set,"
         " whatever its value",
-        "EndpointSlice s ports[0]: E3: has no name",
+        "EndpointSlice s ports[0]: E4: the service has no TCP port named ''",
         "EndpointSlice s ports[1]: E4: the service has no UDP port named 'http'",
-        "EndpointSlice s ports[3]: E3: has no number",
+        "EndpointSlice s ports[3]: E3: has no number from 1 to 65535",
     ]
 
 

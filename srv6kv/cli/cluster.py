@@ -65,10 +65,10 @@ def read_files(
     objects, notes = read(paths, stdin)
     settings = settings or settings_of(config_option, objects)
     reconciler = Reconciler(settings, node, label or node)
-    bodies = tuple((item.identity, item.body) for item in objects)
+    bodies = tuple((item.identity, item.completed()) for item in objects)
     reconciler.intake.take_all(bodies)
     bad = [note for note in notes if note.reason in INPUT_REASONS]
-    return Files(reconciler, bodies, tuple(notes), bool(bad) or any(reconciler.intake.notes()))
+    return Files(reconciler, bodies, tuple(notes), bool(bad) or reconciler.intake.has_malformed)
 
 
 def read_any(
@@ -96,7 +96,7 @@ def read_any(
     reconciler = Reconciler(settings_of(config_option, (), api=api.host), node, label or node)
     listed = list_once(api, node)
     reconciler.intake.take_all(listed)
-    return Files(reconciler, listed, (), any(reconciler.intake.notes()))
+    return Files(reconciler, listed, (), reconciler.intake.has_malformed)
 
 
 def settings_of(

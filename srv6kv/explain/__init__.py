@@ -49,7 +49,7 @@ def explain(
     scene = Scene(service, reconciler, found, is_online, states)
     rule = _rule_against(service, spec)
     if not rule and not scene.asked and all(map(is_ipv4, wishes(service))):
-        rule = "S3: it has no IPv6 address"
+        rule = "S3: it has no IPv6 ClusterIP"
     parts = tuple(slices_of(scene, slices)) if not rule else ()
     return Explanation(
         service=str(ref),
@@ -80,7 +80,8 @@ def _rule_against(service: Service, spec: Mapping[str, Any]) -> str:
 def _remarks(scene: Scene, slices: Iterable[SlicePart]) -> Iterator[Remark]:
     """The notes about the service, its slices and endpoints, the nodes they are on and its keys."""
     parts = [part for item in slices for part in item.endpoints]
-    subjects = {f"Service {scene.service.ref}"}
+    ref = scene.service.ref
+    subjects = {f"Service {ref}", *(f"EndpointSlice {ref.namespace}/{s.name}" for s in slices)}
     subjects |= {f"Endpoint {part.address}" for part in parts}
     subjects |= {f"Node {part.node}" for part in parts}
     subjects |= {item.key for part in parts if part.receive_side for item in part.receive_side.keys}

@@ -12,17 +12,20 @@ from srv6kv.explain import values
 from srv6kv.explain.scene import Scene, policy_name
 from srv6kv.explain.values import Place
 from srv6kv.kube.model import Ref
-from srv6kv.render.addresses import FIELDS, Role, denial_of, places_of, wishes
+from srv6kv.render.addresses import FIELDS, Role, denial_of, named, places_of
 
 
 def addresses_of(scene: Scene) -> Iterator[values.Address]:
     """Every address that the service names, whether it may have it or not."""
     service, settings = scene.service, scene.settings
     services = scene.renderer.services
-    for address, role in sorted(wishes(service).items(), key=lambda item: (item[1], item[0])):
+    for address, role in sorted(named(service).items(), key=lambda item: (item[1], item[0])):
         others: list[Ref] = []
         problem: str | None = ""
-        if is_ipv4(address) and not settings.ipv4:
+        if is_ipv4(address) not in service.families:
+            family = "IPv4" if is_ipv4(address) else "IPv6"
+            problem = f"S3: the service has no {family} ClusterIP; packets follow the routes"
+        elif is_ipv4(address) and not settings.ipv4:
             problem = "IPv4 is not rendered unless srv6kv.ipv4 is true"
         elif address not in scene.asked:
             problem = denial_of(address, role, service, scene.topology, settings)

@@ -21,6 +21,7 @@ LIMITS = frozenset(
         "ExternalAddressInvalid",
         "ExternalBackendUnsupported",
         "ExternalIPDenied",
+        "FamilyNotServed",
         "HostFamilyUnsupported",
         "HostNetworkBackendNeedsKubeProxy",
         "HostNetworkBackendNeedsMasquerade",

@@ -49,14 +49,17 @@ class Resource:
 
 
 def resources(node: str) -> tuple[Resource, ...]:
-    """All that a node needs to know, with the selectors of rule S1; of pods only its own."""
+    """All that a node needs to know, with the selectors of rule S1; of pods only its own.
+
+    A slice counts with the label of a proxy too: ``headless`` alone hides one.
+    """
     return (
         Resource("Service", "/api/v1/services", True, (("labelSelector", f"!{PROXY_NAME}"),)),
         Resource(
             "EndpointSlice",
             "/apis/discovery.k8s.io/v1/endpointslices",
             True,
-            (("labelSelector", f"!{PROXY_NAME},!{HEADLESS}"),),
+            (("labelSelector", f"!{HEADLESS}"),),
         ),
         Resource("Node", "/api/v1/nodes", False),
         Resource("Pod", "/api/v1/pods", True, (("fieldSelector", f"spec.nodeName={node}"),)),

@@ -6,6 +6,7 @@ import re
 from typing import NoReturn
 
 from srv6kv import addresses
+from srv6kv.addresses import Prefix
 from srv6kv.kube import wire
 from srv6kv.kube.model import Ref
 
@@ -17,15 +18,27 @@ SUBDOMAIN = re.compile(
 )
 
 
+MOST_TEXT = 160
+"""Characters of a field's path, and of what is wrong with it, in a note."""
+
+
 class ParseError(ValueError):
-    """A malformed object; the text is ``field: what is wrong``."""
+    """A malformed object, or a part of one that cannot be used; the text is ``field: problem``.
+
+    Attributes:
+        field: its path in the object.
+        problem: what is wrong with it.
+    """
+
+    def __init__(self, field: str, problem: str) -> None:
+        self.field, self.problem = shortened(field), shortened(problem)
+        super().__init__(f"{self.field}: {self.problem}" if field else self.problem)
 
 
-def located(message: str) -> str:
-    """``field: message`` from msgspec's ``message - at `$.field` ``."""
-    text, _, path = message.partition(" - at `$")
-    path = path.rstrip("`").lstrip(".")
-    return f"{path}: {text}" if path else text
+def shortened(text: str) -> str:
+    """Cut a text in the middle: its author decides how long it is, a note's reader does not."""
+    half = MOST_TEXT // 2
+    return text if len(text) <= MOST_TEXT else f"{text[:half]}...{text[-half:]}"
 
 
 def refuse(field: str, text: str) -> NoReturn:
@@ -34,7 +47,7 @@ def refuse(field: str, text: str) -> NoReturn:
     Raises:
         ParseError: always; the functions below raise it as well.
     """
-    raise ParseError(f"{field}: {text}")
+    raise ParseError(field, text)
 
 
 def name_of(metadata: wire.Metadata, rule: re.Pattern[str]) -> str:
@@ -52,20 +65,33 @@ def ref_of(metadata: wire.Metadata, rule: re.Pattern[str]) -> Ref:
     return Ref(namespace, name_of(metadata, rule))
 
 
-def ipv6(field: str, text: str) -> str | None:
-    """The canonical address; None for an IPv4 one, which belongs to the other family."""
-    if addresses.is_ipv4(text):
-        return None
+def address(field: str, text: str) -> str:
+    """The canonical address of either family."""
+    try:
+        return addresses.canonical_of_any(text)
+    except ValueError as error:
+        refuse(field, str(error))
+
+
+def ipv6(field: str, text: str) -> str:
+    """The canonical address of IPv6."""
     try:
         return addresses.canonical(text)
     except ValueError as error:
         refuse(field, str(error))
 
 
-def address(field: str, text: str) -> str:
-    """The canonical address of either family."""
+def ipv4(field: str, text: str) -> str:
+    """The address of IPv4."""
+    if not addresses.is_ipv4(text):
+        refuse(field, f"{text!r} is not an IPv4 address")
+    return text
+
+
+def prefix(field: str, text: str) -> Prefix:
+    """A prefix of either family."""
     try:
-        return addresses.canonical_of_any(text)
+        return Prefix.parse_any(text)
     except ValueError as error:
         refuse(field, str(error))
 
@@ -83,7 +109,7 @@ def protocol(field: str, text: str | None) -> str:
 
 
 def word(field: str, text: str | None, *words: str) -> str:
-    """One of the words that the API knows, "" if unset: a misspelt one would be ignored."""
+    """One of the words that the API knows, "" if unset."""
     if text and text not in words:
         refuse(field, f"{text!r} is not one of {', '.join(words)}")
     return text or ""

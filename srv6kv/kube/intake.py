@@ -1,5 +1,7 @@
-"""Raw objects into the cluster: what is well-formed replaces, what is not keeps its last good
-version and gets one note naming object and field."""
+"""Raw objects into the cluster: what can be read replaces, what cannot keeps its last good version.
+
+Either gets one note naming object and fields: that it is malformed, or which elements are ignored.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from srv6kv.cluster import Cluster
-from srv6kv.kube import parse
+from srv6kv.kube import parse, tolerant
 from srv6kv.kube.model import Body, EndpointSlice, Identity, Ref
 from srv6kv.kube.triggers import Triggers
 from srv6kv.notes import Note
@@ -26,6 +28,7 @@ class Intake:
     cluster: Cluster
     triggers: Triggers = field(default_factory=Triggers)
     _notes: dict[Identity, Note] = field(default_factory=dict)
+    _warnings: dict[Identity, Note] = field(default_factory=dict)
     _good: set[Identity] = field(default_factory=set)
 
     def take(self, identity: Identity, body: Body | None) -> None:
@@ -34,6 +37,7 @@ class Intake:
         if kind not in parse.KINDS:
             return
         self._notes.pop(identity, None)
+        self._warnings.pop(identity, None)
         if body is None:
             self._good.discard(identity)
             self.cluster.remove(*identity)
@@ -41,20 +45,20 @@ class Intake:
                 self.triggers.forget(Ref(*identity[1:]))
             return
         try:
-            value = parse.parse(kind, body)
+            value, skipped = parse.read(kind, body)
         except parse.ParseError as error:
             self._notes[identity] = self._note(identity, str(error))
             return
         self._good.add(identity)
+        if skipped:
+            self._warnings[identity] = tolerant.note_on(_subject(identity), skipped)
         if isinstance(value, EndpointSlice) and self.cluster.is_news(value):
             self.triggers.add(value.ref, value.triggered)
         self.cluster.put(value)
 
     def _note(self, identity: Identity, problem: str) -> Note:
-        kind, namespace, name = identity
-        place = f"{namespace}/{name}" if namespace else name
         kept = "its last good version stays" if identity in self._good else "it is left out"
-        return Note(f"{kind} {place}", MALFORMED, f"{problem}; {kept}")
+        return Note(_subject(identity), MALFORMED, f"{problem}; {kept}")
 
     def is_malformed(self, identity: Identity) -> bool:
         """Whether what came last of an object makes no sense."""
@@ -65,11 +69,21 @@ class Intake:
         """Whether an object is malformed and never was good: what it means nobody knows."""
         return any(identity not in self._good for identity in self._notes)
 
+    @property
+    def has_malformed(self) -> bool:
+        """Whether an object is malformed now."""
+        return bool(self._notes)
+
     def notes(self) -> Iterator[Note]:
-        """The notes about objects that are malformed now."""
-        yield from sorted(self._notes.values())
+        """The notes about objects that are malformed now, and on elements that are ignored."""
+        yield from sorted((*self._notes.values(), *self._warnings.values()))
 
     def take_all(self, objects: Iterable[tuple[Identity, Body | None]]) -> None:
         """Take in several objects."""
         for identity, body in objects:
             self.take(identity, body)
+
+
+def _subject(identity: Identity) -> str:
+    kind, namespace, name = identity
+    return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"

@@ -42,6 +42,6 @@ def _is_gateway(status: str) -> bool:
     """Istio injects its gateways too, but nothing that intercepts them."""
     try:
         injected = msgspec.json.decode(status, type=_Injected)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return False
     return _INTERCEPTING.isdisjoint(injected.init_containers or [])

@@ -1,6 +1,7 @@
 """Kubernetes objects as srv6kv uses them: small frozen values, addresses in canonical text.
 
-They hold only what a rule of the design reads. Anything malformed was refused in ``parse``.
+They hold only what a rule of the design reads. What is malformed was refused or left out in
+``parse``.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Service:
         balancer_ips: load-balancer addresses of both families with ``ipMode`` VIP (rule S4).
         external_ips: external addresses of both families (rule S4).
         bad_addresses: what stands among them and is no address: not used.
-        source_ranges: who may use the load balancer, as written; none: everybody.
+        source_ranges: who may use the load balancer, canonical; none: everyone.
         proxy_name: the foreign proxy that implements the service, which has nothing for us then;
             None: the service is ours (rule S1).
         is_internal_local: internalTrafficPolicy is Local (rule S6).
@@ -72,6 +73,12 @@ class Service:
     has_affinity: bool = False
 
     @property
+    def families(self) -> frozenset[bool]:
+        """Rule S3: the families of which it has a ClusterIP, as whether it is IPv4."""
+        own = {False: self.cluster_ip, True: self.cluster_ipv4}
+        return frozenset(ipv4 for ipv4, address in own.items() if address is not None)
+
+    @property
     def is_externally_accessible(self) -> bool:
         """Rule S5."""
         return self.has_node_ports or bool(self.balancer_ips or self.external_ips)
@@ -80,14 +87,14 @@ class Service:
 class SlicePort(NamedTuple):
     """A port of a slice; ``number`` is the target port in the pod. None: not usable (rule E3)."""
 
-    name: str | None
+    name: str
     protocol: str
     number: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One endpoint of a slice, with its first address (rule E2) and conditions (rule E5)."""
+    """One endpoint of a slice, with its first usable address (rule E2), conditions (rule E5)."""
 
     address: str
     ready: bool = True

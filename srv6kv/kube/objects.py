@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from srv6kv import yamlmarks
+from srv6kv.kube import defaults
 from srv6kv.kube.model import Identity
 from srv6kv.notes import Note
 from srv6kv.settings import configmap
@@ -51,6 +52,10 @@ class RawObject:
     def identity(self) -> Identity:
         """What makes it the same object after a change."""
         return self.kind, self.namespace, self.name
+
+    def completed(self) -> dict[str, object]:
+        """The body as an API server would keep it: what it fills in is filled in."""
+        return defaults.completed(self.kind, self.body)
 
 
 @dataclass(frozen=True, slots=True)

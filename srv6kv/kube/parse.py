@@ -1,19 +1,18 @@
 """Kubernetes JSON or YAML values to model values, or one ``ParseError`` naming object and field.
 
 Rule: every address passes through its canonical form here, every name and number is checked here
-(``checks``).
+(``checks``). An element that cannot be used is skipped, with its field; so is what the API server
+accepts and Kubernetes ignores. Only what makes the whole object unreadable is an error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from srv6kv import addresses
-from srv6kv.addresses import Prefix
-from srv6kv.kube import checks, mesh, podwiring, wire
+from srv6kv.kube import checks, mesh, podwiring, servicespec, tolerant, wire
 from srv6kv.kube.checks import ParseError
 from srv6kv.kube.model import (
     Body,
@@ -24,14 +23,13 @@ from srv6kv.kube.model import (
     Node,
     Pod,
     Ref,
-    Service,
-    ServicePort,
     SlicePort,
 )
+from srv6kv.kube.servicespec import FAMILIES, PROXY_NAME
+from srv6kv.kube.tolerant import Skipped, each, one
 
-__all__ = ["HEADLESS", "KINDS", "PROXY_NAME", "TRIGGERED", "ParseError", "parse"]
+__all__ = ["HEADLESS", "KINDS", "PROXY_NAME", "TRIGGERED", "ParseError", "Skipped", "parse", "read"]
 
-PROXY_NAME = "service.kubernetes.io/service-proxy-name"
 HEADLESS = "service.kubernetes.io/headless"
 SERVICE_NAME = "kubernetes.io/service-name"
 ZONE = "topology.kubernetes.io/zone"
@@ -41,148 +39,66 @@ LEAVING = "ToBeDeletedByClusterAutoscaler"
 
 
 def parse(kind: str, body: Body) -> KubeObject:
-    """The model value of a plain mapping (YAML or JSON), or of raw JSON.
+    """Read an object; what cannot be used of it is skipped.
+
+    Raises:
+        ParseError: the object is malformed.
+    """
+    return read(kind, body)[0]
+
+
+def read(kind: str, body: Body) -> tuple[KubeObject, Skipped]:
+    """Read an object.
+
+    Args:
+        kind: one of KINDS.
+        body: a plain mapping (YAML or JSON), or raw JSON.
+
+    Returns:
+        Its model value, and what of it cannot be used and is skipped.
 
     Raises:
         ParseError: the object is malformed.
     """
     fields, convert = _KINDS[kind]
+    skipped = Skipped()
     try:
-        if isinstance(body, msgspec.Raw):
-            return convert(msgspec.json.decode(body, type=fields))  # type: ignore[no-any-return]
-        return convert(msgspec.convert(body, fields))  # type: ignore[no-any-return]
+        try:
+            if isinstance(body, msgspec.Raw):
+                raw = msgspec.json.decode(body, type=fields)
+            else:
+                raw = msgspec.convert(body, fields)
+        except msgspec.ValidationError:
+            plain = msgspec.json.decode(body) if isinstance(body, msgspec.Raw) else body
+            raw = tolerant.read(plain, fields, skipped)
+        return convert(raw, skipped), skipped
     except ParseError:
         raise
     except (ValueError, RecursionError) as error:  # msgspec does not wrap what is not UTF-8
-        raise ParseError(checks.located(str(error))) from None
+        raise ParseError("", str(error)) from None
 
 
-def _policy(field: str, text: str | None) -> bool:
-    """Whether a traffic policy is Local."""
-    return checks.word(field, text, "Cluster", "Local") == "Local"
-
-
-def _service(raw: wire.Service) -> Service:
-    spec = raw.spec
-    ref = checks.ref_of(raw.metadata, checks.LABEL)
-    created = raw.metadata.creation_timestamp or ""
-    checks.word("spec.type", spec.type, "ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
-    for index, family in enumerate(spec.ip_families or []):
-        checks.word(f"spec.ipFamilies[{index}]", family, "IPv4", "IPv6")
-    proxy_name = (raw.metadata.labels or {}).get(PROXY_NAME)
-    if proxy_name is not None:
-        return Service(ref, created, None, (), proxy_name=proxy_name)
-    balancer_ips, external_ips, bad = _other_addresses(raw)
-    return Service(
-        ref=ref,
-        created=created,
-        cluster_ip=_cluster_ip(spec, "IPv6"),
-        cluster_ipv4=_cluster_ip(spec, "IPv4"),
-        ports=_service_ports(spec.ports or []),
-        balancer_ips=balancer_ips,
-        external_ips=external_ips,
-        bad_addresses=bad,
-        source_ranges=tuple(text.strip() for text in spec.load_balancer_source_ranges or []),
-        is_internal_local=_policy("spec.internalTrafficPolicy", spec.internal_traffic_policy),
-        is_external_local=_is_external_local(spec),
-        has_node_ports=any(port.node_port for port in spec.ports or []),
-        has_affinity=checks.word("spec.sessionAffinity", spec.session_affinity, "None", "ClientIP")
-        == "ClientIP",
-    )
-
-
-def _is_external_local(spec: wire.ServiceSpec) -> bool:
-    """Rule S6: other services have no external traffic for the policy to govern."""
-    is_local = _policy("spec.externalTrafficPolicy", spec.external_traffic_policy)
-    return is_local and (spec.type in ("NodePort", "LoadBalancer") or bool(spec.external_ips))
-
-
-def _is_rendered(spec: wire.ServiceSpec) -> bool:
-    """Rule S2: neither headless nor ExternalName; clusterIPs does not count."""
-    return spec.cluster_ip not in (None, "", "None") and spec.type != "ExternalName"
-
-
-def _cluster_ip(spec: wire.ServiceSpec, family: str) -> str | None:
-    """Rule S3: the first ClusterIP of a family."""
-    if spec.cluster_ip is None or not _is_rendered(spec):
-        return None
-    families = spec.ip_families or []
-    if not families or not spec.cluster_ips:
-        address = checks.address("spec.clusterIP", spec.cluster_ip)
-        return address if addresses.is_ipv4(address) == (family == "IPv4") else None
-    for index, text in enumerate(spec.cluster_ips[: len(families)]):
-        if families[index] == family:
-            address = checks.address(f"spec.clusterIPs[{index}]", text)
-            if addresses.is_ipv4(address) != (family == "IPv4"):
-                checks.refuse(f"spec.clusterIPs[{index}]", f"{text!r} is not an {family} address")
-            return address
-    return None
-
-
-def _service_ports(raw: list[wire.ServicePort]) -> tuple[ServicePort, ...]:
-    ports: dict[tuple[str, str], ServicePort] = {}
-    numbers: set[tuple[str, int]] = set()
-    for index, item in enumerate(raw):
-        field = f"spec.ports[{index}]"
-        port = ServicePort(
-            item.name or "",
-            checks.protocol(f"{field}.protocol", item.protocol),
-            checks.port_number(f"{field}.port", item.port),
-        )
-        if (port.name, port.protocol) in ports:
-            checks.refuse(f"{field}.name", f"{port.name!r} occurs twice")
-        if (port.protocol, port.number) in numbers:
-            checks.refuse(f"{field}.port", f"{port.protocol} {port.number} occurs twice")
-        ports[port.name, port.protocol] = port
-        numbers.add((port.protocol, port.number))
-    return tuple(sorted(ports.values()))
-
-
-def _other_addresses(
-    raw: wire.Service,
-) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """Rule S4: load-balancer addresses, external addresses, and what is neither.
-
-    Hostnames and ``ipMode: Proxy`` do not count; a bad text is dropped, not the service.
-    """
-    if not _is_rendered(raw.spec):
-        return (), (), ()
-    balancer = raw.status.load_balancer if raw.status else None
-    ingress = [item for item in (balancer.ingress if balancer else None) or [] if item.ip]
-    balancers = [str(item.ip) for item in ingress if item.ip_mode in (None, "VIP")]
-    good: tuple[set[str], set[str]] = (set(), set())
-    modes = (None, "VIP", "Proxy")
-    bad = {f"{item.ip} of ipMode {item.ip_mode}" for item in ingress if item.ip_mode not in modes}
-    for found, texts in zip(good, (balancers, raw.spec.external_ips or []), strict=True):
-        for text in texts:
-            try:
-                found.add(addresses.canonical_of_any(text))
-            except ValueError:
-                bad.add(text)
-    return tuple(sorted(good[0])), tuple(sorted(good[1])), tuple(sorted(bad))
-
-
-def _endpoint_slice(raw: wire.EndpointSlice) -> EndpointSlice:
+def _endpoint_slice(raw: wire.EndpointSlice, skipped: Skipped) -> EndpointSlice:
     ref = checks.ref_of(raw.metadata, checks.SUBDOMAIN)
     labels = raw.metadata.labels or {}
     owner = labels.get(SERVICE_NAME, "")
-    if raw.address_type not in ("IPv4", "IPv6", "FQDN"):
-        checks.refuse("addressType", f"{raw.address_type!r} is not one of IPv4, IPv6, FQDN")
     reason = _why_ignored(labels, raw.address_type)
     if reason is not None:
-        service = Ref(ref.namespace, owner) if owner else None
+        service = Ref(ref.namespace, owner) if checks.LABEL.match(owner) else None
         return EndpointSlice(ref, None, (), (), Ignored(service, *reason))
-    if not checks.LABEL.match(owner):
-        checks.refuse(f"metadata.labels[{SERVICE_NAME}]", f"{owner!r} is not a Kubernetes name")
+
+    def endpoint(field: str, item: wire.Endpoint) -> Endpoint | None:
+        return _endpoint(field, item, raw.address_type, ref.namespace, skipped)
+
+    endpoints = each("endpoints", raw.endpoints, endpoint, skipped)
     return EndpointSlice(
         ref=ref,
         service=Ref(ref.namespace, owner),
-        ports=tuple(_slice_port(i, port) for i, port in enumerate(raw.ports or [])),
-        endpoints=tuple(
-            _endpoint(f"endpoints[{i}]", item, raw.address_type, ref.namespace)
-            for i, item in enumerate(raw.endpoints or [])
-            if item.addresses
+        ports=tuple(
+            _slice_port(f"ports[{index}]", item, skipped)
+            for index, item in enumerate(raw.ports or [])
         ),
+        endpoints=tuple(item for item in endpoints if item is not None),
         is_ipv4=raw.address_type == "IPv4",
         triggered=(raw.metadata.annotations or {}).get(TRIGGERED, ""),
     )
@@ -190,30 +106,41 @@ def _endpoint_slice(raw: wire.EndpointSlice) -> EndpointSlice:
 
 def _why_ignored(labels: Mapping[str, str], address_type: str) -> tuple[str, str] | None:
     """The first of the rules S1, E1 and E2 by which a slice offers us nothing; None: it is used."""
-    for label in (PROXY_NAME, HEADLESS):
-        if label in labels:
-            return "S1", f"metadata.labels: {label} is set, whatever its value"
-    if not labels.get(SERVICE_NAME):
+    if HEADLESS in labels:
+        return "S1", f"metadata.labels: {HEADLESS} is set, whatever its value"
+    if not checks.LABEL.match(labels.get(SERVICE_NAME, "")):
         return "E1", f"metadata.labels: {SERVICE_NAME} names no service"
-    if address_type == "FQDN":
-        return "E2", "addressType: FQDN is not a family of addresses"
+    if address_type not in FAMILIES:
+        return "E2", f"addressType: {checks.shortened(address_type)} is not a family of addresses"
     return None
 
 
-def _slice_port(index: int, raw: wire.SlicePort) -> SlicePort:
-    field = f"ports[{index}]"
-    number = raw.port or None
-    if number is not None:
-        checks.port_number(f"{field}.port", number)
-    return SlicePort(raw.name, checks.protocol(f"{field}.protocol", raw.protocol), number)
+def _slice_port(field: str, raw: wire.SlicePort | None, skipped: Skipped) -> SlicePort:
+    """A port that keeps its place among the others; without a number it offers nothing (rule E3).
+
+    The API server takes any number, and one of another protocol finds no port of a service (E4).
+    """
+    if raw is None:
+        if field not in skipped:
+            skipped.add(ParseError(field, "is null"))
+        return SlicePort("", "", None)
+    protocol = raw.protocol or "TCP"
+    if protocol not in checks.PROTOCOLS:
+        skipped.add(ParseError(f"{field}.protocol", f"{protocol!r} is none that has ports"))
+    number = raw.port if raw.port and 1 <= raw.port <= 65535 else None
+    return SlicePort(raw.name or "", checks.shortened(protocol), number)
 
 
-def _endpoint(field: str, raw: wire.Endpoint, family: str, namespace: str) -> Endpoint:
-    address = checks.address(f"{field}.addresses[0]", raw.addresses[0])
-    if addresses.is_ipv4(address) != (family == "IPv4"):
-        checks.refuse(f"{field}.addresses[0]", f"{raw.addresses[0]!r} is not an {family} address")
-    conditions = raw.conditions or wire.Conditions()
-    hints = raw.hints or wire.Hints()
+def _endpoint(
+    field: str, raw: wire.Endpoint, family: str, namespace: str, skipped: Skipped
+) -> Endpoint | None:
+    """An endpoint with the first address that can be used (rule E2); None: it has none."""
+    convert = checks.ipv4 if family == "IPv4" else checks.ipv6
+    address = next(each(f"{field}.addresses", raw.addresses, convert, skipped), None)
+    if address is None:
+        return None
+    conditions = raw.conditions or _NO_CONDITIONS
+    hints = raw.hints or _NO_HINTS
     return Endpoint(
         address=address,
         ready=conditions.ready is not False,
@@ -221,9 +148,20 @@ def _endpoint(field: str, raw: wire.Endpoint, family: str, namespace: str) -> En
         terminating=conditions.terminating is True,
         node=raw.node_name or None,
         pod=_target_pod(raw.target_ref, namespace),
-        zone_hints=tuple(sorted(hint.name for hint in hints.for_zones or [])),
-        node_hints=tuple(sorted(hint.name for hint in hints.for_nodes or [])),
+        zone_hints=_hints(f"{field}.hints.forZones", hints.for_zones, skipped),
+        node_hints=_hints(f"{field}.hints.forNodes", hints.for_nodes, skipped),
     )
+
+
+_NO_CONDITIONS, _NO_HINTS = wire.Conditions(), wire.Hints()
+
+
+def _hints(
+    field: str, listed: Sequence[wire.Hint | None] | None, skipped: Skipped
+) -> tuple[str, ...]:
+    if not listed:
+        return ()
+    return tuple(sorted(each(field, listed, lambda _, hint: hint.name, skipped)))
 
 
 def _target_pod(raw: wire.TargetRef | None, namespace: str) -> Ref | None:
@@ -232,65 +170,58 @@ def _target_pod(raw: wire.TargetRef | None, namespace: str) -> Ref | None:
     return Ref(raw.namespace or namespace, raw.name)
 
 
-def _node(raw: wire.Node) -> Node:
+def _node(raw: wire.Node, skipped: Skipped) -> Node:
     spec = raw.spec or wire.NodeSpec()
-    listed = [(f"spec.podCIDRs[{i}]", text) for i, text in enumerate(spec.pod_cidrs or [])]
-    if not listed and spec.pod_cidr:
-        listed = [("spec.podCIDR", spec.pod_cidr)]
-    annotation = (raw.metadata.annotations or {}).get(NODE_IP, "")
-    field = f"metadata.annotations[{NODE_IP}]"
-    node_ip = checks.ipv6(field, annotation) if annotation else ""
-    if node_ip is None:
-        checks.refuse(field, f"{annotation!r} is not an IPv6 address")
+    status = raw.status or wire.NodeStatus()
+
+    def cidr(field: str, text: str) -> str:
+        return str(checks.prefix(field, text))
+
+    cidrs = tuple(each("spec.podCIDRs", spec.pod_cidrs, cidr, skipped))
+    cidrs = cidrs or tuple(one("spec.podCIDR", spec.pod_cidr, cidr, skipped))
+    annotation = (raw.metadata.annotations or {}).get(NODE_IP)
+    own = one(f"metadata.annotations[{NODE_IP}]", annotation, checks.ipv6, skipped)
+    taints = set(each("spec.taints", spec.taints, lambda _, taint: taint.key, skipped))
+    listed = set(each("status.addresses", status.addresses, _node_address, skipped))
     return Node(
         name=checks.name_of(raw.metadata, checks.SUBDOMAIN),
-        pod_cidrs=tuple(cidr for field, text in listed for cidr in _pod_cidr(field, text)),
-        addresses=_node_addresses(raw.status or wire.NodeStatus()),
-        node_ip=node_ip,
+        pod_cidrs=cidrs,
+        addresses=tuple(sorted(listed - {""})),
+        node_ip=next(own, ""),
         zone=(raw.metadata.labels or {}).get(ZONE, ""),
-        is_leaving=raw.metadata.deletion_timestamp is not None
-        or any(taint.key == LEAVING for taint in spec.taints or []),
+        is_leaving=raw.metadata.deletion_timestamp is not None or LEAVING in taints,
     )
 
 
-def _pod_cidr(field: str, text: str) -> tuple[str, ...]:
+def _node_address(field: str, item: wire.NodeAddress) -> str:
+    """An address of any type: a Hostname may be one too (spec/services.md 2.9); "": it is none."""
     try:
-        return (str(Prefix.parse_any(text)),)
-    except ValueError as error:
-        checks.refuse(field, str(error))
-
-
-def _node_addresses(status: wire.NodeStatus) -> tuple[str, ...]:
-    """Addresses of any type: a Hostname may be an address too (spec/services.md 2.9)."""
-    found = set()
-    for index, item in enumerate(status.addresses or []):
+        return checks.address(f"{field}.address", item.address)
+    except ParseError:
         if item.type in ("InternalIP", "ExternalIP"):
-            found.add(checks.address(f"status.addresses[{index}].address", item.address))
-        elif ":" in item.address or addresses.is_ipv4(item.address):
-            try:
-                found.add(addresses.canonical_of_any(item.address))
-            except ValueError:
-                continue
-    return tuple(sorted(found))
+            raise
+        return ""
 
 
-def _pod(raw: wire.Pod) -> Pod:
+def _pod(raw: wire.Pod, skipped: Skipped) -> Pod:
     """A pod on the host's network has no namespace of its own, one that has ended has none left."""
     ref, spec = checks.ref_of(raw.metadata, checks.SUBDOMAIN), raw.spec or wire.PodSpec()
     status = raw.status or wire.PodStatus()
     if spec.host_network or status.phase in ("Succeeded", "Failed"):
         return Pod(ref, spec.node_name or "")
-    texts = [(f"status.podIPs[{i}].ip", item.ip) for i, item in enumerate(status.pod_ips or [])]
-    if not texts:
-        texts = [("status.podIP", status.pod_ip)]
-    own = tuple(sorted({checks.address(field, text) for field, text in texts if text}))
+
+    def address(field: str, item: wire.PodIP) -> str:
+        return checks.address(f"{field}.ip", item.ip)
+
+    own = set(each("status.podIPs", status.pod_ips, address, skipped))
+    own = own or set(one("status.podIP", status.pod_ip, checks.address, skipped))
     marks = raw.metadata.annotations or {}
     wiring = podwiring.wiring_of(marks)
-    return Pod(ref, spec.node_name or "", own, mesh.interception_of(marks), wiring)
+    return Pod(ref, spec.node_name or "", tuple(sorted(own)), mesh.interception_of(marks), wiring)
 
 
 _KINDS: dict[str, tuple[Any, Any]] = {
-    "Service": (wire.Service, _service),
+    "Service": (wire.Service, servicespec.service_of),
     "EndpointSlice": (wire.EndpointSlice, _endpoint_slice),
     "Node": (wire.Node, _node),
     "Pod": (wire.Pod, _pod),

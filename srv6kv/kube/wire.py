@@ -1,7 +1,8 @@
 """The fields of Kubernetes objects that are read, as the API writes them.
 
 Rule: null means absent; unknown fields are skipped, so newer servers do no harm. What a value means
-is decided in ``parse``.
+is decided in ``parse``. An element of a list is None where it is null, or nothing that can be used
+(``tolerant``).
 """
 
 from __future__ import annotations
@@ -38,14 +39,14 @@ class ServiceSpec(Wire):
 
     type: str | None = None
     cluster_ip: str | None = msgspec.field(default=None, name="clusterIP")
-    cluster_ips: list[str] | None = msgspec.field(default=None, name="clusterIPs")
-    ip_families: list[str] | None = None
-    ports: list[ServicePort] | None = None
-    external_ips: list[str] | None = msgspec.field(default=None, name="externalIPs")
+    cluster_ips: list[str | None] | None = msgspec.field(default=None, name="clusterIPs")
+    ip_families: list[str | None] | None = None
+    ports: list[ServicePort | None] | None = None
+    external_ips: list[str | None] | None = msgspec.field(default=None, name="externalIPs")
     internal_traffic_policy: str | None = None
     external_traffic_policy: str | None = None
     session_affinity: str | None = None
-    load_balancer_source_ranges: list[str] | None = None
+    load_balancer_source_ranges: list[str | None] | None = None
 
 
 class Ingress(Wire):
@@ -58,7 +59,7 @@ class Ingress(Wire):
 class LoadBalancer(Wire):
     """``status.loadBalancer``."""
 
-    ingress: list[Ingress] | None = None
+    ingress: list[Ingress | None] | None = None
 
 
 class ServiceStatus(Wire):
@@ -92,8 +93,8 @@ class Hint(Wire):
 class Hints(Wire):
     """The topology hints of an endpoint."""
 
-    for_zones: list[Hint] | None = None
-    for_nodes: list[Hint] | None = None
+    for_zones: list[Hint | None] | None = None
+    for_nodes: list[Hint | None] | None = None
 
 
 class TargetRef(Wire):
@@ -107,7 +108,7 @@ class TargetRef(Wire):
 class Endpoint(Wire):
     """An endpoint of a slice."""
 
-    addresses: list[str]
+    addresses: list[str | None] | None = None
     conditions: Conditions | None = None
     node_name: str | None = None
     target_ref: TargetRef | None = None
@@ -127,15 +128,15 @@ class EndpointSlice(Wire):
 
     metadata: Metadata
     address_type: str
-    endpoints: list[Endpoint] | None = None
-    ports: list[SlicePort] | None = None
+    endpoints: list[Endpoint | None] | None = None
+    ports: list[SlicePort | None] | None = None
 
 
 class NodeAddress(Wire):
     """An entry of ``status.addresses``."""
 
-    type: str
     address: str
+    type: str | None = None
 
 
 class Taint(Wire):
@@ -148,14 +149,14 @@ class NodeSpec(Wire):
     """The spec of a Node."""
 
     pod_cidr: str | None = msgspec.field(default=None, name="podCIDR")
-    pod_cidrs: list[str] | None = msgspec.field(default=None, name="podCIDRs")
-    taints: list[Taint] | None = None
+    pod_cidrs: list[str | None] | None = msgspec.field(default=None, name="podCIDRs")
+    taints: list[Taint | None] | None = None
 
 
 class NodeStatus(Wire):
     """The status of a Node."""
 
-    addresses: list[NodeAddress] | None = None
+    addresses: list[NodeAddress | None] | None = None
 
 
 class Node(Wire):
@@ -176,7 +177,7 @@ class PodSpec(Wire):
 class PodIP(Wire):
     """An entry of ``status.podIPs``."""
 
-    ip: str | None = None
+    ip: str
 
 
 class PodStatus(Wire):
@@ -184,7 +185,7 @@ class PodStatus(Wire):
 
     phase: str | None = None
     pod_ip: str | None = msgspec.field(default=None, name="podIP")
-    pod_ips: list[PodIP] | None = msgspec.field(default=None, name="podIPs")
+    pod_ips: list[PodIP | None] | None = msgspec.field(default=None, name="podIPs")
 
 
 class Pod(Wire):

@@ -1,6 +1,7 @@
 """Which addresses a service asks for, which of them it may have, and in which VRFs they are served.
 
-Rules: spec/services.md S3, S4; 2.3 for traffic policies by VRF; 2.7 for what is never steered.
+Rules: spec/services.md S3, by family: without a ClusterIP of a family no address of that family is
+the service's; S4; 2.3 for traffic policies by VRF; 2.7 for what is never steered.
 """
 
 from __future__ import annotations
@@ -129,8 +130,20 @@ def _denial(service: Service, address: str, role: Role, reason: str) -> Note:
 
 
 def wishes(service: Service) -> dict[str, Role]:
-    """Every address of a service in its best role."""
+    """Every address of a service in its best role, of the families that are its own (rule S3)."""
+    families = service.families
+    return {one: role for one, role in named(service).items() if is_ipv4(one) in families}
+
+
+def named(service: Service) -> dict[str, Role]:
+    """Every address that a service names in its best role, its own or not."""
     found = dict.fromkeys(service.external_ips, Role.EXTERNAL_IP)
     found |= dict.fromkeys(service.balancer_ips, Role.LOAD_BALANCER)
     own = (service.cluster_ip, service.cluster_ipv4)
     return found | dict.fromkeys(filter(None, own), Role.CLUSTER_IP)
+
+
+def not_own(service: Service) -> list[str]:
+    """The addresses that a service names and that are not its own, for want of a ClusterIP of
+    their family: kube-proxy leaves them to the routes, and so do we (rule S3)."""
+    return sorted(named(service).keys() - wishes(service).keys())

@@ -10,7 +10,7 @@ from collections.abc import Container, Iterable
 from srv6kv.addresses import is_ipv4
 from srv6kv.kube.model import EndpointSlice, Service, ServicePort
 from srv6kv.notes import Note
-from srv6kv.render.addresses import Asked, Role
+from srv6kv.render.addresses import Asked, Role, not_own, wishes
 from srv6kv.render.service import Reach
 from srv6kv.settings import Settings
 
@@ -32,6 +32,10 @@ def on_spec(service: Service, asked: Asked, settings: Settings) -> list[Note]:
     if service.bad_addresses:
         text = f"{_some(list(service.bad_addresses))}: no address that the API knows, left out"
         notes.append(remark(service, "ExternalAddressInvalid", text))
+    if others := not_own(service):
+        text = f"{_some(others)}: the service has no ClusterIP of that family; packets follow the"
+        text += " routes, as with kube-proxy"
+        notes.append(remark(service, "FamilyNotServed", text))
     if not settings.ipv4 and (ipv4 := _ipv4_of(service)):
         text = f"{_some(ipv4)}: IPv4 is not rendered unless srv6kv.ipv4 is true"
         notes.append(remark(service, "IPv4NotRendered", text))
@@ -43,23 +47,22 @@ def on_spec(service: Service, asked: Asked, settings: Settings) -> list[Note]:
 
 
 def _ipv4_of(service: Service) -> list[str]:
-    listed = (service.cluster_ipv4 or "", *service.balancer_ips, *service.external_ips)
-    return [address for address in listed if is_ipv4(address)]
+    return [address for address in wishes(service) if is_ipv4(address)]
 
 
 def on_slices(
     service: Service, slices: Iterable[EndpointSlice], families: Container[bool]
 ) -> list[Note]:
-    """Ports of slices that nobody can use (rule E3), in the families that are rendered."""
+    """Ports of slices that offer nothing (rule E3), in the families that are rendered."""
     unusable = [
         f"{item.ref.name}: ports[{index}]"
         for item in slices
         for index, port in enumerate(item.ports)
-        if item.is_ipv4 in families and (port.name is None or port.number is None)
+        if item.is_ipv4 in families and port.number is None
     ]
     if not unusable:
         return []
-    text = f"EndpointSlice {_some(unusable)} has no name or no port number and is not used"
+    text = f"EndpointSlice {_some(unusable)} has no number from 1 to 65535 and is not used"
     return [remark(service, "EndpointPortIgnored", text)]
 
 
@@ -68,7 +71,8 @@ def on_targets(service: Service, twice: Iterable[str]) -> list[Note]:
     listed = sorted(twice)
     if not listed:
         return []
-    text = f"{_some(listed)}: several target ports in one pod; only the first slice's counts"
+    text = f"{_some(listed)}: several target ports in one pod; only that of the first endpoint that"
+    text += " is selected counts"
     return [remark(service, "ServicePortConflict", text)]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from srv6kv import sids
@@ -61,11 +61,30 @@ class Reach:
     unserved: tuple[ServicePort, ...] = ()
 
 
-def answers_of(candidates: Candidates, topology: Topology, settings: Settings) -> Answers:
-    """What a service's local endpoints answer for, whatever address they are called by."""
+def answers_of(
+    service: Service,
+    candidates: Candidates,
+    policies: Iterable[bool],
+    topology: Topology,
+    settings: Settings,
+) -> Answers:
+    """What a service's local endpoints answer for, whatever address they are called by.
+
+    Args:
+        policies: the traffic policies in use, as ``local_only``.
+    """
     answers: Answers = {}
+    selected = _selected_twice(service, candidates, policies, topology)
+
+    def preference(candidate: Candidate) -> tuple[bool, bool, bool, str, int]:
+        """A pod with several target ports for one port: what is selected, then as rule E8 ranks."""
+        end, pair = candidate.endpoint, (candidate.address, candidate.target)
+        is_selected = pair in selected.get(port, ())
+        name = candidate.slice_name
+        return (not is_selected, end.terminating, not end.ready, name, candidate.target)
+
     for port, offered in candidates.items():
-        for candidate in sorted(offered, key=_preference):
+        for candidate in sorted(offered, key=preference):
             match topology.locate(candidate.endpoint, settings.pod_subnet):
                 case HostEndpoint(peer) if peer.name == topology.own_name:
                     answers.setdefault(HOSTS[is_ipv4(candidate.address)], {})
@@ -89,10 +108,22 @@ def runs_of(ports: Mapping[Port, int]) -> tuple[Run, ...]:
     return (*found, (protocol, first, to, count)) if count else ()
 
 
-def _preference(candidate: Candidate) -> tuple[bool, bool, str, int]:
-    """One pod with two target ports for one service port: as rule E8 chooses."""
-    endpoint = candidate.endpoint
-    return (endpoint.terminating, not endpoint.ready, candidate.slice_name, candidate.target)
+def _selected_twice(
+    service: Service, candidates: Candidates, policies: Iterable[bool], topology: Topology
+) -> dict[ServicePort, set[tuple[str, int]]]:
+    """What this node selects, of ports for which an address is offered with several targets."""
+    twice = {
+        port: offered
+        for port, offered in candidates.items()
+        if len({item.address for item in offered}) < len(offered)
+    }
+    found: dict[ServicePort, set[tuple[str, int]]] = {port: set() for port in twice}
+    zone = topology.own.zone if topology.own else ""
+    for local_only in policies if twice else ():
+        chosen = select(service, twice, topology.own_name, zone, local_only=local_only)
+        for port, listed in chosen.by_port.items():
+            found[port].update((item.address, item.target) for item in listed)
+    return found
 
 
 def reach_of(

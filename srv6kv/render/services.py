@@ -26,6 +26,7 @@ from srv6kv.render.service import (
     HOSTS,
     Answers,
     IsUp,
+    Port,
     Reach,
     Receivers,
     Run,
@@ -33,7 +34,7 @@ from srv6kv.render.service import (
     reach_of,
     runs_of,
 )
-from srv6kv.select import Candidates, candidates_of, select
+from srv6kv.select import Candidates, anywhere, candidates_of
 from srv6kv.settings import Settings
 from srv6kv.topology import PodEndpoint, Topology
 
@@ -92,6 +93,7 @@ class Services:
             if place == len(sharers) - 1:
                 continue
             is_same = before.answers[ipv4] == entry.answers[ipv4]
+            is_same = is_same and before.service.ports == entry.service.ports
             if not is_same or (place == 0 and not self._is_equal(address, before, entry)):
                 found.update(sharers[place + 1 :])
         return found
@@ -106,12 +108,14 @@ class Services:
             else {}
             for family in (False, True)
         )
-        answers = (self._answers_of(ipv6), self._answers_of(ipv4))
+        answers = (self._answers_of(service, asked, ipv6), self._answers_of(service, asked, ipv4))
         runs = {pod: runs_of(ports) for table in answers for pod, ports in table.items()}
         return _Entry(service, asked, (ipv6, ipv4), answers, runs)
 
-    def _answers_of(self, candidates: Candidates) -> Answers:
-        return answers_of(candidates, self.topology, self._settings)
+    def _answers_of(self, service: Service, asked: Asked, candidates: Candidates) -> Answers:
+        places = (places_of(role, service, self._settings) for role in asked.roles.values())
+        policies = {place.local_only for listed in places for place in listed}
+        return answers_of(service, candidates, sorted(policies), self.topology, self._settings)
 
     def sharers(self, address: str) -> list[Ref]:
         """All that ask for an address, the one that has it first."""
@@ -125,6 +129,16 @@ class Services:
         sharers = self.sharers(address)
         for other in sharers[: sharers.index(ref)]:
             yield self._entries[other].answers[is_ipv4(address)]
+
+    def _ports_before(self, address: str, ref: Ref) -> set[Port]:
+        """The ports of an address that belong to a service with a better right to it, whichever
+        pods it has for them: what else reaches a pod of both is meant for nobody there."""
+        sharers = self.sharers(address)
+        return {
+            (port.protocol, port.number)
+            for other in sharers[: sharers.index(ref)]
+            for port in self._entries[other].service.ports
+        }
 
     def _right_to(self, address: str, ref: Ref) -> tuple[Role, str, Ref]:
         entry = self._entries[ref]
@@ -146,12 +160,12 @@ class Services:
             if self._is_denied(address, ref, sharers[0]):
                 continue
             better = list(self._answers_before(address, ref))
+            taken = self._ports_before(address, ref)
             for pod, ports in entry.answers[is_ipv4(address)].items():
                 if better and pod not in better[0]:
                     continue
                 runs = entry.runs[pod]
-                if better:
-                    taken = set().union(*(table.get(pod, ()) for table in better))
+                if taken:
                     runs = runs_of({port: to for port, to in ports.items() if port not in taken})
                 found.setdefault(pod, []).extend(Translation(address, *run) for run in runs)
         return Receivers({pod: tuple(items) for pod, items in found.items()})
@@ -269,12 +283,10 @@ def _is_as_good(before: _Entry, entry: _Entry) -> bool:
 
 
 def _everywhere(entry: _Entry, ipv4: bool) -> set[tuple[str, tuple[str, ...], tuple[str, ...]]]:
-    """The endpoints that a node without endpoints, in no zone, would select, each with the hints by
-    which other nodes choose among them."""
+    """The endpoints among which nodes select, each with the hints by which they choose."""
     found = set()
-    chosen = select(entry.service, entry.candidates[ipv4], "", "", local_only=False)
-    for listed in chosen.by_port.values():
-        ends = [item.endpoint for item in listed]
+    for offered in entry.candidates[ipv4].values():
+        ends = [item.endpoint for item in anywhere(offered)]
         by_node = all(end.ready and end.node_hints for end in ends)
         by_zone = all(end.ready and end.zone_hints for end in ends)
         for end in ends:
