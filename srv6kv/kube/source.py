@@ -34,6 +34,7 @@ class KubernetesSource:
     """
 
     def __init__(self, api: ApiServer, node: str) -> None:
+        self._api = api
         self._pace = Pace()
         wanted = watched(node)
         self._followers = [Follower(api, resource, self._pace, self) for resource in wanted]
@@ -61,8 +62,10 @@ class KubernetesSource:
         for follower in self._followers:
             follower.join(max(0.0, deadline - time.monotonic()))
 
-    def relist(self) -> int:
+    def relist(self, *, is_anew: bool = False) -> int:
         """List everything again, now; the number that ``ClusterChanged.listed`` reaches then."""
+        if is_anew:
+            self._api.drop_connections()
         with self._lock:
             self._lists += 1
             number = self._lists
@@ -75,7 +78,7 @@ class KubernetesSource:
         with self._lock:
             self._listed[kind] = number
             self._unnamed[kind] = unnamed
-            self._tell(objects)
+            self._tell(objects, is_short=any(body is None for body in objects.values()))
 
     def changed(self, kind: str, objects: Objects) -> None:
         """A watch of a resource has seen changes."""
@@ -110,7 +113,7 @@ class KubernetesSource:
         text = f"{error}; what is known stays, trying again"
         return next(known, Note("API server", UNAVAILABLE, text))
 
-    def _tell(self, objects: Objects) -> None:
+    def _tell(self, objects: Objects, *, is_short: bool = False) -> None:
         listed = min(self._listed.values())
         if not listed:
             self._early.update(objects)
@@ -119,7 +122,8 @@ class KubernetesSource:
         told = tuple(objects.items()) if listed else ()
         notes = (*self._troubles.values(), *self._unnamed_notes())
         has_gaps = any(self._unnamed.values())
-        self._queue.put(ClusterChanged(told, tuple(sorted(set(notes))), has_gaps, listed))
+        said = tuple(sorted(set(notes)))
+        self._queue.put(ClusterChanged(told, said, has_gaps, listed, is_short=is_short))
 
     def _unnamed_notes(self) -> list[Note]:
         return [
