@@ -85,7 +85,7 @@ class MassDeleteGuard:
         if 0 < self.asked <= listed:
             self.asked = 0
             self._lists += 1
-            self._confirmed &= loss.lost
+            self._confirmed = self._confirmed & loss.lost
             self._due = now + self._again_seconds
         if not self._lists:
             self._forget(now)

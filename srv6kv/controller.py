@@ -258,6 +258,9 @@ class Controller:
     def _tell(self) -> None:
         """Report all warnings that there are now."""
         said = {*self._source_notes, *self._agent.notes, *self._held}
+        warning = self.reconciler.node_warning() if self._lists.listed else None
+        if warning is not None:
+            said.add(warning)
         self.progress.notes(self.reconciler.notes() | said)
 
     def _leave_old_boot(self, writer: Writer) -> None:

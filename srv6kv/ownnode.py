@@ -36,10 +36,14 @@ def warning(name: str, near: Iterable[str], problem: str = "") -> Note:
 
 def near_names(name: str, names: Iterable[str]) -> tuple[str, ...]:
     """The names that may be meant: in another case, with or without a domain, or mistyped."""
-    by_folded = {one.casefold(): one for one in sorted(names, reverse=True)}
-    wanted = name.casefold()
-    host = wanted.partition(".")[0]
-    same = [one for one in sorted(by_folded) if one.partition(".")[0] == host]
-    same.sort(key=lambda one: one != wanted)
-    close = difflib.get_close_matches(wanted, sorted(by_folded), n=MOST_NEAR)
-    return tuple(by_folded[one] for one in dict.fromkeys([*same, *close]))[:MOST_NEAR]
+    hosts: dict[str, list[str]] = {}
+    for one in sorted(names):
+        hosts.setdefault(_host_of(one), []).append(one)
+    wanted = _host_of(name)
+    close = [wanted] if wanted in hosts else difflib.get_close_matches(wanted, hosts, MOST_NEAR)
+    found = [one for host in sorted(close) for one in hosts[host]]
+    return tuple(sorted(found, key=lambda one: one.casefold() != name.casefold())[:MOST_NEAR])
+
+
+def _host_of(name: str) -> str:
+    return name.casefold().partition(".")[0]

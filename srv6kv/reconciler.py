@@ -342,14 +342,7 @@ class Reconciler:
     def notes(self) -> set[Note]:
         """All there is to say about the cluster now."""
         rendered = chain.from_iterable(self._renderer.desired.notes.values())
-        own = self.node_warning() if self.node else None
-        return {
-            *self.intake.notes(),
-            *self.cluster.records.notes(),
-            *rendered,
-            *self._notes,
-            *([own] if own is not None else ()),
-        }
+        return {*self.intake.notes(), *self.cluster.records.notes(), *rendered, *self._notes}
 
     def held(self) -> dict[str, tuple[bytes, int]]:
         """Our keys in etcd (full form) with value and mod revision, in the order of puts."""

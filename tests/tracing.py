@@ -11,7 +11,6 @@ from typing import Any
 from processes import SEED
 
 from srv6kv.cli import sites
-from srv6kv.cli.cluster import read_files
 from srv6kv.trace import Network, Question, Site
 from srv6kv.trace.values import End, Hop, Sender, Trace
 
@@ -29,7 +28,7 @@ Values = dict[str, dict[str, Any]]
 def rendered() -> tuple[Site, ...]:
     """Nodes of the seed with ``examples/paths``, rendered from nothing but manifests."""
     paths = [SEED / "manifests", SEED.parent / "paths"]
-    return sites.rendered_files(read_files(paths, SEED / "contiv.conf", "", None), {}).sites
+    return sites.rendered(paths, SEED / "contiv.conf", {}).sites
 
 
 def network_of(change: Callable[[Values], object] | None = None, **fields: Any) -> Network:

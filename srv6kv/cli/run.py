@@ -22,7 +22,6 @@ from srv6kv.cli.options import (
     rest_of,
     store_of,
 )
-
 from srv6kv.errors import InputError, SettingsError
 
 if TYPE_CHECKING:

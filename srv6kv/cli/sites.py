@@ -42,6 +42,21 @@ class Scene:
     bad_input: tuple[Note, ...] = ()
 
 
+def rendered(paths: Sequence[Path], config: Path | None, states: Mapping[str, Path]) -> Scene:
+    """Every node of the manifests, as ``render`` makes it.
+
+    Args:
+        paths: of the manifests.
+        config: of the settings.
+        states: the file with the keys of each node's agent; without one its pods count as wired.
+
+    Raises:
+        InputError: a file cannot be read, or a node is none of the manifests'.
+        SettingsError: the settings are refused.
+    """
+    return rendered_files(cluster.read_files(paths, config, "", None), states)
+
+
 def rendered_files(files: Files, states: Mapping[str, Path]) -> Scene:
     """Every node of the manifests, as ``render`` makes it.
 
