@@ -127,6 +127,7 @@ class Controller:
                 writer = self._may_write()
                 if writer is None:
                     self._rest(STANDBY_SECONDS)
+                    self._seek_node()
                 elif self._attend(writer):
                     return
             except (Unavailable, Conflict, Refused) as error:
@@ -228,8 +229,9 @@ class Controller:
             if not self._lists.may_write:
                 self.progress.waits_for_cluster()
                 self._tell()
-            elif (warning := self.reconciler.node_warning()) is not None:
-                self._wait_for_node(warning)
+            elif self._seek_node():
+                self.progress.waits_for_node()
+                self._tell()
             elif has_news and self._step(writer) and self.once and not self._lists.seek_pods():
                 return True
             self.progress.count(self.reconciler)
@@ -244,23 +246,25 @@ class Controller:
             self._lists.seek_pods()
         return True
 
-    def _wait_for_node(self, warning: Note) -> None:
-        """Write nothing before the own Node has been seen.
+    def _node_warning(self) -> Note | None:
+        """What is said while the lists have not got the own Node; None before the first list."""
+        return self.reconciler.node_warning() if self._lists.listed else None
+
+    def _seek_node(self) -> bool:
+        """Whether the own Node has not been seen yet, so that nothing may be written.
 
         Raises:
             InputError: two lists have not got it, and there is no time to wait.
         """
-        self.progress.waits_for_node()
-        self._tell()
-        if self._lists.seek_node() and self.once:
+        warning = self._node_warning()
+        if warning is not None and self._lists.seek_node() and self.once:
             raise InputError(str(warning))
+        return warning is not None
 
     def _tell(self) -> None:
         """Report all warnings that there are now."""
-        said = {*self._source_notes, *self._agent.notes, *self._held}
-        warning = self.reconciler.node_warning() if self._lists.listed else None
-        if warning is not None:
-            said.add(warning)
+        own = self._node_warning()
+        said = {*self._source_notes, *self._agent.notes, *self._held, *([own] if own else ())}
         self.progress.notes(self.reconciler.notes() | said)
 
     def _leave_old_boot(self, writer: Writer) -> None:
