@@ -7,6 +7,7 @@ Rule: pure; the caller says what time it is. A list may be shortened by whatever
 * a plan that takes much waits for a second list, asked for at once, and a third, asked for later
   over a new connection. Much is more than half of at least ten policies, endpoints or localsids, at
   once or by several plans within ten seconds: files that are deleted one by one are one loss.
+* so does a plan that takes anything away after a list had nothing at all of a kind of objects;
 * a source that tells of nothing at all is not accepted, however long.
 """
 
@@ -57,7 +58,7 @@ class MassDeleteGuard:
         self.note: Note | None = None
         self._again_seconds = again_seconds
         self._is_first = True
-        self._is_much = False
+        self._is_much = self._is_suspect = False
         self._lists = 0
         self._due = 0.0
         self._confirmed: Counter[tuple[str, str]] = Counter()
@@ -74,6 +75,11 @@ class MassDeleteGuard:
         self._release()
         self._is_first = True
 
+    def suspect(self) -> None:
+        """A list had nothing at all of a kind of objects: what is gone now, however little, needs
+        as many lists as much does."""
+        self._is_suspect = True
+
     def judge(self, loss: Loss, listed: int, now: float) -> Verdict:
         """Whether a plan has to wait.
 
@@ -89,7 +95,7 @@ class MassDeleteGuard:
             self._due = now + self._again_seconds
         if not self._lists:
             self._forget(now)
-        is_much = bool(self._excess(loss, self._agreed))
+        is_much = bool(self._excess(loss, self._agreed)) or (self._is_suspect and loss.takes)
         needed = 3 if is_much else 2 if self._is_first and loss.takes else 0
         if self._lists < needed:
             return self._hold(loss, now, is_much=is_much)
@@ -102,7 +108,7 @@ class MassDeleteGuard:
             self._agreed = Counter()
         if not self._agreed:
             self._remember(loss, now)
-        self._is_first = False
+        self._is_first = self._is_suspect = False
         self._release()
         return Verdict.GO
 
@@ -160,6 +166,7 @@ def _much_note(loss: Loss, seconds: float) -> Note:
     parts = [
         f"{lost} of {loss.held[kind]} {kind}" for kind in KINDS if (lost := sum_of(loss.lost, kind))
     ]
+    parts = parts or ["some keys"]
     listed = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
     text = (
         f"{listed} would go; nothing is written until two more lists of the cluster agree, the last"

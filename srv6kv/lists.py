@@ -51,13 +51,16 @@ class Lists:
         self.reconciler.cluster.knows_pods = not event.is_certain
         if event.is_short:
             self._check_later()
+        if event.is_void:
+            self._guard.suspect()
 
     def _check_later(self) -> None:
         self._check_at = time.monotonic() + self.again_seconds
 
     def check(self) -> None:
         """Ask for the list that checks an earlier one, when its time has come."""
-        if self._check_at is not None and time.monotonic() >= self._check_at:
+        is_due = self._check_at is not None and time.monotonic() >= self._check_at
+        if is_due and self._guard.note is None:
             self._check_at = None
             self.source.relist(is_anew=True)
 
@@ -107,6 +110,8 @@ class Lists:
         if verdict in (Verdict.ASK, Verdict.ASK_ANEW):
             asked = self.source.relist(is_anew=verdict is Verdict.ASK_ANEW)
             self._guard.asked = asked
+            if verdict is Verdict.ASK_ANEW:
+                self._check_at = None
             if not self._is_certain:
                 self._missing.seek(self.reconciler.missing_pods(), asked)
         elif verdict is Verdict.GO and was_held and loss.takes:

@@ -27,6 +27,7 @@ class ClusterChanged:
             list may be there all the same.
         listed: the number of the last complete list; 0: there are only notes yet.
         is_short: a list lacks, for the second time, what was there: it is gone now.
+        is_void: a list has nothing at all of a kind of which there was something.
         is_certain: what is not in this source's lists is gone for certain, and pods are none of
             what it lists.
     """
@@ -37,6 +38,7 @@ class ClusterChanged:
     listed: int = 1
     is_certain: bool = False
     is_short: bool = False
+    is_void: bool = False
 
 
 class Source(Protocol):

@@ -158,6 +158,24 @@ def test_what_is_replaced_is_no_loss() -> None:
         assert guard.judge(found, 1, 100.0 + step / 4) is GO
 
 
+def test_a_list_without_anything_of_a_kind() -> None:
+    """What goes after it needs the third list, however little it is; once."""
+    guard = started()
+    guard.suspect()
+
+    assert guard.judge(loss(1), 1, 100.0) is ASK
+
+    guard.asked = 2
+
+    assert guard.judge(loss(1), 2, 101.0) is WAIT
+    assert guard.judge(loss(1), 2, 111.0) is ASK_ANEW
+
+    guard.asked = 3
+
+    assert guard.judge(loss(1), 3, 112.0) is GO
+    assert guard.judge(loss(1), 3, 112.1) is GO
+
+
 def test_begin_again() -> None:
     """After a source that told of nothing at all the next plan is as the first."""
     guard = started()

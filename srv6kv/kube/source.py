@@ -78,7 +78,8 @@ class KubernetesSource:
         with self._lock:
             self._listed[kind] = number
             self._unnamed[kind] = unnamed
-            self._tell(objects, is_short=any(body is None for body in objects.values()))
+            gone = sum(body is None for body in objects.values())
+            self._tell(objects, is_short=gone > 0, is_void=gone == len(objects) > 0)
 
     def changed(self, kind: str, objects: Objects) -> None:
         """A watch of a resource has seen changes."""
@@ -113,7 +114,7 @@ class KubernetesSource:
         text = f"{error}; what is known stays, trying again"
         return next(known, Note("API server", UNAVAILABLE, text))
 
-    def _tell(self, objects: Objects, *, is_short: bool = False) -> None:
+    def _tell(self, objects: Objects, *, is_short: bool = False, is_void: bool = False) -> None:
         listed = min(self._listed.values())
         if not listed:
             self._early.update(objects)
@@ -123,7 +124,9 @@ class KubernetesSource:
         notes = (*self._troubles.values(), *self._unnamed_notes())
         has_gaps = any(self._unnamed.values())
         said = tuple(sorted(set(notes)))
-        self._queue.put(ClusterChanged(told, said, has_gaps, listed, is_short=is_short))
+        self._queue.put(
+            ClusterChanged(told, said, has_gaps, listed, is_short=is_short, is_void=is_void)
+        )
 
     def _unnamed_notes(self) -> list[Note]:
         return [
