@@ -79,7 +79,9 @@ class KubernetesSource:
             self._listed[kind] = number
             self._unnamed[kind] = unnamed
             gone = sum(body is None for body in objects.values())
-            self._tell(objects, is_short=gone > 0, is_void=gone == len(objects) > 0)
+            # A node may be without pods, but no cluster is without the others.
+            is_void = gone == len(objects) > 0 and kind != "Pod"
+            self._tell(objects, is_short=gone > 0, is_void=is_void)
 
     def changed(self, kind: str, objects: Objects) -> None:
         """A watch of a resource has seen changes."""
