@@ -159,7 +159,7 @@ def test_commands_that_look(command: str, tmp_path: Path) -> None:
     config = tmp_path / "contiv.conf"
     config.write_text((case / "contiv.conf").read_text().partition("srv6kv:")[0])
     name = "node1.example.net"
-    options = ["-f", case / "objects.yaml", "--config", config]
+    options: list[str | Path] = ["-f", case / "objects.yaml", "--config", config]
     words: list[str | Path] = ["--node", name]
     if command in ("trace", "simulate"):
         words = ["web:80", "--from", f"{name}/2001:0:0:1::a"]
