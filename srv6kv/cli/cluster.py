@@ -138,8 +138,9 @@ def read_any(
 
     api = api_of(servers)
     reconciler = Reconciler(settings_of(config_option, (), api=api.host), node, label or node)
-    listed = list_once(api, node)
+    listed, has_gaps = list_once(api, node)
     reconciler.intake.take_all(listed)
+    reconciler.note_gaps(has_gaps)
     files = Files(reconciler, listed, (), any(reconciler.intake.notes()))
     if needs_node:
         require_node(files, node)

@@ -133,8 +133,12 @@ def _read(manifests: Path | None) -> tuple[Sequence[RawObject], InputError | Non
     """The objects in the manifests, for the settings among them, or why they cannot be read yet."""
     from srv6kv.kube.manifests import read
 
+    if manifests is None:
+        return (), None
+    if os.path.exists(manifests) and not (os.path.isdir(manifests) or os.path.isfile(manifests)):
+        return (), InputError(f"{manifests}: cannot be read: it is neither a directory nor a file")
     try:
-        return read([manifests])[0] if manifests is not None else (), None
+        return read([manifests])[0], None
     except InputError as error:
         return (), error
 

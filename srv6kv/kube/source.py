@@ -143,11 +143,12 @@ def watched(node: str) -> tuple[Resource, ...]:
     return tuple(resource for resource in resources(node) if resource.kind in parse.KINDS)
 
 
-def list_once(api: ApiServer, node: str) -> tuple[tuple[Identity, msgspec.Raw], ...]:
-    """All objects that a node needs to know, listed once.
+def list_once(api: ApiServer, node: str) -> tuple[tuple[tuple[Identity, msgspec.Raw], ...], bool]:
+    """All objects that a node needs to know, listed once, and whether any of them has no name.
 
     Raises:
         ApiError: one of the lists did not come.
     """
-    found = (complete_list(api, resource, lambda _answer: None) for resource in watched(node))
-    return tuple(item for listed in found for item in listed.items.items())
+    found = [complete_list(api, resource, lambda _answer: None) for resource in watched(node)]
+    items = tuple(item for listed in found for item in listed.items.items())
+    return items, any(listed.unnamed for listed in found)
