@@ -19,7 +19,8 @@ from typing import Any
 from srv6kv.agent.poll import Polled
 from srv6kv.agent.rest import AgentRest
 from srv6kv.agentwatch import AgentWatch
-from srv6kv.errors import Conflict, Refused, Unavailable
+from srv6kv.brake import AGAIN_SECONDS
+from srv6kv.errors import Conflict, InputError, Refused, Unavailable
 from srv6kv.etcd.values import Watched
 from srv6kv.lists import Lists
 from srv6kv.notes import Note
@@ -48,6 +49,7 @@ class Controller:
         on_commit: called with every committed transaction and its revision.
         agent_rest: asks the agent for states; None: those that it publishes in etcd count.
         progress: is told all that the loop does; says, counts and shows it.
+        again_seconds: as in ``Lists``.
     """
 
     store: Etcd3Store
@@ -60,6 +62,7 @@ class Controller:
     on_commit: Callable[[Transaction, int], None] = lambda _transaction, _revision: None
     agent_rest: AgentRest | None = None
     progress: Progress = field(default_factory=Progress)
+    again_seconds: float = AGAIN_SECONDS
     _queue: SimpleQueue[Any] = field(default_factory=SimpleQueue)
     _is_stopped: bool = False
     _stopping: threading.Event = field(default_factory=threading.Event)
@@ -71,10 +74,11 @@ class Controller:
     _lists: Lists = field(init=False)
     _agent: AgentWatch = field(init=False)
     _source_notes: tuple[Note, ...] = ()
+    _held: tuple[Note, ...] = ()
     _due: float | None = None
 
     def __post_init__(self) -> None:
-        self._lists = Lists(self.source, self.reconciler)
+        self._lists = Lists(self.source, self.reconciler, self.again_seconds)
         self._agent = AgentWatch(self.reconciler, self.agent_rest)
 
     def stop(self) -> None:
@@ -123,6 +127,7 @@ class Controller:
                 writer = self._may_write()
                 if writer is None:
                     self._rest(STANDBY_SECONDS)
+                    self._seek_node()
                 elif self._attend(writer):
                     return
             except (Unavailable, Conflict, Refused) as error:
@@ -138,6 +143,7 @@ class Controller:
         deadline = time.monotonic() + seconds
         while not self._is_stopped and (left := deadline - time.monotonic()) > 0:
             self._listen(left)
+            self._tell()
 
     def close(self) -> None:
         """Close the connection to etcd and the recording."""
@@ -166,6 +172,7 @@ class Controller:
             self._acquire()
         if self._writer is None:
             holder = self.store.holder(self.label)
+            self._held = ()
             if holder is not None:
                 self.progress.stands_by(holder, self.label)
                 self.reconciler.intake.triggers.take()  # what they time is done by the other
@@ -216,28 +223,52 @@ class Controller:
     def _work(self, writer: Writer) -> bool:
         """Keep etcd in step until something ends the session; whether all work is done."""
         has_news, self._due = True, None
-        self._leave_old_boot(writer)
         while not self._is_stopped:
             if writer.lost.is_set():
                 raise Unavailable(f"{writer.key}: the lease is lost")
             if not self._lists.may_write:
                 self.progress.waits_for_cluster()
-                self.progress.notes(self.reconciler.notes() | {*self._source_notes})
+                self._tell()
+            elif self._seek_node():
+                self.progress.waits_for_node()
+                self._tell()
             elif has_news and self._step(writer) and self.once and not self._lists.seek_pods():
                 return True
             self.progress.count(self.reconciler)
             self._agent.report(self.progress)
             left = IDLE_SECONDS if self._due is None else max(0.0, self._due - time.monotonic())
-            has_news = self._listen(left)
+            has_news = self._listen(left) or self._lists.is_due
             if self._agent.is_amid:
                 has_news |= self._agent.is_ready()
                 self._due = self._agent.due
             has_news |= self._due is not None and not self._agent.is_amid
+            self._lists.check()
             self._lists.seek_pods()
         return True
 
+    def _node_warning(self) -> Note | None:
+        """What is said while the lists have not got the own Node; None before the first list."""
+        return self.reconciler.node_warning() if self._lists.listed else None
+
+    def _seek_node(self) -> bool:
+        """Whether the own Node has not been seen yet, so that nothing may be written.
+
+        Raises:
+            InputError: two lists have not got it, and there is no time to wait.
+        """
+        warning = self._node_warning()
+        if warning is not None and self._lists.seek_node() and self.once:
+            raise InputError(str(warning))
+        return warning is not None
+
+    def _tell(self) -> None:
+        """Report all warnings that there are now."""
+        own = self._node_warning()
+        said = {*self._source_notes, *self._agent.notes, *self._held, *([own] if own else ())}
+        self.progress.notes(self.reconciler.notes() | said)
+
     def _leave_old_boot(self, writer: Writer) -> None:
-        """Before anything else: chains that would hit the wrong namespace go."""
+        """Before anything else is written: chains that would hit the wrong namespace go."""
         stale = self.reconciler.stale_chains()
         if not stale:
             return
@@ -285,7 +316,9 @@ class Controller:
                 self.reconciler.note_gaps(event.has_gaps)
                 self._lists.take(event)
                 if event.listed:
-                    self.progress.cluster(self.reconciler.is_node_eligible)
+                    self.progress.cluster(
+                        self.reconciler.is_node_eligible, self.reconciler.node_warning()
+                    )
             case Watched() if event.session == self._session:
                 if event.lost is not None:
                     raise event.lost
@@ -304,12 +337,12 @@ class Controller:
     def _step(self, writer: Writer) -> bool:
         """Plan and commit; whether desired and actual are equal now."""
         started = time.monotonic()
+        self._leave_old_boot(writer)
         self.reconciler.cluster.miss(self._lists.missed())
         plan = self.reconciler.plan()
-        held = self._lists.hold(plan)
-        said = {*self._source_notes, *self._agent.notes, *held}
-        self.progress.notes(self.reconciler.notes() | said)
-        if held:
+        self._held = self._lists.hold(plan)
+        self._tell()
+        if self._held:
             return False
         if plan.can_wait and not self.reconciler.is_urgent and not self._agent.is_amid:
             window = self.reconciler.settings.replace_window

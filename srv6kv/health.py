@@ -32,7 +32,9 @@ class State:
         is_writer: the writer key is ours.
         holder: who else had it when etcd was last asked; "" unless we stand by.
         trouble: the last error of etcd, "" since it answers.
-        is_node_eligible: the own Node is not being removed.
+        node_warning: why nothing may be written: the own Node was never seen; "": it was, or the
+            complete list of the cluster has not arrived yet.
+        is_node_eligible: the own Node is there and is not being removed.
         notes: how many notes there are, by reason.
         agent: what the agent says of our keys.
     """
@@ -48,6 +50,7 @@ class State:
     is_writer: bool = False
     holder: str = ""
     trouble: str = ""
+    node_warning: str = ""
     is_node_eligible: bool = True
     notes: Mapping[str, int] = field(default_factory=dict)
     agent: AgentShown = field(default_factory=AgentShown)
@@ -59,8 +62,9 @@ def is_live(state: State, now: float) -> bool:
 
 
 def is_ready(state: State) -> bool:
-    """Whether all was in etcd once, or somebody else writes and we could take over at once."""
-    return state.syncs > 0 or (state.holder != "" and state.has_cluster)
+    """Whether all was in etcd once, or another process writes and we could take over at once."""
+    could_take_over = state.holder != "" and state.has_cluster and not state.node_warning
+    return state.syncs > 0 or could_take_over
 
 
 def keeps_up(state: State, now: float) -> bool:

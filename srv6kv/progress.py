@@ -19,6 +19,7 @@ from srv6kv.agent.digest import AgentShown, News
 from srv6kv.errors import Conflict, Srv6kvError
 from srv6kv.formats import agentlog
 from srv6kv.health import State
+from srv6kv.kube.manifests import UNAVAILABLE
 from srv6kv.logs import tell
 from srv6kv.notes import Note
 from srv6kv.plan import Plan
@@ -28,6 +29,7 @@ from srv6kv.transaction import Transaction
 
 log = logging.getLogger("srv6kv")
 
+REMIND_SECONDS = 30.0
 COUNT_SECONDS = 1.0
 """What follows the number of services is counted this often at most."""
 
@@ -57,6 +59,7 @@ class Progress:
     _are_keys_counted: bool = True
     _is_counted: bool = False
     _counted: float = 0.0
+    _reminded: float = 0.0
 
     def _set(self, **changes: Any) -> None:
         self.state = replace(self.state, **changes)
@@ -72,7 +75,18 @@ class Progress:
 
     def turn(self) -> None:
         """The loop turns."""
-        self._set(turned=time.monotonic())
+        now = time.monotonic()
+        self._set(turned=now)
+        self.remind(now)
+
+    def remind(self, now: float) -> None:
+        """Repeat what stops everything for as long as it lasts, every ``REMIND_SECONDS``."""
+        if now < self._reminded + REMIND_SECONDS:
+            return
+        self._reminded = now
+        for note in sorted(self._notes):
+            if note.reason == UNAVAILABLE:
+                _say(note)
 
     def _do(self, level: int, what: str, text: str, **fields: Any) -> None:
         """What the loop does from now on; one line if that is news."""
@@ -84,6 +98,10 @@ class Progress:
         """Nothing is written before a complete list that is new enough."""
         text = "waiting for a complete list of the cluster"
         self._do(logging.INFO, "waiting", text, resource="cluster")
+
+    def waits_for_node(self) -> None:
+        """Nothing is written before the own Node has been seen; its note says so."""
+        self._set(doing=self.state.node_warning)
 
     def writes(self, is_writer: bool) -> None:
         """Whether the writer key is ours."""
@@ -136,11 +154,19 @@ class Progress:
             self._set(waits_since=time.monotonic())
         self.telemetry.queued(time.time())
 
-    def cluster(self, is_node_eligible: bool) -> None:
-        """Objects were taken in."""
-        if is_node_eligible != self.state.is_node_eligible:
+    def cluster(self, is_node_eligible: bool, node_warning: Note | None = None) -> None:
+        """Objects were taken in.
+
+        Args:
+            node_warning: says that the own Node was never seen; its line is not ours.
+        """
+        if is_node_eligible != self.state.is_node_eligible and node_warning is None:
             tell(log, logging.WARNING, "node", eligible=is_node_eligible)
-        self._set(has_cluster=True, is_node_eligible=is_node_eligible)
+        self._set(
+            has_cluster=True,
+            is_node_eligible=is_node_eligible,
+            node_warning=str(node_warning or ""),
+        )
         self.queued()
 
     def edited(self, number: int, revision: int) -> None:
@@ -155,8 +181,9 @@ class Progress:
         if notes == self._notes:
             return
         for note in sorted(notes - self._notes):
-            level = logging.INFO if note.is_routine else logging.WARNING
-            tell(log, level, "note", f"note {note}", **_fields(note))
+            _say(note)
+            if note.reason == UNAVAILABLE:
+                self._reminded = time.monotonic()
         for note in sorted(self._notes - notes):
             tell(log, logging.INFO, "note gone", f"no longer: {note}", **_fields(note))
         self._notes = notes
@@ -263,6 +290,13 @@ class Progress:
                     reconciler.cluster.services.keys(), reconciler.steered(), self._notes
                 )
             )
+
+
+def _say(note: Note) -> None:
+    level = logging.INFO if note.is_routine else logging.WARNING
+    if note.reason == UNAVAILABLE:
+        level = logging.ERROR
+    tell(log, level, "note", f"note {note}", **_fields(note))
 
 
 def _fields(note: Note) -> dict[str, str]:

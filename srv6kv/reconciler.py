@@ -12,7 +12,7 @@ from itertools import chain
 
 import msgspec
 
-from srv6kv import ownership, records
+from srv6kv import ownership, ownnode, records
 from srv6kv.actual import Actual
 from srv6kv.agent import boot, keys
 from srv6kv.agent.boot import Boot
@@ -21,7 +21,8 @@ from srv6kv.agent.view import ReadKey
 from srv6kv.agent.wiring import Wiring
 from srv6kv.cluster import Cluster
 from srv6kv.kube.intake import Intake
-from srv6kv.kube.model import Ref
+from srv6kv.kube.model import Identity, Ref
+from srv6kv.losses import Loss, Served, loss_of
 from srv6kv.notes import Note
 from srv6kv.plan import (
     FEW_OPERATIONS,
@@ -37,6 +38,7 @@ from srv6kv.plan import (
 from srv6kv.render import Delta, Renderer
 from srv6kv.render.node import drop_routes
 from srv6kv.settings import Settings
+from srv6kv.sids import discard_sid
 from srv6kv.transaction import Operation, Transaction
 
 
@@ -60,7 +62,8 @@ class Reconciler:
         self.prefix = keys.agent_prefix(label)
         self.own_prefix = ownership.own_prefix(label)
         self.cluster = Cluster(pod_annotations=settings.pod_annotations)
-        self.intake = Intake(self.cluster)
+        self._own_node: Identity = ("Node", "", node)
+        self.intake = Intake(self.cluster, kept=self._own_node)
         self.actual = Actual()
         self.edited = 0
         self.is_contended = False
@@ -69,12 +72,15 @@ class Reconciler:
         routes = tuple(route.key for route in drop_routes(settings))
         self._ranges = ownership.ranges_of(settings, routes)
         self._ledger = Ledger()
+        self._discard = discard_sid(settings.sid.node)
+        self._served = Served(self._discard)
         self._noted: dict[str, bytes] = {}
         self._pending: Delta | None = None
         self._deleted: dict[str, int] = {}
         self._notes: tuple[Note, ...] = ()
         self._has_gaps = False
-        self._has_node = False
+        self._near: tuple[str, ...] = ()
+        self._compared_names: frozenset[str] = frozenset()
         self._wanted_before: set[str] = set()
         self._boot_id = boot_id
         self._boot = Boot(boot_id)
@@ -113,6 +119,7 @@ class Reconciler:
     def reset(self, entries: Iterable[ReadKey]) -> None:
         """Begin again with what etcd holds below ``prefixes``."""
         self.actual = Actual()
+        self._served = Served(self._discard)
         self.cluster.hold_nothing()
         self._deleted.clear()
         self._noted = {}
@@ -191,6 +198,8 @@ class Reconciler:
 
     def _hold(self, key: str, value: bytes | None, revision: int) -> None:
         self.actual.apply(key, value, revision)
+        if key.startswith((keys.POLICY, keys.LOCALSID)) and self.owns(key):
+            self._served.hold(key, value)
         if key.startswith(keys.LOCALSID):
             sid = key.removeprefix(keys.LOCALSID)
             next_hop = _next_hop_of(key, value) if value is not None else None
@@ -252,14 +261,35 @@ class Reconciler:
 
     @property
     def is_node_eligible(self) -> bool:
-        """Whether the own Node stays; one that was never seen is not about to go."""
+        """Whether the own Node is there, well-formed, and stays."""
         node = self.cluster.nodes.get(self.node)
-        self._has_node = self._has_node or node is not None
-        return not node.is_leaving if node is not None else not self._has_node
+        is_there = not self.intake.is_kept_away and not self.intake.is_malformed(self._own_node)
+        return node is not None and is_there and not node.is_leaving
 
-    def policies(self) -> int:
-        """How many policies of ours etcd holds."""
-        return sum(key.startswith(keys.POLICY) and self.owns(key) for key in self.actual.entries)
+    @property
+    def is_node_seen(self) -> bool:
+        """Whether the own Node was seen well-formed; nothing is written before."""
+        return self.node in self.cluster.nodes
+
+    def node_warning(self) -> Note | None:
+        """What is said while the own Node has not been seen; None: it has been."""
+        if self.is_node_seen:
+            return None
+        names = frozenset(self.cluster.nodes)
+        if not self._near and names != self._compared_names:  # one line, however nodes come and go
+            self._compared_names = names
+            self._near = ownnode.near_names(self.node, names)
+        return ownnode.warning(self.node, self._near, self.intake.problem_of(self._own_node))
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the source tells of nothing at all: no cluster is without a Node."""
+        nodes = len(self.cluster.nodes) - self.intake.is_kept_away
+        return not (self.cluster.services or self.cluster.slices or nodes > 0)
+
+    def loss_of(self, found: Plan) -> Loss:
+        """What a plan takes away of what etcd holds."""
+        return loss_of(found, self.actual, self._served)
 
     def steered(self) -> Iterable[Ref]:
         """The services with an address that is steered; some more than once."""

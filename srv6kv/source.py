@@ -26,6 +26,8 @@ class ClusterChanged:
         has_gaps: something cannot be read and never could since the start: what is not in the
             list may be there all the same.
         listed: the number of the last complete list; 0: there are only notes yet.
+        is_short: a list lacks, for the second time, what was there: it is gone now.
+        is_void: a list has nothing at all of a kind of which there was something.
         is_certain: what is not in this source's lists is gone for certain, and pods are none of
             what it lists.
     """
@@ -35,6 +37,8 @@ class ClusterChanged:
     has_gaps: bool = False
     listed: int = 1
     is_certain: bool = False
+    is_short: bool = False
+    is_void: bool = False
 
 
 class Source(Protocol):
@@ -43,16 +47,23 @@ class Source(Protocol):
     def start(self, queue: SimpleQueue[Any]) -> None:
         """Begin to put ``ClusterChanged`` into the queue; the first with objects is complete."""
 
-    def relist(self) -> int:
-        """List everything again, now; the number that ``ClusterChanged.listed`` reaches when that
-        list, of which no part was begun before, is told."""
+    def relist(self, *, is_anew: bool = False) -> int:
+        """List everything again, now.
+
+        Args:
+            is_anew: over new connections, which may end at another server.
+
+        Returns:
+            The number that ``ClusterChanged.listed`` reaches when that list, of which no part was
+            begun before, is told.
+        """
 
     def stop(self) -> None:
         """End its threads."""
 
 
 class ManifestSource:
-    """A manifests directory, looked at ten times a second.
+    """A manifests directory, or one manifest, looked at ten times a second.
 
     Attributes:
         _wanted: the number of the newest list that is asked for.
@@ -71,7 +82,7 @@ class ManifestSource:
         )
         self._thread.start()
 
-    def relist(self) -> int:
+    def relist(self, *, is_anew: bool = False) -> int:
         """Look again: what was saved before this is read by the second scan that begins after."""
         self._wanted += 1
         return self._wanted
@@ -103,7 +114,11 @@ class ManifestSource:
             unknown = unknown & unnamed if listed else unnamed
             is_listed = all(note.reason != UNAVAILABLE for note in scan.notes)
             newest = max(1, listed, scanned if is_listed else 0)
-            if (held or scan.notes != notes or newest > listed) and (is_complete or listed):
+            if not (is_complete or listed):
+                if scan.notes != notes:
+                    queue.put(ClusterChanged((), scan.notes, listed=0, is_certain=True))
+                    notes = scan.notes
+            elif held or scan.notes != notes or newest > listed:
                 gaps = self._manifests.has_gaps or bool(unknown)
                 told = tuple(held.items())
                 queue.put(ClusterChanged(told, scan.notes, gaps, newest, is_certain=True))

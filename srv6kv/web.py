@@ -88,7 +88,8 @@ class Pages:
 
     def _readyz(self, _accept: str) -> Answer:
         state = self._state()
-        return _verdict(health.is_ready(state), f"not in step with the cluster yet: {state.doing}")
+        why = state.node_warning or state.doing
+        return _verdict(health.is_ready(state), f"not in sync with the cluster yet: {why}")
 
     def _healthz(self, _accept: str) -> Answer:
         state, now = self._state(), time.monotonic()
@@ -111,6 +112,7 @@ class Pages:
             "healthy": health.is_healthy(state, now),
             "source": {
                 "complete": state.has_cluster,
+                "nodeSeen": state.has_cluster and not state.node_warning,
                 "nodeEligible": state.is_node_eligible,
                 "oldestChangeSeconds": waits,
             },

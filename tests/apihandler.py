@@ -33,13 +33,14 @@ PATH = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What somebody asked for, and when (monotonic)."""
+    """What somebody asked for, when (monotonic), and from which port."""
 
     verb: str
     plural: str
     query: Mapping[str, str]
     token: str
     at: float
+    port: int = 0
 
 
 @dataclass(slots=True)
@@ -127,7 +128,8 @@ class Handler(BaseHTTPRequestHandler):
         is_watch = query.get("watch") in TRUE
         verb = verb or ("get" if name else "watch" if is_watch else "list")
         token = self.headers.get("Authorization", "").partition(" ")[2]
-        number = self.api.log(Request(verb, plural, query, token, time.monotonic()))
+        port = self.client_address[1]
+        number = self.api.log(Request(verb, plural, query, token, time.monotonic(), port))
         if self._is_refused(verb, plural, token):
             return
         fault = self.api.fault_of(verb, plural)

@@ -125,14 +125,18 @@ def test_an_etcd_that_takes_too_little_is_an_error(
     assert "--max-txn-ops=128" in found["cure"]
 
 
-def test_exit_codes() -> None:
+def test_exit_codes(tmp_path: Path) -> None:
     """1: settings are refused; 2: an object or option is wrong; 3: etcd is away."""
+    (tmp_path / "bad.conf").write_text("ipamConfig: {}\n")
     state = ("--agent-state", CNI / "ok.json")
     bad = "kind: Service\nmetadata: {name: bad}\nspec: 7\n"
-    refused = srv6kv("doctor", *FILES[:2], "--node", NODE, *state, "--config", SEED / "none.conf")
+    config = ("--config", tmp_path / "bad.conf")
+    refused = srv6kv("doctor", *FILES[:2], "--node", NODE, *state, *config)
+    absent = srv6kv("doctor", *FILES, *state, "--config", SEED / "none.conf")
     malformed = srv6kv("doctor", *FILES, *state, "-f", "-", stdin=bad)
 
     assert (refused.returncode, "settings" in refused.stdout) == (1, True)
+    assert (absent.returncode, absent.stdout) == (2, "")
     assert (malformed.returncode, "note: Service default/bad" in malformed.stderr) == (2, True)
     assert srv6kv("doctor", *FILES, *state, "--etcd", "127.0.0.1:1").returncode == 2
     assert srv6kv("doctor", *FILES, "--agent-state", SEED / "none.json").returncode == 2

@@ -335,10 +335,10 @@ def test_the_plan_of_an_api_server(
     [
         (("balanced", "--from", CLIENT), "give manifests with -f, or --etcd"),
         (("balanced", *FILES), "Missing option '--from'"),
-        (("balanced", "--from", "node9:1", *FILES), "no such node; there are: node1, node2"),
+        (("balanced", "--from", "node9:1", *FILES), "near it: node1, node2; give --node"),
         (
             ("x:1", "--from", "node9", *FILES, "--then", THEN),
-            "node9: no such node; there are: node1",
+            "Node node9: there is no Node of this name; near it: node1",
         ),
         (("balanced", "--from", f"{NODE}/[::9]:1", *FILES), "no such pod on node1"),
         (("balanced", "--from", f"{NODE}/[::9]:x", *FILES), "'x' is not a port"),

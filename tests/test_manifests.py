@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from srv6kv.errors import InputError
 from srv6kv.kube import manifests
 from srv6kv.kube.lastgood import Version, after
 from srv6kv.kube.manifests import Identity, ManifestDirectory, RawObject, Scan
@@ -523,9 +524,8 @@ def test_read(tmp_path: Path) -> None:
     (inside / "sub.yaml").mkdir()
     single = tmp_path / "any-name"
     single.write_text(service("solo"))
-    absent = tmp_path / "absent"
     stdin = service("echo", address="2096::c").encode()
-    objects, notes = manifests.read([absent, inside, single, "-", str(single)], stdin)
+    objects, notes = manifests.read([inside, single, "-", str(single)], stdin)
 
     assert objects == [
         RawObject(*ECHO, body("echo", address="2096::c"), "<stdin>", 1),
@@ -533,19 +533,45 @@ def test_read(tmp_path: Path) -> None:
         RawObject(*WEB, body("web", "shop"), f"{inside}/a.json", 1),
     ]
     assert [(note.subject, note.reason) for note in notes] == [
-        (str(absent), "ManifestUnreadable"),
         (f"{inside}/bad.yaml:1", "ManifestUnreadable"),
         (f"{inside}/lost.yaml", "ManifestUnreadable"),
         ("Service default/echo", "DefinedTwice"),
     ]
-    assert {note.reason for note in notes[:3]} <= manifests.INPUT_REASONS
+    assert {note.reason for note in notes[:2]} <= manifests.INPUT_REASONS
 
 
-def test_read_failures() -> None:
-    """A path that cannot exist and an input that is no text are notes."""
-    notes = manifests.read(["a\0b", "-", "c" * 300], b"\n\xff")[1]
+def test_input_that_is_no_text() -> None:
+    """It is a note with the line."""
+    notes = manifests.read(["-"], b"\n\xff")[1]
 
-    assert [note.subject for note in notes] == ["<stdin>:2", "a\0b", "c" * 300]
+    assert [note.subject for note in notes] == ["<stdin>:2"]
+
+
+@pytest.mark.parametrize("path", ["absent", "a\0b", "c" * 300])
+def test_a_path_that_is_named_and_cannot_be_read(tmp_path: Path, path: str) -> None:
+    """It is an error that names the path, whatever else can be read."""
+    (tmp_path / "good.yaml").write_text(service("echo"))
+
+    with pytest.raises(InputError, match=r"cannot be read: ") as caught:
+        manifests.read([tmp_path, tmp_path / path])
+
+    assert str(caught.value).startswith(f"{tmp_path / path}: ")
+
+
+def test_one_file(tmp_path: Path) -> None:
+    """One manifest is followed as a directory is; while it is away its objects stay."""
+    file = tmp_path / "any-name"
+    file.write_text(service("echo"))
+    source = ManifestDirectory(file, lambda: 0.0)
+    (found,) = [source.scan(), source.scan()][1].changes
+    file.unlink()
+    away = source.scan()
+    file.write_text(service("echo", address="2096::b"))
+    changed = [source.scan(), source.scan()][1]
+
+    assert found[0] == ECHO
+    assert (away.changes, [note.reason for note in away.notes]) == ((), ["ManifestsUnavailable"])
+    assert told(changed) == {ECHO: body("echo", address="2096::b")}
 
 
 NAMES = st.sampled_from(["echo", "web", "a", "b", "node-1"])

@@ -68,6 +68,10 @@ def deletes(history: History) -> list[tuple[int, str]]:
     ]
 
 
+def _assert(holds: bool) -> None:
+    assert holds
+
+
 def add_many(bench: Bench) -> list[str]:
     """More services than the brake needs; their manifests."""
     names = [f"many{index}" for index in range(MANY)]
@@ -143,7 +147,7 @@ def test_takeover_lists_again(
 
 
 @contextmanager
-def running(bench: ApiBench) -> Iterator[Controller]:
+def running(bench: ApiBench, again_seconds: float = 0.5) -> Iterator[Controller]:
     """The loop of ``run`` in this process, so that a test can make time pass faster."""
     settings = cluster.settings_of(bench.config, ())
     controller = Controller(
@@ -152,6 +156,7 @@ def running(bench: ApiBench) -> Iterator[Controller]:
         source=KubernetesSource(ApiServer(bench.api.kubeconfig), NODE),
         label=bench.label,
         identity="the test",
+        again_seconds=again_seconds,
     )
     thread = threading.Thread(target=controller.run, name="test-run")
     thread.start()
@@ -222,7 +227,8 @@ def test_shortened_list_at_the_start(bench: ApiBench, history: History) -> None:
         process = bench.run("--once")
 
         assert process.wait() == 0
-        assert len(process.said("WARNING note Cluster: ")) == 1
+        about = "Node node1: there is no Node" if missing == "nodes" else "Cluster: "
+        assert len(process.said(f"WARNING note {about}")) == 1
         assert history.last() == before
 
 
@@ -279,8 +285,9 @@ def test_gone_while_away(bench: ApiBench, history: History, quick: None) -> None
 
 
 def test_mass_delete(bench: ApiBench, history: History) -> None:
-    """If most policies are to go, a further list is asked for at once; when it agrees they go, in
-    one revision, within 30 s. One line says that they were held."""
+    """If most policies are to go, a further list is asked for at once and one more ten seconds
+    later, over a new connection; when both agree they go, in one revision, within 30 s. One line
+    says that they were held."""
     names = add_many(bench)
     process = bench.run()
     history.wait_for(bench.expected())
@@ -294,11 +301,88 @@ def test_mass_delete(bench: ApiBench, history: History) -> None:
     process.wait_for(HELD)
     held = time.monotonic()
     history.wait_for(bench.expected(), 30)
-    print(f"done {time.monotonic() - held:.1f} s after it was held")
+    spent = time.monotonic() - held
+    print(f"done {spent:.1f} s after it was held")
+    third = api.came("list", "services", held + 9.5)[0]
 
+    assert 10 <= spent <= 30
+    assert third.port not in {one.port for one in api.came("*") if one.at < held + 9}
     assert sum(key.startswith((POLICY, STEERING)) for _, key in deletes(history)) == 2 * MANY
     assert violations(history.revisions()) == []
     assert len(process.said("WARNING note Cluster: ")) == 1
+
+
+def test_short_node_lists(bench: ApiBench, history: History, quick: None) -> None:
+    """Two lists without most Nodes take no segment list away, because a third one has them."""
+    there = [f"2001:0:0:2::{index:x}" for index in range(16, 40)]
+    manifest = service("wide", "2096::f0", there).replace(
+        '"nodeName": "node1"', '"nodeName": "node2"'
+    )
+    bench.edit("wide.yaml", manifest)
+    api = bench.api
+    assert isinstance(api, FakeApiServer)
+    with running(bench) as controller:
+        history.wait_for(bench.expected())
+        api.wait_until_watched(*WATCHED)
+        before, lists = history.last(), len(api.came("list", "nodes"))
+        short = Fault(keep=lambda one: one["metadata"]["name"] == NODE, times=3)
+        api.harm("list", "nodes", short)
+        api.forget_history()
+        api.wait_for_request("list", "nodes", lists + 4)
+
+        def is_done() -> None:
+            assert "MassDeleteHeld" not in controller.progress.state.notes
+            assert controller.progress.state.waits_since is None
+
+        eventually(is_done, AssertionError)
+
+    assert history.last() == before
+    assert short.suffered == 3
+
+
+def test_no_services_at_all(bench: ApiBench, history: History, quick: None) -> None:
+    """Lists that are all empty take nothing away, however often they come."""
+    api = bench.api
+    assert isinstance(api, FakeApiServer)
+    with running(bench, 0.1) as controller:
+        history.wait_for(bench.expected())
+        api.wait_until_watched(*WATCHED)
+        before, lists = history.last(), len(api.came("list", "nodes"))
+        for plural in WATCHED:
+            api.harm("list", plural, Fault(keep=lambda _: False))
+        api.forget_history()
+        api.wait_for_request("list", "nodes", lists + 3)
+        eventually(
+            lambda: _assert("MassDeleteHeld" in controller.progress.state.notes), AssertionError
+        )
+        history.wait_for_silence(1.0)
+        kept = history.last()
+        api.heal()
+        api.forget_history()
+        eventually(
+            lambda: _assert("MassDeleteHeld" not in controller.progress.state.notes),
+            AssertionError,
+        )
+
+    assert (kept, history.last()) == (before, before)
+
+
+def test_a_wrong_short_list_is_put_right(bench: ApiBench, history: History, quick: None) -> None:
+    """What two lists lack goes, if it is little; a further list some time later brings it back."""
+    api = bench.api
+    assert isinstance(api, FakeApiServer)
+    with running(bench):
+        history.wait_for(bench.expected())
+        api.wait_until_watched(*WATCHED)
+        whole = bench.expected()
+        short = Fault(keep=lambda one: one["metadata"]["name"] != "myservice", times=2)
+        api.harm("list", "services", short)
+        api.forget_history()
+        history.wait(lambda: MYSERVICE not in history.state())
+        history.wait_for(whole)
+
+    assert short.suffered == 2
+    assert violations(history.revisions()) == []
 
 
 def test_held_mass_delete_is_not_done(bench: ApiBench, history: History, quick: None) -> None:

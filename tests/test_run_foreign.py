@@ -95,10 +95,12 @@ def test_foreign_keys(bench: Bench, store: Etcd3Store, history: History) -> None
         bench.change()
         history.wait_for(bench.expected())
         (bench.manifests / "myservice.yaml").unlink()
-        (bench.manifests / "nodes.yaml").unlink(missing_ok=True)
+        nodes = (bench.manifests / "nodes.yaml").read_text()
+        bench.edit("nodes.yaml", nodes.partition("---")[0])
         history.wait_for(bench.expected())
         process.stop()
         bench.restore()
+        bench.edit("nodes.yaml", nodes)
 
     assert len(before) == len(bench.foreign) + 3 * len(neighbours(bench.label))
     assert others() == before

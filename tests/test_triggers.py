@@ -116,11 +116,11 @@ def test_times_do_not_pile_up() -> None:
     ],
 )
 def test_own_node(reconciler: Reconciler, change: Json | None, eligible: bool) -> None:
-    """The own Node is about to go if it is marked so or is gone, not before it was seen."""
+    """The own Node gets no traffic before it was seen, if it is marked as going, or is gone."""
     body: dict[str, Any] = node(1)
     reconciler.intake.take(identity(node(2)), node(2))
 
-    assert reconciler.is_node_eligible
+    assert not reconciler.is_node_eligible
 
     reconciler.intake.take(identity(body), body)
 

@@ -93,7 +93,7 @@ def test_file(tmp_path: Path) -> None:
     [
         (node(), "srv6kv: Node node1: spec.podCIDR: no pod CIDR of this node"),
         (node(**{"srv6kv.io/node-ip": "nonsense"}), "srv6kv: Node node1: "),
-        ("", "srv6kv: Node node1: not known"),
+        ("", "srv6kv: Node node1: there is no Node of this name"),
     ],
 )
 def test_unknown_address(manifest: str, text: str) -> None:

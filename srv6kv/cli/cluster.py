@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import click
 import msgspec
 
+from srv6kv import brake, ownnode
 from srv6kv.addresses import canonical_of_any
 from srv6kv.agent import keys
 from srv6kv.cli import config
@@ -52,23 +53,62 @@ def read_files(
     node: str,
     label: str | None,
     settings: Settings | None = None,
+    *,
+    needs_node: bool = True,
 ) -> Files:
     """The cluster in the manifests as seen from one node, with nothing in etcd yet.
 
     Args:
+        node: its name; "": from no node.
         settings: those that hold; None: they are looked for.
+        needs_node: the own Node has to be there.
 
     Raises:
         SettingsError: the settings are refused.
+        InputError: a path that is named cannot be read, or there is no such Node.
     """
-    stdin = sys.stdin.buffer.read() if Path("-") in paths else b""
-    objects, notes = read(paths, stdin)
+    objects, notes = read(paths, _stdin() if Path("-") in paths else b"")
     settings = settings or settings_of(config_option, objects)
     reconciler = Reconciler(settings, node, label or node)
     bodies = tuple((item.identity, item.completed()) for item in objects)
     reconciler.intake.take_all(bodies)
     bad = [note for note in notes if note.reason in INPUT_REASONS]
-    return Files(reconciler, bodies, tuple(notes), bool(bad) or reconciler.intake.has_malformed)
+    reconciler.note_gaps(bool(bad))
+    has_bad_input = bool(bad) or reconciler.intake.has_malformed
+    files = Files(reconciler, bodies, tuple(notes), has_bad_input)
+    if needs_node:
+        require_node(files, node)
+    return files
+
+
+def _stdin() -> bytes:
+    """All of standard input.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        return sys.stdin.buffer.read()
+    except (AttributeError, OSError, ValueError) as error:  # it may be closed: then there is none
+        reason = error.strerror if isinstance(error, OSError) else "it is closed"
+        raise InputError(f"-: standard input cannot be read: {reason}") from None
+
+
+def require_node(files: Files, node: str) -> None:
+    """See that a Node is there; without it every pod would look remote.
+
+    Args:
+        node: its name; "" needs none.
+
+    Raises:
+        InputError: it is not, or is malformed; notes on what could not be read are printed first.
+    """
+    intake, nodes = files.reconciler.intake, files.reconciler.cluster.nodes
+    if not node or node in nodes:
+        return
+    say_notes([*files.notes, *intake.notes()])
+    problem = intake.problem_of(("Node", "", node))
+    raise InputError(str(ownnode.warning(node, ownnode.near_names(node, nodes), problem)))
 
 
 def read_any(
@@ -77,26 +117,34 @@ def read_any(
     config_option: Path | None,
     node: str,
     label: str | None,
+    *,
+    needs_node: bool = True,
 ) -> Files:
     """The cluster in the manifests, or without any as the API server has it now.
 
     Args:
         servers: the options of ``kube_options``.
+        needs_node: the own Node has to be there.
 
     Raises:
         SettingsError: the settings are refused.
-        InputError: there are no credentials for an API server.
+        InputError: there are no credentials for an API server, a path that is named cannot be
+            read, or there is no such Node.
         Unavailable: the API server does not answer as it should.
     """
     if paths:
-        return read_files(paths, config_option, node, label)
+        return read_files(paths, config_option, node, label, needs_node=needs_node)
     from srv6kv.kube.source import list_once
 
     api = api_of(servers)
     reconciler = Reconciler(settings_of(config_option, (), api=api.host), node, label or node)
-    listed = list_once(api, node)
+    listed, has_gaps = list_once(api, node)
     reconciler.intake.take_all(listed)
-    return Files(reconciler, listed, (), reconciler.intake.has_malformed)
+    reconciler.note_gaps(has_gaps)
+    files = Files(reconciler, listed, (), reconciler.intake.has_malformed)
+    if needs_node:
+        require_node(files, node)
+    return files
 
 
 def settings_of(
@@ -145,25 +193,27 @@ def say_notes(notes: Sequence[Note]) -> None:
         click.echo(f"note: {note}", err=True)
 
 
-def report(files: Files, output: str, *, is_question: bool) -> None:
+def report(files: Files, output: str, *, is_question: bool, is_guarded: bool = False) -> None:
     """Print what would be written, and end with the exit code that this means.
 
     Args:
         files: the cluster, with what etcd holds read into its reconciler.
         output: ``json``, else the text form of recordings.
         is_question: anything to write is a negative answer.
+        is_guarded: what ``run`` would hold is a negative answer too.
     """
     from srv6kv.cli import output as printer
 
     plan = files.reconciler.plan()
+    held = brake.warning_of(files.reconciler.loss_of(plan)) if is_guarded else None
     if output == "json":
         printer.print_json(printer.transactions_json(plan.transactions))
     else:
         click.echo(printer.transactions_text(plan.transactions), nl=False)
-    say_notes(files.all_notes())
+    say_notes([*files.all_notes(), *([held] if held is not None else ())])
     if files.has_bad_input:
         raise click.exceptions.Exit(2)
-    if is_question and plan:
+    if held is not None or (is_question and plan):
         raise click.exceptions.Exit(1)
 
 

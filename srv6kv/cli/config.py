@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from srv6kv import settings
-from srv6kv.errors import SettingsError
+from srv6kv.errors import InputError, SettingsError
 from srv6kv.settings import Settings
 from srv6kv.yamlmarks import Excerpt
 
@@ -29,7 +29,8 @@ def find(
         default_file: read if it exists and nothing was named.
 
     Raises:
-        SettingsError: no source, a named file that cannot be read, or settings that are refused.
+        InputError: a file cannot be read.
+        SettingsError: no source, or settings that are refused.
     """
     named = config_option or (Path(environ[ENVIRONMENT]) if environ.get(ENVIRONMENT) else None)
     if named is not None:
@@ -48,9 +49,9 @@ def _read(path: Path) -> str:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from None
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:
-        raise SettingsError(f"{str(path)!r}: cannot be read: {error}") from None
+        raise InputError(f"{str(path)!r}: cannot be read: {error}") from None
     try:
         return content.decode()
     except UnicodeDecodeError as error:

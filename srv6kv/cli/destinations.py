@@ -40,6 +40,11 @@ class Target:
     service_port: ServicePort | None = None
 
 
+def node_of(text: str) -> str:
+    """The node that ``--from`` names."""
+    return text.removeprefix("outside@").partition("/")[0]
+
+
 def source_of(text: str, network: Network) -> Source:
     """The sender that ``--from`` means.
 

@@ -67,7 +67,7 @@ def command(
     if agent_state is not None and servers["endpoints"]:
         raise click.UsageError("--agent-state and --etcd exclude each other")
     try:
-        files = cluster.read_any(paths, servers, config, node, label)
+        files = cluster.read_any(paths, servers, config, node, label, needs_node=False)
     except SettingsError as error:
         _end([Finding("settings", ERROR, str(error), "docs/settings.md")], output)
         return

@@ -37,9 +37,10 @@ def command(
     check: bool,
     **servers: Any,
 ) -> None:
-    """Print the transactions that would bring etcd in step with the cluster. Writes nothing.
+    """Print the transactions that would bring etcd in sync with the cluster. Writes nothing.
 
-    With --agent-rest the agent tells the wiring of pods of which etcd has no keys.
+    With --agent-rest the agent tells the wiring of pods of which etcd has no keys. If the
+    mass-delete guard of run would hold the plan, a warning says so, and the exit code is 1.
 
     \b
     Example:
@@ -52,4 +53,4 @@ def command(
     reconciler = files.reconciler
     states.learn_wiring(reconciler.cluster, agent_rest)
     reconciler.reset(read_etcd(servers, reconciler.prefixes))
-    cluster.report(files, output, is_question=check)
+    cluster.report(files, output, is_question=check, is_guarded=True)

@@ -22,10 +22,14 @@ from srv6kv.cli.options import (
     rest_of,
     store_of,
 )
+from srv6kv.errors import InputError, SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from srv6kv.controller import Controller
     from srv6kv.kube.api import ApiServer
+    from srv6kv.kube.manifests import RawObject
     from srv6kv.source import Source
 
 LATE_SECONDS = 1.6
@@ -37,8 +41,8 @@ transaction is done or not."""
 @click.option(
     "--manifests",
     type=PATH,
-    help="Directory with *.yaml, *.yml and *.json manifests, watched for changes [default: the"
-    " API server].",
+    help="Directory with *.yaml, *.yml and *.json manifests, or one file, watched for changes"
+    " [default: the API server].",
 )
 @kube_options
 @node_options
@@ -95,16 +99,20 @@ def command(
     from srv6kv import logs
     from srv6kv.cli import cluster
     from srv6kv.controller import Controller
-    from srv6kv.kube.manifests import read
     from srv6kv.reconciler import Reconciler
     from srv6kv.recorder import Recorder
 
     for number in (signal.SIGTERM, signal.SIGINT):  # the first process of a container dies of none
         signal.signal(number, lambda *_: os._exit(0))
     logs.start(log_level, log_format)
-    objects = read([manifests])[0] if manifests is not None and manifests.is_dir() else ()
+    objects, unread = _read(manifests)
+    if unread is not None and once:
+        raise unread
     api = api_of(servers) if manifests is None else None
-    settings = cluster.settings_of(config, objects, logs.warn, api.host if api else "")
+    try:
+        settings = cluster.settings_of(config, objects, logs.warn, api.host if api else "")
+    except SettingsError as error:
+        raise SettingsError(f"{error}; {unread}" if unread is not None else str(error)) from None
     controller = Controller(
         store=store_of(servers),
         reconciler=Reconciler(settings, node, label or node, _boot_id()),
@@ -119,6 +127,20 @@ def command(
         _run(controller, "none" if once else listen, node=node, label=controller.label)
     finally:
         controller.close()
+
+
+def _read(manifests: Path | None) -> tuple[Sequence[RawObject], InputError | None]:
+    """The objects in the manifests, for the settings among them, or why they cannot be read yet."""
+    from srv6kv.kube.manifests import read
+
+    if manifests is None:
+        return (), None
+    if os.path.exists(manifests) and not (os.path.isdir(manifests) or os.path.isfile(manifests)):
+        return (), InputError(f"{manifests}: cannot be read: it is neither a directory nor a file")
+    try:
+        return read([manifests])[0], None
+    except InputError as error:
+        return (), error
 
 
 def _run(controller: Controller, listen: str, **names: str) -> None:

@@ -102,12 +102,12 @@ def command(
         -f examples/seed/manifests -f examples/paths --config examples/seed/contiv.conf \\
         --then examples/simulate/balanced.yaml
     """
-    from srv6kv.cli import cluster, simulating, sites
+    from srv6kv.cli import cluster, destinations, simulating, sites
 
     _check(paths, states, then, plan, files, servers)
     hashed = hash_of(vpp_version, flow_hash, flow_label)
     source, port = simulating.sender_of(sender)
-    node = source.removeprefix("outside@").partition("/")[0]
+    node = destinations.node_of(source)
     known = cluster.read_any(paths, servers, config, node, None) if paths or plan else None
     before = simulating.read_before(known, sites.states_of(states), servers, node)
     after = None

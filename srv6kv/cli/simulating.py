@@ -173,7 +173,7 @@ def _changed(
     if before.files is not None and not has_settings:
         settings = before.files.reconciler.settings
     every = then if has_nodes else [*paths, *then]
-    return cluster.read_files(every, config, node, None, settings)
+    return cluster.read_files(every, config, node, None, settings, needs_node=False)
 
 
 def _held(before: Before, node: str) -> Sequence[KeyValue]:

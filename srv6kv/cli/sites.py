@@ -58,10 +58,14 @@ def rendered(paths: Sequence[Path], config: Path | None, states: Mapping[str, Pa
 
 
 def rendered_files(files: Files, states: Mapping[str, Path]) -> Scene:
-    """The same for manifests that are read already.
+    """Every node of the manifests, as ``render`` makes it.
+
+    Args:
+        files: the manifests.
+        states: the file with the keys of each node's agent; without one its pods count as wired.
 
     Raises:
-        InputError: as ``rendered``.
+        InputError: a file cannot be read, or a node is none of the manifests'.
     """
     settings, known = files.reconciler.settings, files.reconciler.cluster
     topology = _topology(files)

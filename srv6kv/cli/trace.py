@@ -56,14 +56,14 @@ def command(
       srv6kv trace podthere:80 --from node1/2001:0:0:1::2 -f examples/seed/manifests \\
         --config examples/seed/contiv.conf -o svg > path.svg
     """
-    from srv6kv.cli import cluster
+    from srv6kv.cli import cluster, destinations
     from srv6kv.cli import output as printer
 
     if states and etcd["endpoints"]:
         raise click.UsageError("--agent-state and --etcd exclude each other")
     if not paths and not etcd["endpoints"]:
         raise click.UsageError("give manifests with -f, or --etcd")
-    scene = _scene(paths, config, states, etcd)
+    scene = _scene(paths, config, states, etcd, destinations.node_of(sender))
     found = traced(scene, destination, sender)
     if output == "json":
         printer.print_json(found)
@@ -79,15 +79,22 @@ def command(
 
 
 def _scene(
-    paths: tuple[Path, ...], config: Path | None, states: tuple[str, ...], etcd: dict[str, Any]
+    paths: tuple[Path, ...],
+    config: Path | None,
+    states: tuple[str, ...],
+    etcd: dict[str, Any],
+    node: str,
 ) -> Scene:
     from srv6kv.agent import keys
     from srv6kv.cli import cluster, sites
 
-    if not etcd["endpoints"]:
-        return sites.rendered(paths, config, sites.states_of(states))
+    named = sites.states_of(states)
     files = cluster.read_files(paths, config, "", None) if paths else None
-    return sites.held(read_etcd(etcd, [keys.AGENT]), files)
+    if etcd["endpoints"]:
+        return sites.held(read_etcd(etcd, [keys.AGENT]), files)
+    assert files is not None
+    cluster.require_node(files, node)
+    return sites.rendered_files(files, named)
 
 
 def traced(scene: Scene, destination: str, sender: str) -> Trace:

@@ -25,9 +25,10 @@ def node(reconciler: Reconciler) -> Iterator[Finding]:
     """The Node object, its id and address, and that it speaks IPv6."""
     own = own_of(reconciler)
     name = reconciler.renderer.services.topology.own_name
-    if own is None:
+    warning = reconciler.node_warning()
+    if own is None or warning is not None:
         cure = "give --node its Kubernetes name, and its Node object among the manifests"
-        yield Finding("node", ERROR, f"no Node object is called {name}", cure)
+        yield Finding("node", ERROR, str(warning), cure)
         return
     told = [note for note in sorted(reconciler.notes()) if note.subject == f"Node {name}"]
     for note in told:

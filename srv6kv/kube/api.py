@@ -211,6 +211,11 @@ class ApiServer:
             self._refuse(response, answer, what)
         return answer
 
+    def drop_connections(self) -> None:
+        """Ask whatever is asked from now on over new connections; open answers go on."""
+        with self._lock:
+            self._pool.clear()
+
     def _refuse(self, response: Any, answer: Answer, what: str) -> None:
         if response.status == 401:
             self._loaded = 0.0

@@ -22,14 +22,18 @@ class Intake:
     """Feeds a cluster; remembers what is to be said about malformed objects.
 
     Attributes:
+        kept: the object whose last good version stays when it is gone (rule M6).
         triggers: when the slices' changes were triggered that nobody has asked for yet.
+        is_kept_away: the kept object is gone.
     """
 
     cluster: Cluster
+    kept: Identity | None = None
     triggers: Triggers = field(default_factory=Triggers)
     _notes: dict[Identity, Note] = field(default_factory=dict)
     _warnings: dict[Identity, Note] = field(default_factory=dict)
     _good: set[Identity] = field(default_factory=set)
+    is_kept_away: bool = False
 
     def take(self, identity: Identity, body: Body | None) -> None:
         """Take in one object; None: it is gone. Kinds that nobody reads are skipped."""
@@ -38,6 +42,10 @@ class Intake:
             return
         self._notes.pop(identity, None)
         self._warnings.pop(identity, None)
+        if identity == self.kept:
+            self.is_kept_away = body is None
+            if body is None:
+                return
         if body is None:
             self._good.discard(identity)
             self.cluster.remove(*identity)
@@ -63,6 +71,11 @@ class Intake:
     def is_malformed(self, identity: Identity) -> bool:
         """Whether what came last of an object makes no sense."""
         return identity in self._notes
+
+    def problem_of(self, identity: Identity) -> str:
+        """What is wrong with an object that never was good; "": nothing, or it was."""
+        note = self._notes.get(identity)
+        return note.text if note is not None and identity not in self._good else ""
 
     @property
     def has_gaps(self) -> bool:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from srv6kv.errors import InputError
 from srv6kv.kube import lastgood
 from srv6kv.kube.lastgood import UNREADABLE, Version
 from srv6kv.kube.model import Identity
@@ -69,15 +70,15 @@ class _File:
 
 
 class ManifestDirectory:
-    """The manifests directly inside one directory, which may come and go.
+    """The manifests directly inside one directory, or one manifest; both may come and go.
 
     Args:
-        path: the directory.
+        path: the directory, or the file.
         clock: seconds since the epoch, as modification times count.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
-        self._path = path
+        self._path = self._folder = path
         self._clock = clock
         self._files: dict[str, _File] = {}
         self._has_listed = False
@@ -102,8 +103,8 @@ class ManifestDirectory:
     def scan(self) -> Scan:
         """What changed since the last scan, and all notes."""
         try:
-            names = _manifests_in(self._path)
-        except OSError as error:
+            names = self._names()
+        except (OSError, ValueError) as error:
             for file in self._files.values():
                 file.absences = 0
             said = f"{_reason(error)}; all objects stay as they were"
@@ -113,9 +114,23 @@ class ManifestDirectory:
             self._look_at(name, name in names)
         return self._result()
 
+    def _names(self) -> set[str]:
+        """The names of the files.
+
+        Raises:
+            OSError: nobody can tell.
+            ValueError: the path cannot be a path.
+        """
+        if stat.S_ISREG(self._path.stat().st_mode):
+            with self._path.open("rb"):  # what is named and cannot be read says nothing at all
+                self._folder = self._path.parent
+            return {self._path.name}
+        self._folder = self._path
+        return _manifests_in(self._path)
+
     def _look_at(self, name: str, is_listed: bool) -> None:
         try:
-            signature = _signature(self._path / name) if is_listed else None
+            signature = _signature(self._folder / name) if is_listed else None
         except OSError as error:
             file = self._files.setdefault(name, _File())
             file.seen, file.read, file.absences = None, None, 0
@@ -150,7 +165,7 @@ class ManifestDirectory:
 
     def _read(self, name: str, file: _File, signature: Signature) -> None:
         try:
-            content, found = _content(self._path / name)
+            content, found = _content(self._folder / name)
         except FileNotFoundError:
             file.seen = None  # gone since it was listed: the next scan tells
             return
@@ -186,11 +201,15 @@ class ManifestDirectory:
 def read(paths: Iterable[str | Path], stdin: bytes = b"") -> tuple[list[RawObject], list[Note]]:
     """The objects of files and directories and of ``-``, sorted, and notes on what is amiss.
 
-    A file that cannot be read is a note with one of INPUT_REASONS; the others count.
+    A file of a directory that cannot be read, and a text that makes no sense, is a note with one of
+    INPUT_REASONS; the others count.
 
     Args:
         paths: in this order; of an object that is defined twice the last one counts.
         stdin: what ``-`` stands for.
+
+    Raises:
+        InputError: one of the paths cannot be read.
     """
     versions: list[Version] = []
     for path in dict.fromkeys(str(path) for path in paths):
@@ -204,20 +223,19 @@ def read(paths: Iterable[str | Path], stdin: bytes = b"") -> tuple[list[RawObjec
 
 def _read_path(path: Path) -> list[Version]:
     try:
-        if path.is_dir():
-            inside = [path / name for name in sorted(_manifests_in(path))]
-            files = [file for file in inside if file.is_symlink() or file.is_file()]
-        else:
-            files = [path]
+        if not path.is_dir():
+            return [_after(Version(), _content(path)[0], _shown(path))]
+        inside = [path / name for name in sorted(_manifests_in(path))]
+        return [_read_file(file) for file in inside if file.is_symlink() or file.is_file()]
     except (OSError, ValueError) as error:
-        return [Version(notes=(Note(_shown(path), UNAVAILABLE, _reason(error)),))]
-    return [_read_file(file) for file in files]
+        raise InputError(f"{_shown(path)}: {_reason(error)}") from None
 
 
 def _read_file(path: Path) -> Version:
+    """What is read of a file that was not named itself."""
     try:
         content, _ = _content(path)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         return lastgood.unreadable(Version(), _shown(path), _reason(error))
     return _after(Version(), content, _shown(path))
 

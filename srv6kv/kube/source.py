@@ -34,6 +34,7 @@ class KubernetesSource:
     """
 
     def __init__(self, api: ApiServer, node: str) -> None:
+        self._api = api
         self._pace = Pace()
         wanted = watched(node)
         self._followers = [Follower(api, resource, self._pace, self) for resource in wanted]
@@ -61,8 +62,10 @@ class KubernetesSource:
         for follower in self._followers:
             follower.join(max(0.0, deadline - time.monotonic()))
 
-    def relist(self) -> int:
+    def relist(self, *, is_anew: bool = False) -> int:
         """List everything again, now; the number that ``ClusterChanged.listed`` reaches then."""
+        if is_anew:
+            self._api.drop_connections()
         with self._lock:
             self._lists += 1
             number = self._lists
@@ -75,7 +78,10 @@ class KubernetesSource:
         with self._lock:
             self._listed[kind] = number
             self._unnamed[kind] = unnamed
-            self._tell(objects)
+            gone = sum(body is None for body in objects.values())
+            # A node may be without pods, but no cluster is without the others.
+            is_void = gone == len(objects) > 0 and kind != "Pod"
+            self._tell(objects, is_short=gone > 0, is_void=is_void)
 
     def changed(self, kind: str, objects: Objects) -> None:
         """A watch of a resource has seen changes."""
@@ -110,7 +116,7 @@ class KubernetesSource:
         text = f"{error}; what is known stays, trying again"
         return next(known, Note("API server", UNAVAILABLE, text))
 
-    def _tell(self, objects: Objects) -> None:
+    def _tell(self, objects: Objects, *, is_short: bool = False, is_void: bool = False) -> None:
         listed = min(self._listed.values())
         if not listed:
             self._early.update(objects)
@@ -119,7 +125,10 @@ class KubernetesSource:
         told = tuple(objects.items()) if listed else ()
         notes = (*self._troubles.values(), *self._unnamed_notes())
         has_gaps = any(self._unnamed.values())
-        self._queue.put(ClusterChanged(told, tuple(sorted(set(notes))), has_gaps, listed))
+        said = tuple(sorted(set(notes)))
+        self._queue.put(
+            ClusterChanged(told, said, has_gaps, listed, is_short=is_short, is_void=is_void)
+        )
 
     def _unnamed_notes(self) -> list[Note]:
         return [
@@ -134,11 +143,12 @@ def watched(node: str) -> tuple[Resource, ...]:
     return tuple(resource for resource in resources(node) if resource.kind in parse.KINDS)
 
 
-def list_once(api: ApiServer, node: str) -> tuple[tuple[Identity, msgspec.Raw], ...]:
-    """All objects that a node needs to know, listed once.
+def list_once(api: ApiServer, node: str) -> tuple[tuple[tuple[Identity, msgspec.Raw], ...], bool]:
+    """All objects that a node needs to know, listed once, and whether any of them has no name.
 
     Raises:
         ApiError: one of the lists did not come.
     """
-    found = (complete_list(api, resource, lambda _answer: None) for resource in watched(node))
-    return tuple(item for listed in found for item in listed.items.items())
+    found = [complete_list(api, resource, lambda _answer: None) for resource in watched(node)]
+    items = tuple(item for listed in found for item in listed.items.items())
+    return items, any(listed.unnamed for listed in found)
