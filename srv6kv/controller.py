@@ -2,8 +2,8 @@
 
 A session begins with the writer key and a read of everything at one revision; it ends with the
 first error of any kind, and the next one begins. Nothing is written before a complete list of the
-cluster has arrived that was asked for after the writer key was won: whoever wrote before may have
-seen what we have not.
+cluster has arrived that was asked for after the writer key was won, unless nobody else has held it
+since our own last tenure: whoever wrote before may have seen what we have not.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ class Controller:
     _stopping: threading.Event = field(default_factory=threading.Event)
     _ended: threading.Event = field(default_factory=threading.Event)
     _writer: Writer | None = None
+    _last_writer: Writer | None = None
     _session: int = 0
     _revision: int = 0
     _is_following: bool = False
@@ -174,7 +175,12 @@ class Controller:
 
     def _acquire(self) -> None:
         self._writer = self.store.acquire(self.label, self.identity)
-        if self._writer is not None and self._is_following:
+        if self._writer is None:
+            return
+        before, self._last_writer = self._last_writer, self._writer
+        if self._is_following and (
+            before is None or self.store.was_held_between(before, self._writer)
+        ):
             self._lists.await_new()
 
     def _gave_up_own_key(self) -> bool:

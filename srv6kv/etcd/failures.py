@@ -43,6 +43,26 @@ _HINTS = (
 MAY_BE_DONE = "the write may or may not be done"
 
 
+class GivenUp(grpc.RpcError):  # type: ignore[misc]  # grpc ships no types
+    """A call that we end before its deadline, as an error of gRPC.
+
+    Args:
+        is_silent: its member does not even say that it is alive.
+    """
+
+    def __init__(self, *, is_silent: bool) -> None:
+        super().__init__()
+        self._is_silent = is_silent
+
+    def code(self) -> grpc.StatusCode:
+        """That of a call that was not answered in time."""
+        return grpc.StatusCode.DEADLINE_EXCEEDED
+
+    def details(self) -> str:
+        """Why it was given up."""
+        return "no answer, other members do" if self._is_silent else "no answer from an old leader"
+
+
 def classify(error: grpc.RpcError, endpoint: Endpoint, *, is_write: bool) -> Srv6kvError:
     """The error as one of ours, in one line that names the endpoint."""
     code, details = error.code(), details_of(error)
