@@ -5,6 +5,7 @@ python tests/etcd_server.py [FOLDER]     prints the endpoint and serves until it
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import subprocess
@@ -46,6 +47,13 @@ def save(server: EmbeddedEtcd, file: Path) -> Path:
     file.unlink(missing_ok=True)
     etcdctl(server, "snapshot", "save", str(file))
     return file
+
+
+def revision_of(server: EmbeddedEtcd, file: Path) -> int:
+    """The last revision in a snapshot."""
+    answer = etcdctl(server, "snapshot", "status", str(file), "--write-out=json")
+    revision: int = json.loads(answer)["revision"]
+    return revision
 
 
 def restore(server: EmbeddedEtcd, file: Path) -> None:

@@ -15,7 +15,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from history import MARK, History, State, violations
 from processes import NODE, Bench, Process
@@ -93,22 +93,13 @@ def _touched(revisions: Revisions, foreign: State, owns: Callable[[str], bool]) 
             yield f"{key} is {last.get(key)!r} in the end, not {value!r}"
 
 
-def written_by(process: Process, after: int = 0) -> list[int]:
-    """The revisions that a process says it has made, since it had said so many lines."""
-    said = [line for line in process.lines[after:] if " rev=" in line]
-    return [int(line.partition("rev=")[2].split()[0]) for line in said]
+def written_by(process: Process) -> list[int]:
+    """The revisions that a process says it has made."""
+    return [int(line.partition("rev=")[2].split()[0]) for line in process.said(" rev=")]
 
 
-def trespasses(
-    history: History, processes: Iterable[Process], after: Mapping[int, int] | None = None
-) -> list[str]:
-    """Revisions that a process made while the writer key was not its own.
-
-    Args:
-        history: what etcd went through.
-        processes: those that may write.
-        after: by process id, how many lines were said before that history began to count.
-    """
+def trespasses(history: History, processes: Iterable[Process]) -> list[str]:
+    """Revisions that a process made while the writer key was not its own."""
     faults = []
     for process in processes:
         own = [
@@ -116,7 +107,7 @@ def trespasses(
             for identity, first, last in history.tenures()
             if identity.split("/")[1] == str(process.pid)
         ]
-        for revision in written_by(process, (after or {}).get(process.pid, 0)):
+        for revision in written_by(process):
             if not any(
                 first < revision and (last or revision + 1) > revision for first, last in own
             ):

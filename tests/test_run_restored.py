@@ -11,10 +11,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from etcd_server import restore, save
+from etcd_server import restore, revision_of, save
 from figures import Figures
 from history import History
-from invariants import trespasses
 from processes import CHANGED_SERVICE, NODE, SEED, Bench, Process
 
 from srv6kv.embedded import EmbeddedEtcd
@@ -82,7 +81,30 @@ class Rounds(ExitStack):
         self._history.wait_for(self.bench.expected(), 30)
         standby = other if self._roles()[0] is writer else writer
         self._wait_for_more(standby, "standing by", lines[standby.pid])
-        self.faults += trespasses(self._history, self._processes, lines)
+        self.faults += self._strangers(revision_of(self._server, snapshot), lines)
+
+    def _strangers(self, base: int, lines: dict[int, int]) -> list[str]:
+        """The revisions since the restore that the process which had the writer key did not make.
+
+        What a process says it has made is no proof by itself: a sleeper may say it of a revision
+        from before the restore.
+        """
+        tenures, faults = self._history.tenures(), []
+        for number, _ in self._history.revisions(after=base):
+            holders = [
+                process
+                for process in self._processes
+                for identity, first, last in tenures
+                if identity.split("/")[1] == str(process.pid)
+                and first < number
+                and (last is None or number < last)
+            ]
+            try:
+                (holder,) = holders
+                self._wait_for_more(holder, f" rev={number} ", lines[holder.pid])
+            except (AssertionError, ValueError):
+                faults.append(f"{number} was not made by one of {tenures}")
+        return faults
 
     def _follow(self) -> History:
         self._store = Etcd3Store([self._server.endpoint])
@@ -107,7 +129,7 @@ class Rounds(ExitStack):
     def _wait_for_more(process: Process, text: str, after: int) -> None:
         """Return when a process has said that after so many lines."""
         times = sum(text in line for line in process.lines[:after])
-        process.wait_for(text, 30, times=times + 1)
+        process.wait_for(text, 10, times=times + 1)
 
 
 @pytest.fixture
