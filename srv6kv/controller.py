@@ -23,7 +23,7 @@ from srv6kv.errors import Conflict, Refused, Unavailable
 from srv6kv.etcd.values import Watched
 from srv6kv.lists import Lists
 from srv6kv.notes import Note
-from srv6kv.plan import Plan
+from srv6kv.plan import Plan, split
 from srv6kv.progress import Progress
 from srv6kv.reconciler import Reconciler
 from srv6kv.recorder import Recorder
@@ -245,9 +245,13 @@ class Controller:
     def _leave_old_boot(self, writer: Writer) -> None:
         """Before anything else: chains that would hit the wrong namespace go."""
         stale = self.reconciler.stale_chains()
-        if stale:
-            self.progress.boots_anew(len(stale))
-            self._write(stale, self.reconciler.boot_note(), writer)
+        if not stale:
+            return
+        self.progress.boots_anew(len(stale))
+        *most, last = split(list(stale.operations))
+        for part in most:
+            self._write(part, (), writer)
+        self._write(last, self.reconciler.boot_note(), writer)
 
     def _write(self, transaction: Transaction, extra: tuple[Operation, ...], writer: Writer) -> int:
         """This is where all writing happens; the revision."""

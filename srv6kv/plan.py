@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Container
 from dataclasses import dataclass, field
 
+import msgspec
+
 from srv6kv.actual import Actual, Target, steering_facts
 from srv6kv.agent import keys
 from srv6kv.agent.values import encode
@@ -26,8 +28,10 @@ from srv6kv.transaction import Operation, Transaction
 MOST_OPERATIONS = limits.MAX_OPERATIONS - 8
 FEW_OPERATIONS = limits.FLAT_OPERATIONS - 8
 """So few are guarded key by key: what others write beside them does not matter."""
-MOST_BYTES = limits.MAX_BYTES - (1 << 16)
-"""Room is left for what srv6kv notes about itself in the same transaction."""
+MOST_BYTES = limits.PLAN_BYTES
+MOST_SHARED_BYTES = 3 << 16
+MOST_RANGES_BYTES = 1 << 15
+"""Both go into the same transaction, beside MOST_BYTES."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,11 @@ class Ledger:
 
     ranges: Ranges = field(default_factory=Ranges)
     shared: dict[str, str] = field(default_factory=dict)
+
+
+def dump_shared(shared: dict[str, str]) -> bytes:
+    """The text that is kept in etcd about the objects that others may own."""
+    return msgspec.json.encode(shared, order="sorted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +116,7 @@ def plan(
     deletable: Container[str] | None = None,
     present: Container[str] = (),
     most: int = MOST_OPERATIONS,
+    most_bytes: int = MOST_BYTES,
 ) -> Plan:
     """The transactions that make etcd hold the desired state.
 
@@ -121,6 +131,7 @@ def plan(
         deletable: the keys that may go; others stay, with a note. None: every key of ours may.
         present: keys that the agent has from others than etcd: what may be others' is theirs.
         most: operations of one transaction.
+        most_bytes: bytes of one transaction; a key that has more with its value is left out.
     """
     ledger = ledger or Ledger()
     owned = ranges | ledger.ranges
@@ -132,15 +143,18 @@ def plan(
     else:
         object_keys = {key for key in delta.keys if owned.owns(key) or key in desired.objects}
         targets, leftovers = delta.targets, set[str]()
-    resolved = resolve(desired, actual, settings, owned, sorted(object_keys), sorted(targets))
+    room = most_bytes - len(prefix.encode())
+    listed = (sorted(object_keys), sorted(targets))
+    resolved = resolve(desired, actual, settings, owned, *listed, room)
     for key in leftovers - resolved.kept:
         resolved.wanted.setdefault(key, None)
-    shared = _shared(desired, actual, ledger, resolved.wanted, delta, present)
+    shared, unshared = _shared(desired, actual, ledger, resolved.wanted, delta, present)
+    resolved.notes += unshared
     if deletable is not None:
         resolved.notes += _keep(resolved.wanted, actual, deletable)
     stages = _stages(resolved.wanted, actual, prefix)
     return Plan(
-        transactions=tuple(txn for stage in stages for txn in split(stage, most)),
+        transactions=tuple(txn for stage in stages for txn in split(stage, most, most_bytes)),
         notes=tuple(sorted(resolved.notes)),
         ledger=Ledger(ranges, shared),
         effects=effects_of(resolved.wanted, actual),
@@ -199,11 +213,15 @@ def _shared(
     wanted: dict[str, bytes | None],
     delta: Delta | None,
     present: Container[str],
-) -> dict[str, str]:
-    """Create what is absent, update or delete only what we wrote; what to note about it."""
-    noted = dict(ledger.shared)
+) -> tuple[dict[str, str], list[Note]]:
+    """Create what is absent, update or delete only what we wrote.
+
+    Returns:
+        What to note about it, and what is not created because there is no room to note it.
+    """
+    noted, left_out = dict(ledger.shared), []
     concerned = desired.shared.keys() | ledger.shared.keys()
-    for key in concerned if delta is None else concerned & delta.keys:
+    for key in sorted(concerned if delta is None else concerned & delta.keys):
         entry = actual.entries.get(key)
         written = noted.pop(key, None)
         is_ours = entry is not None and entry.value == (written or "").encode()
@@ -212,9 +230,23 @@ def _shared(
             if is_ours:
                 wanted[key] = None
         elif is_ours or (entry is None and key not in present):
-            wanted[key] = encode(value)
-            noted[key] = encode(value).decode()
-    return dict(sorted(noted.items()))
+            text = encode(value)
+            if text != (written or "").encode():
+                # A part of a plan notes what was noted before as well.
+                union = ledger.shared | noted | {key: text.decode()}
+                if (size := len(dump_shared(union))) > MOST_SHARED_BYTES:
+                    left_out.append(_unnoted(key, size))
+                    if written is not None:
+                        noted[key] = written
+                    continue
+            wanted[key] = text
+            noted[key] = text.decode()
+    return dict(sorted(noted.items())), left_out
+
+
+def _unnoted(key: str, size: int) -> Note:
+    text = f"with it srv6kv would note {size} bytes about such keys in etcd, and more than"
+    return Note(key, "InvalidValue", f"{text} {MOST_SHARED_BYTES} do not fit; it is not created")
 
 
 def _stages(wanted: dict[str, bytes | None], actual: Actual, prefix: str) -> list[list[Operation]]:
@@ -308,16 +340,18 @@ def _holders(
     return holders
 
 
-def split(operations: list[Operation], most: int = MOST_OPERATIONS) -> list[Transaction]:
-    """Transactions that a default server takes, in the same order; of that many operations, or one
-    more: a deletion that makes room for a put stays with it."""
+def split(
+    operations: list[Operation], most: int = MOST_OPERATIONS, most_bytes: int = MOST_BYTES
+) -> list[Transaction]:
+    """Transactions that a server takes, in the same order; of that many operations, or one more: a
+    deletion that makes room for a put stays with it."""
     transactions: list[Transaction] = []
     batch: list[Operation] = []
     size = 0
     for operation in operations:
         cost = limits.size_of([operation])
         is_full = len(batch) >= most and (batch[-1].is_put or not operation.is_put)
-        if batch and (is_full or size + cost > MOST_BYTES):
+        if batch and (is_full or size + cost > most_bytes):
             transactions.append(Transaction(tuple(batch)))
             batch, size = [], 0
         batch.append(operation)

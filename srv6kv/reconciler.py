@@ -23,7 +23,17 @@ from srv6kv.cluster import Cluster
 from srv6kv.kube.intake import Intake
 from srv6kv.kube.model import Ref
 from srv6kv.notes import Note
-from srv6kv.plan import FEW_OPERATIONS, MOST_OPERATIONS, Ledger, Plan, plan
+from srv6kv.plan import (
+    FEW_OPERATIONS,
+    MOST_BYTES,
+    MOST_OPERATIONS,
+    MOST_RANGES_BYTES,
+    MOST_SHARED_BYTES,
+    Ledger,
+    Plan,
+    dump_shared,
+    plan,
+)
 from srv6kv.render import Delta, Renderer
 from srv6kv.render.node import drop_routes
 from srv6kv.settings import Settings
@@ -41,6 +51,7 @@ class Reconciler:
         edited: how often somebody else changed or deleted a key of ours.
         is_contended: others write so often that a large transaction never gets through; smaller
             ones do, at the price of more revisions.
+        most_bytes: of one transaction, without what is to be noted about us.
     """
 
     def __init__(self, settings: Settings, node: str, label: str, boot_id: str = "") -> None:
@@ -53,6 +64,7 @@ class Reconciler:
         self.actual = Actual()
         self.edited = 0
         self.is_contended = False
+        self.most_bytes = MOST_BYTES
         self._renderer = Renderer(settings, node)
         routes = tuple(route.key for route in drop_routes(settings))
         self._ranges = ownership.ranges_of(settings, routes)
@@ -205,6 +217,7 @@ class Reconciler:
 
     def plan(self) -> Plan:
         """What is to be written now; empty if etcd holds the desired state."""
+        self._renderer.limit(self.most_bytes)
         delta = self._renderer.update(self.cluster)
         if self._notes or self._pending is None:
             self._pending = None  # what was left out may fit now
@@ -221,6 +234,7 @@ class Reconciler:
             deletable=self._deletable,
             present=self.cluster.told,
             most=FEW_OPERATIONS if self.is_contended else MOST_OPERATIONS,
+            most_bytes=self.most_bytes,
         )
         self._wanted_before |= {key for key, value in found.wanted.items() if value is not None}
         self._notes = found.notes
@@ -263,7 +277,7 @@ class Reconciler:
         ranges = self._ranges if is_last else self._ranges | self._ledger.ranges
         wanted = {
             "ranges": ranges.dump(),
-            "shared": msgspec.json.encode(found.ledger.shared, order="sorted"),
+            "shared": dump_shared(found.ledger.shared),
         }
         return (*self._changed(wanted), *self.boot_note())
 
@@ -325,12 +339,15 @@ class Reconciler:
 
 
 def ledger_of(noted: dict[str, bytes]) -> Ledger:
-    """What srv6kv has noted about itself, by the name of each note."""
+    """What srv6kv has noted about itself, by the name of each note; what is so large that we cannot
+    have written it counts as none."""
+    ranges, text = noted.get("ranges", b""), noted.get("shared", b"{}")
     try:
-        shared = msgspec.json.decode(noted.get("shared", b"{}"), type=dict[str, str])
+        is_large = len(text) > MOST_SHARED_BYTES
+        shared = {} if is_large else msgspec.json.decode(text, type=dict[str, str])
     except ValueError:  # msgspec does not wrap what is not UTF-8
         shared = {}
-    return Ledger(ownership.load(noted.get("ranges")), shared)
+    return Ledger(ownership.load(ranges if len(ranges) <= MOST_RANGES_BYTES else None), shared)
 
 
 def _next_hop_of(key: str, value: bytes) -> str | None:

@@ -21,9 +21,6 @@ from srv6kv.ownership import Ranges
 from srv6kv.render.desired import Carried, Desired, Steered
 from srv6kv.settings import Settings
 
-MOST_BYTES_OF_A_POLICY = 1_000_000
-"""A default etcd takes requests of 1.5 MiB; about ten thousand endpoints."""
-
 
 @dataclass(slots=True)
 class Resolved:
@@ -51,11 +48,16 @@ def resolve(
     ranges: Ranges,
     object_keys: Iterable[str],
     targets: Collection[Target],
+    most_bytes: int,
 ) -> Resolved:
-    """The wanted bytes of these objects and of the steerings and policies of these targets."""
+    """The wanted bytes of these objects and of the steerings and policies of these targets.
+
+    Args:
+        most_bytes: of a key (short form) and its value together; what has more is left out.
+    """
     resolved = Resolved()
     for key in object_keys:
-        _want_object(key, desired.objects.get(key), actual, resolved, ranges)
+        _want_object(key, desired.objects.get(key), actual, resolved, ranges, most_bytes)
     steered: dict[Target, Steered | Carried] = {}
     leaving = set(targets)
     for target in targets:
@@ -69,7 +71,9 @@ def resolve(
             resolved.kept |= held
     given = Allotment(desired, actual, settings, ranges, leaving).bsids_of(steered)
     for target, entry in steered.items():
-        fault = _enter(entry, given.get(target), desired, actual, settings, ranges, resolved)
+        fault = _enter(
+            entry, given.get(target), desired, actual, settings, ranges, resolved, most_bytes
+        )
         if fault is not None:
             resolved.remark(entry.subject, *fault)
             resolved.kept |= _leave(target, leaving, actual, ranges, resolved)
@@ -80,13 +84,27 @@ def resolve(
 
 
 def _want_object(
-    key: str, value: AgentValue | None, actual: Actual, resolved: Resolved, ranges: Ranges
+    key: str,
+    value: AgentValue | None,
+    actual: Actual,
+    resolved: Resolved,
+    ranges: Ranges,
+    most_bytes: int,
 ) -> None:
     fault = _fault_of(value, actual, ranges) if value is not None else None
-    if fault is None:
-        resolved.wanted[key] = None if value is None else encode(value)
-    else:
+    text = None if value is None else encode(value)
+    if fault is not None:
         resolved.remark(key, "InvalidValue", f"{fault}; nothing is written")
+    elif text is not None and (excess := _excess_of(key, text, most_bytes)):
+        resolved.remark(key, "InvalidValue", f"{excess}; nothing is written")
+    else:
+        resolved.wanted[key] = text
+
+
+def _excess_of(key: str, value: bytes, most_bytes: int) -> str:
+    """What is too large about a key with its value; "" if one request to etcd holds it."""
+    size = len(key.encode()) + len(value)
+    return f"{size} bytes, and {most_bytes} fit into one request" if size > most_bytes else ""
 
 
 def _fault_of(value: AgentValue, actual: Actual, ranges: Ranges) -> str | None:
@@ -208,6 +226,7 @@ def _enter(
     settings: Settings,
     ranges: Ranges,
     resolved: Resolved,
+    most_bytes: int,
 ) -> tuple[str, str] | None:
     """Want the steering and the policy of a target; or why not, as reason and text."""
     vrf, destination = entry.target
@@ -228,12 +247,13 @@ def _enter(
         srh_encapsulation=True,
         segment_lists=entry.lists,
     )
-    value = encode(policy)
     fault = fault_of(policy) or fault_of(steering)
-    if fault is None and len(value) > MOST_BYTES_OF_A_POLICY:
-        fault = f"segment_lists: {len(entry.lists)} lists make a value of {len(value)} bytes"
     if fault is not None:
         return "InvalidValue", f"{fault}; {_NOTHING[type(entry)]}"
+    value = encode(policy)
+    if excess := _excess_of(policy.key, value, most_bytes):
+        text = f"{policy.key}: {len(entry.lists)} segment lists are {excess}"
+        return "InvalidValue", f"{text}; {_NOTHING[type(entry)]}"
     resolved.wanted[policy.key] = value
     resolved.wanted[steering.key] = encode(steering)
     return None

@@ -243,7 +243,7 @@ class Network:
             for rule in node.rules(end.namespace, "NAT", "PREROUTING"):
                 if _matches(rule, packet):
                     assert rule.target is not None
-                    address, port = rule.target
+                    address, port = rule.target[0], rule.target[1] or packet.port
                     break
         if address not in end.addresses:
             return Dropped("closed: the pod does not answer for this address and port")
@@ -254,7 +254,7 @@ def _matches(rule: Rule, packet: Packet) -> bool:
     return (
         IPv6Address(packet.destination) in rule.destination
         and packet.protocol == rule.protocol
-        and packet.port == rule.port
+        and packet.port in rule.ports
     )
 
 

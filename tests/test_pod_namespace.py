@@ -259,6 +259,41 @@ def test_the_agent_reads_back_what_it_was_given(network: Network) -> None:
         assert pod.rules_of(chain) == chain.rules
 
 
+LONG = tuple((protocol, port, port) for protocol in ("TCP", "UDP") for port in range(4000, 4100))
+
+
+@EVERY_WAY
+@pytest.mark.parametrize("protocol", ["TCP", "UDP"])
+def test_a_rule_of_many_ports_leads_to_the_same_port(
+    network: Network, stack: ExitStack, protocol: str, bound: str
+) -> None:
+    """The first, one between and the last; the ports beside them stay closed."""
+    pod = network.pods[0]
+    chains = _chains(POD, LONG)
+    pod.install(chains)
+    assert len(chains[0].rules) == 2
+
+    for port in (4000, 4050, 4099):
+        server = stack.enter_context(pod.netns.listen(protocol, bound, port))
+        client = stack.enter_context(network.node.call(protocol, CLIENT, SERVICE, port))
+        assert _echo(server, client, protocol) == CLIENT
+        assert client.getpeername()[:2] == (SERVICE, port)
+    for port in (3999, 4100):
+        stack.enter_context(pod.netns.listen(protocol, "::", port))
+        _send_in_vain(network.node, protocol, port, pod)
+
+
+def test_rules_of_many_ports_are_read_back_as_they_are_written(network: Network) -> None:
+    """SCTP too, beside single ports, and up to the last port that there is."""
+    ports = (*LONG, ("SCTP", 65_534, 65_534), ("SCTP", 65_535, 65_535), ("TCP", 80, 8080))
+    chains = _chains(POD, ports)
+    network.pods[0].install(chains)
+
+    assert sum(" --dport " in rule and ":" in rule.split()[7] for rule in chains[0].rules) == 3
+    for chain in chains:
+        assert network.pods[0].rules_of(chain) == chain.rules
+
+
 def test_other_chains_stay_as_they_are(network: Network) -> None:
     """The chains of a CNI in the same pod are neither flushed nor appended to."""
     pod = network.pods[0]

@@ -291,6 +291,18 @@ def test_what_is_wrong_is_said(change: Callable[[Values], object], kind: str, wh
     assert (end.kind, end.why, end.reply) == (kind, why, "")
 
 
+@pytest.mark.parametrize(
+    ("port", "reached"), [(19_999, None), (20_000, 20_000), (20_050, 20_050), (20_100, None)]
+)
+def test_a_rule_of_many_ports_keeps_the_port(port: int, reached: int | None) -> None:
+    """As ip6tables does with DNAT to an address without a port."""
+    rule = f"-d 2096::6457/128 -p tcp -m tcp --dport 20000:20099 -j DNAT --to-destination {REMOTE}"
+    network = network_of(put("node2", f"{CHAIN}default-podthere-a-PREROUTING", rules=[rule]))
+    end = end_of(traced("2096::6457", port, network=network))
+
+    assert (end.kind, end.port) == (("pod", reached) if reached else ("dropped", 0))
+
+
 def test_a_circle_ends() -> None:
     """Two VRFs that send a packet to each other do not hold trace."""
 

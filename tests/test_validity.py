@@ -110,6 +110,10 @@ FAULTS: dict[str, tuple[AgentValue, str]] = {
     "long label": (VrfTable(id=1, protocol="IPV6", label="x" * 64), "label"),
     "no such chain": (replace(CHAIN, table="NAT", chain_type="FORWARD"), "chain_type"),
     "no namespace": (replace(CHAIN, namespace=Namespace()), "namespace"),
+    "namespace of a megabyte": (
+        replace(CHAIN, namespace=Namespace(type="FD", reference="/" + "x" * 4096)),
+        "namespace",
+    ),
     "rule that is expanded": (replace(CHAIN, rules=("-d $X",)), "rules"),
     "rule of two lines": (replace(CHAIN, rules=("-d 1::\n-d 2::",)), "rules"),
     "path": (replace(CHAIN, name="a/../b"), "key"),

@@ -110,8 +110,8 @@ class Rule:
 
     destination: IPv6Network
     protocol: str
-    port: int
-    target: tuple[str, int] | None  # None: CT --notrack
+    ports: range
+    target: tuple[str, int | None] | None  # None: CT --notrack; without a port it stays
 
 
 @dataclass(slots=True)
@@ -394,18 +394,28 @@ _DNAT = re.compile(
     r"-d (?P<destination>[0-9a-f:]+/128) -p (?P<protocol>tcp|udp|sctp) -m (?P=protocol)"
     r" --dport (?P<port>\d+) -j DNAT --to-destination \[(?P<target>[0-9a-f:]+)\]:(?P<to>\d+)"
 )
+_DNAT_RANGE = re.compile(
+    r"-d (?P<destination>[0-9a-f:]+/128) -p (?P<protocol>tcp|udp|sctp) -m (?P=protocol)"
+    r" --dport (?P<first>\d+):(?P<last>\d+) -j DNAT --to-destination (?P<target>[0-9a-f:]+)"
+)
 _NOTRACK = re.compile(r"-d (?P<destination>[0-9a-f:]+/128) -j CT --notrack")
 
 
 def _rule(place: tuple[str, str, str], text: str) -> Rule:
     match place[1:]:
         case ("NAT", "PREROUTING") if found := _DNAT.fullmatch(text):
-            target = found["target"], int(found["to"])
+            port, target = int(found["port"]), (found["target"], int(found["to"]))
             return Rule(
-                IPv6Network(found["destination"]), found["protocol"], int(found["port"]), target
+                IPv6Network(found["destination"]), found["protocol"], range(port, port + 1), target
+            )
+        case ("NAT", "PREROUTING") if found := _DNAT_RANGE.fullmatch(text):
+            ports = range(int(found["first"]), int(found["last"]) + 1)
+            assert len(ports) > 1, text
+            return Rule(
+                IPv6Network(found["destination"]), found["protocol"], ports, (found["target"], None)
             )
         case ("RAW", "OUTPUT") if found := _NOTRACK.fullmatch(text):
-            return Rule(IPv6Network(found["destination"]), "", 0, None)
+            return Rule(IPv6Network(found["destination"]), "", range(0), None)
     raise Unknown(f"rule {text!r} in {place}")
 
 

@@ -25,6 +25,8 @@ MOST_SEGMENTS = 5
 MOST_WEIGHT = 9
 """One digit: the agent compares weights as text (spec/vpp-agent.md 4.5c)."""
 MOST_INTERFACE = 63
+MOST_PATH = 4096
+"""Linux opens no longer one, and a chain shares its value with its namespace's name."""
 _PROTOCOLS = ("", "IPV4", "IPV6")
 _NAMESPACES = ("", "NSID", "PID", "FD", "MICROSERVICE")
 """Names that the agent's decoder knows: another one makes the whole value undecodable."""
@@ -157,6 +159,8 @@ def _rule_chain(value: RuleChain) -> str | None:
         return f"chain_type: table {value.table!r} has no chain {value.chain_type!r}"
     if not value.namespace.reference:
         return "namespace: empty, the rules would hit the host"
+    if len(value.namespace.reference) > MOST_PATH:
+        return f"namespace: longer than {MOST_PATH} characters"
     if value.namespace.type not in _NAMESPACES:
         return f"namespace: {value.namespace.type!r} is no type of a reference"
     if value.protocol not in _PROTOCOLS:

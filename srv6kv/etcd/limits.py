@@ -15,8 +15,10 @@ FLAT_OPERATIONS = 120
 BRANCHES = 64
 BRANCH_OPERATIONS = 64
 MAX_OPERATIONS = BRANCHES * BRANCH_OPERATIONS
+# What a plan may fill; beside that srv6kv notes something about itself.
+PLAN_BYTES = 1 << 20
 # The server takes 1.5 MiB; the rest is for the encoding and the compares.
-MAX_BYTES = 1 << 20
+MAX_BYTES = PLAN_BYTES + (1 << 18)
 
 # /vnf-agent/<label>/<class>/<module>/<version>/<type>/: one model of the agent.
 _MODEL = re.compile(r"/[^/]+/[^/]+/[^/]+/.+?/v\d+/[^/]+/")

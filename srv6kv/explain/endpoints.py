@@ -13,6 +13,7 @@ from srv6kv.explain.scene import Scene, policy_name, port_text
 from srv6kv.kube.model import Endpoint, EndpointSlice
 from srv6kv.render import endpoint
 from srv6kv.render.addresses import places_of, wishes
+from srv6kv.render.endpoint import Translation
 from srv6kv.render.service import HOSTS, Receivers
 from srv6kv.topology import HostEndpoint, PodEndpoint
 
@@ -102,11 +103,15 @@ def _receive_side(scene: Scene, name: str, receivers: Receivers) -> values.Recei
         said = scene.renderer.desired.notes.get(("endpoint", name), ())
         problem = "; ".join(f"{note.text} ({note.reason})" for note in said)
     translations = tuple(
-        f"{item.address} {item.protocol} {item.port} -> {item.target}"
+        f"{item.address} {item.protocol} {_ports(item.port, item)} -> {_ports(item.target, item)}"
         for item in receivers.pods.get(name, ())
-        if scene.renderer.is_up(name)
+        if scene.renderer.is_up(name, scene.service.ref)
     )
     return values.ReceiveSide(tuple(map(scene.key, _keys_of(scene, name))), problem, translations)
+
+
+def _ports(first: int, item: Translation) -> str:
+    return f"{first}-{first + item.ports - 1}" if item.ports > 1 else str(first)
 
 
 def _keys_of(scene: Scene, name: str) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -79,7 +80,8 @@ class Scene:
 
     def path_to(self, item: Endpoint) -> tuple[str, ...] | str:
         """The segments to an endpoint, or why there are none."""
-        found = path_to(item, self.topology, self.settings, self.renderer.is_up)
+        is_up = partial(self.renderer.is_up, ref=self.service.ref)
+        found = path_to(item, self.topology, self.settings, is_up)
         return found if isinstance(found, str) else found[0]
 
     def key(self, key: str) -> Key:

@@ -5,7 +5,7 @@ It exists from when a slice lists the endpoint, ready or not, until none does (d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from srv6kv import sids
@@ -27,13 +27,19 @@ HOST_INTERCONNECT = "tap-vpp2"
 """Logical name of VPP's end of the host interconnect (spec/contiv.md 3.3)."""
 
 
+MOST_SINGLE_RULES = 64
+"""A chain of more translations has one rule for ports that follow one another, where it can."""
+
+
 class Translation(NamedTuple):
-    """One port of one service address, and the port of the pod that answers for it."""
+    """Ports of one service address that follow one another, the first one given, and the ports of
+    the pod that answer for them, which do so too."""
 
     address: str
     protocol: str
     port: int
     target: int
+    ports: int
 
 
 def pod_objects(address: str, sid: str, wired: Wired, settings: Settings) -> Iterator[AgentValue]:
@@ -85,7 +91,7 @@ def rule_chains(
     families = {is_ipv4(pod) for pod in translations} or {False}
     for ipv4 in sorted(families):
         mine = [(pod, item) for pod, item in items if is_ipv4(pod) == ipv4]
-        yield _chain(wired, "NAT", "PREROUTING", (_dnat(pod, i) for pod, i in mine), ipv4=ipv4)
+        yield _chain(wired, "NAT", "PREROUTING", _dnats(mine), ipv4=ipv4)
         yield _chain(wired, "RAW", "OUTPUT", (_notrack(i.address) for _, i in mine), ipv4=ipv4)
 
 
@@ -102,14 +108,60 @@ def _chain(
     )
 
 
-def _dnat(pod: str, item: Translation) -> str:
+def _dnats(items: Sequence[tuple[str, Translation]]) -> Iterator[str]:
     """Equal ports too: the reply must carry the service address (spec/services.md 2.11)."""
+    has_ranges = is_long(item for _, item in items)
+    for pod, item in items:
+        if has_ranges and _is_range(item):
+            yield _dnat(item, f"{item.port}:{item.port + item.ports - 1}", pod)
+            continue
+        for step in range(item.ports):
+            yield _dnat(item, f"{item.port + step}", f"{_host(pod)}:{item.target + step}")
+
+
+def is_long(items: Iterable[Translation]) -> bool:
+    """Whether the chain of these has one rule for ports that follow one another."""
+    return sum(item.ports for item in items) > MOST_SINGLE_RULES
+
+
+def size_of(pod: str, item: Translation, *, is_long: bool) -> int:
+    """The bytes of the rules of a translation in the value of their chain."""
+    if is_long and _is_range(item):
+        ports = len(f"{item.port}:{item.port + item.ports - 1}")
+        return len(_dnat(item, "", pod)) + ports + _QUOTES
+    fixed = len(_dnat(item, "", f"{_host(pod)}:")) + _QUOTES
+    return fixed * item.ports + _digits(item.port, item.ports) + _digits(item.target, item.ports)
+
+
+def notrack_size_of(address: str) -> int:
+    """The bytes of the rule for calls to an address in the value of its chain."""
+    return len(_notrack(address)) + _QUOTES
+
+
+_QUOTES = len('"",')
+"""Around a rule among others."""
+
+
+def _digits(first: int, count: int) -> int:
+    """The length of so many numbers in a row."""
+    return sum(max(0, first + count - max(first, least)) for least in (0, 10, 100, 1000, 10_000))
+
+
+def _is_range(item: Translation) -> bool:
+    """Whether one rule can say it: without a port DNAT keeps the packet's. A range that is shifted
+    cannot: the ip6tables of older agent images has no base port and leads all of it to one port."""
+    return item.ports > 1 and item.port == item.target
+
+
+def _dnat(item: Translation, ports: str, to: str) -> str:
     protocol = item.protocol.lower()
-    pod = pod if is_ipv4(pod) else f"[{pod}]"
-    return (
-        f"-d {_whole(item.address)} -p {protocol} -m {protocol} --dport {item.port}"
-        f" -j DNAT --to-destination {pod}:{item.target}"
-    )
+    match = f"-d {_whole(item.address)} -p {protocol} -m {protocol} --dport {ports}"
+    return f"{match} -j DNAT --to-destination {to}"
+
+
+def _host(pod: str) -> str:
+    """An address before a port."""
+    return pod if is_ipv4(pod) else f"[{pod}]"
 
 
 def _notrack(address: str) -> str:

@@ -7,7 +7,7 @@ decides, else the host comes before pods and the lower address before the higher
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from itertools import chain
 
 from srv6kv import sids
@@ -16,17 +16,21 @@ from srv6kv.agent.validity import fault_of
 from srv6kv.agent.values import AgentValue, Namespace, RuleChain
 from srv6kv.agent.wiring import Unwired, Wired
 from srv6kv.cluster import Cluster
+from srv6kv.etcd import limits
 from srv6kv.kube.model import Pod, Ref
 from srv6kv.notes import Note
 from srv6kv.render import endpoint
 from srv6kv.render.claims import Claims
 from srv6kv.render.endpoint import Translation
+from srv6kv.render.fitting import Excess, left_out
 from srv6kv.render.parts import Parts
 from srv6kv.render.service import HOST_IPV4, HOSTS, Receivers
 from srv6kv.settings import Settings
 from srv6kv.topology import Topology, host_end_of
 
 WIRING_UNKNOWN = "PodWiringUnknown"
+_KEY_BYTES = 1 << 12
+"""More than a chain's key has beside its short form."""
 _OTHER_FAMILY = "vppHostSubnetCIDR is of the other family; no localsid for these endpoints"
 _HOST_WIRING = Wired(endpoint.HOST_INTERCONNECT, Namespace())
 
@@ -38,6 +42,7 @@ class LocalEndpoints:
         waiting: the endpoints whose Pod is not known with their address, and its name.
         believed: the endpoints whose wiring the agent may still tell, and whose localsid is in
             etcd: it stays there, so packets reach them.
+        most_bytes: of one transaction, and so of a rule chain.
     """
 
     def __init__(self, parts: Parts, settings: Settings) -> None:
@@ -51,11 +56,15 @@ class LocalEndpoints:
         self._up: dict[str, Wired] = {}
         self.waiting: dict[str, Ref] = {}
         self.believed: set[str] = set()
+        self.most_bytes = limits.PLAN_BYTES
         self._behind: dict[str, set[str]] = {}
+        self._left_out: dict[str, dict[Ref, Excess]] = {}
 
-    def is_up(self, address: str) -> bool:
-        """Whether packets reach a local endpoint."""
-        return address in self._up or address in self.believed
+    def is_up(self, address: str, ref: Ref | None = None) -> bool:
+        """Whether packets reach a local endpoint, and those of a service have an answer there."""
+        if address in self._up:
+            return ref is None or ref not in self._left_out.get(self._up[address].sandbox, ())
+        return address in self.believed
 
     def listed(self, addresses: Iterable[str]) -> set[str]:
         """Those of the addresses that a service lists."""
@@ -101,7 +110,7 @@ class LocalEndpoints:
                 refs |= self._answering.get(address, {}).keys()
             sandboxes |= self._move(address, before, after)
         for sandbox in sorted(sandboxes):
-            self._parts.replace(("sandbox", sandbox), self._chains(sandbox))
+            refs |= self._make_chains(sandbox)
         return refs
 
     def _claim(self, address: str, cluster: Cluster, topology: Topology) -> set[str]:
@@ -267,13 +276,43 @@ class LocalEndpoints:
             sandboxes.add(after.sandbox)
         return sandboxes
 
-    def _chains(self, sandbox: str) -> Iterable[RuleChain]:
+    def _make_chains(self, sandbox: str) -> set[Ref]:
+        """Make the rule chains of a sandbox; the services whose reach has changed by that."""
+        before = self._left_out.pop(sandbox, {})
         pods = sorted(self._behind[sandbox])
         if not pods:
             del self._behind[sandbox]
+        answering = {pod: self._answering[pod] for pod in pods}
+        excess = (
+            left_out(self._up[pods[0]], answering, self.most_bytes - _KEY_BYTES) if pods else {}
+        )
+        if excess:
+            self._left_out[sandbox] = excess
+        self._parts.replace(("sandbox", sandbox), self._chains(answering, excess))
+        notes = (_does_not_fit(ref, answering, found) for ref, found in excess.items())
+        self._parts.remark(("sandbox", sandbox), *sorted(notes))
+        return before.keys() ^ excess.keys()
+
+    def _chains(
+        self, answering: Mapping[str, Mapping[Ref, tuple[Translation, ...]]], excess: Container[Ref]
+    ) -> Iterable[RuleChain]:
+        if not answering:
             return ()
-        items = {pod: chain.from_iterable(self._answering[pod].values()) for pod in pods}
-        return endpoint.rule_chains(self._up[pods[0]], items)
+        items = {
+            pod: [item for ref, items in listed.items() if ref not in excess for item in items]
+            for pod, listed in answering.items()
+        }
+        return endpoint.rule_chains(self._up[next(iter(answering))], items)
+
+
+def _does_not_fit(ref: Ref, answering: Mapping[str, Container[Ref]], excess: Excess) -> Note:
+    pods = ", ".join(pod for pod, listed in answering.items() if ref in listed)
+    text = (
+        f"spec.ports: its translations take {excess.size} bytes of {excess.key}, which has room for"
+        f" {excess.room}: {pods} does not answer for it and is in none of its policies on this"
+        " node; other nodes still send to it"
+    )
+    return Note(f"Service {ref}", "InvalidValue", text)
 
 
 def _left_alone(address: str, pod: Pod) -> Note:

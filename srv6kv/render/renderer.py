@@ -7,6 +7,7 @@ makes anew only the parts that the cluster's dirt names; ``render`` is the same 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from srv6kv.actual import Target
 from srv6kv.cluster import Cluster, Dirt
@@ -41,6 +42,7 @@ class Renderer:
     def __init__(self, settings: Settings, own_name: str) -> None:
         self.desired = Desired()
         self.is_blind = False
+        self._is_relimited = False
         self._settings = settings
         self._parts = Parts(self.desired)
         self._local = LocalEndpoints(self._parts, settings)
@@ -59,9 +61,15 @@ class Renderer:
         """Who may have which address, as of the last update."""
         return self._services
 
-    def is_up(self, address: str) -> bool:
-        """Whether packets reached a local endpoint at the last update; ``HOST`` is the host."""
-        return self._local.is_up(address)
+    def is_up(self, address: str, ref: Ref | None = None) -> bool:
+        """Whether packets (of a service) reached a local endpoint at the last update; ``HOST`` is
+        the host."""
+        return self._local.is_up(address, ref)
+
+    def limit(self, most_bytes: int) -> None:
+        """Let no rule chain be larger than one transaction of so many bytes can hold."""
+        self._is_relimited |= self._local.most_bytes != most_bytes
+        self._local.most_bytes = most_bytes
 
     @property
     def waiting(self) -> Mapping[str, Ref]:
@@ -85,8 +93,9 @@ class Renderer:
             touched |= self._local.believed
         for ref in refs:
             touched |= self._local.list_for(ref, self._services.receivers_of(ref))
-        if is_new_topology:
+        if is_new_topology or self._is_relimited:
             touched |= self._local.all_listed()
+            self._is_relimited = False
         refs |= self._local.settle(touched, cluster, self._services.topology)
         self._steer({ref: self._send(ref, cluster) for ref in sorted(refs)})
         self.is_blind = not cluster.told.is_complete and self._local.has_unwired()
@@ -119,7 +128,8 @@ class Renderer:
 
     def _send(self, ref: Ref, cluster: Cluster) -> dict[Target, Steered]:
         """What a service steers."""
-        steered, notes = self._services.steered_by(ref, cluster, self._local.is_up)
+        is_up = partial(self._local.is_up, ref=ref)
+        steered, notes = self._services.steered_by(ref, cluster, is_up)
         self._parts.rendered += len(steered)
         self._parts.remark(ref, *notes)
         return {item.target: item for item in steered}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from srv6kv import sids
@@ -29,6 +29,10 @@ Port = tuple[str, int]
 Answers = dict[str, dict[Port, int]]
 """Local endpoints of a service, listed in any condition: pod address, or one of ``HOSTS``, to the
 target port behind each of the service's ports; a host translates nothing."""
+
+
+Run = tuple[str, int, int, int]
+"""Ports in a row, and so are their targets: protocol, first port, its target, how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,20 @@ def answers_of(candidates: Candidates, topology: Topology, settings: Settings) -
                     table = answers.setdefault(candidate.address, {})
                     table.setdefault((port.protocol, port.number), candidate.target)
     return answers
+
+
+def runs_of(ports: Mapping[Port, int]) -> tuple[Run, ...]:
+    """The ports that an endpoint answers for, as few runs as they can be."""
+    found: list[Run] = []
+    protocol, first, to, count = "", 0, 0, 0
+    for (its_protocol, port), target in sorted(ports.items()):
+        if (its_protocol, port, target) == (protocol, first + count, to + count):
+            count += 1
+            continue
+        if count:
+            found.append((protocol, first, to, count))
+        protocol, first, to, count = its_protocol, port, target, 1
+    return (*found, (protocol, first, to, count)) if count else ()
 
 
 def _preference(candidate: Candidate) -> tuple[bool, bool, str, int]:

@@ -22,7 +22,17 @@ from srv6kv.render.addresses import FIELDS, Asked, Role, asked_by, places_of
 from srv6kv.render.claims import Claims
 from srv6kv.render.desired import Steered
 from srv6kv.render.endpoint import Translation
-from srv6kv.render.service import HOSTS, Answers, IsUp, Reach, Receivers, answers_of, reach_of
+from srv6kv.render.service import (
+    HOSTS,
+    Answers,
+    IsUp,
+    Reach,
+    Receivers,
+    Run,
+    answers_of,
+    reach_of,
+    runs_of,
+)
 from srv6kv.select import Candidates, candidates_of, select
 from srv6kv.settings import Settings
 from srv6kv.topology import PodEndpoint, Topology
@@ -30,12 +40,14 @@ from srv6kv.topology import PodEndpoint, Topology
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A service as it was last taken in; what its slices offer, by family: IPv6, IPv4."""
+    """A service as it was last taken in; what its slices offer, by family: IPv6, IPv4; and the runs
+    of ports that each local endpoint answers for."""
 
     service: Service
     asked: Asked
     candidates: tuple[Candidates, Candidates]
     answers: tuple[Answers, Answers]
+    runs: dict[str, tuple[Run, ...]]
 
 
 class Services:
@@ -77,6 +89,8 @@ class Services:
         for address in entry.asked.roles:
             sharers, ipv4 = self.sharers(address), is_ipv4(address)
             place = sharers.index(ref)
+            if place == len(sharers) - 1:
+                continue
             is_same = before.answers[ipv4] == entry.answers[ipv4]
             if not is_same or (place == 0 and not self._is_equal(address, before, entry)):
                 found.update(sharers[place + 1 :])
@@ -93,7 +107,8 @@ class Services:
             for family in (False, True)
         )
         answers = (self._answers_of(ipv6), self._answers_of(ipv4))
-        return _Entry(service, asked, (ipv6, ipv4), answers)
+        runs = {pod: runs_of(ports) for table in answers for pod, ports in table.items()}
+        return _Entry(service, asked, (ipv6, ipv4), answers, runs)
 
     def _answers_of(self, candidates: Candidates) -> Answers:
         return answers_of(candidates, self.topology, self._settings)
@@ -134,11 +149,11 @@ class Services:
             for pod, ports in entry.answers[is_ipv4(address)].items():
                 if better and pod not in better[0]:
                     continue
-                found.setdefault(pod, []).extend(
-                    Translation(address, protocol, port, target)
-                    for (protocol, port), target in ports.items()
-                    if not any((protocol, port) in table.get(pod, {}) for table in better)
-                )
+                runs = entry.runs[pod]
+                if better:
+                    taken = set().union(*(table.get(pod, ()) for table in better))
+                    runs = runs_of({port: to for port, to in ports.items() if port not in taken})
+                found.setdefault(pod, []).extend(Translation(address, *run) for run in runs)
         return Receivers({pod: tuple(items) for pod, items in found.items()})
 
     def steered_by(

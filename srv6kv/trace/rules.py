@@ -16,6 +16,10 @@ _DNAT = re.compile(
     rf"-d (?P<destination>{_ADDRESS}/\d+) -p (?P<protocol>\w+) -m (?P=protocol)"
     rf" --dport (?P<port>\d+) -j DNAT --to-destination \[?(?P<pod>{_ADDRESS}?)\]?:(?P<target>\d+)"
 )
+_DNAT_RANGE = re.compile(
+    rf"-d (?P<destination>{_ADDRESS}/\d+) -p (?P<protocol>\w+) -m (?P=protocol)"
+    rf" --dport (?P<port>\d+):(?P<last>\d+) -j DNAT --to-destination (?P<pod>{_ADDRESS})"
+)
 _NOTRACK = re.compile(rf"-d (?P<destination>{_ADDRESS}/\d+) -j CT --notrack")
 
 
@@ -27,13 +31,15 @@ class Rule:
         text: as the key has it.
         destination: of the packets that it takes; None: it is a rule of another kind.
         protocol: of these packets; "" for all.
-        target: address and port that take the place of the destination; None: CT --notrack.
+        ports: of these packets.
+        target: address and port that take the place of the destination; port 0: they keep theirs.
+            None: CT --notrack.
     """
 
     text: str
     destination: Prefix | None = None
     protocol: str = ""
-    port: int = 0
+    ports: range = range(0)
     target: tuple[str, int] | None = None
 
     def takes(self, packet: Packet) -> bool:
@@ -41,7 +47,10 @@ class Rule:
         return (
             self.destination is not None
             and packet.destination in self.destination
-            and (not self.protocol or (self.protocol, self.port) == (packet.protocol, packet.port))
+            and (
+                not self.protocol
+                or (self.protocol == packet.protocol and packet.port in self.ports)
+            )
         )
 
 
@@ -121,13 +130,16 @@ def _rules(texts: Iterable[str]) -> Iterable[Rule]:
 
 def _rule(text: str) -> Rule:
     if found := _DNAT.fullmatch(text):
-        return Rule(
-            text,
-            Prefix.parse_any(found["destination"]),
-            found["protocol"].upper(),
-            int(found["port"]),
-            (found["pod"], int(found["target"])),
-        )
+        first, target = int(found["port"]), (found["pod"], int(found["target"]))
+        return _dnat(text, found, range(first, first + 1), target)
+    if found := _DNAT_RANGE.fullmatch(text):
+        ports = range(int(found["port"]), int(found["last"]) + 1)
+        return _dnat(text, found, ports, (found["pod"], 0))
     if found := _NOTRACK.fullmatch(text):
         return Rule(text, Prefix.parse_any(found["destination"]))
     return Rule(text)
+
+
+def _dnat(text: str, found: re.Match[str], ports: range, target: tuple[str, int]) -> Rule:
+    destination = Prefix.parse_any(found["destination"])
+    return Rule(text, destination, found["protocol"].upper(), ports, target)

@@ -273,7 +273,7 @@ class Walk:
         key, rule = met
         if rule.target is None:
             return spot.unknown(rule.text, f"rule {rule.text!r}", key)
-        address, port = rule.target
+        address, port = rule.target[0], rule.target[1] or packet.port
         told = replace(packet, destination=address, port=port)
         what, does = f"DNAT {packet.destination}", f"port {packet.port} to port {port}"
         place = f"pod {address}"
