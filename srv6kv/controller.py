@@ -248,7 +248,8 @@ class Controller:
         if not stale:
             return
         self.progress.boots_anew(len(stale))
-        *most, last = split(list(stale.operations))
+        limits = self.store.limits
+        *most, last = split(list(stale.operations), limits.planned, limits.size)
         for part in most:
             self._write(part, (), writer)
         self._write(last, self.reconciler.boot_note(), writer)
@@ -311,6 +312,7 @@ class Controller:
         """Plan and commit; whether desired and actual are equal now."""
         started = time.monotonic()
         self.reconciler.cluster.miss(self._lists.missed())
+        self.reconciler.keep_to(self.store.limits)
         plan = self.reconciler.plan()
         held = self._lists.hold(plan)
         said = {*self._source_notes, *self._agent.notes, *held}

@@ -19,11 +19,15 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from srv6kv.errors import Conflict, Srv6kvError
+from srv6kv.errors import Conflict, LimitsLowered, Srv6kvError, TooLarge, Unavailable
 from srv6kv.etcd.calls import Calls, Service, Stream
 from srv6kv.etcd.commit import Commit
+from srv6kv.etcd.cuts import Cuts
 from srv6kv.etcd.endpoints import Tls, endpoints_of, login_of
+from srv6kv.etcd.failures import TOO_MANY_OPERATIONS
 from srv6kv.etcd.lease import Writer, seconds_of, writer_key
+from srv6kv.etcd.limits import LEAST_OPERATIONS, OVERHEAD_BYTES, Limits, size_of
+from srv6kv.etcd.probe import bytes_taken, operations_taken
 from srv6kv.etcd.stubs import etcd3, etcdrpc, transactions
 from srv6kv.etcd.values import Change, KeyValue, Snapshot, end_of, key_text
 from srv6kv.etcd.watch import OnChanges, OnLost, Watch
@@ -45,6 +49,8 @@ TIMEOUT = 3.0
 SURE_SECONDS = 0.5
 """A first answer that takes longer is no measure of a round trip: a connection was made too."""
 PAGE = 2000
+LEAST_PAGE = 250
+"""Smaller pages only if one of that size was refused as too large."""
 
 
 class Etcd3Store(etcd3.Etcd3Client):  # type: ignore[misc]  # etcd3 ships no types
@@ -80,6 +86,8 @@ class Etcd3Store(etcd3.Etcd3Client):  # type: ignore[misc]  # etcd3 ships no typ
         self.maintenancestub = Service(self._calls, "Maintenance")
         self.watcher = etcd3.watch.Watcher(Service(self._calls, "Watch"), timeout=timeout)
         self._calls.on_replaced = self._lose_writers
+        self._cut = Cuts()
+        self._page = PAGE
         self._lock = threading.Lock()
         self._watches: list[Watch] = []
         self._writers: list[Writer] = []
@@ -112,8 +120,19 @@ class Etcd3Store(etcd3.Etcd3Client):  # type: ignore[misc]  # etcd3 ships no typ
         """The pages of one prefix, all at the revision of the first unless one is given."""
         key, end = prefix.encode(), end_of(prefix)
         while True:
-            request = etcdrpc.RangeRequest(key=key, range_end=end, limit=PAGE, revision=revision)
-            page = self.kvstub.Range(request)
+            limit = self._page
+            request = etcdrpc.RangeRequest(key=key, range_end=end, limit=limit, revision=revision)
+            try:
+                page = self.kvstub.Range(request)
+            except TooLarge:
+                if limit == 1:
+                    raise
+                self._page = limit // 2
+                continue
+            except Unavailable:
+                # A proxy that ends the connection at a long answer does it every time.
+                self._page = max(limit // 2, min(limit, LEAST_PAGE))
+                raise
             yield page
             if not page.more:
                 return
@@ -130,10 +149,11 @@ class Etcd3Store(etcd3.Etcd3Client):  # type: ignore[misc]  # etcd3 ships no typ
     ) -> int:
         """Writes all of it, in its order, as one revision, and returns that; or nothing.
 
-        Conflict if a guard does not hold or the writer key is not ours any more; Unavailable if
-        the answer is lost, so that it may or may not be done; ValueError if it is more than one
-        revision can hold (srv6kv.etcd.limits). More than 120 operations are guarded per model
-        instead of per key: nothing next to their keys may be newer than `read_revision`.
+        Conflict if a guard does not hold or the writer key is not ours any more; LimitsLowered if
+        the server takes less at once, which `limits` tells from then on; Unavailable if the answer
+        is lost, so that it may or may not be done; ValueError if it is more than one revision can
+        hold (srv6kv.etcd.limits). More than 120 operations are guarded per model instead of per
+        key: nothing next to their keys may be newer than `read_revision`.
 
         Args:
             transaction: what to write, with guards.
@@ -143,16 +163,52 @@ class Etcd3Store(etcd3.Etcd3Client):  # type: ignore[misc]  # etcd3 ships no typ
         """
         if writer.lost.is_set():
             raise Conflict(f"{writer.key} is not held any more")
-        commit = Commit(transaction.operations, tuple(extra), writer, read_revision)
-        response = self.kvstub.Txn(commit.request())
-        if response.header.revision < read_revision:  # a watch may have told more than answers
-            self._lose_writers()
+        guarded = transaction.operations
+        if extra and not self.limits.holds([*guarded, *extra]):
+            # Noted too early they say too much; noted too late, they would be missing.
+            for note in extra:
+                self._send(Commit((), (note,), writer, read_revision, self.limits))
+            extra = ()
+        return self._send(Commit(guarded, tuple(extra), writer, read_revision, self.limits))
+
+    def _send(self, commit: Commit) -> int:
+        try:
+            response = self.kvstub.Txn(commit.request())
+        except TooLarge as error:
+            raise self._limited(commit, error) from error
+        except Unavailable:
+            self._cut.lost(commit.operations)
+            raise
+        self._cut.passed()
+        if response.header.revision < commit.read_revision:
+            self._lose_writers()  # a watch may have told more than answers
         if response.succeeded:
             return int(response.header.revision)
         if commit.is_writer_gone(response):
-            writer.lost.set()
-            raise Conflict(f"{writer.key} is not ours any more")
+            commit.writer.lost.set()
+            raise Conflict(f"{commit.writer.key} is not ours any more")
         raise Conflict(commit.conflict(response))
+
+    @property
+    def limits(self) -> Limits:
+        """What the server takes at once, as far as it is known; plans have to follow it."""
+        return self._cut.limits
+
+    def _limited(self, commit: Commit, error: TooLarge) -> Srv6kvError:
+        """Lower the limits after a refusal; what to raise."""
+        if TOO_MANY_OPERATIONS in str(error):
+            taken = operations_taken(self, commit.writer.key)
+            if not LEAST_OPERATIONS <= taken < self.limits.operations:
+                return error
+            self._cut.operations(taken)
+            return LimitsLowered(f"etcd takes transactions of {taken} operations")
+        if len(commit.operations) == 1 and size_of(commit.operations) > self.limits.value:
+            return error  # it was known that it does not fit
+        taken = bytes_taken(self, commit.writer.key, commit.request().ByteSize())
+        if taken <= OVERHEAD_BYTES:
+            return error
+        self._cut.measured(taken, commit.operations)
+        return LimitsLowered(f"{error}: requests of {taken} bytes from now on")
 
     def acquire(self, label: str, identity: str, ttl: int | None = None) -> Writer | None:
         """The right to write for a label, None if somebody else has it.

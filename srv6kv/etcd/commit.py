@@ -8,6 +8,7 @@ from typing import Any
 
 from srv6kv.etcd import limits
 from srv6kv.etcd.lease import Writer
+from srv6kv.etcd.limits import Limits
 from srv6kv.etcd.stubs import etcdrpc, transactions
 from srv6kv.etcd.values import end_of, key_text
 from srv6kv.transaction import Operation
@@ -27,17 +28,19 @@ class Commit:
         writer: the key that must be there still, with its value and create revision: either may
             be that of another after etcd was restored from a snapshot, but not both.
         read_revision: the revision at which the guards were read.
+        limits: what the server takes.
     """
 
     guarded: tuple[Operation, ...]
     extra: tuple[Operation, ...]
     writer: Writer
     read_revision: int
+    limits: Limits = limits.DEFAULT
 
     def request(self) -> Any:
         """The TxnRequest; ValueError if it does not fit."""
-        operations = [*self.guarded, *self.extra]
-        limits.check(operations)
+        operations = self.operations
+        limits.check(operations, self.limits)
         writer = _is_held(self.writer)
         look = _look(self.writer.key, keys_only=False)
         if self.is_flat:
@@ -49,14 +52,19 @@ class Commit:
         newest, folders = self.read_revision, self._directories
         return etcdrpc.TxnRequest(
             compare=[*writer, *(_has_nothing_newer(folder, newest) for folder in folders)],
-            success=map(_branch, limits.branches_of(operations)),
+            success=map(_branch, limits.branches_of(operations, self.limits)),
             failure=[look, *(_look_newer(folder, newest) for folder in folders)],
         )
 
     @property
+    def operations(self) -> list[Operation]:
+        """All that it does, in order."""
+        return [*self.guarded, *self.extra]
+
+    @property
     def is_flat(self) -> bool:
         """Whether every key has its own guard."""
-        return len(self.guarded) + len(self.extra) <= limits.FLAT_OPERATIONS
+        return len(self.guarded) + len(self.extra) <= self.limits.flat
 
     def is_writer_gone(self, response: Any) -> bool:
         """Whether a refused transaction met a writer key that is not ours."""
