@@ -88,15 +88,19 @@ class Stream:
         self.endpoint = endpoint
         self._call = call
         self._failure = failure
+        self._is_cancelled = False
 
     def __iter__(self) -> Iterator[Any]:
         try:
             yield from self._call
         except grpc.RpcError as error:
+            if self._is_cancelled:  # which is no fault of the endpoint
+                raise Unavailable(f"etcd {self.endpoint}: the call was cancelled") from error
             raise self._failure(error) from error
 
     def cancel(self) -> None:
         """Ends it; whoever iterates gets an error or the end."""
+        self._is_cancelled = True
         self._call.cancel()
 
 
