@@ -242,7 +242,7 @@ class Reconciler:
             present=self.cluster.told,
             most=self.limits.few_planned if self.is_contended else self.limits.planned,
             most_bytes=self.most_bytes,
-            batch_bytes=self.limits.size,
+            batch_bytes=min(self.limits.size, self.most_bytes),
         )
         self._wanted_before |= {key for key, value in found.wanted.items() if value is not None}
         self._notes = found.notes
