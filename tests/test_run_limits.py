@@ -138,3 +138,22 @@ def test_proxy_that_cuts(make_bench: MakeBench, connect: Connect) -> None:
 
     assert 1 <= len(process.said("may or may not be done")) < 20
     assert broken(bench, history) == []
+
+
+def test_replay_on_a_small_server(make_bench: MakeBench, connect: Connect, tmp_path: Path) -> None:
+    """A recording of a default server is replayed into one with small limits, and what is there
+    then is the same."""
+    bench = make_bench("--max-txn-ops=16", "--max-request-bytes=20000")
+    add_services(bench)
+    done = srv6kv("render", *bench.options()[:-2], "-o", "txn")
+    recording = tmp_path / "all.txn"
+    recording.write_text(done.stdout)
+    replayed = srv6kv("replay", recording, "--label", bench.label, *bench.etcd)
+    rendered = srv6kv("render", *bench.options()[:-2], "-o", "jsonl")
+    wanted = {json.loads(line)["key"] for line in rendered.stdout.splitlines()}
+    prefix = f"/vnf-agent/{bench.label}/"
+    entries = connect(bench.server.endpoint).read([prefix]).entries
+
+    assert (replayed.returncode, replayed.stderr) == (0, "")
+    assert wanted
+    assert wanted <= {entry.key.removeprefix(prefix) for entry in entries}
