@@ -80,7 +80,7 @@ def adopt(
     plan = reconciler.plan()
     loopbacks = dict(_loopbacks(held, reconciler, plan))
     extra = list(_stripped(held, loopbacks)) if strips_loopbacks else []
-    plan = replace(plan, transactions=_in_order(plan, theirs, reconciler.prefix, extra))
+    plan = replace(plan, transactions=_in_order(plan, theirs, reconciler, extra))
     there = {key: held[key].value for key in plan.wanted if key in held}
     put = {key: value for key, value in plan.wanted.items() if value is not None}
     return Adoption(
@@ -128,9 +128,10 @@ def _as_noted(
 
 
 def _in_order(
-    plan: Plan, theirs: tuple[str, ...], prefix: str, extra: list[Operation]
+    plan: Plan, theirs: tuple[str, ...], reconciler: Reconciler, extra: list[Operation]
 ) -> tuple[Transaction, ...]:
     """The plan's transactions with each chain of Contiv's before ours of the same pod."""
+    prefix, limits = reconciler.prefix, reconciler.limits
     chains = {prefix + key for key in theirs if key.startswith(keys.RULE_CHAIN)}
     going = {o.key: o for t in plan.transactions for o in t.operations if o.key in chains}
     found = []
@@ -146,7 +147,11 @@ def _in_order(
     rest = [*going.values(), *(replace(item, key=prefix + item.key) for item in extra)]
     if rest:
         found = [*found[:-1], [*(found[-1] if found else []), *rest]]
-    return tuple(transaction for operations in found for transaction in split(operations))
+    return tuple(
+        transaction
+        for operations in found
+        for transaction in split(operations, limits.planned, limits.size)
+    )
 
 
 def _of_the_same_pod(key: str, going: dict[str, Operation], prefix: str) -> list[Operation]:

@@ -15,6 +15,7 @@ import msgspec
 
 from srv6kv import ownership
 from srv6kv.agent import keys
+from srv6kv.etcd.limits import DEFAULT, Limits
 from srv6kv.etcd.values import KeyValue
 from srv6kv.ownership import Ranges
 from srv6kv.plan import split
@@ -45,13 +46,16 @@ class Removal:
         return tuple(o.key for transaction in self.transactions for o in transaction.operations)
 
 
-def removal(label: str, entries: list[KeyValue], today: Ranges) -> Removal:
+def removal(
+    label: str, entries: list[KeyValue], today: Ranges, limits: Limits = DEFAULT
+) -> Removal:
     """What of these keys is srv6kv's.
 
     Args:
         label: of the agent.
         entries: all keys below ``/vnf-agent/<label>/config/`` and ``/srv6kv/<label>/``.
         today: the ranges of the settings in use; those noted in etcd count anyway.
+        limits: of what one transaction may hold.
     """
     prefix, own_prefix = keys.agent_prefix(label), ownership.own_prefix(label)
     noted = {e.key.removeprefix(own_prefix): e for e in entries if e.key.startswith(own_prefix)}
@@ -62,8 +66,9 @@ def removal(label: str, entries: list[KeyValue], today: Ranges) -> Removal:
     made = {k for k, v in ledger.shared.items() if k in held and held[k].value == v.encode()}
     kept = dict(_in_use(made, {k: v.value for k, v in held.items() if k not in gone | made}))
     order = sorted(gone | made - kept.keys(), key=lambda key: (-keys.rank(key), key))
+    deletes = [Operation(prefix + key, None, held[key].mod_revision) for key in order]
     return Removal(
-        tuple(split([Operation(prefix + key, None, held[key].mod_revision) for key in order])),
+        tuple(split(deletes, limits.planned, limits.size)),
         tuple(Operation(own_prefix + name, None, 0) for name in NOTES if name in noted),
         kept,
     )

@@ -2,8 +2,8 @@
 
 A session begins with the writer key and a read of everything at one revision; it ends with the
 first error of any kind, and the next one begins. Nothing is written before a complete list of the
-cluster has arrived that was asked for after the writer key was won: whoever wrote before may have
-seen what we have not.
+cluster has arrived that was asked for after the writer key was won, unless nobody else has held it
+since our own last tenure: whoever wrote before may have seen what we have not.
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ class Controller:
     _stopping: threading.Event = field(default_factory=threading.Event)
     _ended: threading.Event = field(default_factory=threading.Event)
     _writer: Writer | None = None
+    _last_writer: Writer | None = None
     _session: int = 0
     _revision: int = 0
     _is_following: bool = False
@@ -181,7 +182,12 @@ class Controller:
 
     def _acquire(self) -> None:
         self._writer = self.store.acquire(self.label, self.identity)
-        if self._writer is not None and self._is_following:
+        if self._writer is None:
+            return
+        before, self._last_writer = self._last_writer, self._writer
+        if self._is_following and (
+            before is None or self.store.was_held_between(before, self._writer)
+        ):
             self._lists.await_new()
 
     def _gave_up_own_key(self) -> bool:
@@ -273,7 +279,8 @@ class Controller:
         if not stale:
             return
         self.progress.boots_anew(len(stale))
-        *most, last = split(list(stale.operations))
+        limits = self.store.limits
+        *most, last = split(list(stale.operations), limits.planned, limits.size)
         for part in most:
             self._write(part, (), writer)
         self._write(last, self.reconciler.boot_note(), writer)
@@ -339,6 +346,7 @@ class Controller:
         started = time.monotonic()
         self._leave_old_boot(writer)
         self.reconciler.cluster.miss(self._lists.missed())
+        self.reconciler.keep_to(self.store.limits)
         plan = self.reconciler.plan()
         self._held = self._lists.hold(plan)
         self._tell()

@@ -71,6 +71,16 @@ class EmbeddedEtcd:
         return self._client
 
     @property
+    def peer(self) -> str:
+        """Where other members find it, as host:port."""
+        return self._peer
+
+    @property
+    def data(self) -> Path:
+        """The folder with its data."""
+        return self._folder / "data"
+
+    @property
     def log(self) -> Path:
         """The file with its output since it was last started."""
         return self._folder / "etcd.log"
@@ -137,7 +147,7 @@ class EmbeddedEtcd:
         return [
             str(self._binary),
             "--name=srv6kv",
-            f"--data-dir={self._folder / 'data'}",
+            f"--data-dir={self.data}",
             f"--listen-client-urls=http://{self._client}",
             f"--advertise-client-urls=http://{self._client}",
             f"--listen-peer-urls=http://{self._peer}",

@@ -29,7 +29,16 @@ class Conflict(Srv6kvError):
     exit_code = 1
 
 
+class LimitsLowered(Conflict):
+    """Nothing was written, because the server takes less at once than was thought: plan again, in
+    smaller transactions."""
+
+
 class Refused(Srv6kvError):
     """The server understood and said no: permissions, size, authentication, quota."""
 
     exit_code = 3
+
+
+class TooLarge(Refused):
+    """The server, or a proxy before it, takes smaller requests or answers only."""

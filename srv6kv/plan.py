@@ -25,10 +25,10 @@ from srv6kv.resolve import resolve
 from srv6kv.settings import Settings
 from srv6kv.transaction import Operation, Transaction
 
-MOST_OPERATIONS = limits.MAX_OPERATIONS - 8
-FEW_OPERATIONS = limits.FLAT_OPERATIONS - 8
+MOST_OPERATIONS = limits.DEFAULT.planned
+FEW_OPERATIONS = limits.DEFAULT.few_planned
 """So few are guarded key by key: what others write beside them does not matter."""
-MOST_BYTES = limits.PLAN_BYTES
+MOST_BYTES = limits.DEFAULT.size
 MOST_SHARED_BYTES = 3 << 16
 MOST_RANGES_BYTES = 1 << 15
 """Both go into the same transaction, beside MOST_BYTES."""
@@ -117,6 +117,7 @@ def plan(
     present: Container[str] = (),
     most: int = MOST_OPERATIONS,
     most_bytes: int = MOST_BYTES,
+    batch_bytes: int = MOST_BYTES,
 ) -> Plan:
     """The transactions that make etcd hold the desired state.
 
@@ -131,7 +132,8 @@ def plan(
         deletable: the keys that may go; others stay, with a note. None: every key of ours may.
         present: keys that the agent has from others than etcd: what may be others' is theirs.
         most: operations of one transaction.
-        most_bytes: bytes of one transaction; a key that has more with its value is left out.
+        most_bytes: of a key with its value; what has more is left out.
+        batch_bytes: of a transaction of more than one operation.
     """
     ledger = ledger or Ledger()
     owned = ranges | ledger.ranges
@@ -154,7 +156,7 @@ def plan(
         resolved.notes += _keep(resolved.wanted, actual, deletable)
     stages = _stages(resolved.wanted, actual, prefix)
     return Plan(
-        transactions=tuple(txn for stage in stages for txn in split(stage, most, most_bytes)),
+        transactions=tuple(txn for stage in stages for txn in split(stage, most, batch_bytes)),
         notes=tuple(sorted(resolved.notes)),
         ledger=Ledger(ranges, shared),
         effects=effects_of(resolved.wanted, actual),
@@ -344,13 +346,14 @@ def split(
     operations: list[Operation], most: int = MOST_OPERATIONS, most_bytes: int = MOST_BYTES
 ) -> list[Transaction]:
     """Transactions that a server takes, in the same order; of that many operations, or one more: a
-    deletion that makes room for a put stays with it."""
+    deletion that makes room for a put stays with it, unless there is room for one only."""
     transactions: list[Transaction] = []
     batch: list[Operation] = []
     size = 0
     for operation in operations:
         cost = limits.size_of([operation])
-        is_full = len(batch) >= most and (batch[-1].is_put or not operation.is_put)
+        is_pair = most > 1 and bool(batch) and operation.is_put and not batch[-1].is_put
+        is_full = len(batch) >= most and not is_pair
         if batch and (is_full or size + cost > most_bytes):
             transactions.append(Transaction(tuple(batch)))
             batch, size = [], 0

@@ -20,14 +20,13 @@ from srv6kv.agent.values import LocalSid, decode
 from srv6kv.agent.view import ReadKey
 from srv6kv.agent.wiring import Wiring
 from srv6kv.cluster import Cluster
+from srv6kv.etcd.limits import DEFAULT, Limits
 from srv6kv.kube.intake import Intake
 from srv6kv.kube.model import Identity, Ref
 from srv6kv.losses import Loss, Served, loss_of
 from srv6kv.notes import Note
 from srv6kv.plan import (
-    FEW_OPERATIONS,
     MOST_BYTES,
-    MOST_OPERATIONS,
     MOST_RANGES_BYTES,
     MOST_SHARED_BYTES,
     Ledger,
@@ -53,7 +52,8 @@ class Reconciler:
         edited: how often somebody else changed or deleted a key of ours.
         is_contended: others write so often that a large transaction never gets through; smaller
             ones do, at the price of more revisions.
-        most_bytes: of one transaction, without what is to be noted about us.
+        most_bytes: of a key with its value.
+        limits: of one transaction, without what is to be noted about us.
     """
 
     def __init__(self, settings: Settings, node: str, label: str, boot_id: str = "") -> None:
@@ -68,6 +68,7 @@ class Reconciler:
         self.edited = 0
         self.is_contended = False
         self.most_bytes = MOST_BYTES
+        self.limits = DEFAULT
         self._renderer = Renderer(settings, node)
         routes = tuple(route.key for route in drop_routes(settings))
         self._ranges = ownership.ranges_of(settings, routes)
@@ -224,6 +225,12 @@ class Reconciler:
         has_gaps = self._has_gaps or self.intake.has_gaps or self.cluster.records.has_gaps
         return self._wanted_before if has_gaps or self._renderer.is_blind else None
 
+    def keep_to(self, limits: Limits) -> None:
+        """Plan within other limits from now on."""
+        if limits != self.limits:
+            self.limits, self.most_bytes = limits, limits.value
+            self._pending = None  # what did not fit may, and what did may not
+
     def plan(self) -> Plan:
         """What is to be written now; empty if etcd holds the desired state."""
         self._renderer.limit(self.most_bytes)
@@ -242,8 +249,9 @@ class Reconciler:
             delta=self._pending,
             deletable=self._deletable,
             present=self.cluster.told,
-            most=FEW_OPERATIONS if self.is_contended else MOST_OPERATIONS,
+            most=self.limits.few_planned if self.is_contended else self.limits.planned,
             most_bytes=self.most_bytes,
+            batch_bytes=min(self.limits.size, self.most_bytes),
         )
         self._wanted_before |= {key for key, value in found.wanted.items() if value is not None}
         self._notes = found.notes

@@ -8,7 +8,7 @@ from itertools import chain
 
 from srv6kv import logged, plan, recording
 from srv6kv.agent import keys
-from srv6kv.errors import Conflict, InputError
+from srv6kv.errors import Conflict, InputError, LimitsLowered
 from srv6kv.etcd import limits
 from srv6kv.formats.txnlog import LogReader
 from srv6kv.formats.txnremarks import Remark
@@ -160,8 +160,14 @@ def replay(
     for recorded in recordings:
         transaction = recording.mapped(recorded.transaction, revisions)
         _refuse_others(transaction, others)
-        for part in plan.split(list(transaction.operations)):
-            revision = store.commit(part, writer=writer, read_revision=revision)
+        left = list(transaction.operations)
+        while left:
+            part = plan.split(left, store.limits.planned, store.limits.size)[0]
+            try:
+                revision = store.commit(part, writer=writer, read_revision=revision)
+            except LimitsLowered:
+                continue
+            left = left[len(part) :]
             for operation in part.operations:
                 if operation.value is None:
                     revisions.pop(operation.key, None)

@@ -12,6 +12,7 @@ from typing import Self
 
 from etcd_server import etcdctl
 from history import History
+from tcp_proxy import TcpProxy
 
 from srv6kv.embedded import EmbeddedEtcd, free_port
 from srv6kv.errors import Srv6kvError
@@ -27,23 +28,26 @@ class EtcdCluster:
     Args:
         folder: where data and logs go.
         options: further command line options of every member.
+        has_links: whether members reach each other through proxies, so that they can be parted.
     """
 
-    def __init__(self, folder: Path, *options: str) -> None:
-        peers = {f"m{number}": f"http://127.0.0.1:{free_port()}" for number in range(SIZE)}
-        everyone = ",".join(f"{name}={peer}" for name, peer in peers.items())
+    def __init__(self, folder: Path, *options: str, has_links: bool = False) -> None:
+        ports = {f"m{number}": f"127.0.0.1:{free_port()}" for number in range(SIZE)}
+        self._links = [TcpProxy(port) for port in ports.values()] if has_links else []
+        ways = [link.endpoint for link in self._links] or list(ports.values())
+        everyone = ",".join(f"{name}=http://{way}" for name, way in zip(ports, ways, strict=True))
         self.members = [
             EmbeddedEtcd(
                 folder / name,
                 options=(
                     f"--name={name}",
-                    f"--listen-peer-urls={peer}",
-                    f"--initial-advertise-peer-urls={peer}",
+                    f"--listen-peer-urls=http://{port}",
+                    f"--initial-advertise-peer-urls=http://{way}",
                     f"--initial-cluster={everyone}",
                     *options,
                 ),
             )
-            for name, peer in peers.items()
+            for (name, port), way in zip(ports.items(), ways, strict=True)
         ]
 
     @property
@@ -66,14 +70,34 @@ class EtcdCluster:
 
     def leader(self) -> EmbeddedEtcd:
         """The member that leads now, as the members say."""
+        for member, (own, leader) in zip(self.members, self._status(), strict=True):
+            if own == leader:
+                return member
+        raise AssertionError("no member leads")
+
+    def isolate(self, member: EmbeddedEtcd) -> None:
+        """Nothing passes between a member and the others; clients reach all."""
+        index = self.members.index(member)
+        own = self._status()[index][0]
+        for number, link in enumerate(self._links):
+            if number == index:
+                link.freeze()
+            else:
+                link.block(f"X-Server-From: {own:x}\r\n".encode())
+
+    def join(self) -> None:
+        """All members reach each other again."""
+        for link in self._links:
+            link.thaw()
+            link.cut()
+
+    def _status(self) -> list[tuple[int, int]]:
+        """The id of each member, and that of its leader."""
         options = ("endpoint", "status", "--write-out=json", f"--endpoints={self._all}")
         answers = json.loads(etcdctl(self.members[0], *options))
-        leading = next(
-            answer["Endpoint"]
-            for answer in answers
-            if answer["Status"]["leader"] == answer["Status"]["header"]["member_id"]
-        )
-        return next(member for member in self.members if member.endpoint == leading)
+        found = {one["Endpoint"]: one["Status"] for one in answers}
+        status = [found[endpoint] for endpoint in self.endpoints]
+        return [(one["header"]["member_id"], one["leader"]) for one in status]
 
     def followers(self) -> list[EmbeddedEtcd]:
         """The members that do not lead now."""
@@ -103,6 +127,8 @@ class EtcdCluster:
         for member in self.members:
             member.resume()
             member.kill()
+        for link in self._links:
+            link.close()
 
 
 class ClusterHistory(History):

@@ -5,6 +5,9 @@ python tests/etcd_server.py [FOLDER]     prints the endpoint and serves until it
 
 from __future__ import annotations
 
+import json
+import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -12,13 +15,13 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 # Run as a program, this file knows only its own folder.
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from srv6kv.embedded import EmbeddedEtcd, program
+from srv6kv.embedded import EmbeddedEtcd, free_port, program
 from srv6kv.errors import Srv6kvError
 from srv6kv.store import Change
 
@@ -39,6 +42,33 @@ def etcdctl(server: EmbeddedEtcd, *arguments: str, login: str = "", stdin: str =
     ).stdout
 
 
+def save(server: EmbeddedEtcd, file: Path) -> Path:
+    """A snapshot of what a server holds now, in a file."""
+    file.unlink(missing_ok=True)
+    etcdctl(server, "snapshot", "save", str(file))
+    return file
+
+
+def revision_of(server: EmbeddedEtcd, file: Path) -> int:
+    """The last revision in a snapshot."""
+    answer = etcdctl(server, "snapshot", "status", str(file), "--write-out=json")
+    revision: int = json.loads(answer)["revision"]
+    return revision
+
+
+def restore(server: EmbeddedEtcd, file: Path) -> None:
+    """Ends a server as a crash would, and starts it with what a snapshot holds."""
+    server.kill()
+    shutil.rmtree(server.data)
+    peer = f"http://{server.peer}"
+    etcdctl(
+        server,
+        *("snapshot", "restore", str(file), "--name=srv6kv", f"--data-dir={server.data}"),
+        *(f"--initial-cluster=srv6kv={peer}", f"--initial-advertise-peer-urls={peer}"),
+    )
+    server.start()
+
+
 def enable_users(server: EmbeddedEtcd, *, user: str, password: str, prefix: str) -> None:
     """Makes `root` (password `root`) and one user who may use one prefix; turns users on."""
     etcdctl(server, "user", "add", "root:root")
@@ -48,6 +78,44 @@ def enable_users(server: EmbeddedEtcd, *, user: str, password: str, prefix: str)
     etcdctl(server, "role", "grant-permission", user, "readwrite", "--prefix", prefix)
     etcdctl(server, "user", "grant-role", user, user)
     etcdctl(server, "auth", "enable")
+
+
+class GrpcProxy:
+    """``etcd grpc-proxy``, as operators have it on every node.
+
+    Args:
+        server: the endpoint behind it.
+        log: the file for its output.
+    """
+
+    def __init__(self, server: str, log: Path) -> None:
+        self.endpoint = f"127.0.0.1:{free_port()}"
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [
+                    *(str(program()), "grpc-proxy", "start"),
+                    *(f"--endpoints={server}", f"--listen-addr={self.endpoint}"),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        eventually(self._try, OSError)
+
+    def _try(self) -> None:
+        host, _, port = self.endpoint.rpartition(":")
+        socket.create_connection((host, int(port)), 1.0).close()
+
+    def close(self) -> None:
+        """Ends it."""
+        self._process.terminate()
+        self._process.wait(SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class Seen:

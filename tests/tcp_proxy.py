@@ -33,6 +33,7 @@ class TcpProxy:
         self._condition = threading.Condition()
         self._links: set[_Link] = set()
         self._is_frozen = False
+        self._blocked = b""
         self._is_closed = False
         self._marker = b""
         self._passes_request = True
@@ -48,10 +49,16 @@ class TcpProxy:
         with self._condition:
             self._is_frozen = True
 
+    def block(self, opening: bytes) -> None:
+        """From now on nothing passes on connections whose first request has these bytes."""
+        with self._condition:
+            self._blocked = opening
+
     def thaw(self) -> None:
         """What was held back passes, and all that follows."""
         with self._condition:
             self._is_frozen = False
+            self._blocked = b""
             self._condition.notify_all()
 
     def cut(self) -> None:
@@ -126,8 +133,9 @@ class TcpProxy:
         tail = b""
         with contextlib.suppress(OSError):
             while data := source.recv(CHUNK):
-                self._hold_back()
                 is_request = source is link.client
+                link.opening = link.opening or (data if is_request else b"")
+                self._hold_back(link)
                 if is_request and not self._may_pass(link, tail + data):
                     break
                 tail = data[-len(self._marker) :] if self._marker else b""
@@ -137,11 +145,15 @@ class TcpProxy:
             self._links.discard(link)
         link.reset()
 
-    def _hold_back(self) -> None:
-        """Returns when data may pass: after the delay, and not while frozen."""
+    def _hold_back(self, link: _Link) -> None:
+        """Returns when data may pass: after the delay, and not while frozen or blocked."""
         with self._condition:
             self._condition.wait_for(lambda: self._is_closed, self.delay)
-            self._condition.wait_for(lambda: self._is_closed or not self._is_frozen)
+            self._condition.wait_for(lambda: self._is_closed or not self._is_held(link))
+
+    def _is_held(self, link: _Link) -> bool:
+        is_blocked = bool(self._blocked) and self._blocked in link.opening
+        return self._is_frozen or is_blocked
 
     def _may_pass(self, link: _Link, data: bytes) -> bool:
         """Whether a request may go on; the one that is waited for makes its connection deaf."""
@@ -161,6 +173,7 @@ class _Link:
         self.client = client
         self.server = server
         self.is_deaf = False
+        self.opening = b""
 
     def reset(self) -> None:
         """Ends both at once, without a farewell."""

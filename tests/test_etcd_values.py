@@ -9,7 +9,14 @@ from pathlib import Path
 import grpc
 import pytest
 
-from srv6kv.errors import Conflict, Refused, SettingsError, Srv6kvError, Unavailable
+from srv6kv.errors import (
+    Conflict,
+    Refused,
+    SettingsError,
+    Srv6kvError,
+    TooLarge,
+    Unavailable,
+)
 from srv6kv.etcd import failures, limits
 from srv6kv.etcd.endpoints import Endpoint, Login, Tls, endpoints_of, login_of
 from srv6kv.etcd.values import end_of, key_text
@@ -139,7 +146,7 @@ def test_branches_keep_the_order() -> None:
 def test_too_many_models() -> None:
     """Keys of more models than can be compared are refused."""
     with pytest.raises(ValueError, match="models"):
-        limits.check([Operation(f"/{n}/a", b"", 0) for n in range(64)])
+        limits.check([Operation(f"/{n % 63}/{n}", b"", 0) for n in range(126)])
 
 
 def test_size_counts_keys_and_values() -> None:
@@ -170,7 +177,11 @@ def test_key_that_is_no_text() -> None:
         ("RESOURCE_EXHAUSTED", "etcdserver: too many requests", Unavailable),
         ("RESOURCE_EXHAUSTED", "etcdserver: mvcc: database space exceeded", Refused),
         ("PERMISSION_DENIED", "etcdserver: permission denied", Refused),
-        ("INVALID_ARGUMENT", "etcdserver: request is too large", Refused),
+        ("INVALID_ARGUMENT", "etcdserver: request is too large", TooLarge),
+        ("INVALID_ARGUMENT", "etcdserver: too many operations in txn request", TooLarge),
+        ("RESOURCE_EXHAUSTED", "trying to send message larger than max (3 vs. 2)", TooLarge),
+        ("RESOURCE_EXHAUSTED", "Received message larger than max (3 vs. 2)", TooLarge),
+        ("UNKNOWN", "Received http2 header with status: 413", TooLarge),
         ("OUT_OF_RANGE", "etcdserver: mvcc: required revision has been compacted", Conflict),
     ],
 )

@@ -35,6 +35,7 @@ PURE = (
     "doctor/*.py",
     "effects.py",
     "errors.py",
+    "etcd/latency.py",
     "etcd/limits.py",
     "explain/*.py",
     "figures.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -23,6 +24,9 @@ of its values, of itself and of its connection to VPP."""
 
 COMMIT = b'"segment_lists"'
 """In a request that writes a policy, and in no other."""
+
+CLAIM = f"{os.uname().nodename}/".encode()
+"""In the request that puts the writer key, whose value begins so."""
 
 RANGE = 'grpc_server_handled_total{grpc_code="OK",grpc_method="Range"'
 SMALL = service("small", "2096::c1", ["2001:0:0:1::5", "2001:0:0:1::6"])
@@ -110,7 +114,7 @@ def test_lost_writer_key(bench: Bench, proxy: TcpProxy, connect: Connect) -> Non
     """If the answer to the first claim of the writer key is lost, it is given up and claimed again
     at once, not after the lease has run out."""
     history = History(connect(bench.server.endpoint), bench.label)
-    proxy.lose_answer(f"/srv6kv/{bench.label}/writer".encode())
+    proxy.lose_answer(CLAIM)
     process = bench.run()
 
     assert proxy.struck.wait(SECONDS)

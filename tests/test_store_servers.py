@@ -14,7 +14,7 @@ from tcp_proxy import TcpProxy
 
 from srv6kv.embedded import EmbeddedEtcd, free_port
 from srv6kv.errors import Refused, Unavailable
-from srv6kv.store import COMMIT_SECONDS, Etcd3Store
+from srv6kv.store import Etcd3Store
 from srv6kv.transaction import Operation, Transaction
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
@@ -226,7 +226,7 @@ def test_watch_without_the_right(start_etcd: StartEtcd, connect: Connect) -> Non
 
 IDLE = """
 import sys
-from srv6kv.store import COMMIT_SECONDS, Etcd3Store
+from srv6kv.store import Etcd3Store
 store = Etcd3Store(sys.argv[1:])
 store.read(["/srv6kv/"])
 sys.stdin.read()
@@ -259,21 +259,22 @@ def test_idle_client_is_left_in_peace(start_etcd: StartEtcd, connect: Connect) -
     assert said == ""
 
 
-def test_time_of_a_commit(start_etcd: StartEtcd, connect: Connect, label: str) -> None:
-    """A commit that is not answered is given up soon; the next one has twice the time, up to that
-    of a call, so that a slow server is not asked the same again and again."""
+def test_time_of_a_call(start_etcd: StartEtcd, connect: Connect, label: str) -> None:
+    """A call that no server answers is given up at its deadline; the next one has twice the time,
+    so that a slow server is not asked the same again and again."""
     server = start_etcd()
     with TcpProxy(server.endpoint) as proxy:
-        store = connect(proxy.endpoint, timeout=1.5)
+        store = connect(proxy.endpoint, timeout=0.5)
         writer = store.acquire(label, "the test")
         assert writer is not None
         proxy.freeze()
         spent = []
-        for _ in range(3):
+        for _ in range(2):
             started = time.monotonic()
             with pytest.raises(Unavailable):
                 store.commit(Transaction(()), writer=writer, read_revision=0)
             spent.append(time.monotonic() - started)
         proxy.thaw()
 
-    assert COMMIT_SECONDS <= spent[0] < 2 * COMMIT_SECONDS <= spent[1] < 1.5 <= spent[2]
+    assert 0.5 <= spent[0] < spent[1]
+    assert 1.0 <= spent[1] < 2.5

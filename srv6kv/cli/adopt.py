@@ -94,6 +94,7 @@ def _adopt(reconciler: Reconciler, label: str, options: dict[str, Any]) -> Adopt
     dry_run, strips_loopbacks = options["dry_run"], options["loopbacks"]
 
     def make(snapshot: Snapshot) -> tuple[Adoption, list[Step]]:
+        reconciler.keep_to(store.limits)
         found = adoption.adopt(reconciler, snapshot.entries, strips_loopbacks=strips_loopbacks)
         if found.lost and not dry_run:
             _say(found, reconciler, strips_loopbacks=strips_loopbacks)

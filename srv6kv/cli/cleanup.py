@@ -48,7 +48,7 @@ def command(label: str, config: Path | None, dry_run: bool, output: str, **etcd:
     prefixes = (keys.agent_prefix(label) + keys.CONFIG, ownership.own_prefix(label))
 
     def make(snapshot: Snapshot) -> tuple[Removal, list[Step]]:
-        found = removal(label, snapshot.entries, today)
+        found = removal(label, snapshot.entries, today, store.limits)
         return found, _steps(found)
 
     store = store_of(etcd)

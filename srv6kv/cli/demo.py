@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from srv6kv.cli.options import PATH
+from srv6kv.cli.options import PATH, identity
 from srv6kv.errors import InputError, Unavailable
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def _running(demo: _Demo) -> Iterator[Controller]:
         reconciler=Reconciler(settings, demo.node, demo.node),
         source=ManifestSource(demo.manifests),
         label=demo.node,
-        identity="demo",
+        identity=identity(),
         on_commit=lambda transaction, _revision: demo.committed.append(transaction),
     )
     thread = threading.Thread(target=controller.run, name="srv6kv-demo", daemon=True)

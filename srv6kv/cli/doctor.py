@@ -119,9 +119,7 @@ def _online(
 ) -> Iterator[Finding]:
     from srv6kv import doctor
     from srv6kv.doctor import agent
-    from srv6kv.doctor.values import ERROR, OK, Finding
-    from srv6kv.errors import Refused
-    from srv6kv.etcd.probe import OPERATIONS, take_operations, version_of
+    from srv6kv.doctor.values import OK, Finding
 
     said, _ = store.get(reconciler.prefix + agent.KEY)
     yield agent.status(said, time.time())
@@ -129,14 +127,29 @@ def _online(
     yield doctor.ranges_of_note(next((item.value for item in held if item.key == name), None))
     writer = store.holder(label)
     yield Finding("writer", OK, f"{writer} writes" if writer else "nobody writes now")
+    yield _transactions(store, reconciler.own_prefix)
+
+
+def _transactions(store: Etcd3Store, prefix: str) -> Finding:
+    """How large transactions the server takes."""
+    from srv6kv.doctor.values import ERROR, OK, WARNING, Finding
+    from srv6kv.errors import Refused
+    from srv6kv.etcd.limits import DEFAULT_OPERATIONS, LEAST_OPERATIONS
+    from srv6kv.etcd.probe import operations_taken, version_of
+
     version = version_of(store)
     try:
-        take_operations(store, reconciler.own_prefix)
+        taken = operations_taken(store, prefix)
     except Refused as error:
-        cure = "start etcd with --max-txn-ops=128 or more, and let srv6kv read and write below"
-        yield Finding("etcd", ERROR, f"{version}: {error}", f"{cure} {reconciler.own_prefix}")
-        return
-    yield Finding("etcd", OK, f"{version}, takes transactions of {OPERATIONS} operations")
+        cure = f"let srv6kv read and write below {prefix}"
+        return Finding("etcd", ERROR, f"{version}: {error}", cure)
+    text = f"{version}, takes transactions of {taken} operations"
+    cure = f"start etcd with --max-txn-ops={DEFAULT_OPERATIONS} or more"
+    if taken < LEAST_OPERATIONS:
+        return Finding("etcd", ERROR, f"{text}: no key can be written with its guards", cure)
+    if taken < DEFAULT_OPERATIONS:
+        return Finding("etcd", WARNING, f"{text}: a large change takes several revisions", cure)
+    return Finding("etcd", OK, text)
 
 
 def _end(found: Sequence[Finding], output: str, *, has_bad_input: bool = False) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from srv6kv.agent import keys
 from srv6kv.agent.status import State, ValueStatus
 from srv6kv.cli.options import identity
-from srv6kv.errors import Conflict, Srv6kvError, Unavailable
+from srv6kv.errors import Conflict, LimitsLowered, Srv6kvError, Unavailable
 from srv6kv.repair.choose import ABSENT, Fault
 from srv6kv.repair.ground import Ground, Pause, Step
 from srv6kv.repair.means import Mending, Task
@@ -180,6 +180,8 @@ class Repairer:
                 self._put_back()
                 self._once(task, make)
                 return
+            except LimitsLowered:
+                continue
             except (Conflict, Unavailable):
                 tries = TRIES if len(self.done) > done else tries - 1
                 if tries <= 0 or self._is_foreign():
@@ -187,6 +189,7 @@ class Repairer:
             self._sleep(RETRY_SECONDS)
 
     def _once(self, task: Task, make: Make) -> None:
+        self.ground.limits = self.store.limits
         mending = make({means: chosen - self.done for means, chosen in task.items()}, self.ground)
         self.left |= mending.left
         self.begins(len(mending.steps))
@@ -231,6 +234,7 @@ class Repairer:
             self._read()
         elif self._tried is not None or self.ground.owed:
             self._read()
+        self.ground.limits = self.store.limits
         for step in self.ground.restoring():
             self._commit(step)
 

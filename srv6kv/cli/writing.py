@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from srv6kv.cli.options import identity
-from srv6kv.errors import Conflict
+from srv6kv.errors import Conflict, LimitsLowered
 from srv6kv.etcd.values import Snapshot
 from srv6kv.store import Etcd3Store, Writer
 from srv6kv.transaction import Operation, Transaction
@@ -61,7 +61,8 @@ def write(
     """
     commits = 0
     with right_to_write(store, label) as writer:
-        for tries_left in reversed(range(TRIES)):
+        tries = TRIES
+        while True:
             snapshot = store.read(prefixes)
             work, steps = make(snapshot)
             revision = snapshot.revision
@@ -71,9 +72,11 @@ def write(
                         transaction, writer=writer, read_revision=revision, extra=extra
                     )
                     commits += bool(transaction)
+            except LimitsLowered:
+                continue
             except Conflict:
-                if writer.lost.is_set() or not tries_left:
+                tries -= 1
+                if writer.lost.is_set() or not tries:
                     raise
                 continue
             return work, commits
-    raise AssertionError("the last try returns or raises")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from srv6kv.etcd import limits
+from srv6kv.etcd.lease import Writer
+from srv6kv.etcd.limits import Limits
 from srv6kv.etcd.stubs import etcdrpc, transactions
 from srv6kv.etcd.values import end_of, key_text
 from srv6kv.transaction import Operation
@@ -23,44 +25,52 @@ class Commit:
     Attributes:
         guarded: the operations whose keys must be as they were.
         extra: what follows them without guards.
-        writer_key: must be there still, with this create revision:
-        writer_revision: the one that it got when it was acquired.
+        writer: the key that must be there still, with its value and create revision: either may
+            be that of another after etcd was restored from a snapshot, but not both.
         read_revision: the revision at which the guards were read.
+        limits: what the server takes.
     """
 
     guarded: tuple[Operation, ...]
     extra: tuple[Operation, ...]
-    writer_key: str
-    writer_revision: int
+    writer: Writer
     read_revision: int
+    limits: Limits = limits.DEFAULT
 
     def request(self) -> Any:
         """The TxnRequest; ValueError if it does not fit."""
-        operations = [*self.guarded, *self.extra]
-        limits.check(operations)
-        writer = (transactions.Create(self.writer_key) == self.writer_revision).build_message()
+        operations = self.operations
+        limits.check(operations, self.limits)
+        writer = _is_held(self.writer)
+        look = _look(self.writer.key, keys_only=False)
         if self.is_flat:
             return etcdrpc.TxnRequest(
-                compare=[writer, *map(_is_unchanged, self.guarded)],
+                compare=[*writer, *map(_is_unchanged, self.guarded)],
                 success=map(_request_op, operations),
-                failure=map(_look, [self.writer_key, *(one.key for one in self.guarded)]),
+                failure=[look, *(_look(one.key) for one in self.guarded)],
             )
         newest, folders = self.read_revision, self._directories
         return etcdrpc.TxnRequest(
-            compare=[writer, *(_has_nothing_newer(folder, newest) for folder in folders)],
-            success=map(_branch, limits.branches_of(operations)),
-            failure=[_look(self.writer_key), *(_look_newer(folder, newest) for folder in folders)],
+            compare=[*writer, *(_has_nothing_newer(folder, newest) for folder in folders)],
+            success=map(_branch, limits.branches_of(operations, self.limits)),
+            failure=[look, *(_look_newer(folder, newest) for folder in folders)],
         )
+
+    @property
+    def operations(self) -> list[Operation]:
+        """All that it does, in order."""
+        return [*self.guarded, *self.extra]
 
     @property
     def is_flat(self) -> bool:
         """Whether every key has its own guard."""
-        return len(self.guarded) + len(self.extra) <= limits.FLAT_OPERATIONS
+        return len(self.guarded) + len(self.extra) <= self.limits.flat
 
     def is_writer_gone(self, response: Any) -> bool:
         """Whether a refused transaction met a writer key that is not ours."""
         found = response.responses[0].response_range.kvs
-        return not found or found[0].create_revision != self.writer_revision
+        ours = (self.writer.create_revision, self.writer.identity.encode())
+        return not found or (found[0].create_revision, found[0].value) != ours
 
     def conflict(self, response: Any) -> str:
         """What had changed when a transaction was refused, in one line."""
@@ -111,8 +121,14 @@ def _has_nothing_newer(directory: str, revision: int) -> Any:
     return (transactions.Mod(directory, end_of(directory)) < revision + 1).build_message()
 
 
-def _look(key: str) -> Any:
-    request = etcdrpc.RangeRequest(key=key.encode(), keys_only=True)
+def _is_held(writer: Writer) -> list[Any]:
+    create = (transactions.Create(writer.key) == writer.create_revision).build_message()
+    value = (transactions.Value(writer.key) == writer.identity).build_message()
+    return [create, value]
+
+
+def _look(key: str, *, keys_only: bool = True) -> Any:
+    request = etcdrpc.RangeRequest(key=key.encode(), keys_only=keys_only)
     return etcdrpc.RequestOp(request_range=request)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import grpc
 
-from srv6kv.errors import Conflict, Refused, Srv6kvError, Unavailable
+from srv6kv.errors import Conflict, Refused, Srv6kvError, TooLarge, Unavailable
 from srv6kv.etcd.endpoints import Endpoint
 
 # No answer that counts. Every other code is a definite no.
@@ -40,7 +40,30 @@ _HINTS = (
     ("Handshake read failed", "perhaps it does not speak TLS"),
     ("database space exceeded", "its quota is used up: compact, defragment, disarm the alarm"),
 )
+TOO_MANY_OPERATIONS = "too many operations in txn request"
+# etcd's own, gRPC's at either end of any hop, and a proxy's in terms of HTTP.
+_TOO_LARGE = (TOO_MANY_OPERATIONS, "request is too large", "message larger than max", "status: 413")
 MAY_BE_DONE = "the write may or may not be done"
+
+
+class GivenUp(grpc.RpcError):  # type: ignore[misc]  # grpc ships no types
+    """A call that we end before its deadline, as an error of gRPC.
+
+    Args:
+        is_silent: its member does not even say that it is alive.
+    """
+
+    def __init__(self, *, is_silent: bool) -> None:
+        super().__init__()
+        self._is_silent = is_silent
+
+    def code(self) -> grpc.StatusCode:
+        """That of a call that was not answered in time."""
+        return grpc.StatusCode.DEADLINE_EXCEEDED
+
+    def details(self) -> str:
+        """Why it was given up."""
+        return "no answer, other members do" if self._is_silent else "no answer from an old leader"
 
 
 def classify(error: grpc.RpcError, endpoint: Endpoint, *, is_write: bool) -> Srv6kvError:
@@ -52,6 +75,8 @@ def classify(error: grpc.RpcError, endpoint: Endpoint, *, is_write: bool) -> Srv
         return Conflict(text)
     if "too many requests" in details:
         return Unavailable(text)
+    if any(words in details for words in _TOO_LARGE):
+        return TooLarge(text)
     if code not in _UNAVAILABLE:
         return Refused(text)
     if is_write and may_be_sent(error):

@@ -15,8 +15,9 @@ from srv6kv import ownership, recording
 from srv6kv.actual import Actual
 from srv6kv.agent import keys
 from srv6kv.agent.needs import Means
+from srv6kv.etcd.limits import DEFAULT, Limits
 from srv6kv.ownership import Ranges
-from srv6kv.plan import FEW_OPERATIONS, split
+from srv6kv.plan import split
 from srv6kv.reconciler import ledger_of
 from srv6kv.transaction import Operation, Transaction
 
@@ -79,6 +80,7 @@ class Ground:
         actual: what etcd holds, as last read or written.
         revision: up to where that is known.
         owed: key to the bytes that it must have in the end, where it has others; None: no key.
+        limits: of what one transaction may hold.
     """
 
     label: str
@@ -88,6 +90,7 @@ class Ground:
     actual: Actual = field(default_factory=Actual)
     revision: int = 0
     owed: dict[str, bytes | None] = field(default_factory=dict)
+    limits: Limits = DEFAULT
 
     def __post_init__(self) -> None:
         self.prefix = keys.agent_prefix(self.label)
@@ -185,6 +188,7 @@ class Draft:
     def __init__(self, ground: Ground) -> None:
         self.steps: list[Step] = []
         self._prefix = ground.prefix
+        self._limits = ground.limits
         self._revisions = {k: entry.revision for k, entry in ground.actual.entries.items()}
         self._next = ground.revision
 
@@ -203,7 +207,7 @@ class Draft:
             Operation(self._prefix + key, value, self._revisions.get(key, 0))
             for key, value in changes
         ]
-        parts = split(operations, FEW_OPERATIONS)
+        parts = split(operations, self._limits.few_planned, self._limits.size)
         for number, part in enumerate(parts, start=1):
             self._next += 1
             is_last = number == len(parts)
