@@ -30,7 +30,7 @@ def test_server_that_is_down(connect: Connect) -> None:
     endpoint = f"127.0.0.1:{free_port()}"
     store = connect(endpoint, timeout=2)
     started = time.monotonic()
-    with pytest.raises(Unavailable, match=f"^etcd {endpoint}: .*refused$") as read:
+    with pytest.raises(Unavailable, match=f"^etcd {endpoint}: ") as read:
         store.read(["/srv6kv/"])
     with pytest.raises(Unavailable):
         store.acquire("n1", "the test")
