@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import trustme
-from etcd_server import SECONDS
+from etcd_server import SECONDS, free_port
 
-from srv6kv.embedded import EmbeddedEtcd, free_port
+from srv6kv.embedded import EmbeddedEtcd
 from srv6kv.store import Tls
 
 

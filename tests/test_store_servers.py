@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 
 import pytest
-from etcd_server import SECONDS, Seen, enable_users, etcdctl, eventually
+from etcd_server import SECONDS, Seen, enable_users, etcdctl, eventually, free_port
 from tcp_proxy import TcpProxy
 
-from srv6kv.embedded import EmbeddedEtcd, free_port
+from srv6kv.embedded import EmbeddedEtcd
 from srv6kv.errors import Refused, Unavailable
 from srv6kv.store import COMMIT_SECONDS, Etcd3Store
 from srv6kv.transaction import Operation, Transaction
