@@ -22,6 +22,7 @@ from click.testing import CliRunner
 from etcd_server import SECONDS
 from history import MARK, POLICY, State
 
+from srv6kv import typed
 from srv6kv.cli import cluster, main
 from srv6kv.embedded import EmbeddedEtcd, Leash, freeze
 from srv6kv.etcd.values import KeyValue
@@ -203,6 +204,7 @@ class Bench:
     """
 
     def __init__(self, folder: Path, server: EmbeddedEtcd, label: str) -> None:
+        typed.prepare()  # benches are used in threads
         self.folder = folder
         self.server = server
         self.etcd: list[str | Path] = ["--etcd", server.endpoint]

@@ -73,6 +73,7 @@ PURE = (
     "topology.py",
     "trace/*.py",
     "transaction.py",
+    "typed.py",
     "verify/*.py",
     "yamlmarks/*.py",
 )
