@@ -115,6 +115,71 @@ def test_script_takes_the_status(status: int, end: str) -> None:
     assert done.stdout == end
 
 
+PYTHON = """#!/usr/bin/env bash
+case "$*" in
+    *venv*) mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+    *pip*) echo "$*" >> calls ;;
+esac
+"""
+"""Does what scripts/environment asks of a Python, but for the work."""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """What scripts/environment needs of the repository."""
+    for name in ("locks", "scripts"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    (tmp_path / "python").write_text(PYTHON)
+    (tmp_path / "python").chmod(0o755)
+    return tmp_path
+
+
+def installed(checkout: Path, extra: str) -> list[str]:
+    """What pip is told to install for an environment."""
+    (checkout / "calls").write_text("")
+    subprocess.run(
+        ["bash", "-c", f". scripts/environment {extra}"],
+        cwd=checkout,
+        check=True,
+        capture_output=True,
+        env={**environment(), "PYTHON": str(checkout / "python")},
+        timeout=30,
+    )
+    return [line.partition("check ")[2] for line in (checkout / "calls").read_text().splitlines()]
+
+
+def test_environment_is_what_the_lock_says(checkout: Path) -> None:
+    """What builds, what is needed, the project: each from the lock with hashes, or by itself."""
+    assert installed(checkout, "dev") == [
+        "--require-hashes --requirement locks/build.txt",
+        "--require-hashes --no-build-isolation --requirement locks/dev.txt",
+        "--no-deps --no-build-isolation --editable .",
+    ]
+    assert installed(checkout, "dev") == []
+    assert installed(checkout, "embedded") == []
+
+
+@pytest.mark.parametrize("name", ["locks/dev.txt", "locks/build.txt", "pyproject.toml"])
+def test_another_lock_is_another_environment(checkout: Path, name: str) -> None:
+    """Whatever it is made of changes, the environment is made again from nothing."""
+    installed(checkout, "dev")
+    (checkout / ".venv" / "of-old").write_text("")
+    with (checkout / name).open("a") as file:
+        file.write("# changed\n")
+
+    assert len(installed(checkout, "dev")) == 3
+    assert not (checkout / ".venv" / "of-old").exists()
+
+
+def test_broken_off_environment_is_made_again(checkout: Path) -> None:
+    """One of which the making did not come to its end counts for nothing."""
+    installed(checkout, "dev")
+    (checkout / ".venv" / "made-of").unlink()
+
+    assert len(installed(checkout, "dev")) == 3
+
+
 @pytest.fixture
 def bare(tmp_path: Path) -> Path:
     """A path of programs on which no tool is, and an apt-get that notes how it is called."""
