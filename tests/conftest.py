@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -43,6 +44,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """The marker of the long tests, and where they leave their figures."""
     config.addinivalue_line("markers", "faults: takes minutes; runs with --faults only")
     config.stash[_FIGURES] = Figures()
+    # As Ctrl-C does it: what fixtures have started they end.
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from clusters import Json, settings_of
-from history import State
+from history import STEERING, History, State
+from processes import MYSERVICE, Bench
 
 from srv6kv import adoption
 from srv6kv.adoption import Adoption
 from srv6kv.agent import keys
 from srv6kv.etcd.values import Change, KeyValue
 from srv6kv.reconciler import Reconciler
+from srv6kv.store import Etcd3Store
 from srv6kv.transaction import Operation
 
 CASES = [
@@ -53,6 +55,38 @@ def contivs(case: Json) -> State:
 def canonical(value: Any) -> bytes:
     """JSON with sorted keys, compact."""
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
+def left_by_contiv(bench: Bench, store: Etcd3Store, history: History) -> frozenset[str]:
+    """Make of a node one on which Contiv has served myservice, with its redirection and loopback.
+
+    Returns:
+        The keys that only Contiv writes.
+    """
+    sandbox = "d6087568be9f59aba028955c19f5684055a69d926ed89f720fe187a"
+    namespace = {"type": "FD", "reference": "/proc/4102/ns/net"}
+    rule = "-d 2096::d765/128 -p tcp -m tcp --dport 80 -j REDIRECT --to-ports 8080"
+    name = f"port-forward-{sandbox}012345678-PREROUTING"
+    chain = {
+        "name": name,
+        "namespace": namespace,
+        "rules": [rule],
+        "chain_type": "PREROUTING",
+        "table": "NAT",
+    }
+    addresses = ["127.0.0.1/8", "::1/128", "2096::d765/128"]
+    value = {"ip_addresses": addresses, "namespace": namespace, "type": "LOOPBACK"}
+    bench.put_foreign(store, f"{LOOPBACK}{sandbox[:52]}", json.dumps(value))
+    same = (MYSERVICE, f"{STEERING}forK8sService-default-myservice", keys.LOCALSID)
+    made = {key: text for key, text in bench.expected().items() if key.startswith(same)}
+    made[keys.rule_chain(name)] = json.dumps(chain).encode()
+    writer = store.acquire(bench.label, "contiv/0")
+    assert writer is not None
+    for key in sorted(made, key=lambda key: (keys.rank(key), key)):
+        store.put(bench.prefix + key, made[key])
+    writer.release()
+    history.wait_for(bench.foreign | made)
+    return frozenset({keys.rule_chain(name)})
 
 
 class Node:

@@ -10,11 +10,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from etcd_server import etcdctl
+from etcd_server import etcdctl, free_port
 from history import History
 from tcp_proxy import TcpProxy
 
-from srv6kv.embedded import EmbeddedEtcd, free_port
+from srv6kv.embedded import EmbeddedEtcd
 from srv6kv.errors import Srv6kvError
 from srv6kv.store import Change, Etcd3Store
 

@@ -21,12 +21,20 @@ from typing import Self, TypeVar
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from srv6kv.embedded import EmbeddedEtcd, free_port, program
+from srv6kv.embedded import EmbeddedEtcd, program, reserve_port
 from srv6kv.errors import Srv6kvError
 from srv6kv.store import Change
 
 SECONDS = 15.0
 Result = TypeVar("Result")
+_HELD: list[socket.socket] = []
+
+
+def free_port() -> int:
+    """A TCP port of loopback that nobody listens on, and nobody else gets while the tests run."""
+    _HELD.append(reserve_port())
+    port: int = _HELD[-1].getsockname()[1]
+    return port
 
 
 def etcdctl(server: EmbeddedEtcd, *arguments: str, login: str = "", stdin: str = "") -> str:

@@ -37,7 +37,13 @@ SHARED = {
 
 
 def broken(
-    bench: Bench, history: History, *, kept: Iterable[str] = (), clock: str | None = None
+    bench: Bench,
+    history: History,
+    *,
+    kept: Iterable[str] = (),
+    clock: str | None = None,
+    repairs: Iterable[Process] = (),
+    theirs: Iterable[str] = (),
 ) -> list[str]:
     """Every breach of I1 to I6 and I8 since the node got its wiring; I7 is for the caller to await.
 
@@ -46,6 +52,8 @@ def broken(
         history: what etcd went through; edits by others carry `MARK`.
         kept: keys that the cluster wants from the first revision that has them to the end.
         clock: the address of a service whose port only ever grows.
+        repairs: processes whose work it is to take away and put again what is there (I5, I8).
+        theirs: keys of another renderer, which may go (I3).
     """
     everything = history.revisions()
     ours = [
@@ -53,16 +61,23 @@ def broken(
         for number, changes in everything
         if not any(change.key == MARK or change.key in bench.foreign for change in changes)
     ]
-    owns = cluster.read_files([bench.manifests], bench.config, NODE, bench.label).reconciler.owns
+    files = cluster.read_files([bench.manifests], bench.config, NODE, bench.label)
+    may_go = set(theirs)
+    repaired = {number for one in repairs for number in in_tenures(history, one, ours)}
+    plain = [(number, changes) for number, changes in ours if number not in repaired]
+
+    def owns(key: str) -> bool:
+        return key in may_go or files.reconciler.owns(key)
+
     return [
         *(f"I1 {fault}" for fault in _undecodable(ours)),
         *(f"I2 {fault}" for fault in violations(everything, bench.foreign, history.reached)),
         *(f"I3 {fault}" for fault in _touched(everything, bench.foreign, owns)),
         *(f"I4 {fault}" for fault in trespasses(history, bench.processes)),
         *(f"I4 {fault}" for fault in _without_writer(ours, history)),
-        *(f"I5 {fault}" for fault in _lost(ours, set(kept))),
+        *(f"I5 {fault}" for fault in _lost(plain, set(kept))),
         *(f"I6 {fault}" for fault in _backward(ours, clock)),
-        *(f"I8 {fault}" for fault in _needless(everything, ours)),
+        *(f"I8 {fault}" for fault in _needless(everything, plain)),
     ]
 
 
@@ -96,6 +111,25 @@ def _touched(revisions: Revisions, foreign: State, owns: Callable[[str], bool]) 
 def written_by(process: Process) -> list[int]:
     """The revisions that a process says it has made."""
     return [int(line.partition("rev=")[2].split()[0]) for line in process.said(" rev=")]
+
+
+def in_tenures(history: History, process: Process, revisions: Revisions) -> list[int]:
+    """The revisions that were written while a process had the writer key."""
+    return [
+        number
+        for number, _ in revisions
+        for identity, first, last in history.tenures()
+        if identity.split("/")[1] == str(process.pid) and first < number < (last or number + 1)
+    ]
+
+
+def usurped(history: History, sidecar: Process) -> list[str]:
+    """What was written in the tenures of a sidecar, which was not killed, and not by it."""
+    numbers = in_tenures(history, sidecar, history.revisions())
+    return [
+        f"I4 {number} was not written by process {sidecar.pid}, which had the writer key"
+        for number in sorted(set(numbers) - set(written_by(sidecar)))
+    ]
 
 
 def trespasses(history: History, processes: Iterable[Process]) -> list[str]:

@@ -132,6 +132,32 @@ def renamed(state: State, moved: Mapping[str, str]) -> State:
     return found
 
 
+def moved_alike(wanted: State, state: State) -> dict[str, str]:
+    """Which BSIDs stand in a state for which, by the steerings that go to them and, for those of
+    which the names hold the BSID, by what the policies do."""
+    moved = {}
+    for key in wanted.keys() & state.keys():
+        if key.startswith(keys.STEERING):
+            old, new = (json.loads(one[key])["policy_bsid"] for one in (wanted, state))
+            moved[old] = new
+    others = _policies(state, moved.values())
+    for work, old in _policies(wanted, moved).items():
+        moved[old] = others.get(work, old)
+    return {old: new for old, new in moved.items() if old != new}
+
+
+def _policies(state: State, but: Collection[str]) -> dict[str, str]:
+    """The BSIDs of policies by what these do."""
+    found = {}
+    for key, value in state.items():
+        if key.startswith(keys.POLICY):
+            body = json.loads(value)
+            bsid = body.pop("bsid")
+            if bsid not in but:
+                found[json.dumps(body, sort_keys=True)] = bsid
+    return found
+
+
 def contents(vpp: FakeVpp, stale: Collection[str] = ()) -> dict[str, Any]:
     """All SRv6 objects of a VPP, by name."""
     found: dict[str, Any] = {}

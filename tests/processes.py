@@ -22,8 +22,9 @@ from click.testing import CliRunner
 from etcd_server import SECONDS
 from history import MARK, POLICY, State
 
+from srv6kv import typed
 from srv6kv.cli import cluster, main
-from srv6kv.embedded import EmbeddedEtcd, freeze
+from srv6kv.embedded import EmbeddedEtcd, Leash, freeze
 from srv6kv.etcd.values import KeyValue
 from srv6kv.store import Etcd3Store, writer_key
 
@@ -129,6 +130,7 @@ class Process:
             text=True,
             env=environment(),
         )
+        self._leash = Leash(self._process.pid)
         self._reader = threading.Thread(target=self._read, name="test-stderr", daemon=True)
         self._reader.start()
 
@@ -181,6 +183,7 @@ class Process:
 
     def wait(self, seconds: float = SECONDS) -> int:
         """Its exit code, as soon as it has ended and all it said is here."""
+        self._leash.let_off()
         code = self._process.wait(seconds)
         self._reader.join(seconds)
         if self._process.stderr is not None:
@@ -201,6 +204,7 @@ class Bench:
     """
 
     def __init__(self, folder: Path, server: EmbeddedEtcd, label: str) -> None:
+        typed.prepare()  # benches are used in threads
         self.folder = folder
         self.server = server
         self.etcd: list[str | Path] = ["--etcd", server.endpoint]

@@ -16,11 +16,11 @@ from typing import Protocol
 
 import urllib3
 from certificates import Certificates
-from etcd_server import etcdctl
+from etcd_server import etcdctl, free_port
 from kubeconfig import write_kubeconfig
 from objectstore import Json
 
-from srv6kv.embedded import EmbeddedEtcd, free_port
+from srv6kv.embedded import EmbeddedEtcd
 
 ASSETS = "KUBEBUILDER_ASSETS"
 TOKEN = "the-token-of-the-tests"

@@ -6,11 +6,20 @@ import contextlib
 import socket
 import struct
 import threading
+from enum import Enum
 from types import TracebackType
 from typing import Self
 
 CHUNK = 1 << 16
 SECONDS = 15.0
+
+
+class Fate(Enum):
+    """What becomes of the request that is waited for."""
+
+    LOSE_ANSWER = "lose answer"
+    LOSE_REQUEST = "lose request"
+    HOLD = "hold"
 
 
 class TcpProxy:
@@ -20,7 +29,8 @@ class TcpProxy:
         target: the server, as host:port; it need not be there yet.
 
     Attributes:
-        struck: set when a request that was waited for has come (`lose_answer`, `lose_request`).
+        struck: set when a request that was waited for has come (`lose_answer`,
+            `lose_request`, `hold`).
         delay: seconds that every piece of data is held back, in both directions.
     """
 
@@ -36,7 +46,7 @@ class TcpProxy:
         self._blocked = b""
         self._is_closed = False
         self._marker = b""
-        self._passes_request = True
+        self._fate = Fate.HOLD
         threading.Thread(target=self._accept, name="test-proxy", daemon=True).start()
 
     @property
@@ -71,15 +81,19 @@ class TcpProxy:
     def lose_answer(self, marker: bytes) -> None:
         """The next request with these bytes reaches the server; after it nothing comes back on its
         connection, until `cut`."""
-        self._wait_for(marker, passes_request=True)
+        self._wait_for(marker, Fate.LOSE_ANSWER)
 
     def lose_request(self, marker: bytes) -> None:
         """The next request with these bytes does not reach the server: its connection is reset."""
-        self._wait_for(marker, passes_request=False)
+        self._wait_for(marker, Fate.LOSE_REQUEST)
+
+    def hold(self, marker: bytes) -> None:
+        """The next request with these bytes, and all that follows, is held back until `thaw`."""
+        self._wait_for(marker, Fate.HOLD)
 
     def forget(self) -> None:
         """No request is waited for any more."""
-        self._wait_for(b"", passes_request=True)
+        self._wait_for(b"", Fate.HOLD)
 
     def close(self) -> None:
         """Ends every connection; no new one is taken."""
@@ -104,9 +118,9 @@ class TcpProxy:
     ) -> None:
         self.close()
 
-    def _wait_for(self, marker: bytes, *, passes_request: bool) -> None:
+    def _wait_for(self, marker: bytes, fate: Fate) -> None:
         with self._condition:
-            self._marker, self._passes_request = marker, passes_request
+            self._marker, self._fate = marker, fate
             self.struck.clear()
 
     def _accept(self) -> None:
@@ -156,14 +170,17 @@ class TcpProxy:
         return self._is_frozen or is_blocked
 
     def _may_pass(self, link: _Link, data: bytes) -> bool:
-        """Whether a request may go on; the one that is waited for makes its connection deaf."""
+        """Whether a request may go on; the one that is waited for makes its connection deaf, or
+        everything wait."""
         with self._condition:
             if not self._marker or self._marker not in data:
                 return True
-            passes, self._marker = self._passes_request, b""
-            link.is_deaf = True
+            self._marker = b""
+            self._is_frozen = self._fate is Fate.HOLD
+            link.is_deaf = not self._is_frozen
             self.struck.set()
-            return passes
+        self._hold_back()
+        return self._fate is not Fate.LOSE_REQUEST
 
 
 class _Link:

@@ -81,14 +81,14 @@ def test_help_is_fast() -> None:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (("frobnicate",), "No such command 'frobnicate'"),
-        (("render", "--node", NODE), "Missing option '-f'"),
-        (("render", "-f", "x", "--node", NODE, "-o", "xml"), "'xml' is not one of"),
-        (("render", "-f", "x"), "Missing option '--node'"),
+        (("frobnicate",), "'frobnicate'"),
+        (("render", "--node", NODE), "'-f'"),
+        (("render", "-f", "x", "--node", NODE, "-o", "xml"), "'xml'"),
+        (("render", "-f", "x"), "'--node'"),
         (("run", "--node", NODE), "/nowhere: no credentials for a Kubernetes API server"),
-        (("get", "nonsense", "--label", NODE), "'nonsense' is not one of"),
-        (("get", "services"), "Missing option '--label'"),
-        (("replay",), "Missing argument 'RECORDING'"),
+        (("get", "nonsense", "--label", NODE), "'nonsense'"),
+        (("get", "services"), "'--label'"),
+        (("replay",), "'RECORDING'"),
         (("plan", "-f", "x", "--node", NODE, "--etcd", "no port"), "no port"),
     ],
 )

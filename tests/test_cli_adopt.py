@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from api_bench import ApiBench
 from apiserver import FakeApiServer
-from contivs import CASES, FORWARD, LOOPBACK, Node, contivs
-from history import STEERING, History, violations
+from contivs import CASES, FORWARD, LOOPBACK, Node, contivs, left_by_contiv
+from history import History, violations
 from processes import MYSERVICE, Bench, srv6kv
 
 from srv6kv.agent import keys
@@ -26,20 +26,7 @@ def adopt(bench: Bench, *more: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def left(bench: Bench, store: Etcd3Store, history: History) -> Bench:
     """A node on which Contiv has served myservice, with its redirection and its loopback."""
-    sandbox = "d6087568be9f59aba028955c19f5684055a69d926ed89f720fe187a"
-    namespace = {"type": "FD", "reference": "/proc/4102/ns/net"}
-    rule = "-d 2096::d765/128 -p tcp -m tcp --dport 80 -j REDIRECT --to-ports 8080"
-    chain = {"namespace": namespace, "rules": [rule], "chain_type": "PREROUTING", "table": "NAT"}
-    name = f"port-forward-{sandbox}012345678-PREROUTING"
-    store.put(f"{bench.prefix}{keys.rule_chain(name)}", json.dumps({"name": name, **chain}))
-    addresses = ["127.0.0.1/8", "::1/128", "2096::d765/128"]
-    value = {"ip_addresses": addresses, "namespace": namespace, "type": "LOOPBACK"}
-    bench.put_foreign(store, f"{LOOPBACK}{sandbox[:52]}", json.dumps(value))
-    contivs = (MYSERVICE, f"{STEERING}forK8sService-default-myservice", keys.LOCALSID)
-    made = {key: text for key, text in bench.expected().items() if key.startswith(contivs)}
-    for key, text in made.items():
-        store.put(bench.prefix + key, text)
-    history.wait(lambda: made.keys() <= history.state().keys())
+    left_by_contiv(bench, store, history)
     return bench
 
 

@@ -5,24 +5,27 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from etcd_server import eventually
 from processes import SEED, environment, srv6kv
 
 from srv6kv.cli import demo
 
 
-def start(folder: Path, *more: str) -> subprocess.Popen[str]:
+def start(folder: Path, *more: str, umask: int = -1) -> subprocess.Popen[str]:
     """A demo whose temporary files are in a folder of the test."""
     return subprocess.Popen(
         [sys.executable, "-m", "srv6kv", "demo", *more],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        umask=umask,
         env=environment(TMPDIR=str(folder), PYTHONUNBUFFERED="1"),
     )
 
@@ -58,6 +61,40 @@ def test_demo(tmp_path: Path) -> None:
         "6666:0:0:1::5 > weight: 1"
     ]
     assert "< 6666:0:0:1::6 > weight: 1" in after
+
+
+def test_temporary_files_are_private(tmp_path: Path) -> None:
+    """Only the user can look into the demo's files, whatever the umask, and
+    nobody can guess its name."""
+    names = set()
+    for _ in range(2):
+        process = start(tmp_path, umask=0)
+        assert process.stdout is not None
+        while "== An etcd" not in process.stdout.readline():
+            assert process.poll() is None
+        (folder,) = (path for path in tmp_path.iterdir() if (path / "etcd").exists())
+        names.add(folder.name)
+        modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+
+        assert modes == {0o700}
+    assert len(names) == 2
+
+
+def test_killed_demo_leaves_no_process(tmp_path: Path) -> None:
+    """A demo that is killed takes its etcd along."""
+    process = start(tmp_path)
+    assert process.stdout is not None
+    while "transaction later" not in process.stdout.readline():
+        assert process.poll() is None
+    process.kill()
+    process.communicate(timeout=30)
+
+    def check() -> None:
+        assert [one for one in left(tmp_path) if "etcd" in one] == []
+
+    eventually(check, AssertionError)
 
 
 def test_demo_as_json(tmp_path: Path) -> None:

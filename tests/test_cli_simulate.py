@@ -334,7 +334,7 @@ def test_the_plan_of_an_api_server(
     ("arguments", "text"),
     [
         (("balanced", "--from", CLIENT), "give manifests with -f, or --etcd"),
-        (("balanced", *FILES), "Missing option '--from'"),
+        (("balanced", *FILES), "'--from'"),
         (("balanced", "--from", "node9:1", *FILES), "near it: node1, node2; give --node"),
         (
             ("x:1", "--from", "node9", *FILES, "--then", THEN),

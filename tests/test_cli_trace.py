@@ -282,7 +282,7 @@ def test_the_pictures_are_fresh() -> None:
     ("arguments", "text"),
     [
         (("podthere:80", "--from", POD), "give manifests with -f, or --etcd"),
-        (("podthere:80", *FILES), "Missing option '--from'"),
+        (("podthere:80", *FILES), "'--from'"),
         (("podthere:80", "--from", "node9", *FILES), "near it: node1, node2; give --node"),
         (("podthere:80", "--from", "node1/::9", *FILES), "no such pod on node1; there are: 2001:"),
         (("podthere:80", "--from", "node1/x", *FILES), "'x' is not an IPv6 address"),

@@ -79,6 +79,7 @@ PURE = (
     "topology.py",
     "trace/*.py",
     "transaction.py",
+    "typed.py",
     "verify/*.py",
     "yamlmarks/*.py",
 )

@@ -277,7 +277,7 @@ def test_times_stay_text(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("content", "place", "problem"),
     [
-        ("a: [", "a.yaml:1", "did not find expected node content, while parsing a flow node"),
+        ("a: [", "a.yaml:1", "not valid YAML: "),
         ("a: 1\nb: *x", "a.yaml:2", "alias 'x' is not defined before"),
         ("a: 1\nb: !!set {x}", "a.yaml:2", "tag '!!set' is not supported here"),
         ("a: 1\na: 1", "a.yaml:2", "key 'a' is there twice, first at line 1"),
@@ -335,10 +335,12 @@ def test_never_good(bench: Bench) -> None:
     """A file that was never good has a note; one that never held anything has none."""
     bench.write("a.yaml", "a: [")
     bench.write("b.yaml", "# to be filled\n")
-    problem = "did not find expected node content, while parsing a flow node"
-    note = Note("a.yaml:1", "ManifestUnreadable", f"{problem}; nothing of it is used")
+    scan = bench.settle()
+    (note,) = scan.notes
 
-    assert bench.settle() == Scan((), (note,))
+    assert (scan.changes, note.subject, note.reason) == ((), "a.yaml:1", "ManifestUnreadable")
+    assert note.text.startswith("not valid YAML: ")
+    assert note.text.endswith("; nothing of it is used")
     assert bench.source.is_settled
 
 

@@ -643,7 +643,6 @@ REFUSALS = [
         NEW + "podVRFID: 1\npodVRFID: 2",
         "12: key 'podVRFID' is there twice, first at line 11; give valid YAML",
     ),
-    ("a: b: c", "1: mapping values are not allowed in this context; give valid YAML"),
     (
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: contiv-agent-cfg}\ndata: {}",
         "1: manifests, but no ConfigMap contiv-agent-cfg with a text contiv.conf under data",
@@ -722,10 +721,11 @@ def test_config_map_in_a_list() -> None:
         '{"apiVersion": "v1", "kind": "%s", "items": [1,\n'
         '%s"data": {"contiv.conf":\n"\\n\\na: ["}}]}'
     )
-    said = "3: did not find expected node content, while parsing a flow node; give valid YAML"
+    for kinds in (("ConfigMapList", "{"), ("List", '{"kind": "ConfigMap", ')):
+        said = refusal(text % kinds)
 
-    assert f"c:{said}" == refusal(text % ("ConfigMapList", "{"))
-    assert f"c:{said}" == refusal(text % ("List", '{"kind": "ConfigMap", '))
+        assert said.startswith("c:3: not valid YAML: ")
+        assert said.endswith("; give valid YAML")
 
 
 def test_excerpt() -> None:

@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 
 import pytest
-from etcd_server import SECONDS, Seen, enable_users, etcdctl, eventually
+from etcd_server import SECONDS, Seen, enable_users, etcdctl, eventually, free_port
 from tcp_proxy import TcpProxy
 
-from srv6kv.embedded import EmbeddedEtcd, free_port
+from srv6kv.embedded import EmbeddedEtcd
 from srv6kv.errors import Refused, Unavailable
 from srv6kv.store import Etcd3Store
 from srv6kv.transaction import Operation, Transaction
@@ -30,7 +30,7 @@ def test_server_that_is_down(connect: Connect) -> None:
     endpoint = f"127.0.0.1:{free_port()}"
     store = connect(endpoint, timeout=2)
     started = time.monotonic()
-    with pytest.raises(Unavailable, match=f"^etcd {endpoint}: .*refused$") as read:
+    with pytest.raises(Unavailable, match=f"^etcd {endpoint}: ") as read:
         store.read(["/srv6kv/"])
     with pytest.raises(Unavailable):
         store.acquire("n1", "the test")

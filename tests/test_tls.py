@@ -25,8 +25,11 @@ Connect = Callable[..., Etcd3Store]
 def server(tmp_path: Path) -> Iterator[TlsEtcd]:
     """An etcd with TLS that runs."""
     server = tls_etcd(tmp_path)
-    with server.server:
+    try:
+        server.start()
         yield server
+    finally:
+        server.server.stop()
 
 
 def reason(store: Etcd3Store) -> str:
@@ -142,7 +145,7 @@ def test_run_over_a_renewal(server: TlsEtcd, connect: Connect, tmp_path: Path) -
     ours.renew_ca()
     ours.issue("server", "127.0.0.1")
     ours.issue("client", "node1")
-    server.server.start()
+    server.start()
     bench.change()
     history = History(connect(server.endpoint, tls=server.tls()), bench.label)
     history.wait_for(bench.expected())

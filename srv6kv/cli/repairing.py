@@ -155,6 +155,8 @@ class Repairer:
         self.done = set()
         try:
             self._do(task, make)
+        except NotPutBack:
+            raise
         except Exception as error:
             self._end_well(error)
             if isinstance(error, Srv6kvError):
@@ -232,11 +234,23 @@ class Repairer:
             self.end()
             self._writer = acquire(self.store, self.ground.label, self._me, takes_over=False)
             self._read()
+            self._leave_what_others_decide()
         elif self._tried is not None or self.ground.owed:
             self._read()
         self.ground.limits = self.store.limits
         for step in self.ground.restoring():
             self._commit(step)
+
+    def _leave_what_others_decide(self) -> None:
+        """Who has had the writer key meanwhile knew the cluster: what is away still may be so for
+        good, and what it needs too.
+
+        Raises:
+            NotPutBack: keys are away, and others have written.
+        """
+        if self.ground.owed and self.ground.is_disturbed:
+            reason = f"somebody else has written for {self.ground.label} meanwhile"
+            raise NotPutBack(self._text(f"{writer_key(self.ground.label)} was lost", reason))
 
     def _end_well(self, error: Exception) -> None:
         """Owe nothing before the end.
@@ -248,12 +262,14 @@ class Repairer:
         while self.ground.owed or self._tried is not None:
             try:
                 self._put_back()
+            except NotPutBack:
+                raise
             except Srv6kvError as failure:
                 if time.monotonic() > deadline or self._is_foreign():
                     raise NotPutBack(self._text(error, failure)) from None
                 time.sleep(RETRY_SECONDS)
 
-    def _text(self, error: Exception, reason: Exception) -> str:
+    def _text(self, error: Exception | str, reason: Exception | str) -> str:
         tried = self._tried.transaction.operations if self._tried is not None else ()
         away = {self.ground.prefix + key for key in self.ground.owed} | {one.key for one in tried}
         return (

@@ -94,7 +94,7 @@ def command(
     Examples:
       srv6kv run --config contiv.conf --node node1 --etcd 127.0.0.1:2379
       srv6kv run --manifests examples/seed/manifests --config examples/seed/contiv.conf \\
-        --node node1 --etcd 127.0.0.1:2379 --record /tmp/node1.txn
+        --node node1 --etcd 127.0.0.1:2379 --record node1.txn
     """
     from srv6kv import logs
     from srv6kv.cli import cluster

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from srv6kv import typed
 from srv6kv.kube import parse
 from srv6kv.kube.api import ApiError, ApiServer
 from srv6kv.kube.bodies import Resource, resources
@@ -50,6 +51,7 @@ class KubernetesSource:
     def start(self, queue: SimpleQueue[Any]) -> None:
         """Begin; the first list is complete when every resource has been listed."""
         self._queue = queue
+        typed.prepare()
         for follower in self._followers:
             follower.start()
 

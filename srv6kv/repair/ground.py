@@ -81,6 +81,7 @@ class Ground:
         revision: up to where that is known.
         owed: key to the bytes that it must have in the end, where it has others; None: no key.
         limits: of what one transaction may hold.
+        is_disturbed: whether keys of ours were not as they were left when they were last read.
     """
 
     label: str
@@ -91,6 +92,7 @@ class Ground:
     revision: int = 0
     owed: dict[str, bytes | None] = field(default_factory=dict)
     limits: Limits = DEFAULT
+    is_disturbed: bool = False
 
     def __post_init__(self) -> None:
         self.prefix = keys.agent_prefix(self.label)
@@ -120,6 +122,7 @@ class Ground:
         ledger = ledger_of(noted)
         self.ranges = ledger.ranges
         is_done = tried is not None and self._is_done(tried, now)
+        self.is_disturbed = self._differs(now, tried if is_done else None)
         if tried is not None and is_done:
             self._owe(tried)
             self.actual = now
@@ -130,6 +133,16 @@ class Ground:
         held = {key: now.entries[key].value for key in ledger.shared.keys() & now.entries.keys()}
         self.made = frozenset(key for key in held if ledger.shared[key].encode() == held[key])
         return is_done
+
+    def _differs(self, now: Actual, done: Step | None) -> bool:
+        """Whether keys of ours have changed, but for those of a step that is done."""
+        operations = done.transaction.operations if done is not None else ()
+        mine = {operation.key.removeprefix(self.prefix) for operation in operations}
+        return any(
+            self._revision_in(now, key) != self._revision_in(self.actual, key)
+            for key in (self.actual.entries.keys() | now.entries.keys()) - mine
+            if self.ranges.owns(key)
+        )
 
     def _is_done(self, step: Step, now: Actual) -> bool:
         for operation in step.transaction.operations:

@@ -21,9 +21,12 @@ from srv6kv.yamlmarks.scalars import Scalar
 
 MAX_DEPTH = 200  # the deepest CustomResourceDefinitions nest about 60
 MAX_COPIES = 100_000  # values behind aliases: no hand-written manifest comes near
+_LOOKAHEAD = 2000  # characters: libyaml reads 1,024 ahead for the end of a key
 
 Plain: TypeAlias = "Scalar | dict[str, Plain] | list[Plain]"
 
+_TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
+_NO_YAML = "not valid YAML"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _UNPRINTABLE = re.compile(
     "[^\x09\x0a\x0d\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
@@ -129,15 +132,30 @@ def _from_yaml(text: str) -> list[Node]:
             _feed(builder, event)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        if mark and _is_too_deep(text, mark.index):
+            raise TextError(mark.line + 1, _TOO_DEEP) from None
         last = text.rstrip().count("\n") + 1  # the parser may point behind the end
         raise TextError(min(mark.line + 1 if mark else 1, last), _one_line(error)) from None
     except yaml.YAMLError as error:  # pragma: no cover  its only case is looked for above
-        raise TextError(1, " ".join(str(error).split())) from None
+        raise TextError(1, f"{_NO_YAML}: {' '.join(str(error).split())}") from None
     return builder.documents
 
 
+def _is_too_deep(text: str, index: int) -> bool:
+    """Whether the parser gave up at one more bracket while more are open than are read here.
+
+    It reads ahead for the end of a key, so it may meet a limit of its own (1,000 levels in PyYAML
+    6.0.4) before it gives an event for the first of them.
+    """
+    near = text[max(0, index - _LOOKAHEAD) : index + 1]
+    opened = sum(map(near.count, "[{")) - sum(map(near.count, "]}"))
+    return near.endswith(("[", "{")) and opened > MAX_DEPTH
+
+
 def _one_line(error: yaml.MarkedYAMLError) -> str:
-    return ", ".join(" ".join(part.split()) for part in (error.problem, error.context) if part)
+    """Our verdict, then the parser's words, which differ from version to version."""
+    words = [" ".join(part.split()) for part in (error.problem, error.context) if part]
+    return f"{_NO_YAML}: {', '.join(words)}"
 
 
 def _feed(builder: _Builder, event: yaml.Event) -> None:
@@ -265,7 +283,7 @@ class _Builder:
         if self._frames and self._frames[-1].awaits_key():
             raise TextError(line, "a key must be text, not a list or a mapping")
         if len(self._frames) == MAX_DEPTH:
-            raise TextError(line, f"nested deeper than {MAX_DEPTH} levels")
+            raise TextError(line, _TOO_DEEP)
         if anchor is not None:
             self._anchors[anchor] = None
         self._values += 1
