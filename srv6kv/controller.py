@@ -20,7 +20,7 @@ from srv6kv.agent.poll import Polled
 from srv6kv.agent.rest import AgentRest
 from srv6kv.agentwatch import AgentWatch
 from srv6kv.errors import Conflict, Refused, Unavailable
-from srv6kv.etcd.values import Watched
+from srv6kv.etcd.values import KeysChanged, Watched
 from srv6kv.lists import Lists
 from srv6kv.notes import Note
 from srv6kv.plan import Plan
@@ -72,6 +72,7 @@ class Controller:
     _agent: AgentWatch = field(init=False)
     _source_notes: tuple[Note, ...] = ()
     _due: float | None = None
+    _is_refused: bool = False
 
     def __post_init__(self) -> None:
         self._lists = Lists(self.source, self.reconciler)
@@ -127,10 +128,8 @@ class Controller:
                     return
             except (Unavailable, Conflict, Refused) as error:
                 failures = failures + 1 if syncs == self.progress.state.syncs else 1
-                self.reconciler.is_contended = failures > 1 and isinstance(error, Conflict)
                 if not self._is_stopped:
                     self.progress.failed(error)
-                # Where others write, who waits longer meets but more of their edits.
                 self._rest(_pause(1 if isinstance(error, Conflict) else failures))
 
     def _rest(self, seconds: float) -> None:
@@ -215,7 +214,7 @@ class Controller:
 
     def _work(self, writer: Writer) -> bool:
         """Keep etcd in step until something ends the session; whether all work is done."""
-        has_news, self._due = True, None
+        has_news, self._due, self._is_refused = True, None, False
         self._leave_old_boot(writer)
         while not self._is_stopped:
             if writer.lost.is_set():
@@ -223,12 +222,12 @@ class Controller:
             if not self._lists.may_write:
                 self.progress.waits_for_cluster()
                 self.progress.notes(self.reconciler.notes() | {*self._source_notes})
-            elif has_news and self._step(writer) and self.once and not self._lists.seek_pods():
+            elif has_news and self._sync(writer) and self.once and not self._lists.seek_pods():
                 return True
             self.progress.count(self.reconciler)
             self._agent.report(self.progress)
             left = IDLE_SECONDS if self._due is None else max(0.0, self._due - time.monotonic())
-            has_news = self._listen(left)
+            has_news = self._listen(0.0 if self._is_refused else left) or self._is_refused
             if self._agent.is_amid:
                 has_news |= self._agent.is_ready()
                 self._due = self._agent.due
@@ -291,11 +290,29 @@ class Controller:
                 self.progress.queued()
                 self.reconciler.observe(event.changes)
                 self._revision = max(self._revision, event.revision)
-                if self.reconciler.edited != edits:
-                    self.progress.edited(self.reconciler.edited - edits, event.revision)
-                    if self.recorder is not None:
-                        self.recorder.snapshot(self.reconciler.held())
+                self._tell_edits(edits, event.revision)
         return True
+
+    def _tell_edits(self, before: int, revision: int) -> None:
+        """Tell of the edits of our keys by others since there were so many."""
+        if self.reconciler.edited != before:
+            self.progress.edited(self.reconciler.edited - before, revision)
+            if self.recorder is not None:
+                self.recorder.snapshot(self.reconciler.held())
+
+    def _sync(self, writer: Writer) -> bool:
+        """Plan and commit; whether desired and actual are equal now. Keys that others have changed
+        meanwhile are planned again in the next turn, and the session goes on."""
+        self._is_refused = False
+        edits = self.reconciler.edited
+        try:
+            return self._step(writer)
+        except KeysChanged as conflict:
+            if not self.reconciler.refused(conflict.changes):
+                raise
+            self._is_refused = True
+            self._tell_edits(edits, conflict.revision)
+            return False
 
     def _step(self, writer: Writer) -> bool:
         """Plan and commit; whether desired and actual are equal now."""
@@ -324,7 +341,7 @@ class Controller:
     def _commit(self, whole: Plan, writer: Writer, started: float) -> bool:
         """Do what of a plan may go now, with what is to be noted about us; whether that is all."""
         part = self._agent.part_of(whole)
-        plan = part.plan
+        plan = self.reconciler.set_apart(part.plan)
         for index, transaction in enumerate(plan.transactions or (Transaction(()),)):
             extra = self.reconciler.bookkeeping(plan, index, is_part=not part.is_last)
             if not transaction and not extra:
