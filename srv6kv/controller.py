@@ -19,6 +19,7 @@ from typing import Any
 from srv6kv.agent.poll import Polled
 from srv6kv.agent.rest import AgentRest
 from srv6kv.agentwatch import AgentWatch
+from srv6kv.comparison import FullComparison, Reread
 from srv6kv.errors import Conflict, Refused, Unavailable
 from srv6kv.etcd.values import KeysChanged, Watched
 from srv6kv.lists import Lists
@@ -70,13 +71,15 @@ class Controller:
     _is_following: bool = False
     _lists: Lists = field(init=False)
     _agent: AgentWatch = field(init=False)
+    _comparison: FullComparison = field(init=False)
     _source_notes: tuple[Note, ...] = ()
     _due: float | None = None
-    _is_refused: bool = False
+    _plans_again: bool = False
 
     def __post_init__(self) -> None:
         self._lists = Lists(self.source, self.reconciler)
         self._agent = AgentWatch(self.reconciler, self.agent_rest)
+        self._comparison = FullComparison(self.reconciler.settings.full_comparison)
 
     def stop(self) -> None:
         """End the loop soon; from any thread or signal handler."""
@@ -194,6 +197,7 @@ class Controller:
             self.reconciler.reset(snapshot.entries)
             self._revision = snapshot.revision
             self._agent.read(self.store)
+            self._comparison.begin()
             session = self._session = self._session + 1
             watch = self.store.watch(
                 (*self.reconciler.watched, *self._agent.prefixes),
@@ -214,7 +218,7 @@ class Controller:
 
     def _work(self, writer: Writer) -> bool:
         """Keep etcd in step until something ends the session; whether all work is done."""
-        has_news, self._due, self._is_refused = True, None, False
+        has_news, self._due, self._plans_again = True, None, False
         self._leave_old_boot(writer)
         while not self._is_stopped:
             if writer.lost.is_set():
@@ -226,14 +230,33 @@ class Controller:
                 return True
             self.progress.count(self.reconciler)
             self._agent.report(self.progress)
+            self._compare()
             left = IDLE_SECONDS if self._due is None else max(0.0, self._due - time.monotonic())
-            has_news = self._listen(0.0 if self._is_refused else left) or self._is_refused
+            has_news = self._listen(0.0 if self._plans_again else left) or self._plans_again
+            self._plans_again = False
             if self._agent.is_amid:
                 has_news |= self._agent.is_ready()
                 self._due = self._agent.due
             has_news |= self._due is not None and not self._agent.is_amid
             self._lists.seek_pods()
         return True
+
+    def _compare(self) -> None:
+        """Read and compare everything now and then: what no watch has reported ends the session,
+        and the next one restores it."""
+        prefixes = (*self.reconciler.prefixes, *self._agent.prefixes)
+        self._comparison.start_if_due(self.store, prefixes, self._queue)
+        entries = self._comparison.ready()
+        if entries is None:
+            return
+        differing = self.reconciler.differing(entries) | self._agent.differing(entries)
+        missing = self._comparison.unreported(differing)
+        self.progress.compared(len(entries), missing)
+        if missing:
+            raise Unavailable(f"the watch has not reported {len(missing)} changes")
+        self._comparison.begin()
+        self.reconciler.compare_all()
+        self._plans_again = True
 
     def _leave_old_boot(self, writer: Writer) -> None:
         """Before anything else: chains that would hit the wrong namespace go."""
@@ -250,6 +273,7 @@ class Controller:
             )
         self.reconciler.committed(transaction, extra, revision)
         self._agent.committed(transaction, revision)
+        self._comparison.report(one.key for one in (*transaction.operations, *extra))
         self._revision = max(self._revision, revision)
         if transaction and self.recorder is not None:
             self.recorder.append(transaction)
@@ -267,13 +291,16 @@ class Controller:
         except Empty:
             return has_news
 
-    def _take(self, event: ClusterChanged | Watched | Polled | Exception | None) -> bool:
+    def _take(self, event: ClusterChanged | Watched | Polled | Reread | Exception | None) -> bool:
         """Take in what has happened; whether a plan may change by it."""
         match event:
             case Exception():
                 raise event
             case Polled():
                 return self._agent.take(event)
+            case Reread():
+                self._comparison.take(event)
+                return False
             case ClusterChanged():
                 self.reconciler.intake.take_all(event.objects)
                 self._source_notes = event.notes
@@ -284,6 +311,7 @@ class Controller:
             case Watched() if event.session == self._session:
                 if event.lost is not None:
                     raise event.lost
+                self._comparison.report(change.key for change in event.changes)
                 if self._agent.takes(event.changes):  # of what others wrote it tells nothing
                     return False
                 edits = self.reconciler.edited
@@ -303,14 +331,13 @@ class Controller:
     def _sync(self, writer: Writer) -> bool:
         """Plan and commit; whether desired and actual are equal now. Keys that others have changed
         meanwhile are planned again in the next turn, and the session goes on."""
-        self._is_refused = False
         edits = self.reconciler.edited
         try:
             return self._step(writer)
         except KeysChanged as conflict:
             if not self.reconciler.refused(conflict.changes):
                 raise
-            self._is_refused = True
+            self._plans_again = True
             self._tell_edits(edits, conflict.revision)
             return False
 

@@ -132,6 +132,38 @@ class Reconciler:
             wiring.apply(key, self._trusted(key, item.value, item.mod_revision), item.mod_revision)
         self.cluster.rewire(wiring, self.actual.entries)
 
+    def differing(self, entries: Iterable[ReadKey]) -> set[str]:
+        """The keys (full form) below ``prefixes`` that are not known as they were read just now."""
+        known = {
+            self.prefix + key: (one.value, one.revision) for key, one in self.actual.entries.items()
+        }
+        read: dict[str, tuple[bytes, int]] = {}
+        noted: dict[str, bytes] = {}
+        node_ids: dict[str, bytes] = {}
+        for item in entries:
+            if item.value is None:
+                continue
+            if item.key.startswith(self.own_prefix):
+                noted[item.key.removeprefix(self.own_prefix)] = item.value
+            elif item.key.startswith(records.PREFIX):
+                node_ids[item.key] = item.value
+            elif item.key.startswith(self.prefix):
+                read[item.key] = (item.value, item.mod_revision)
+        names = {
+            name
+            for name in noted.keys() | self._noted.keys()
+            if noted.get(name) != self._noted.get(name)
+        }
+        return {
+            *(key for key, _ in known.items() ^ read.items()),
+            *(self.own_prefix + name for name in names),
+            *self.cluster.records.differing(node_ids),
+        }
+
+    def compare_all(self) -> None:
+        """Let the next plan compare everything that is ours."""
+        self._pending = None
+
     def _trusted(self, key: str, value: bytes | None, revision: int) -> bytes | None:
         """The value of a wiring key, unless it names a process of an earlier boot, or is ours: what
         we wrote because annotations say so must not outlive them."""

@@ -77,6 +77,7 @@ OWN: dict[str, Kind] = {
     "externalIPs": dict,
     "kubeProxy": ("present", "masqueradeAll", "absent"),
     "replaceWindow": object,
+    "fullComparison": object,
 }
 NODE: dict[str, Kind] = {
     **dict.fromkeys(("nodeName", "stealInterface", "gateway"), str),
