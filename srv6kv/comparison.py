@@ -20,7 +20,7 @@ from srv6kv.errors import Srv6kvError
 from srv6kv.etcd.values import KeyValue
 from srv6kv.store import Etcd3Store
 
-GRACE_SECONDS = 2.0
+GRACE_SECONDS = 5.0
 """What was written just before the read may still be on its way to the watch."""
 JITTER = 0.2
 """The nodes of a cluster do not read at the same time."""

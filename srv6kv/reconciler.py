@@ -134,12 +134,10 @@ class Reconciler:
 
     def differing(self, entries: Iterable[ReadKey]) -> set[str]:
         """The keys (full form) below ``prefixes`` that are not known as they were read just now."""
-        known = {
-            self.prefix + key: (one.value, one.revision) for key, one in self.actual.entries.items()
-        }
-        read: dict[str, tuple[bytes, int]] = {}
+        found: set[str] = set()
         noted: dict[str, bytes] = {}
         node_ids: dict[str, bytes] = {}
+        there: set[str] = set()
         for item in entries:
             if item.value is None:
                 continue
@@ -147,18 +145,18 @@ class Reconciler:
                 noted[item.key.removeprefix(self.own_prefix)] = item.value
             elif item.key.startswith(records.PREFIX):
                 node_ids[item.key] = item.value
-            elif item.key.startswith(self.prefix):
-                read[item.key] = (item.value, item.mod_revision)
-        names = {
-            name
+            elif item.key.startswith(self.watched[0]):
+                key = item.key.removeprefix(self.prefix)
+                there.add(key)
+                if self.actual.entries.get(key) != (item.value, item.mod_revision):
+                    found.add(item.key)
+        found |= {self.prefix + key for key in self.actual.entries.keys() - there}
+        found |= {
+            self.own_prefix + name
             for name in noted.keys() | self._noted.keys()
             if noted.get(name) != self._noted.get(name)
         }
-        return {
-            *(key for key, _ in known.items() ^ read.items()),
-            *(self.own_prefix + name for name in names),
-            *self.cluster.records.differing(node_ids),
-        }
+        return found | self.cluster.records.differing(node_ids)
 
     def compare_all(self) -> None:
         """Let the next plan compare everything that is ours."""
