@@ -20,7 +20,7 @@ from srv6kv.agent.view import Told, View
 from srv6kv.agent.wired import Table
 from srv6kv.agent.wiringpoll import WiringPoll
 from srv6kv.errors import Refused
-from srv6kv.etcd.values import Change
+from srv6kv.etcd.values import Change, KeyValue
 from srv6kv.notes import Note
 from srv6kv.phases import Part, Phases
 from srv6kv.plan import Plan
@@ -93,6 +93,10 @@ class AgentWatch:
         else:
             self._is_refused = False
         self.view.reset(entries)
+
+    def differing(self, entries: Sequence[KeyValue]) -> set[str]:
+        """The keys of the agent that are not known as they were read just now."""
+        return self.view.differing(one for one in entries if self.view.owns(one.key))
 
     def takes(self, changes: Sequence[Change]) -> bool:
         """Take in changes of one prefix if it is one of ours; whether it is."""

@@ -21,8 +21,9 @@ from srv6kv.agent.poll import Polled
 from srv6kv.agent.rest import AgentRest
 from srv6kv.agentwatch import AgentWatch
 from srv6kv.brake import AGAIN_SECONDS
+from srv6kv.comparison import FullComparison, Reread
 from srv6kv.errors import Conflict, InputError, Refused, Unavailable
-from srv6kv.etcd.values import Watched
+from srv6kv.etcd.values import KeysChanged, Watched
 from srv6kv.lists import Lists
 from srv6kv.notes import Note
 from srv6kv.plan import Plan, split
@@ -75,13 +76,16 @@ class Controller:
     _is_following: bool = False
     _lists: Lists = field(init=False)
     _agent: AgentWatch = field(init=False)
+    _comparison: FullComparison = field(init=False)
     _source_notes: tuple[Note, ...] = ()
     _held: tuple[Note, ...] = ()
     _due: float | None = None
+    _plans_again: bool = False
 
     def __post_init__(self) -> None:
         self._lists = Lists(self.source, self.reconciler, self.again_seconds)
         self._agent = AgentWatch(self.reconciler, self.agent_rest)
+        self._comparison = FullComparison(self.reconciler.settings.full_comparison)
 
     def stop(self) -> None:
         """End the loop soon; from any thread or signal handler."""
@@ -135,10 +139,8 @@ class Controller:
                     return
             except (Unavailable, Conflict, Refused) as error:
                 failures = failures + 1 if syncs == self.progress.state.syncs else 1
-                self.reconciler.is_contended = failures > 1 and isinstance(error, Conflict)
                 if not self._is_stopped:
                     self.progress.failed(error)
-                # Where others write, who waits longer meets but more of their edits.
                 self._rest(_pause(1 if isinstance(error, Conflict) else failures))
 
     def _rest(self, seconds: float) -> None:
@@ -210,6 +212,7 @@ class Controller:
             self.reconciler.reset(snapshot.entries)
             self._revision = snapshot.revision
             self._agent.read(self.store)
+            self._comparison.begin()
             session = self._session = self._session + 1
             watch = self.store.watch(
                 (*self.reconciler.watched, *self._agent.prefixes),
@@ -230,7 +233,7 @@ class Controller:
 
     def _work(self, writer: Writer) -> bool:
         """Keep etcd in step until something ends the session; whether all work is done."""
-        has_news, self._due = True, None
+        has_news, self._due, self._plans_again = True, None, False
         while not self._is_stopped:
             if writer.lost.is_set():
                 raise Unavailable(f"{writer.key}: the lease is lost")
@@ -240,12 +243,15 @@ class Controller:
             elif self._seek_node():
                 self.progress.waits_for_node()
                 self._tell()
-            elif has_news and self._step(writer) and self.once and not self._lists.seek_pods():
+            elif has_news and self._sync(writer) and self.once and not self._lists.seek_pods():
                 return True
             self.progress.count(self.reconciler)
             self._agent.report(self.progress)
+            self._compare()
             left = IDLE_SECONDS if self._due is None else max(0.0, self._due - time.monotonic())
-            has_news = self._listen(left) or self._lists.is_due
+            has_news = self._listen(0.0 if self._plans_again else left) or self._plans_again
+            has_news |= self._lists.is_due
+            self._plans_again = False
             if self._agent.is_amid:
                 has_news |= self._agent.is_ready()
                 self._due = self._agent.due
@@ -275,6 +281,23 @@ class Controller:
         said = {*self._source_notes, *self._agent.notes, *self._held, *([own] if own else ())}
         self.progress.notes(self.reconciler.notes() | said)
 
+    def _compare(self) -> None:
+        """Read and compare everything now and then: what no watch has reported ends the session,
+        and the next one restores it."""
+        prefixes = (*self.reconciler.prefixes, *self._agent.prefixes)
+        self._comparison.start_if_due(self.store, prefixes, self._queue)
+        entries = self._comparison.ready()
+        if entries is None:
+            return
+        differing = self.reconciler.differing(entries) | self._agent.differing(entries)
+        missing = self._comparison.unreported(differing)
+        self.progress.compared(len(entries), missing)
+        if missing:
+            raise Unavailable(f"the watch has not reported {len(missing)} changes")
+        self._comparison.begin()
+        self.reconciler.compare_all()
+        self._plans_again = True
+
     def _leave_old_boot(self, writer: Writer) -> None:
         """Before anything else is written: chains that would hit the wrong namespace go."""
         stale = self.reconciler.stale_chains()
@@ -295,6 +318,7 @@ class Controller:
             )
         self.reconciler.committed(transaction, extra, revision)
         self._agent.committed(transaction, revision)
+        self._comparison.report(one.key for one in (*transaction.operations, *extra))
         self._revision = max(self._revision, revision)
         if transaction and self.recorder is not None:
             self.recorder.append(transaction)
@@ -312,13 +336,16 @@ class Controller:
         except Empty:
             return has_news
 
-    def _take(self, event: ClusterChanged | Watched | Polled | Exception | None) -> bool:
+    def _take(self, event: ClusterChanged | Watched | Polled | Reread | Exception | None) -> bool:
         """Take in what has happened; whether a plan may change by it."""
         match event:
             case Exception():
                 raise event
             case Polled():
                 return self._agent.take(event)
+            case Reread():
+                self._comparison.take(event)
+                return False
             case ClusterChanged():
                 self.reconciler.intake.take_all(event.objects)
                 self._source_notes = event.notes
@@ -331,17 +358,35 @@ class Controller:
             case Watched() if event.session == self._session:
                 if event.lost is not None:
                     raise event.lost
+                self._comparison.report(change.key for change in event.changes)
                 if self._agent.takes(event.changes):  # of what others wrote it tells nothing
                     return False
                 edits = self.reconciler.edited
                 self.progress.queued()
                 self.reconciler.observe(event.changes)
                 self._revision = max(self._revision, event.revision)
-                if self.reconciler.edited != edits:
-                    self.progress.edited(self.reconciler.edited - edits, event.revision)
-                    if self.recorder is not None:
-                        self.recorder.snapshot(self.reconciler.held())
+                self._tell_edits(edits, event.revision)
         return True
+
+    def _tell_edits(self, before: int, revision: int) -> None:
+        """Tell of the edits of our keys by others since there were so many."""
+        if self.reconciler.edited != before:
+            self.progress.edited(self.reconciler.edited - before, revision)
+            if self.recorder is not None:
+                self.recorder.snapshot(self.reconciler.held())
+
+    def _sync(self, writer: Writer) -> bool:
+        """Plan and commit; whether desired and actual are equal now. Keys that others have changed
+        meanwhile are planned again in the next turn, and the session goes on."""
+        edits = self.reconciler.edited
+        try:
+            return self._step(writer)
+        except KeysChanged as conflict:
+            if not self.reconciler.refused(conflict.changes):
+                raise
+            self._plans_again = True
+            self._tell_edits(edits, conflict.revision)
+            return False
 
     def _step(self, writer: Writer) -> bool:
         """Plan and commit; whether desired and actual are equal now."""
@@ -371,7 +416,7 @@ class Controller:
     def _commit(self, whole: Plan, writer: Writer, started: float) -> bool:
         """Do what of a plan may go now, with what is to be noted about us; whether that is all."""
         part = self._agent.part_of(whole)
-        plan = part.plan
+        plan = self.reconciler.set_apart(part.plan)
         for index, transaction in enumerate(plan.transactions or (Transaction(()),)):
             extra = self.reconciler.bookkeeping(plan, index, is_part=not part.is_last)
             if not transaction and not extra:

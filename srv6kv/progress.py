@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -175,6 +175,14 @@ class Progress:
         tell(log, logging.WARNING, "foreign edit", text, revision=revision, keys=number)
         self.telemetry.edited(number)
         self._are_keys_counted = False
+
+    def compared(self, keys: int, unreported: Sequence[str]) -> None:
+        """Everything was read once more; these keys differ, and no watch has reported it."""
+        self.telemetry.compared(len(unreported))
+        level = logging.WARNING if unreported else logging.DEBUG
+        first = f", first {unreported[0]}" if unreported else ""
+        text = f"full comparison keys={keys} unreported={len(unreported)}{first}"
+        tell(log, level, "full comparison", text, keys=keys, unreported=len(unreported))
 
     def notes(self, notes: set[Note]) -> None:
         """All there is to say now: one line for each note that comes or goes."""

@@ -7,12 +7,13 @@ event: ``reset`` with what was read, and plan everything again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 from itertools import chain
 
 import msgspec
 
-from srv6kv import ownership, ownnode, records
+from srv6kv import contention, ownership, ownnode, records
 from srv6kv.actual import Actual
 from srv6kv.agent import boot, keys
 from srv6kv.agent.boot import Boot
@@ -21,6 +22,7 @@ from srv6kv.agent.view import ReadKey
 from srv6kv.agent.wiring import Wiring
 from srv6kv.cluster import Cluster
 from srv6kv.etcd.limits import DEFAULT, Limits
+from srv6kv.etcd.values import Change
 from srv6kv.kube.intake import Intake
 from srv6kv.kube.model import Identity, Ref
 from srv6kv.losses import Loss, Served, loss_of
@@ -77,6 +79,7 @@ class Reconciler:
         self._served = Served(self._discard)
         self._noted: dict[str, bytes] = {}
         self._pending: Delta | None = None
+        self._contended: set[str] = set()
         self._deleted: dict[str, int] = {}
         self._notes: tuple[Note, ...] = ()
         self._has_gaps = False
@@ -123,6 +126,7 @@ class Reconciler:
         self._served = Served(self._discard)
         self.cluster.hold_nothing()
         self._deleted.clear()
+        self._contended.clear()
         self._noted = {}
         self._pending = None
         self._is_new_session = True
@@ -147,6 +151,36 @@ class Reconciler:
             self._hold(key, item.value, item.mod_revision)
             wiring.apply(key, self._trusted(key, item.value, item.mod_revision), item.mod_revision)
         self.cluster.rewire(wiring, self.actual.entries)
+
+    def differing(self, entries: Iterable[ReadKey]) -> set[str]:
+        """The keys (full form) below ``prefixes`` that are not known as they were read just now."""
+        found: set[str] = set()
+        noted: dict[str, bytes] = {}
+        node_ids: dict[str, bytes] = {}
+        there: set[str] = set()
+        for item in entries:
+            if item.value is None:
+                continue
+            if item.key.startswith(self.own_prefix):
+                noted[item.key.removeprefix(self.own_prefix)] = item.value
+            elif item.key.startswith(records.PREFIX):
+                node_ids[item.key] = item.value
+            elif item.key.startswith(self.watched[0]):
+                key = item.key.removeprefix(self.prefix)
+                there.add(key)
+                if self.actual.entries.get(key) != (item.value, item.mod_revision):
+                    found.add(item.key)
+        found |= {self.prefix + key for key in self.actual.entries.keys() - there}
+        found |= {
+            self.own_prefix + name
+            for name in noted.keys() | self._noted.keys()
+            if noted.get(name) != self._noted.get(name)
+        }
+        return found | self.cluster.records.differing(node_ids)
+
+    def compare_all(self) -> None:
+        """Let the next plan compare everything that is ours."""
+        self._pending = None
 
     def _trusted(self, key: str, value: bytes | None, revision: int) -> bytes | None:
         """The value of a wiring key, unless it names a process of an earlier boot, or is ours: what
@@ -181,14 +215,50 @@ class Reconciler:
             key = change.key.removeprefix(self.prefix)
             if key == change.key or self._is_known(key, change):
                 continue
-            if self.owns(key):
-                self.edited += 1
-                self._pending = None
-            elif self._pending is not None:
-                self._pending.keys.add(key)
+            is_ours = self.owns(key)
+            self.edited += is_ours
+            self._plan_again(key, is_ours=is_ours)
             self._hold(key, change.value, change.mod_revision)
+            self._plan_again(key, is_ours=is_ours)
             value = self._trusted(key, change.value, change.mod_revision)
             self.cluster.wire(key, value, change.mod_revision, is_gone=change.value is None)
+
+    def _plan_again(self, key: str, *, is_ours: bool) -> None:
+        """Let the next plan compare what depends on a key (short form) that others write."""
+        if self._pending is None:
+            return
+        self._pending.keys.add(key)
+        if is_ours:
+            self._pending.targets |= contention.targets_of(key, self.actual, self._renderer.desired)
+            self._pending.is_urgent = True
+
+    def refused(self, changes: Collection[Change]) -> bool:
+        """Take in what keys of a refused transaction hold instead.
+
+        Args:
+            changes: none if something next to the keys has changed: then only transactions that are
+                guarded key by key get through.
+
+        Returns:
+            Whether the next plan differs by it; else everything has to be read again.
+        """
+        short = {change.key.removeprefix(self.prefix) for change in changes}
+        before = {key: self.actual.entries.get(key) for key in short}
+        is_news = not self.is_contended and not changes
+        self.is_contended = True
+        self._contended |= short
+        self.observe(changes)
+        for change in changes:
+            if change.value is None:  # it went before this revision; the watch will tell when
+                self._deleted[change.key.removeprefix(self.prefix)] = change.mod_revision
+        return is_news or any(self.actual.entries.get(key) != before[key] for key in short)
+
+    def set_apart(self, found: Plan) -> Plan:
+        """Let what needs a key that others have just changed go out last."""
+        if not self._contended:
+            return found
+        parts = contention.set_apart(found.transactions, self._contended, self.actual, self.prefix)
+        return replace(found, transactions=parts)
 
     def _is_known(self, key: str, change: ReadKey) -> bool:
         entry = self.actual.entries.get(key)
@@ -336,6 +406,7 @@ class Reconciler:
         """A transaction of the last plan is done at this revision."""
         for operation in transaction.operations:
             key = operation.key.removeprefix(self.prefix)
+            self._contended.discard(key)
             if operation.value is None:
                 self._deleted[key] = revision
             self._hold(key, operation.value, revision)
@@ -354,6 +425,7 @@ class Reconciler:
     def settled(self) -> None:
         """All transactions of the last plan are done, or there were none."""
         self._pending = Delta()
+        self._contended.clear()
         self.is_contended = False
 
     def report(self, found: Plan) -> str:

@@ -117,6 +117,13 @@ class Records:
         for key, value in sorted(values.items()):
             self.apply(key, value)
 
+    def differing(self, values: Mapping[str, bytes]) -> set[str]:
+        """The keys of records that are not known as these values say, if these are all."""
+        other = Records(dict(self._good))
+        other.replace(values)
+        good = {text for text, _ in self._good.items() ^ other._good.items()}
+        return {PREFIX + text for text in good | (self._notes.keys() ^ other._notes.keys())}
+
     def by_name(self) -> dict[str, NodeRecord]:
         """The record of each node; of several the one with the lowest id."""
         ordered = sorted(self._good.values(), key=lambda record: -record.id)

@@ -149,11 +149,12 @@ class Etcd3Store(etcd3.Etcd3Client):  # type: ignore[misc]  # etcd3 ships no typ
     ) -> int:
         """Writes all of it, in its order, as one revision, and returns that; or nothing.
 
-        Conflict if a guard does not hold or the writer key is not ours any more; LimitsLowered if
-        the server takes less at once, which `limits` tells from then on; Unavailable if the answer
-        is lost, so that it may or may not be done; ValueError if it is more than one revision can
-        hold (srv6kv.etcd.limits). More than 120 operations are guarded per model instead of per
-        key: nothing next to their keys may be newer than `read_revision`.
+        KeysChanged if a guard does not hold, with what its key holds instead; Conflict if the
+        writer key is not ours any more; LimitsLowered if the server takes less at once, which
+        `limits` tells from then on; Unavailable if the answer is lost, so that it may or may not
+        be done; ValueError if it is more than one revision can hold (srv6kv.etcd.limits). More
+        than 120 operations are guarded per model instead of per key: nothing next to their keys
+        may be newer than `read_revision`.
 
         Args:
             transaction: what to write, with guards.
@@ -187,7 +188,7 @@ class Etcd3Store(etcd3.Etcd3Client):  # type: ignore[misc]  # etcd3 ships no typ
         if commit.is_writer_gone(response):
             commit.writer.lost.set()
             raise Conflict(f"{commit.writer.key} is not ours any more")
-        raise Conflict(commit.conflict(response))
+        raise commit.conflict(response)
 
     @property
     def limits(self) -> Limits:

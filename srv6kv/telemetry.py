@@ -71,6 +71,12 @@ class Telemetry:
         self._conflicts = self._counter(
             "etcd_txn_conflicts", "Transactions that etcd refused because a guard did not hold."
         )
+        self._comparisons = self._counter(
+            "full_comparisons", "Times that everything in etcd was read once more and compared."
+        )
+        self._unreported = self._counter(
+            "unreported_changes", "Changes in etcd that no watch has reported."
+        )
         self._foreign_edits = self._counter(
             "foreign_edits", "Changes of keys of ours by somebody else."
         )
@@ -129,6 +135,11 @@ class Telemetry:
         """A transaction was committed."""
         self._ops.labels("put").inc(puts)
         self._ops.labels("delete").inc(deletes)
+
+    def compared(self, unreported: int) -> None:
+        """Everything was read once more, and so many changes had not been reported."""
+        self._comparisons.inc()
+        self._unreported.inc(unreported)
 
     def edited(self, number: int) -> None:
         """Somebody else changed so many keys of ours."""

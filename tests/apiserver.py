@@ -39,6 +39,7 @@ class FakeApiServer:
         bookmark_seconds: so often a watch gets a bookmark if there is news; and near its end.
         chunk_bytes: watches are sent in pieces of this size; 0: an event a piece.
         requests: all that came.
+        connections: how many there were.
     """
 
     def __init__(self, folder: Path, tls: tuple[Path, Path] | None = None) -> None:
@@ -50,6 +51,7 @@ class FakeApiServer:
         self.bookmark_seconds = 60.0
         self.chunk_bytes = 0
         self.requests: list[Request] = []
+        self.connections = 0
         self._faults: dict[tuple[str, str], Fault] = {}
         self._tls = tls
         self._port = 0
@@ -214,6 +216,7 @@ class FakeApiServer:
         """A connection is there; the era in which it is."""
         with self.lock:
             self._connections.add(connection)
+            self.connections += 1
             return self._era
 
     @property

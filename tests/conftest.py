@@ -220,6 +220,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits for an API server waits a twentieth of the time."""
     monkeypatch.setattr(pace, "REQUEST_SECONDS", 0.05)
     monkeypatch.setattr(pace, "MOST_BACKOFF_SECONDS", 0.5)
+    monkeypatch.setattr(pace, "AWAY_BACKOFF_SECONDS", 0.2)
+    monkeypatch.setattr(watch, "STARTING_SECONDS", 0.5)
     monkeypatch.setattr(watch, "LIST_AGAIN_SECONDS", 0.05)
     monkeypatch.setattr(watch, "LIST_BEHIND_SECONDS", 0.2)
 

@@ -179,7 +179,7 @@ class TcpProxy:
             self._is_frozen = self._fate is Fate.HOLD
             link.is_deaf = not self._is_frozen
             self.struck.set()
-        self._hold_back()
+        self._hold_back(link)
         return self._fate is not Fate.LOSE_REQUEST
 
 

@@ -177,6 +177,24 @@ def test_what_was_read_is_newer_than_what_the_watch_repeats() -> None:
     assert view.state_of(SID) is State.CONFIGURED
 
 
+def test_what_differs_from_what_was_read() -> None:
+    """A key of the agent that a watch has not reported is found: new, changed or gone, and only
+    that; a state that makes no sense does not differ from itself."""
+    told_of = [told(SID, "CONFIGURED", 3), told(POLICY, "CONFIGURED", 4), checked("agent", 5)]
+    odd = Change(PREFIX + status_key("config/x"), b"{", 6)
+    view = View(PREFIX)
+    view.reset([*told_of, odd])
+    newer = [told(SID, "FAILED", 7), checked("agent", 8), told("config/y", "CONFIGURED", 9)]
+
+    assert view.differing([*told_of, odd]) == set()
+    assert view.differing([*newer, odd]) == {
+        PREFIX + status_key(SID),
+        PREFIX + status_key(POLICY),
+        PREFIX + status_key("config/y"),
+        newer[1].key,
+    }
+
+
 def test_reading_again_forgets_what_is_gone() -> None:
     """An agent whose lease ran out meanwhile tells nothing."""
     view = observing(told(SID, "FAILED", 4, error="x"), told(POLICY, 4, 5))

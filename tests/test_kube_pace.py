@@ -8,11 +8,11 @@ import time
 import pytest
 from apiserver import FakeApiServer, Fault
 from cluster_seen import SeenCluster
-from kube_objects import service
+from kube_objects import node, service, slice_of
 
 from srv6kv.kube import api as kube_api
 from srv6kv.kube import pace, watch
-from srv6kv.kube.source import UNAVAILABLE
+from srv6kv.kube.source import FORBIDDEN, UNAVAILABLE
 
 WATCHED = ("services", "endpointslices", "nodes")
 SECONDS = 5.0
@@ -72,10 +72,109 @@ def test_watches_that_end_at_once(api: FakeApiServer, body: bytes) -> None:
 
 
 def test_limits_of_silence() -> None:
-    """A dead connection is found within 30 s: silence, and the turns of four resources that renew
-    their watches; a quiet watch that lives ends before."""
-    assert watch.QUIET_WATCH_SECONDS[1] < kube_api.SILENCE_SECONDS
-    assert kube_api.SILENCE_SECONDS + 4 * 1.2 * pace.REQUEST_SECONDS < 30
+    """A watch of a server that lives has a bookmark before it counts as silent: they are a minute
+    apart, a quarter more at the most."""
+    assert watch.WATCH_SILENCE_SECONDS > 1.25 * 60
+
+
+@pytest.mark.parametrize("is_forgotten", [True, False], ids=["410", "resumed"])
+def test_after_an_outage(api: FakeApiServer, is_forgotten: bool) -> None:
+    """The first request after an outage comes within 5 s, and within a second of its answer all
+    that was missed is here, of every resource, although each had failed several times."""
+    api.apply(service("stays"))
+    with SeenCluster(api.kubeconfig) as seen:
+        seen.wait(lambda: seen.listed > 0)
+        api.wait_until_watched(*WATCHED)
+        away = Fault(cut=0)
+        api.harm("*", "*", away)
+        api.cut()
+        api.wait_for_suffering(away, 9)
+        api.apply(service("missed"), node("missed"), slice_of("missed", []))
+        if is_forgotten:
+            api.store.compact()
+        healed = time.monotonic()
+        api.heal()
+        seen.wait(lambda: all("missed" in name for name in last_names(seen)))
+        done = time.monotonic()
+        (first, *_) = (one.at for one in api.came("*", since=healed))
+    print(f"asked after {first - healed:.2f} s, all here {done - first:.2f} s later")
+
+    assert first - healed < 5.0
+    assert done - first < 1.0
+
+
+def last_names(seen: SeenCluster) -> list[str]:
+    """All names of services, nodes and slices."""
+    kinds = ("Service", "Node", "EndpointSlice")
+    return [" ".join(seen.names(kind)) for kind in kinds]
+
+
+def test_denied_while_it_starts(api: FakeApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that denies everything while it starts is asked on as one that is away, and no note
+    says that a right is missing before that has lasted; a list follows within a second of its
+    first answer."""
+    monkeypatch.setattr(pace, "REQUEST_SECONDS", 0.1)
+    monkeypatch.setattr(pace, "AWAY_BACKOFF_SECONDS", 0.4)
+    monkeypatch.setattr(watch, "STARTING_SECONDS", 3.0)
+    api.apply(service("stays"))
+    denied = Fault(status=403)
+    api.harm("*", "*", denied)
+    with SeenCluster(api.kubeconfig) as seen:
+        api.wait_for_suffering(denied, 12)
+        healed = time.monotonic()
+        api.heal()
+        seen.wait(lambda: seen.listed > 0)
+        spent = time.monotonic() - healed
+        for one in (*WATCHED, "pods"):
+            api.wait_for_request("watch", one, 1)
+        api.apply(*(service(f"s{n}") for n in range(3)))
+        seen.wait(lambda: "s2" in seen.names())
+        again = Fault(status=403)
+        api.harm("*", "*", again)
+        seen.source.relist()
+        api.wait_for_suffering(again)
+        lasted = seen.wait(lambda: any(note.reason == FORBIDDEN for note in seen.notes), 30)
+    reasons = [[note.reason for note in told.notes] for told in seen.told]
+    print(f"listed after {spent:.2f} s")
+
+    assert spent < 1.0
+    assert {reason for found in reasons for reason in found} == {FORBIDDEN}
+    assert 2.5 < lasted < 5.0
+
+
+def test_quiet_watches(api: FakeApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While nothing happens to a resource but bookmarks, its watch goes on: one request for each in
+    all that time, for 5 to 10 minutes. Time passes 100 times faster."""
+    monkeypatch.setattr(watch, "WATCH_SILENCE_SECONDS", 0.9)
+    api.bookmark_seconds = 0.6
+    with SeenCluster(api.kubeconfig) as seen:
+        seen.wait(lambda: seen.listed > 0)
+        api.wait_until_watched(*WATCHED)
+        for number in range(30):
+            api.apply(node(f"news{number}"))
+            seen.follow(0.1)
+        came = {plural: len(api.came("watch", plural)) for plural in WATCHED}
+        (asked,) = (int(one.query["timeoutSeconds"]) for one in api.came("watch", "services"))
+
+    assert came == dict.fromkeys(WATCHED, 1)
+    assert 300 <= asked <= 600
+
+
+def test_renewed_watches_keep_their_connections(
+    api: FakeApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A watch that ends in good order is renewed over the same connection."""
+    monkeypatch.setattr(watch, "WATCH_SECONDS", (1, 1))
+    monkeypatch.setattr(watch, "SHORT_WATCH_SECONDS", 0.5)
+    with SeenCluster(api.kubeconfig) as seen:
+        seen.wait(lambda: seen.listed > 0)
+        for plural in WATCHED:
+            api.wait_for_request("watch", plural, 1)
+        before = api.connections
+        for plural in WATCHED:
+            api.wait_for_request("watch", plural, 3)
+
+        assert api.connections == before
 
 
 def test_backoff() -> None:

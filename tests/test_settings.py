@@ -223,6 +223,24 @@ def test_contiv_cidr_wins() -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
+    [("0", 0.0), ("0s", 0.0), ("90s", 90.0), ("5m", 300.0), ("1.5 h", 5400.0), ("", 300.0)],
+)
+def test_full_comparison(text: str, seconds: float) -> None:
+    """How often everything in etcd is compared has a unit; 0 turns it off."""
+    found, _ = settings.load(f"{NEW}srv6kv:\n  fullComparison: {text}\n", "c")
+
+    assert seconds == found.full_comparison
+
+
+@pytest.mark.parametrize("value", ["5", "true", "-1s", "100ms", "25h", "soon", "[1]"])
+def test_full_comparison_is_refused(value: str) -> None:
+    """A period without a unit, too short or too long is refused with what would be right."""
+    with pytest.raises(SettingsError, match=r"c:11: srv6kv\.fullComparison: must be 0 \(off\)"):
+        settings.load(NEW + "srv6kv: {fullComparison: " + value + "}", "c")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
     [("0", 0.0), ("10000", 10.0), ("300ms", 0.3), ("1s", 1.0), ("0.5 s", 0.5), ("null", 0.3)],
 )
 def test_replace_window(text: str, seconds: float) -> None:

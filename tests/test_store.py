@@ -11,7 +11,8 @@ from etcd_server import SECONDS, Seen
 from srv6kv.embedded import EmbeddedEtcd
 from srv6kv.errors import Conflict, Refused
 from srv6kv.etcd.limits import FLAT_OPERATIONS, MAX_BYTES, MAX_OPERATIONS, size_of
-from srv6kv.store import PAGE, Etcd3Store, KeyValue, Writer
+from srv6kv.etcd.values import KeysChanged
+from srv6kv.store import PAGE, Change, Etcd3Store, KeyValue, Writer
 from srv6kv.transaction import Operation, Transaction
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
@@ -181,6 +182,22 @@ def test_guards(store: Etcd3Store, writer: Writer, label: str) -> None:
 
     assert deleted == created + 1
     assert store.read([key]).entries == []
+
+
+def test_a_conflict_tells_what_the_keys_hold(store: Etcd3Store, writer: Writer, label: str) -> None:
+    """What did not hold comes with the error, value and mod revision, or that the key is gone."""
+    folder = policies(label)
+    made = commit(store, writer, *puts(folder, 4).operations)
+    store.put(f"{folder}0001", "of others")
+    store.delete(f"{folder}0002")
+    with pytest.raises(KeysChanged) as refused:
+        commit(store, writer, *puts(folder, 4, made, b"new").operations)
+
+    assert refused.value.revision == made + 2
+    assert refused.value.changes == (
+        Change(f"{folder}0001", b"of others", made + 1),
+        Change(f"{folder}0002", None, made + 2),
+    )
 
 
 def test_one_failed_guard_writes_nothing(store: Etcd3Store, writer: Writer, label: str) -> None:

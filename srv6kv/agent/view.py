@@ -86,6 +86,22 @@ class View:
         for item in listed:
             self.observe(item)
 
+    def differing(self, entries: Iterable[ReadKey]) -> set[str]:
+        """The keys (full form) below ``prefixes`` that are not known as they were read just now."""
+        read = {self._short(item.key): item for item in entries if item.value is not None}
+        known = (
+            {}
+            if self.is_polled
+            else {status.status_key(k): t.revision for k, t in self.told.items()}
+        )
+        found = {
+            key
+            for key, item in read.items()
+            if key not in self.unreadable
+            and known.get(key, self._checked.get(key)) != item.mod_revision
+        }
+        return {self._prefix + key for key in found | (known.keys() - read.keys())}
+
     def observe(self, item: ReadKey) -> None:
         """Take in a key below ``prefixes`` that was read or has changed."""
         key = self._short(item.key)

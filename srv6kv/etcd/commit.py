@@ -10,7 +10,7 @@ from srv6kv.etcd import limits
 from srv6kv.etcd.lease import Writer
 from srv6kv.etcd.limits import Limits
 from srv6kv.etcd.stubs import etcdrpc, transactions
-from srv6kv.etcd.values import end_of, key_text
+from srv6kv.etcd.values import Change, KeysChanged, end_of, key_text
 from srv6kv.transaction import Operation
 
 
@@ -42,7 +42,7 @@ class Commit:
         operations = self.operations
         limits.check(operations, self.limits)
         writer = _is_held(self.writer)
-        look = _look(self.writer.key, keys_only=False)
+        look = _look(self.writer.key)
         if self.is_flat:
             return etcdrpc.TxnRequest(
                 compare=[*writer, *map(_is_unchanged, self.guarded)],
@@ -72,29 +72,41 @@ class Commit:
         ours = (self.writer.create_revision, self.writer.identity.encode())
         return not found or (found[0].create_revision, found[0].value) != ours
 
-    def conflict(self, response: Any) -> str:
-        """What had changed when a transaction was refused, in one line."""
-        answers = response.responses[1:]
-        items = [item for answer in answers for item in answer.response_range.kvs]
-        found = {key_text(item.key): item.mod_revision for item in items}
-        if self.is_flat:
-            changed = [
-                f"{one.key}: mod revision {_text(found.get(one.key, 0))}, "
-                f"expected {_text(one.guard)}"
-                for one in self.guarded
-                if found.get(one.key, 0) != one.guard
+    def conflict(self, response: Any) -> KeysChanged:
+        """What had changed when a transaction was refused, told in one line."""
+        revision = response.header.revision
+        items = [one for answer in response.responses[1:] for one in answer.response_range.kvs]
+        if not self.is_flat:
+            read = f"read at {self.read_revision}"
+            lines = [
+                f"{key_text(one.key)}: mod revision {one.mod_revision}, {read}" for one in items
             ]
-        else:
-            changed = [
-                f"{key}: mod revision {revision}, read at {self.read_revision}"
-                for key, revision in found.items()
-            ]
-        first, *others = changed or ["a guard did not hold"]
-        return f"{first} (and {len(others)} more)" if others else first
+            return KeysChanged(_joined(lines), (), revision)
+        found = {key_text(one.key): one for one in items}
+        lines, changes = [], []
+        for operation in self.guarded:
+            item = found.get(operation.key)
+            number = item.mod_revision if item is not None else 0
+            if number == operation.guard:
+                continue
+            changes.append(
+                Change(operation.key, item.value, number)
+                if item is not None
+                else Change(operation.key, None, revision)
+            )
+            lines.append(
+                f"{operation.key}: mod revision {_text(number)}, expected {_text(operation.guard)}"
+            )
+        return KeysChanged(_joined(lines), tuple(changes), revision)
 
     @property
     def _directories(self) -> list[str]:
         return limits.directories_of(one.key for one in self.guarded)
+
+
+def _joined(lines: Sequence[str]) -> str:
+    first, *others = lines or ["a guard did not hold"]
+    return f"{first} (and {len(others)} more)" if others else first
 
 
 def _text(revision: int) -> str:
@@ -127,8 +139,8 @@ def _is_held(writer: Writer) -> list[Any]:
     return [create, value]
 
 
-def _look(key: str, *, keys_only: bool = True) -> Any:
-    request = etcdrpc.RangeRequest(key=key.encode(), keys_only=keys_only)
+def _look(key: str) -> Any:
+    request = etcdrpc.RangeRequest(key=key.encode())
     return etcdrpc.RequestOp(request_range=request)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from srv6kv.errors import Srv6kvError
+from srv6kv.errors import Conflict, Srv6kvError
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,22 @@ class Change:
     key: str
     value: bytes | None
     mod_revision: int
+
+
+class KeysChanged(Conflict):
+    """Guards did not hold, and the writer key is ours all the same: only these keys are to be
+    planned again.
+
+    Attributes:
+        changes: what the keys hold now whose own guards did not hold; none if the guard was that of
+            a whole model.
+        revision: the one at which they hold it.
+    """
+
+    def __init__(self, text: str, changes: tuple[Change, ...], revision: int) -> None:
+        super().__init__(text)
+        self.changes = changes
+        self.revision = revision
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,22 @@ from srv6kv.etcd.values import Change, end_of, key_text
 OnChanges = Callable[[list[Change], int], None]
 OnLost = Callable[[Srv6kvError], None]
 
+PROGRESS_SECONDS = 3.0
+"""So often a server is asked whether it still serves the watch."""
+MOST_UNANSWERED = 3
+"""After so many questions without a word the watch is given up."""
+
 # A member without a leader would go on serving a watch that sees nothing.
 _NEEDS_LEADER = (("hasleader", "true"),)
 
 
 class Watch:
     """Calls back from a thread of its own until it is cancelled or lost.
+
+    A stream that looks open may be dead, behind a proxy for example, so it is asked for progress;
+    when nothing comes any more, the watch is lost. A server that never answers that, as etcd's
+    grpc-proxy, is asked for a further watch on the same stream instead, of a key that nobody
+    writes.
 
     `on_changes` gets all changes that one revision made under one prefix, and that revision; up to
     it nothing is outstanding under that prefix. Prefixes are independent: each has its revisions in
@@ -45,6 +55,9 @@ class Watch:
         self._lock = threading.Lock()
         self._stream: Stream | None = None
         self._stopped = threading.Event()
+        self._unanswered = 0
+        self._answers_progress = False
+        self._probe: int | None = None
         # By the number of the prefix: up to where it is known, and the parts of a response.
         self._seen = dict.fromkeys(range(len(prefixes)), start_revision - 1)
         self._parts: dict[int, list[Any]] = {number: [] for number in range(len(prefixes))}
@@ -71,6 +84,9 @@ class Watch:
             self._follow()
         except Srv6kvError as error:
             failure = error
+            if self._is_silent and self._stream is not None:
+                text = f"etcd {self._stream.endpoint}: the watch does not answer any more"
+                failure = Unavailable(text)
         finally:
             # Also if a callback fails: a watch that nobody knows to be dead would be worse.
             is_cancelled = self._stopped.is_set()
@@ -87,10 +103,23 @@ class Watch:
         for response in stream:
             if self._stopped.is_set():
                 return
+            self._unanswered = 0
+            if self._is_answer(response):
+                continue
             if response.canceled:
                 raise self._refusal(response, stream)
             if not response.created:
                 self._take(response)
+
+    def _is_answer(self, response: Any) -> bool:
+        """Whether it tells nothing but that the stream is alive."""
+        if response.watch_id in self._parts:
+            return False
+        if response.created and not response.canceled:
+            self._probe = response.watch_id
+        elif response.watch_id < 0 and not response.canceled:
+            self._answers_progress = True
+        return response.watch_id >= 0 or not response.canceled
 
     def _requests(self) -> Iterator[Any]:
         for number, prefix in enumerate(self._prefixes):
@@ -105,7 +134,35 @@ class Watch:
                 )
             )
         # The stream stays open as long as we have not said all.
-        self._stopped.wait()
+        yield from self._questions()
+
+    def _questions(self) -> Iterator[Any]:
+        """Requests that a stream that is alive answers, one after the other."""
+        progress = etcdrpc.WatchRequest(progress_request=etcdrpc.WatchProgressRequest())
+        number = len(self._prefixes)
+        has_asked = False
+        while not self._stopped.wait(PROGRESS_SECONDS):
+            if self._is_silent:
+                with self._lock:
+                    if self._stream is not None:
+                        self._stream.cancel()
+                return
+            self._unanswered += 1
+            if self._answers_progress or not has_asked:
+                has_asked = True
+                yield progress
+                continue
+            if self._probe is not None:
+                cancel = etcdrpc.WatchCancelRequest(watch_id=self._probe)
+                self._probe = None
+                yield etcdrpc.WatchRequest(cancel_request=cancel)
+            create = etcdrpc.WatchCreateRequest(key=self._prefixes[0].encode(), watch_id=number)
+            number += 1
+            yield etcdrpc.WatchRequest(create_request=create)
+
+    @property
+    def _is_silent(self) -> bool:
+        return self._unanswered >= MOST_UNANSWERED
 
     def _take(self, response: Any) -> None:
         parts = self._parts[response.watch_id]

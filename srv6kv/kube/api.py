@@ -4,13 +4,14 @@ The ``kubernetes`` library reads kubeconfig files and a pod's service account an
 connection pool; it is imported only when the API is used. Its model classes and its informer are
 not used (design.md section 9).
 
-How a connection that is dead but open is found within 30 s (R9):
+How a connection that is dead but open is found (R9):
 
 * TCP keepalive: after 10 s without traffic the kernel asks the peer, and gives up when that and
   three more probes, 5 s apart, stay without an answer; ``TCP_USER_TIMEOUT`` says the same for data
-  that was sent. That finds a peer, or a way to it, that is gone.
+  that was sent. That finds a peer, or a way to it, that is gone, within 30 s.
 * Silence: a proxy or a frozen server may go on answering TCP. So no read waits longer than
-  ``SILENCE_SECONDS``; ``kube.watch`` renews a watch that was silent so long where it stood.
+  ``SILENCE_SECONDS``, or on a watch than the caller says; ``kube.watch`` renews a watch that was
+  silent so long where it stood.
 """
 
 from __future__ import annotations
@@ -76,6 +77,7 @@ class Answer:
 
     def __init__(self, response: Any, what: str) -> None:
         self._response = response
+        self._silence = SILENCE_SECONDS
         self.what = what
 
     def __enter__(self) -> Answer:
@@ -95,7 +97,7 @@ class Answer:
             while chunk := self._response.read1(CHUNK_BYTES):
                 yield chunk
         except urllib3.exceptions.ReadTimeoutError:
-            raise Silent(f"{self.what}: nothing came for {SILENCE_SECONDS:.0f} s") from None
+            raise Silent(f"{self.what}: nothing came for {self._silence:.0f} s") from None
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise ApiError(f"{self.what}: the answer broke off: {_short(error)}") from None
 
@@ -134,11 +136,19 @@ class Answer:
                 raise ApiError(f"{self.what}: the answer does not end")
         return b"".join(found)
 
+    def bear_silence(self, seconds: float) -> None:
+        """Let reads from now on wait so long for the next piece."""
+        self._silence = seconds
+        if (connected := self._socket()) is not None:
+            connected.settimeout(seconds)
+
+    def _socket(self) -> Any:
+        return getattr(getattr(self._response, "connection", None), "sock", None)
+
     def interrupt(self) -> None:
         """Whoever reads gets to the end of it; from any thread."""
         # Not through the TLS layer: it would drop what the reading thread is using.
-        connection = getattr(self._response, "connection", None)
-        connected = getattr(connection, "sock", None)
+        connected = self._socket()
         try:
             if connected is not None:
                 socket.socket.shutdown(connected, socket.SHUT_RDWR)
@@ -180,11 +190,18 @@ class ApiServer:
         """Its URL."""
         return str(self._configuration.host)
 
-    def get(self, path: str, on_answer: OnAnswer = lambda _answer: None) -> Answer:
+    def get(
+        self,
+        path: str,
+        on_answer: OnAnswer = lambda _answer: None,
+        *,
+        silence: float | None = None,
+    ) -> Answer:
         """Ask; the answer's body is still to be read.
 
         Args:
             on_answer: gets the answer as soon as there is one, also one that is refused.
+            silence: seconds that the next piece of the body may take; None: as all else.
 
         Raises:
             ApiError: there was no answer, or another one than 200.
@@ -209,6 +226,8 @@ class ApiServer:
         on_answer(answer)
         if response.status != 200:
             self._refuse(response, answer, what)
+        if silence is not None:
+            answer.bear_silence(silence)
         return answer
 
     def drop_connections(self) -> None:

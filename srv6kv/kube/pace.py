@@ -3,7 +3,8 @@
 All resources share one pace. While the server answers, lists and the watches after them go out at
 once. From the first failure on, requests are at least a second apart over all resources together,
 until one of them is answered. A watch that takes up where another ended always keeps that distance:
-that a watch ended may be the first that is seen of an outage.
+that a watch ended may be the first that is seen of an outage. When the server answers again, all
+that wait for it go on at once.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ import time
 REQUEST_SECONDS = 1.0
 """At least so far apart are requests to a server that may be away."""
 MOST_BACKOFF_SECONDS = 15.0
+AWAY_BACKOFF_SECONDS = 4.0
+"""A request that nothing answers costs the server nothing, and the first one that is answered is to
+come soon; all together still keep their distance."""
 
 
 class Pace:
@@ -23,6 +27,8 @@ class Pace:
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._answers = False
+        self._is_away = False
+        self._recoveries = 0
         self._next = 0.0
         self._is_stopped = False
 
@@ -31,26 +37,47 @@ class Pace:
         with self._condition:
             if self._may_hurry(is_renewal):
                 return not self._is_stopped
+            before = self._recoveries
             slot = max(time.monotonic(), self._next)
             self._next = slot + random.uniform(1.0, 1.2) * REQUEST_SECONDS
-            while (left := slot - time.monotonic()) > 0 and not self._may_hurry(is_renewal):
+            while (left := slot - time.monotonic()) > 0 and not self._may_hurry(
+                is_renewal and before == self._recoveries
+            ):
                 self._condition.wait(left)
             return not self._is_stopped
 
     def _may_hurry(self, is_renewal: bool) -> bool:
         return self._is_stopped or (self._answers and not is_renewal)
 
-    def rest(self, seconds: float) -> None:
-        """Let so much time pass; less if all is to end."""
+    def rest(self, seconds: float, *, ends_early: bool = False) -> bool:
+        """Let so much time pass; less if all is to end.
+
+        Args:
+            ends_early: whether it also ends when the server answers again.
+
+        Returns:
+            Whether it answers again.
+        """
         with self._condition:
-            self._condition.wait_for(lambda: self._is_stopped, seconds)
+            before = self._recoveries
+            self._condition.wait_for(
+                lambda: self._is_stopped or (ends_early and self._recoveries != before), seconds
+            )
+            return self._recoveries != before
+
+    @property
+    def answers(self) -> bool:
+        """Whether the last that was heard of the server is an answer as it should be."""
+        with self._condition:
+            return self._answers
 
     def answered(self) -> None:
         """A request was answered as it should be."""
         with self._condition:
             if not self._answers:  # those that wait need their times no longer
                 self._next = min(self._next, time.monotonic() + REQUEST_SECONDS)
-            self._answers = True
+            self._recoveries += self._is_away
+            self._answers, self._is_away = True, False
             self._condition.notify_all()
 
     def doubt(self) -> None:
@@ -58,10 +85,15 @@ class Pace:
         with self._condition:
             self._answers = False
 
-    def failed(self) -> None:
-        """A request failed just now."""
+    def failed(self, *, is_away: bool = True) -> None:
+        """A request failed just now.
+
+        Args:
+            is_away: nothing has answered it, or a server that has just started.
+        """
         with self._condition:
             self._answers = False
+            self._is_away |= is_away
             self._next = max(self._next, time.monotonic() + REQUEST_SECONDS)
 
     def stop(self) -> None:
@@ -71,8 +103,14 @@ class Pace:
             self._condition.notify_all()
 
 
-def backoff(failures: int, asked: float = 0.0) -> float:
-    """Seconds before a resource is asked for again: jittered, doubling; at least what the server
-    asked for, as far as that is reasonable."""
-    longest = min(MOST_BACKOFF_SECONDS, REQUEST_SECONDS * 2.0 ** min(failures, 10))
+def backoff(failures: int, asked: float = 0.0, *, is_away: bool = False) -> float:
+    """Return the seconds before a resource is asked for again: jittered, doubling.
+
+    Args:
+        failures: how many there were in a row.
+        asked: what the server asked for; honoured as far as that is reasonable.
+        is_away: nothing has answered.
+    """
+    most = AWAY_BACKOFF_SECONDS if is_away else MOST_BACKOFF_SECONDS
+    longest = min(most, REQUEST_SECONDS * 2.0 ** min(failures, 10))
     return max(random.uniform(longest / 2, longest), min(asked, MOST_BACKOFF_SECONDS))

@@ -24,7 +24,6 @@ UNAVAILABLE = "ApiUnavailable"
 FORBIDDEN = "ApiForbidden"
 STOP_SECONDS = 0.3
 """Shorter than the time after which the controller ends what etcd leaves without an answer."""
-_DENIALS = (401, 403)
 
 
 class KubernetesSource:
@@ -90,14 +89,15 @@ class KubernetesSource:
         with self._lock:
             self._tell(objects)
 
-    def trouble(self, kind: str, error: ApiError | None) -> None:
+    def trouble(self, kind: str, error: ApiError | None, *, is_denied: bool = False) -> None:
         """A resource cannot be listed or watched; None: it can again."""
         with self._lock:
             before = set(self._troubles.values())
+            known = self._troubles.get(kind)
             if error is None:
                 self._troubles.pop(kind, None)
-            elif kind not in self._troubles or self._is_other(kind, error):
-                self._troubles[kind] = self._note(kind, error)
+            elif known is None or (known.reason == FORBIDDEN) != is_denied:
+                self._troubles[kind] = self._note(kind, error, is_denied=is_denied)
             if before != set(self._troubles.values()):
                 self._tell({})
 
@@ -105,13 +105,10 @@ class KubernetesSource:
         """A thread has ended that should not; so does srv6kv."""
         self._queue.put(error)
 
-    def _is_other(self, kind: str, error: ApiError) -> bool:
-        return (self._troubles[kind].reason == FORBIDDEN) != (error.status in _DENIALS)
-
-    def _note(self, kind: str, error: ApiError) -> Note:
+    def _note(self, kind: str, error: ApiError, *, is_denied: bool) -> Note:
         """One note for an outage of all resources, which lasts as it is; one for each that is
         refused."""
-        if error.status in _DENIALS:
+        if is_denied:
             text = f"{error}; known {self._plurals[kind]} stay, to list and watch them is needed"
             return Note("API server", FORBIDDEN, text)
         known = (note for note in self._troubles.values() if note.reason == UNAVAILABLE)

@@ -3,9 +3,9 @@
 A watch resumes where the last one ended; a list is asked for when that is not possible, when one
 list missed what another had (``kube.known``), or when somebody wants one.
 
-A watch that has seen nothing for ``SILENCE_SECONDS`` is renewed: its connection may be dead. The
-next one is short, so that a server that lives ends it in time, with a bookmark before; as soon as
-a watch sees changes, the next one is as long as those of other clients.
+A watch lasts 5 to 10 minutes, as those of other clients. A server that lives sends a bookmark on it
+about every minute, so one that has been silent for longer is renewed where it stood: its connection
+may be dead.
 """
 
 from __future__ import annotations
@@ -32,9 +32,11 @@ Objects = Mapping[Identity, msgspec.Raw | None]
 
 GONE = 410
 TOO_MANY = 429
-QUIET_WATCH_SECONDS = (19, 21)
-"""Shorter than ``SILENCE_SECONDS``."""
-BUSY_WATCH_SECONDS = (300, 600)
+WATCH_SECONDS = (300, 600)
+SHORT_WATCH_SECONDS = 19.0
+"""A watch that ended sooner may be the first that is seen of an outage."""
+WATCH_SILENCE_SECONDS = 90.0
+"""Longer than bookmarks are apart: a minute, and a second or two of jitter."""
 LIST_AGAIN_SECONDS = 1.0
 LIST_BEHIND_SECONDS = 10.0
 LOOK_BACK_SECONDS = 300.0
@@ -42,6 +44,11 @@ LOOK_BACK_SECONDS = 300.0
 the server's version more often."""
 MOST_FAILED_WATCHES = 3
 """After so many that the server refused, a list is due."""
+AWAY_STATUSES = (0, 502, 503, 504)
+"""No answer, or that of a proxy which has none."""
+DENIALS = (401, 403)
+STARTING_SECONDS = 10.0
+"""A server that has just started denies everything until it has read its rules."""
 
 
 class Sink(Protocol):
@@ -53,8 +60,12 @@ class Sink(Protocol):
     def changed(self, kind: str, objects: Objects) -> None:
         """A watch has seen changes."""
 
-    def trouble(self, kind: str, error: ApiError | None) -> None:
-        """The server does not answer as it should; None: it does again."""
+    def trouble(self, kind: str, error: ApiError | None, *, is_denied: bool = False) -> None:
+        """The server does not answer as it should; None: it does again.
+
+        Args:
+            is_denied: it denies this for longer than a server that starts.
+        """
 
     def crashed(self, error: Exception) -> None:
         """A thread has ended that should not."""
@@ -101,7 +112,7 @@ class Follower:
         self._listed = 0
         self._failures = 0
         self._refusals = 0
-        self._was_quiet = True
+        self._denied: float | None = None
         self._is_renewal = False
         self._in_pages = True
         self._looked = float("-inf")
@@ -170,13 +181,29 @@ class Follower:
     def _failed(self, error: ApiError) -> None:
         log.debug("%s", error)
         self._looked = float("-inf")
-        self._pace.failed()
-        self._sink.trouble(self._resource.kind, error)
-        self._rest(error.retry_after)
-
-    def _rest(self, asked: float = 0.0) -> None:
         self._failures += 1
-        self._pace.rest(backoff(self._failures, asked))
+        left = self._still_starting(error)
+        is_away = left > 0 or error.status in AWAY_STATUSES
+        self._pace.failed(is_away=is_away)
+        if left <= 0:
+            is_denied = error.status in DENIALS
+            self._sink.trouble(self._resource.kind, error, is_denied=is_denied)
+        wait = backoff(self._failures, error.retry_after, is_away=is_away)
+        wait = min(wait, left) if left > 0 else wait
+        if self._pace.rest(wait, ends_early=not error.retry_after):
+            self._failures, self._is_renewal = 0, False
+
+    def _still_starting(self, error: ApiError) -> float:
+        """For how many seconds more a denial may be one of a server that starts."""
+        if error.status not in DENIALS:
+            return 0.0
+        now = time.monotonic()
+        self._denied = now if self._denied is None else self._denied
+        return self._denied + STARTING_SECONDS - now
+
+    def _rest(self) -> None:
+        self._failures += 1
+        self._pace.rest(backoff(self._failures))
 
     def _works(self) -> None:
         self._failures = self._refusals = 0
@@ -214,17 +241,16 @@ class Follower:
             watch=1,
             allowWatchBookmarks="true",
             resourceVersion=self._known.version,
-            timeoutSeconds=random.randint(
-                *(QUIET_WATCH_SECONDS if self._was_quiet else BUSY_WATCH_SECONDS)
-            ),
+            timeoutSeconds=random.randint(*WATCH_SECONDS),
         )
         try:
-            answer = self._api.get(path, self._watches)
+            answer = self._api.get(path, self._watches, silence=WATCH_SILENCE_SECONDS)
         except ApiError as error:
             self._refused(error, error.status)
             return
         with answer:
             self._pace.answered()
+            self._denied = None
             self._sink.trouble(self._resource.kind, None)
             try:
                 self._read(answer)
@@ -241,9 +267,9 @@ class Follower:
             return
         if code == GONE:
             self._known.version = ""
-            if self._failures:
-                self._rest()
-            self._failures = max(self._failures, 1)
+            if not self._pace.answers:  # the failures so far are those of an outage that is over
+                self._failures = 0
+                self._pace.answered()
             return
         self._refusals += code not in (0, TOO_MANY)
         if self._refusals >= MOST_FAILED_WATCHES:
@@ -259,26 +285,25 @@ class Follower:
             Failed: the server has said so.
         """
         started = time.monotonic()
-        self._was_quiet, has_seen, is_cut, is_silent = True, False, False, False
+        has_seen, is_cut = False, False
         try:
             for lines in answer.lines():
                 has_seen = True
                 self._take(lines)
                 self._works()
         except Silent as error:
-            is_silent = True
             log.debug("%s", error)
         except ApiError as error:
             is_cut = True
             log.debug("%s", error)
         if self._is_list_due or self._is_stopped:
             return
-        if is_cut or time.monotonic() - started < QUIET_WATCH_SECONDS[0]:
+        if is_cut or time.monotonic() - started < SHORT_WATCH_SECONDS:
             self._looked = float("-inf")
             self._pace.doubt()
             if not has_seen:
                 self._rest()
-        elif not has_seen and not is_silent:
+        elif not has_seen:
             self._look_back()
 
     def _take(self, lines: list[bytes]) -> None:
@@ -293,7 +318,6 @@ class Follower:
                     changes[event.identity] = event.body
         finally:
             if changes:
-                self._was_quiet = False
                 self._sink.changed(self._resource.kind, changes)
 
     def _look_back(self) -> None:

@@ -34,12 +34,16 @@ DEFAULT_NODE_PLUMBING = "full"
 DEFAULT_KUBE_PROXY = "present"
 DEFAULT_REPLACE_WINDOW = 300  # milliseconds
 MAX_REPLACE_WINDOW = 10_000
+DEFAULT_FULL_COMPARISON = 300.0  # seconds
+MIN_FULL_COMPARISON, MAX_FULL_COMPARISON = 1.0, 86_400.0
 
 _OLD = ("useNoOverlay", "useSRv6Interconnect")
 _NEW = ("nodeToNodeTransport", "useSRv6ForServices")
 _OLD_NAMES = "useNoOverlay and useSRv6Interconnect are names of Contiv 3.1"
 _ON = "nodeToNodeTransport: srv6 and useSRv6ForServices: true"
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s)")
+_PERIOD = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(s|m|h)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
 _UNSUPPORTED = {
     "useDX6ForSrv6NodetoNodeTransport": "tunnels that end in DX6 are not supported; remove it",
     "stealFirstNIC": "sharing a NIC with the host (STN) is not supported; remove it",
@@ -67,6 +71,7 @@ class Settings:
         node_plumbing: full, segments or none: what is created if absent.
         kube_proxy: present, masqueradeAll or absent.
         replace_window: seconds that a growing or shrinking policy waits for its counterpart.
+        full_comparison: seconds from one comparison of everything in etcd to the next; 0: none.
         external_ips: prefixes in which ``spec.externalIPs`` are honoured.
         ipv4: whether IPv4 addresses of services are rendered too, each family by itself.
         reserved: addresses of servers that srv6kv itself needs; no service may take them.
@@ -89,6 +94,7 @@ class Settings:
     node_plumbing: str
     kube_proxy: str
     replace_window: float
+    full_comparison: float = DEFAULT_FULL_COMPARISON
     external_ips: tuple[Prefix, ...] = ()
     ipv4: bool = False
     reserved: tuple[str, ...] = ()
@@ -175,6 +181,7 @@ def _settings(root: Node, findings: Findings) -> Settings:
     gateway = gateway_of(ipam, findings)
     sid = None if "srv6" in ipam.wrong else sids_of(srv6, is_old, networks, findings)
     replace_window = _replace_window(own, findings)
+    full_comparison = _full_comparison(own, findings)
     external_ips = external_ips_of(own, findings)
     pod_annotations = pod_annotations_of(own, findings)
     _refuse_unsupported(top, findings)
@@ -197,6 +204,7 @@ def _settings(root: Node, findings: Findings) -> Settings:
         node_plumbing=own.text("nodePlumbing") or DEFAULT_NODE_PLUMBING,
         kube_proxy=own.text("kubeProxy") or DEFAULT_KUBE_PROXY,
         replace_window=replace_window,
+        full_comparison=full_comparison,
         external_ips=external_ips,
         ipv4=ipv4,
         pod_annotations=pod_annotations,
@@ -277,6 +285,24 @@ def _replace_window(own: Section, findings: Findings) -> float:
         said = f"{right}, not {file.described(value)}"
         findings.refuse(own.at("replaceWindow"), said)
     return milliseconds / 1000
+
+
+def _full_comparison(own: Section, findings: Findings) -> float:
+    """Seconds, of a text with its unit; 0 turns it off."""
+    value = own.nodes["fullComparison"].value if "fullComparison" in own.nodes else None
+    match value:
+        case None:
+            return DEFAULT_FULL_COMPARISON
+        case int() if value == 0 and not isinstance(value, bool):
+            return 0.0
+        case str() if parts := _PERIOD.fullmatch(value.strip()):
+            seconds = float(parts[1]) * _SECONDS[parts[2]]
+        case _:
+            seconds = -1.0
+    if seconds and not MIN_FULL_COMPARISON <= seconds <= MAX_FULL_COMPARISON:
+        right = "must be 0 (off) or 1s to 24h with its unit, as 90s or 5m"
+        findings.refuse(own.at("fullComparison"), f"{right}, not {file.described(value)}")
+    return seconds
 
 
 def _refuse_unsupported(top: Section, findings: Findings) -> None:

@@ -80,6 +80,7 @@ OWN: dict[str, Kind] = {
     "podAnnotations": bool,
     "podNamespaceDirectories": list,
     "podInterfacePattern": str,
+    "fullComparison": object,
 }
 NODE: dict[str, Kind] = {
     **dict.fromkeys(("nodeName", "stealInterface", "gateway"), str),
