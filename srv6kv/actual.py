@@ -10,9 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import msgspec
-
-from srv6kv import addresses
+from srv6kv import addresses, foreign
 from srv6kv.agent import keys
 
 Target = tuple[int, str]
@@ -143,10 +141,10 @@ def _discard(index: dict[Any, set[str]], entry: Any, key: str) -> None:
 def steering_facts(value: bytes) -> SteeringFacts | None:
     """What a steering says; None for what the agent could not decode either."""
     try:
-        body = msgspec.json.decode(value)
+        body = foreign.plain(value)
         bsid = body.get("policy_bsid", body.get("policyBsid", ""))
         traffic = body.get("l3_traffic", body.get("l3Traffic"))
-    except (ValueError, AttributeError):  # msgspec does not wrap what is not UTF-8
+    except (ValueError, AttributeError):
         return None
     return SteeringFacts(_target_of(traffic), bsid) if isinstance(bsid, str) else None
 

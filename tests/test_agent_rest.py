@@ -127,7 +127,7 @@ def test_an_answer_in_chunks() -> None:
         (reply(b"<html>"), "/scheduler/status: JSON is malformed"),
         (reply(b'[{"value":{"key":"config/a","sta'), "/scheduler/status: Input data was trunc"),
         (reply(b'[{"value":{}}]')[:-4], "/scheduler/status: "),
-        (reply(b"[" * 100_000), "/scheduler/status: maximum recursion"),
+        (reply(b"[" * 100_000), "/scheduler/status: nests too deep"),
         (reply(b""), "/scheduler/status: Input data was trunc"),
         (b"220 mail.example ESMTP\r\n", "/scheduler/status: "),
         (b"", "/scheduler/status: "),

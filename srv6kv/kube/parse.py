@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from srv6kv import addresses
+from srv6kv import addresses, foreign
 from srv6kv.addresses import Prefix
 from srv6kv.kube import checks, mesh, podwiring, wire
 from srv6kv.kube.checks import ParseError
@@ -49,11 +49,11 @@ def parse(kind: str, body: Body) -> KubeObject:
     fields, convert = _KINDS[kind]
     try:
         if isinstance(body, msgspec.Raw):
-            return convert(msgspec.json.decode(body, type=fields))  # type: ignore[no-any-return]
-        return convert(msgspec.convert(body, fields))  # type: ignore[no-any-return]
+            return convert(foreign.decode(body, fields))  # type: ignore[no-any-return]
+        return convert(foreign.convert(body, fields))  # type: ignore[no-any-return]
     except ParseError:
         raise
-    except (ValueError, RecursionError) as error:  # msgspec does not wrap what is not UTF-8
+    except ValueError as error:
         raise ParseError(checks.located(str(error))) from None
 
 
