@@ -21,8 +21,12 @@ MOST_ANSWER_BYTES = 64 << 20
 """Of an answer of the agent, or a file: 100,000 values are 20 MiB."""
 MOST_LIST_BYTES = 512 << 20
 """Of a page of an API server's list: 500 objects of 1 MiB."""
-MOST_VALUES = 1 << 21
-"""How many values a plain value may hold: each takes 50 to 200 bytes of memory."""
+MOST_COMMAS = 1 << 21
+"""How many scalars a plain value may hold: each takes up to 100 bytes of memory. Commas within
+texts count, too."""
+BYTES_A_CONTAINER = 64
+"""A plain value may hold one list or object for so many of the bytes that are read: each takes
+60 to 300 bytes of memory, and time to walk through. The largest policy has one for 23 bytes."""
 _MOST_TEXT = 300
 """How much an error says: it may quote what others wrote."""
 
@@ -103,10 +107,11 @@ def plain(
         is_unique: as for ``decode``.
 
     Raises:
-        Unreadable: as ``decode``; it nests deeper than ``MAX_DEPTH``, or holds more values than
-            ``MOST_VALUES``.
+        Unreadable: as ``decode``; it nests deeper than ``MAX_DEPTH``, or holds so many values that
+            they would fill the memory.
     """
-    _refuse_many(data)
+    _refuse_large(data, most)
+    _refuse_many(data, most // BYTES_A_CONTAINER)
     found = decode(data, kind, most=most, is_unique=is_unique)
     # Who nests so deep has a bracket for each level at both ends.
     if _size_of(data) > 2 * MAX_DEPTH:
@@ -147,6 +152,18 @@ def text(data: bytes, *, most: int = MOST_ANSWER_BYTES) -> str:
         raise Unreadable("not UTF-8", data.count(b"\n", 0, error.start) + 1) from None
 
 
+def refuse_halves(text: str) -> None:
+    """Refuse a text with bytes that were not UTF-8, or with half of a surrogate pair.
+
+    Raises:
+        Unreadable: it has some.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Unreadable("not UTF-8") from None
+
+
 def brief(text: str, most: int = _MOST_TEXT) -> str:
     """Shorten a text that may quote what others wrote: its beginning and its end."""
     half = most // 2
@@ -162,12 +179,15 @@ def _refuse_large(data: bytes | str | msgspec.Raw, most: int) -> None:
         raise Unreadable(f"{_size_of(data)} bytes, more than the {most} that are read")
 
 
-def _refuse_many(data: bytes | str | msgspec.Raw) -> None:
-    """Refuse what would fill the memory; a comma within a text counts, which harms nobody."""
-    if _size_of(data) > MOST_VALUES:
-        commas = data.count(",") if isinstance(data, str) else bytes(data).count(b",")
-        if commas >= MOST_VALUES:
-            raise Unreadable(f"more than {MOST_VALUES} values")
+def _refuse_many(data: bytes | str | msgspec.Raw, most: int) -> None:
+    """Refuse what would fill the memory."""
+    if _size_of(data) <= 2 * most:  # each has two brackets
+        return
+    found = data.encode(errors="replace") if isinstance(data, str) else bytes(data)
+    if found.count(b"[") + found.count(b"{") > most:
+        raise Unreadable(f"more than {most} lists and objects")
+    if found.count(b",") >= MOST_COMMAS:
+        raise Unreadable(f"more than {MOST_COMMAS} values")
 
 
 def _refuse_deep(value: Any) -> None:

@@ -92,7 +92,7 @@ def load(text: str, name: str = "recording") -> list[Recorded]:
                     found[-1].number, Transaction(tuple(operations)), found[-1].time
                 )
         except ValueError as error:
-            raise InputError(f"{name}:{number}: {error}") from None
+            raise InputError(f"{name}:{number}: {foreign.brief(str(error))}") from None
     _refuse_duplicates(found, name)
     return found
 
@@ -122,6 +122,7 @@ def _operation(line: str) -> Operation:
         except foreign.Unreadable as error:
             raise ValueError(f"{key}: {error}") from None
     key = _ESCAPED.sub(_unescape, key)
+    foreign.refuse_halves(key)
     return Operation(key, value.encode() if value else None, int(guard))
 
 
