@@ -70,7 +70,8 @@ def decode(
     Raises:
         Unreadable: it is not JSON in UTF-8, not of this type, too large, or nests too deep.
     """
-    _refuse_large(data, most)
+    if len(data) > most:
+        _refuse_large(data, most)
     try:
         found = msgspec.json.decode(data, type=kind)
         if is_unique:
@@ -110,11 +111,12 @@ def plain(
         Unreadable: as ``decode``; it nests deeper than ``MAX_DEPTH``, or holds so many values that
             they would fill the memory.
     """
+    size = len(data)
     _refuse_large(data, most)
-    _refuse_many(data, most // BYTES_A_CONTAINER)
+    if size > 2 * most // BYTES_A_CONTAINER:  # each has two brackets
+        _refuse_many(data, most // BYTES_A_CONTAINER)
     found = decode(data, kind, most=most, is_unique=is_unique)
-    # Who nests so deep has a bracket for each level at both ends.
-    if _size_of(data) > 2 * MAX_DEPTH:
+    if size > 2 * MAX_DEPTH:  # as above
         _refuse_deep(found)
     return found
 
@@ -170,19 +172,13 @@ def brief(text: str, most: int = _MOST_TEXT) -> str:
     return text if len(text) <= most else f"{text[:half]} ... {text[-half:]}"
 
 
-def _size_of(data: bytes | str | msgspec.Raw) -> int:
-    return len(memoryview(data)) if isinstance(data, msgspec.Raw) else len(data)
-
-
 def _refuse_large(data: bytes | str | msgspec.Raw, most: int) -> None:
-    if _size_of(data) > most:
-        raise Unreadable(f"{_size_of(data)} bytes, more than the {most} that are read")
+    if len(data) > most:
+        raise Unreadable(f"{len(data)} bytes, more than the {most} that are read")
 
 
 def _refuse_many(data: bytes | str | msgspec.Raw, most: int) -> None:
     """Refuse what would fill the memory."""
-    if _size_of(data) <= 2 * most:  # each has two brackets
-        return
     found = data.encode(errors="replace") if isinstance(data, str) else bytes(data)
     if found.count(b"[") + found.count(b"{") > most:
         raise Unreadable(f"more than {most} lists and objects")

@@ -118,7 +118,7 @@ def _operation(line: str) -> Operation:
         raise ValueError("put takes a value, del takes none")
     if value:
         try:
-            foreign.plain(value, is_unique=True)
+            foreign.plain(value)
         except foreign.Unreadable as error:
             raise ValueError(f"{key}: {error}") from None
     key = _ESCAPED.sub(_unescape, key)
@@ -172,7 +172,7 @@ def difference(known: Mapping[str, bytes], now: Mapping[str, tuple[bytes, int]])
 
 def _is_json(value: bytes) -> bool:
     try:
-        foreign.plain(value, is_unique=True)
+        foreign.plain(value)
     except foreign.Unreadable:
         return False
     return True

@@ -39,6 +39,7 @@ from srv6kv.repair.ground import Ground
 from srv6kv.repair.means import mend
 from srv6kv.replay import Reading
 from srv6kv.trace.state import node_of
+from srv6kv.transaction import Transaction
 from srv6kv.verify.values import held_of
 
 PREFIX = "/vnf-agent/n/"
@@ -312,7 +313,8 @@ def test_a_note_for_each() -> None:
         assert [note.subject for note in notes] == [f"Key {chosen}"]
         assert "; it counts as absent" in notes[0].text
 
-    written(reconciler, 9)
+    again = reconciler.bookkeeping(reconciler.plan(), 0)
+    reconciler.committed(Transaction(()), again, 9)
 
     assert not [note for note in reconciler.notes() if note.reason == "ValueUnreadable"]
 
