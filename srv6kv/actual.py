@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from srv6kv import addresses
+from srv6kv import addresses, foreign
 from srv6kv.agent import keys
 
 Target = tuple[int, str]
@@ -140,27 +140,49 @@ def _discard(index: dict[Any, set[str]], entry: Any, key: str) -> None:
         del index[entry]
 
 
+_Number = int | float | str | bool | None
+"""The agent takes numbers as texts, too."""
+
+
+class _Traffic(msgspec.Struct, gc=False):
+    """Names in both spellings that the agent takes; null is absent."""
+
+    installation_vrf_id: _Number = None
+    camel_vrf: _Number = msgspec.field(default=None, name="installationVrfId")
+    prefix_address: str | None = None
+    camel_address: str | None = msgspec.field(default=None, name="prefixAddress")
+
+
+class _Steering(msgspec.Struct, gc=False):
+    policy_bsid: str | None = None
+    camel_bsid: str | None = msgspec.field(default=None, name="policyBsid")
+    l3_traffic: _Traffic | None = None
+    camel_traffic: _Traffic | None = msgspec.field(default=None, name="l3Traffic")
+
+
 def steering_facts(value: bytes) -> SteeringFacts | None:
     """What a steering says; None for what the agent could not decode either."""
     try:
-        body = msgspec.json.decode(value)
-        bsid = body.get("policy_bsid", body.get("policyBsid", ""))
-        traffic = body.get("l3_traffic", body.get("l3Traffic"))
-    except (ValueError, AttributeError):  # msgspec does not wrap what is not UTF-8
+        found = foreign.decode(value, _Steering)
+    except foreign.Unreadable:
         return None
-    return SteeringFacts(_target_of(traffic), bsid) if isinstance(bsid, str) else None
+    bsid = found.policy_bsid if found.policy_bsid is not None else found.camel_bsid
+    traffic = found.l3_traffic if found.l3_traffic is not None else found.camel_traffic
+    return SteeringFacts(_target_of(traffic), bsid or "")
 
 
-def _target_of(traffic: Any) -> Target | None:
+def _target_of(traffic: _Traffic | None) -> Target | None:
+    prefix = (traffic.prefix_address or traffic.camel_address) if traffic is not None else None
+    if traffic is None or prefix is None:
+        return None
     try:
-        vrf = int(traffic.get("installation_vrf_id", traffic.get("installationVrfId", 0)))
-        prefix = traffic.get("prefix_address", traffic.get("prefixAddress"))
+        vrf = int(traffic.installation_vrf_id or traffic.camel_vrf or 0)
         text, _, length = prefix.partition("/")
         address = addresses.canonical_of_any(text)
         if length == str(addresses.host_length(address)):
             return (vrf, address)
         return (vrf, str(addresses.Prefix.parse_any(prefix)))
-    except (AttributeError, TypeError, ValueError):
+    except ValueError:
         return None
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from srv6kv import addresses, ownership, sids
+from srv6kv import addresses, foreign, ownership, sids
 from srv6kv.agent import keys
 from srv6kv.etcd.values import KeyValue
 from srv6kv.plan import Plan, split
@@ -112,8 +112,8 @@ def _only_redirects(value: bytes) -> bool:
 def _decoded(value: bytes) -> dict[str, Any]:
     """A JSON object; an unreadable one has a rule that nobody knows."""
     try:
-        return msgspec.json.decode(value, type=dict[str, Any])
-    except ValueError:  # msgspec does not wrap what is not UTF-8
+        return foreign.plain(value, dict[str, Any], is_unique=True)
+    except foreign.Unreadable:
         return {"rules": [None]}
 
 

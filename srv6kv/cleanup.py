@@ -11,9 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
-from srv6kv import ownership
+from srv6kv import foreign, ownership
 from srv6kv.agent import keys
 from srv6kv.etcd.limits import DEFAULT, Limits
 from srv6kv.etcd.values import KeyValue
@@ -84,14 +82,14 @@ def _in_use(made: set[str], others: Mapping[str, bytes]) -> Iterator[tuple[str, 
     for key in sorted(made):
         if key.startswith(keys.VRF_TABLE):
             number = key.removeprefix(f"{keys.VRF_TABLE}id/").partition("/")[0]
-            if number.isdigit() and int(number) in users:
+            if number.isascii() and number.isdigit() and int(number) in users:
                 yield key, users[int(number)]
 
 
 def _vrfs_of(value: bytes) -> Iterator[int]:
     """The VRFs that an interface or a route names; 0, which always exists, if it names none."""
     try:
-        body: Any = msgspec.json.decode(value)
+        body: Any = foreign.plain(value)
     except ValueError:  # not the agent's either
         return
     if isinstance(body, dict):

@@ -8,7 +8,6 @@ that started it.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import socket
@@ -22,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from srv6kv import foreign
 from srv6kv.errors import InputError, Unavailable
 
 START_SECONDS = 30.0
@@ -228,7 +228,7 @@ class EmbeddedEtcd:
         lines = [line for line in self.log.read_text(errors="replace").splitlines() if line]
         for line in reversed(lines):
             with contextlib.suppress(ValueError, KeyError, TypeError):
-                return str(json.loads(line)["error"])
+                return str(foreign.plain(line)["error"])
         return lines[0] if lines else f"nothing in {self.log}"
 
     def _end(self, how: signal.Signals) -> None:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
+from srv6kv import visible
 
 FORMATS = ("text", "json")
-_CONTROLS = (*range(32), *range(127, 160), 0x2028, 0x2029)
-"""What some reader takes for the end of a line, or a terminal for a command."""
-_IN_TEXT = {code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" for code in _CONTROLS}
-_IN_JSON = {code: f"\\u{code:04x}" for code in _CONTROLS}
 
 
 def tell(
@@ -67,8 +62,10 @@ class _Text(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # inherited name
-        text = super().formatMessage(record).translate(_IN_TEXT)
-        return text.encode(errors="backslashreplace").decode()
+        return visible.line(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802  # inherited name
+        return visible.block(super().formatException(ei))
 
 
 class _Json(logging.Formatter):
@@ -87,8 +84,4 @@ class _Json(logging.Formatter):
         }
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
-        try:
-            text = msgspec.json.encode(line, enc_hook=str).decode()
-        except UnicodeEncodeError:  # bytes of an argument or a file name that are no UTF-8
-            text = json.dumps(line, default=str)
-        return text.translate(_IN_JSON)
+        return visible.encode(line)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from srv6kv import addresses, sids
+from srv6kv import addresses, foreign, sids
 from srv6kv.addresses import Prefix
 from srv6kv.agent import keys
 from srv6kv.settings import Settings
@@ -95,7 +95,7 @@ def ranges_of(settings: Settings, drop_routes: tuple[str, ...]) -> Ranges:
 def load(text: bytes | None) -> Ranges:
     """The ranges noted in etcd; none if there is no note or it is not ours."""
     try:
-        noted = msgspec.json.decode(text or b"{}", type=dict[str, list[str]])
+        noted = foreign.decode(text or b"{}", dict[str, list[str]])
         bsids, sids, routes = (
             tuple(Prefix.parse(item) for item in noted.get(name, []))
             for name in ("bsids", "sids", "routes")

@@ -13,7 +13,7 @@ from itertools import chain
 
 import msgspec
 
-from srv6kv import contention, ownership, ownnode, records
+from srv6kv import contention, foreign, ownership, ownnode, records, unreadable
 from srv6kv.actual import Actual
 from srv6kv.agent import boot, keys
 from srv6kv.agent.boot import Boot
@@ -86,6 +86,7 @@ class Reconciler:
         self._near: tuple[str, ...] = ()
         self._compared_names: frozenset[str] = frozenset()
         self._wanted_before: set[str] = set()
+        self._bad_notes: dict[str, str] = {}
         self._boot_id = boot_id
         self._boot = Boot(boot_id)
         self._is_new_boot = False
@@ -143,6 +144,7 @@ class Reconciler:
                 configuration.append((item.key.removeprefix(self.prefix), item))
         self.cluster.renote(node_ids)
         self._ledger = ledger_of(self._noted)
+        self._bad_notes = unreadable.of_ours(self.own_prefix, self._noted)
         noted = boot.load(self._noted.get("boot"))
         self._boot = boot.begin(noted, self._boot_id)
         self._is_new_boot = noted is not None and noted.id != self._boot.id
@@ -414,6 +416,7 @@ class Reconciler:
             if operation.value is not None:
                 name = operation.key.removeprefix(self.own_prefix)
                 self._noted[name] = operation.value
+                self._bad_notes.pop(operation.key, None)
         self._ledger = ledger_of(self._noted)
 
     def parted(self, gone: Iterable[str]) -> None:
@@ -436,7 +439,9 @@ class Reconciler:
     def notes(self) -> set[Note]:
         """All there is to say about the cluster now."""
         rendered = chain.from_iterable(self._renderer.desired.notes.values())
-        return {*self.intake.notes(), *self.cluster.records.notes(), *rendered, *self._notes}
+        known = (*self.intake.notes(), *self.cluster.records.notes())
+        bad = unreadable.notes(self._bad_notes, self.prefix, self.cluster.wiring.unreadable)
+        return {*known, *rendered, *self._notes, *bad}
 
     def held(self) -> dict[str, tuple[bytes, int]]:
         """Our keys in etcd (full form) with value and mod revision, in the order of puts."""
@@ -454,8 +459,8 @@ def ledger_of(noted: dict[str, bytes]) -> Ledger:
     ranges, text = noted.get("ranges", b""), noted.get("shared", b"{}")
     try:
         is_large = len(text) > MOST_SHARED_BYTES
-        shared = {} if is_large else msgspec.json.decode(text, type=dict[str, str])
-    except ValueError:  # msgspec does not wrap what is not UTF-8
+        shared = {} if is_large else foreign.decode(text, dict[str, str])
+    except foreign.Unreadable:
         shared = {}
     return Ledger(ownership.load(ranges if len(ranges) <= MOST_RANGES_BYTES else None), shared)
 

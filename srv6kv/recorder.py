@@ -5,24 +5,38 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import stat
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from srv6kv import recording
+from srv6kv import foreign, recording
 from srv6kv.errors import InputError
+from srv6kv.logs import tell
 from srv6kv.recording import Recorded
 from srv6kv.transaction import Transaction
 
 log = logging.getLogger("srv6kv")
 
 
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _warn_of_readers(path: Path, mode: int) -> None:
+    if stat.S_ISREG(mode) and mode & 0o077:
+        text = f"{path}: others may read or write the recording (mode {stat.S_IMODE(mode):04o})"
+        tell(log, logging.WARNING, "recording", text, path=str(path))
+
+
 class Recorder:
     """A recording that grows.
 
-    A file that is there is continued: what changed since it ended becomes one transaction. What a
-    crash left of a last line is cut off. If the file cannot be written later on, the recording ends
-    with one error in the log; the sidecar goes on.
+    A new file is its owner's alone: what it holds shows the whole cluster. A file that is there
+    keeps its mode, which somebody may have chosen, with a warning, and is continued: what changed
+    since it ended becomes one transaction. What a crash left of a last line is cut off. If the file
+    cannot be written later on, the recording ends with one error in the log; the sidecar goes on.
 
     Raises:
         InputError: the file cannot be written, or is no recording.
@@ -33,13 +47,18 @@ class Recorder:
         self._state: dict[str, bytes] = {}
         self._number = 0
         try:
-            content = path.read_bytes() if path.exists() else b""
-            whole = content[: content.rfind(b"\n") + 1]
-            found = recording.load(whole.decode("utf-8"), str(path))
-            if whole != content:
-                os.truncate(path, len(whole))
+            with open(path, "a+b", opener=_private) as file:
+                file.seek(0)
+                content = file.read()
+                whole = content[: content.rfind(b"\n") + 1]
+                found = recording.load(foreign.text(whole, most=sys.maxsize), str(path))
+                if whole != content:
+                    file.truncate(len(whole))
+                _warn_of_readers(path, os.fstat(file.fileno()).st_mode)
             self._file = path.open("a", encoding="utf-8")
-        except (OSError, UnicodeError) as error:
+        except foreign.Unreadable as error:
+            raise InputError(f"{path}:{error.line}: {error}") from None
+        except (OSError, ValueError) as error:
             raise InputError(f"{path}: {error}") from None
         if found:
             self._number = found[-1].number

@@ -2,8 +2,8 @@
 
 A transaction is a line ``txn <number> [<time>]`` and one line for each operation, in order:
 ``put <guard> <key> <value>`` or ``del <guard> <key>``. A recording opens with a snapshot of our
-keys, so that it replays into an empty etcd; lines that start with ``#`` are comments. White space
-and ``%`` in a key are written as ``%20``, ``%0A``, ``%0D`` and ``%25``.
+keys, so that it replays into an empty etcd; lines that start with ``#`` are comments. In a key
+blanks, ``%`` and what could not be seen (``visible``) are written as their bytes: ``%20``, ``%0A``.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from dataclasses import dataclass
 
 import msgspec
 
+from srv6kv import foreign, visible
 from srv6kv.errors import InputError
 from srv6kv.transaction import Operation, Transaction
 
-_ODD = re.compile(r"[ \n\r%]")
-_ESCAPED = re.compile(r"%(20|0A|0D|25)")
+_ODD = re.compile(f"[ %]|{visible.HIDDEN}")
+_ESCAPED = re.compile(r"(?:%[0-9A-F]{2})+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +43,30 @@ def dump(recorded: Recorded) -> str:
 
 
 def _line(operation: Operation) -> str:
-    key = _ODD.sub(lambda odd: f"%{ord(odd[0]):02X}", operation.key)
+    key = _ODD.sub(_escape, operation.key)
     if operation.value is None:
         return f"del {operation.guard} {key}"
     return f"put {operation.guard} {key} {_one_line(operation.value)}"
 
 
+def _escape(odd: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in odd[0].encode(errors="backslashreplace"))
+
+
+def _unescape(found: re.Match[str]) -> str:
+    return foreign.text(bytes.fromhex(found[0].replace("%", "")))
+
+
 def _one_line(value: bytes) -> str:
-    """The value as it is; only a foreign value of several lines is made compact."""
+    """The value as it is; only a foreign value of several lines is made compact, and one that is
+    not JSON, which no recording holds, is shown as a text."""
+    try:
+        body = foreign.plain(value)
+    except foreign.Unreadable:
+        return msgspec.json.encode(value.decode(errors="backslashreplace")).decode()
     if b"\n" in value or b"\r" in value:
-        value = msgspec.json.encode(msgspec.json.decode(value), order="sorted")
-    return value.decode()
+        value = msgspec.json.encode(body, order="sorted")
+    return str(value, "utf-8")
 
 
 def load(text: str, name: str = "recording") -> list[Recorded]:
@@ -78,7 +92,7 @@ def load(text: str, name: str = "recording") -> list[Recorded]:
                     found[-1].number, Transaction(tuple(operations)), found[-1].time
                 )
         except ValueError as error:
-            raise InputError(f"{name}:{number}: {error}") from None
+            raise InputError(f"{name}:{number}: {foreign.brief(str(error))}") from None
     _refuse_duplicates(found, name)
     return found
 
@@ -104,10 +118,11 @@ def _operation(line: str) -> Operation:
         raise ValueError("put takes a value, del takes none")
     if value:
         try:
-            msgspec.json.decode(value)
-        except msgspec.DecodeError as error:
+            foreign.plain(value)
+        except foreign.Unreadable as error:
             raise ValueError(f"{key}: {error}") from None
-    key = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), key)
+    key = _ESCAPED.sub(_unescape, key)
+    foreign.refuse_halves(key)
     return Operation(key, value.encode() if value else None, int(guard))
 
 
@@ -157,8 +172,8 @@ def difference(known: Mapping[str, bytes], now: Mapping[str, tuple[bytes, int]])
 
 def _is_json(value: bytes) -> bool:
     try:
-        msgspec.json.decode(value)
-    except ValueError:  # msgspec does not wrap what is not UTF-8
+        foreign.plain(value)
+    except foreign.Unreadable:
         return False
     return True
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from srv6kv import addresses
+from srv6kv import addresses, foreign
 from srv6kv.kube import checks, tolerant
 from srv6kv.kube.checks import ParseError
 from srv6kv.kube.tolerant import Skipped
@@ -55,11 +55,8 @@ def parse(text: str, value: bytes) -> NodeRecord:
     Raises:
         ValueError: it is none; the text names the field.
     """
-    try:
-        value = _CAMEL.sub(lambda found: b'"ip_%s":' % found[1].lower(), value)
-        raw = msgspec.json.decode(value, type=_Raw)
-    except ValueError as error:  # msgspec does not wrap what is not UTF-8
-        raise ValueError(str(error)) from None
+    value = _CAMEL.sub(lambda found: b'"ip_%s":' % found[1].lower(), value)
+    raw = foreign.decode(value, _Raw)
     if raw.id <= 0:
         raise ValueError(f"id: {raw.id} is not a positive number")
     if str(raw.id) != text:
@@ -107,7 +104,9 @@ class Records:
                 self._notes[text] = tolerant.note_on(f"Record {PREFIX}{text}", record.skipped)
         except ValueError as error:
             kept = "its last good version stays" if text in self._good else "it is left out"
-            self._notes[text] = Note(f"Record {PREFIX}{text}", REASON, f"{error}; {kept}")
+            self._notes[text] = Note(
+                f"Record {PREFIX}{text}", REASON, f"{foreign.brief(str(error))}; {kept}"
+            )
 
     def replace(self, values: Mapping[str, bytes]) -> None:
         """Let these be all the keys that there are."""

@@ -7,13 +7,14 @@ or for the cluster, and none changes anything.
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import socketserver
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -24,7 +25,7 @@ import msgspec
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from srv6kv import __version__, health
+from srv6kv import __version__, health, visible
 from srv6kv.agent.digest import AgentShown
 from srv6kv.errors import InputError
 from srv6kv.health import State
@@ -34,9 +35,18 @@ log = logging.getLogger("srv6kv")
 
 NOWHERE = ("", "none")
 REQUEST_SECONDS = 5.0
+"""A client that says nothing, or takes nothing, for so long is cut off."""
+WHOLE_SECONDS = 10.0
+"""And one that is not done by then, however its bytes trickle."""
+MOST_CLIENTS = 64
+"""More at once are turned away: each has a thread."""
+MOST_ACCEPT = 1000
+"""A longer header of that name says nothing."""
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 READ_ONLY = ("GET", "HEAD")
+_OPEN_METRICS = "application/openmetrics-text"
+_WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,18 +139,40 @@ class Pages:
         return _json(body, is_good=True)
 
     def _metrics(self, accept: str) -> Answer:
-        encode, kind = choose_encoder(accept)
+        encode, kind = choose_encoder(_OPEN_METRICS if _wants_open_metrics(accept) else "")
         return Answer(HTTPStatus.OK, kind, encode(self._registry))
+
+
+def _wants_open_metrics(accept: str) -> bool:
+    """Whether a client names OpenMetrics, and does not rather take text. Whatever else it says, it
+    gets text: the header is not the library's to read, which fails on odd ones."""
+    if len(accept) > MOST_ACCEPT:
+        return False
+    weights = {_OPEN_METRICS: 0.0, "text/plain": 0.0}
+    for item in accept.lower().split(","):
+        kind, *parameters = (part.strip() for part in item.split(";"))
+        if kind in weights:
+            weights[kind] = max(weights[kind], _weight(parameters))
+    return 0.0 < weights[_OPEN_METRICS] >= weights["text/plain"]
+
+
+def _weight(parameters: Sequence[str]) -> float:
+    """The weight of a media range; one that is not a number from 0 to 1 is none."""
+    for parameter in parameters:
+        name, _, text = parameter.partition("=")
+        if name.strip() == "q":
+            return float(text) if _WEIGHT.fullmatch(text.strip()) else 0.0
+    return 1.0
 
 
 def _verdict(is_good: bool, problem: str) -> Answer:
     status = HTTPStatus.OK if is_good else HTTPStatus.SERVICE_UNAVAILABLE
-    return Answer(status, TEXT, b"ok\n" if is_good else f"{problem}\n".encode())
+    return Answer(status, TEXT, b"ok\n" if is_good else f"{visible.line(problem)}\n".encode())
 
 
 def _json(body: dict[str, Any], *, is_good: bool) -> Answer:
     status = HTTPStatus.OK if is_good else HTTPStatus.SERVICE_UNAVAILABLE
-    return Answer(status, JSON, msgspec.json.encode(body) + b"\n")
+    return Answer(status, JSON, f"{visible.encode(body)}\n".encode())
 
 
 def _agent(shown: AgentShown) -> dict[str, Any]:
@@ -208,7 +240,31 @@ class _Server(socketserver.ThreadingTCPServer):
     def __init__(self, family: socket.AddressFamily, address: Any, pages: Pages) -> None:
         self.address_family = family
         self.pages = pages
+        self._clients: dict[socket.socket, float] = {}
+        self._lock = threading.Lock()
         super().__init__(address, _Handler)
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Whether there is a thread for one more client."""
+        with self._lock:
+            if len(self._clients) >= MOST_CLIENTS:
+                return False
+            self._clients[request] = time.monotonic()
+        return True
+
+    def shutdown_request(self, request: Any) -> None:
+        """A client is done with, or turned away."""
+        with self._lock:
+            self._clients.pop(request, None)
+        super().shutdown_request(request)
+
+    def service_actions(self) -> None:
+        """Cut off who takes too long; between two requests, and several times a second."""
+        late = time.monotonic() - WHOLE_SECONDS
+        with self._lock:
+            for client in [one for one, since in self._clients.items() if since < late]:
+                with suppress(OSError):
+                    client.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that goes away is no trouble of ours; anything else is a fault."""

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from etcd_server import SECONDS
@@ -127,7 +127,7 @@ def test_an_answer_in_chunks() -> None:
         (reply(b"<html>"), "/scheduler/status: JSON is malformed"),
         (reply(b'[{"value":{"key":"config/a","sta'), "/scheduler/status: Input data was trunc"),
         (reply(b'[{"value":{}}]')[:-4], "/scheduler/status: "),
-        (reply(b"[" * 100_000), "/scheduler/status: maximum recursion"),
+        (reply(b"[" * 100_000), "/scheduler/status: nests too deep"),
         (reply(b""), "/scheduler/status: Input data was trunc"),
         (b"220 mail.example ESMTP\r\n", "/scheduler/status: "),
         (b"", "/scheduler/status: "),
@@ -172,6 +172,101 @@ def test_an_answer_that_trickles_in(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(Unavailable, match="does not end"):
             AgentRest(server.url, timeout=0.1).statuses()
         gone.set()
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nX-Long: "
+
+
+def _trickle(whole: bytes, gone: threading.Event, more: bytes = b"") -> Callable[..., None]:
+    def serve(connection: socket.socket) -> None:
+        connection.sendall(more)
+        for byte in whole:
+            if gone.wait(0.02):
+                return
+            connection.sendall(bytes([byte]))
+
+    return serve
+
+
+@pytest.mark.parametrize(
+    ("whole", "before"),
+    [
+        (b"HTTP/1.1 200 OK\r\n" * 500, b""),
+        (HEAD + b"x" * 10_000, b""),
+        (b"X: y\r\n" * 2_000, b"HTTP/1.1 200 OK\r\n"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 500, b""),
+        (b"1\r\n \r\n" * 2_000, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
+        (b" " * 10_000, b"HTTP/1.1 200 OK\r\nContent-Length: 20000\r\n\r\n"),
+        (b" " * 10_000, b"HTTP/1.1 200 OK\r\n\r\n"),
+        (b"x" * 10_000, b"HTTP/1.1 500 Oh\r\n\r\n"),
+    ],
+    ids=["status", "a header", "headers", "go on", "chunks", "length", "no length", "refusal"],
+)
+def test_one_deadline_for_everything(
+    monkeypatch: pytest.MonkeyPatch, whole: bytes, before: bytes
+) -> None:
+    """Whatever of an answer trickles in, byte by byte, its time is over once and for all."""
+    monkeypatch.setattr(rest, "WHOLE_ANSWER", 4.0)
+    gone = threading.Event()
+    with _answering(_trickle(whole, gone, before)) as server:
+        began = time.monotonic()
+        with pytest.raises(Unavailable, match=r"status: the answer does not end within 0\.4 s"):
+            AgentRest(server.url, timeout=0.1).statuses()
+        took = time.monotonic() - began
+        gone.set()
+
+    assert 0.3 < took < 5
+
+
+def test_a_handshake_that_trickles_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does TLS that is never agreed on hold anybody up."""
+    monkeypatch.setattr(rest, "WHOLE_ANSWER", 4.0)
+    listener = socket.create_server(("127.0.0.1", 0))
+    gone = threading.Event()
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            connection.sendall(b"\x16\x03\x03\x40\x00")
+            while not gone.wait(0.02):
+                connection.sendall(b"\x02")
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    with listener, pytest.raises(Unavailable):
+        AgentRest(f"https://127.0.0.1:{listener.getsockname()[1]}", timeout=0.1).statuses()
+    gone.set()
+    thread.join(5)
+
+    assert not thread.is_alive()
+
+
+def test_no_thread_is_kept(no_thread_is_left: None) -> None:
+    """A question leaves nothing behind, whether it had an answer or not."""
+    with _answering(reply(b"[]")) as server:
+        assert AgentRest(server.url.replace("127.0.0.1", "localhost")).statuses() == {}
+        assert AgentRest(server.url).statuses() == {}
+    with pytest.raises(Unavailable):
+        AgentRest(server.url).statuses()
+
+
+def test_a_resolver_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The look-up of the server's name counts, too; one that fails is a server out of reach."""
+    answered = threading.Event()
+
+    def look_up(*_: object, flags: int = 0, **__: object) -> list[object]:
+        if not flags:
+            answered.wait(10)
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(rest, "WHOLE_ANSWER", 4.0)
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    agent = AgentRest("http://agent.example:9191", timeout=0.1)
+    with pytest.raises(Unavailable, match="no resolver tells the addresses of agent"):
+        agent.statuses()
+    answered.set()
+    with pytest.raises(Unavailable, match="scheduler/status: Name or service not known"):
+        agent.statuses()
 
 
 def test_an_answer_that_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:

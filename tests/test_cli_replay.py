@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from history import History
+from hostile import HOSTILE
 from processes import AGENT_STATE, MYSERVICE, NODE, SEED, Bench, drop_writer, srv6kv
 
 from srv6kv import recording
@@ -17,6 +18,14 @@ from srv6kv.transaction import Operation, Transaction
 
 RECORDED = Path(__file__).parent / "recorded"
 RECORDING = RECORDED / "seed.txn"
+GOOD = {
+    HOSTILE[name]
+    for name in (
+        *("null", "number", "text", "list", "object", "list of nothing", "NUL", "escapes", "long"),
+        *("a large number", "twins", "a member twice, two spellings"),
+    )
+}
+"""JSON that somebody else may have written."""
 FILES = ("-f", SEED / "manifests", "--config", SEED / "contiv.conf", "--node", NODE)
 
 
@@ -282,3 +291,20 @@ def test_check_of_a_recording(tmp_path: Path) -> None:
 def test_check_needs_a_cluster() -> None:
     """A check without manifests is bad usage."""
     assert srv6kv("replay", RECORDING, "--check").returncode == 2
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_value(tmp_path: Path, name: str) -> None:
+    """A value that nobody can read is one line of an error with its place, exit code 2."""
+    if b"\n" in HOSTILE[name] or HOSTILE[name] in GOOD:
+        return
+    file = tmp_path / "bad.txn"
+    file.write_bytes(
+        b"txn 1\nput 0 /vnf-agent/n/config/a {}\nput 0 /vnf-agent/n/config/b %s\n" % (HOSTILE[name])
+    )
+    done = srv6kv("replay", file, "--convert")
+
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"srv6kv: {file}:3: ")
+    assert done.stderr.count("\n") == 1
+    assert len(done.stderr) < 700

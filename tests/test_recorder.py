@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from hostile import HOSTILE
 
 from srv6kv import recording
 from srv6kv.errors import InputError
@@ -121,6 +124,53 @@ def test_no_recording(path: Path) -> None:
         Recorder(path)
 
     assert path.read_text() == "hello\nworld"
+
+
+def test_a_new_file_is_private(path: Path) -> None:
+    """Only its owner may read what shows the whole cluster, whatever the umask."""
+    before = os.umask(0)
+    try:
+        record(path, {}, PUT)
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(("mode", "warns"), [(0o644, True), (0o660, True), (0o600, False)])
+def test_a_file_that_is_there_keeps_its_mode(
+    path: Path, caplog: pytest.LogCaptureFixture, mode: int, warns: bool
+) -> None:
+    """Somebody may have chosen it; that others may read the recording is told once."""
+    path.touch()
+    path.chmod(mode)
+    record(path, {}, PUT)
+    said = [one.getMessage() for one in caplog.records]
+
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert (
+        said
+        == [
+            f"{path}: others may read or write the recording (mode {mode:04o})",
+        ]
+        * warns
+    )
+
+
+def test_hostile_values_of_ours(path: Path) -> None:
+    """What others have made of our values is left out as long as it is no JSON: it replays."""
+    for value in HOSTILE.values():
+        record(path, {A: (b'{"a":1}', 5), B: (value, 6)}, CHANGE)
+
+        assert recording.load(path.read_text())
+
+
+def test_a_line_that_is_not_utf8(path: Path) -> None:
+    """A file that is no recording is refused with its line."""
+    path.write_bytes(b"txn 1\nput 0 /a \xff\ntxn 2\n")
+
+    with pytest.raises(InputError, match=f"{path}:2: not UTF-8"):
+        Recorder(path)
 
 
 def test_unwritable(tmp_path: Path) -> None:

@@ -8,10 +8,14 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from srv6kv import web
 from srv6kv.errors import InputError
 from srv6kv.health import KEEPS_UP_SECONDS, LIVE_SECONDS, State
 from srv6kv.telemetry import Telemetry
@@ -115,6 +119,62 @@ def test_metrics(node: Node) -> None:
     assert open_body.endswith("# EOF\n")
 
 
+TEXT, OPEN = "text/plain", "application/openmetrics-text"
+PROMETHEUS = (
+    f"{OPEN};version=1.0.0;escaping=allow-utf-8;q=0.6,{OPEN};version=0.0.1;q=0.5,"
+    "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+"""What a Prometheus of today sends."""
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("", TEXT),
+        ("*/*", TEXT),
+        ("*/*;q=0", TEXT),
+        ("application/json", TEXT),
+        (PROMETHEUS, OPEN),
+        (OPEN, OPEN),
+        (OPEN.upper(), OPEN),
+        (f"{OPEN};q=0", TEXT),
+        (f"{OPEN};q=0.2,text/plain;q=0.9", TEXT),
+        (f"{OPEN};q=x", TEXT),
+        (f"{OPEN};q=nan", TEXT),
+        (f"{OPEN};q=-1", TEXT),
+        (f"{OPEN};q=1e9", TEXT),
+        (f"{OPEN};q=0.1234", TEXT),
+        (f"{OPEN};q", TEXT),
+        (f"{OPEN};version=nonsense", OPEN),
+        (f"{OPEN};version=9.9.9", OPEN),
+        (f"{OPEN};version=1.0.0;escaping=nonsense", OPEN),
+        (f"{OPEN};version=", OPEN),
+        ("text/plain;version=nonsense", TEXT),
+        ("text/plain;version=1.0.0;escaping=\xff", TEXT),
+        (",,;;==,", TEXT),
+        ("\x01\x7f\xff", TEXT),
+        ("\xe9" * 50, TEXT),
+        (f"{OPEN}," * 2_000, TEXT),
+    ],
+    ids=range(25),
+)
+def test_any_accept(node: Node, accept: str, kind: str) -> None:
+    """Metrics are answered whatever a client says that it takes."""
+    status, found, body = node.ask("/metrics", Accept=accept)
+
+    assert (status, found.split(";")[0]) == (200, kind)
+    assert "srv6kv_build_info{" in body
+
+
+@given(st.text(alphabet=st.characters(max_codepoint=255, blacklist_characters="\r\n")))
+def test_any_accept_by_chance(accept: str) -> None:
+    """Nor does any header that a client can send make an error."""
+    pages = Pages(lambda: State(), Telemetry().registry)
+
+    assert pages.answer("/metrics", accept).status == 200
+    assert pages.answer("/metrics", f"{OPEN};{accept}").status == 200
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_methods(node: Node, path: str) -> None:
     """HEAD answers like GET without a body; every other method is not allowed."""
@@ -144,6 +204,78 @@ def test_misbehaving_clients(node: Node, sent: bytes) -> None:
         client.sendall(sent)
 
         assert node.ask("/livez")[0] == 200
+
+
+def test_hostile_requests(node: Node) -> None:
+    """Whatever a request holds, its answer is one of HTTP and no error of ours."""
+    host, _, port = node.address.rpartition(":")
+    for sent in (
+        b"GET /" + b"x" * 66_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET /\xff\xfe\x00\x1b HTTP/1.1\r\n\r\n",
+        b"GET /statusz HTTP/1.1\r\n" + b"A: b\r\n" * 200 + b"\r\n",
+        b"GET /statusz HTTP/1.1\r\nA: " + b"b" * 70_000 + b"\r\n\r\n",
+        b"GET /statusz HTTP/1.1\r\nAccept: \xff\xfe\r\n\r\n",
+        b"GET /metrics HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
+        b"GET http://other.example/metrics HTTP/1.1\r\n\r\n",
+        b"GET //metrics HTTP/1.1\r\n\r\n",
+        b"G\x1b[31mT /metrics HTTP/1.1\r\n\r\n",
+        b"GET /metrics HTTP/2.0\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\r\n\r\n",
+    ):
+        with socket.create_connection((host, int(port)), timeout=10) as client:
+            client.sendall(sent)
+            answer = client.makefile("rb").readline()
+
+        assert answer.startswith((b"HTTP/1.0 2", b"HTTP/1.0 4", b"HTTP/1.0 505", b"<!DOCTYPE"))
+    assert node.ask("/livez")[0] == 200
+
+
+def test_a_client_that_trickles(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that sends a byte now and then is cut off, too."""
+    monkeypatch.setattr(web, "WHOLE_SECONDS", 0.5)
+    host, _, port = node.address.rpartition(":")
+    began = time.monotonic()
+    with socket.create_connection((host, int(port)), timeout=10) as client:
+        client.sendall(b"GET /metrics HTTP/1.1\r\nA: ")
+        ended = threading.Thread(target=lambda: client.recv(1))
+        ended.start()
+        while ended.is_alive() and time.monotonic() - began < 10:
+            with suppress(OSError):
+                client.sendall(b"b")
+            ended.join(0.02)
+        ended.join(5)
+
+    assert time.monotonic() - began < 5
+
+
+def test_too_many_clients(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who comes while all places are taken is turned away; a place that is free is given again."""
+    monkeypatch.setattr(web, "MOST_CLIENTS", 2)
+    host, _, port = node.address.rpartition(":")
+    with (
+        socket.create_connection((host, int(port)), timeout=10) as one,
+        socket.create_connection((host, int(port)), timeout=10) as two,
+        socket.create_connection((host, int(port)), timeout=10) as three,
+    ):
+        assert three.recv(1) == b""
+        one.sendall(b"GET /livez HTTP/1.0\r\n\r\n")
+        assert one.makefile("rb").read().endswith(b"ok\n")
+        two.sendall(b"GET /livez HTTP/1.0\r\n\r\n")
+        assert two.makefile("rb").read().endswith(b"ok\n")
+
+    assert node.ask("/livez")[0] == 200
+
+
+def test_statusz_can_be_seen(node: Node) -> None:
+    """What cannot be seen in a name is an escape of JSON, and stands for itself."""
+    trouble = "etcd \x1b[31m\u202e\ud800"
+    node.set(trouble=trouble)
+    body = node.ask("/statusz")[2]
+
+    assert body.isascii()
+    assert "\x1b" not in body
+    assert json.loads(body)["etcd"]["trouble"] == trouble
 
 
 def test_many_at_once(node: Node) -> None:

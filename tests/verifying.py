@@ -10,7 +10,7 @@ from srv6kv import verify
 from srv6kv.addresses import Prefix
 from srv6kv.agent import keys
 from srv6kv.agent.status import State, ValueStatus
-from srv6kv.cli.verify import decoded
+from srv6kv.formats.schema import decoded
 from srv6kv.formats.showsr_values import Localsid, Policy, SegmentList, ShowSr, Steering
 from srv6kv.ownership import Ranges
 from srv6kv.verify import Difference, Held

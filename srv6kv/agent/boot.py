@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from srv6kv import foreign
 from srv6kv.agent import keys
 
 _BY_PID = b'"/proc/'
@@ -30,8 +31,8 @@ class Boot(msgspec.Struct, frozen=True, omit_defaults=True):
 def load(text: bytes | None) -> Boot | None:
     """The note in etcd; None if there is none."""
     try:
-        return msgspec.json.decode(text, type=Boot) if text else None
-    except ValueError:  # msgspec does not wrap what is not UTF-8
+        return foreign.decode(text, Boot) if text else None
+    except foreign.Unreadable:
         return None
 
 

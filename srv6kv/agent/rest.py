@@ -3,25 +3,26 @@ of values, its history, and VPP's own command line."""
 
 from __future__ import annotations
 
-import time
+import http.client
 from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
 import urllib3
 
-from srv6kv import __version__
+from srv6kv import __version__, foreign
 from srv6kv.agent import keys
+from srv6kv.agent.ask import Server
 from srv6kv.agent.status import ValueStatus, parse_rest
 from srv6kv.agent.wired import MODELS, Process, parse_dump, parse_process
 from srv6kv.errors import InputError, Unavailable
 
 MOST_BYTES = 1 << 26
 """More than this is no answer: 100,000 values are 20 MiB."""
-CHUNK_BYTES = 1 << 16
 UNKNOWN_PREFIX = "unknown key prefix"
 WHOLE_ANSWER = 10.0
-"""How often the timeout an answer may take, however its bytes trickle in."""
+"""How often the timeout one question may take, from the look-up of the name to the last byte,
+however they trickle in."""
 
 
 class AgentRest:
@@ -45,11 +46,19 @@ class AgentRest:
             raise InputError(f"the agent's REST server {shown!r} is no URL; write http://host:9191")
         path = (parsed.path or "").rstrip("/")
         self.url = f"{parsed.scheme}://{parsed.netloc}{path}"
-        self._timeout = timeout
         self._headers = {"Accept": "application/json", "User-Agent": f"srv6kv/{__version__}"}
         if parsed.auth:
             self._headers |= urllib3.util.make_headers(basic_auth=parsed.auth)
-        self._pool = urllib3.PoolManager()
+        uses_tls = parsed.scheme == "https"
+        self._path = path
+        self._server = Server(
+            parsed.host.strip("[]"),
+            parsed.port or (443 if uses_tls else 80),
+            uses_tls=uses_tls,
+            silence=timeout,
+            whole=WHOLE_ANSWER * timeout,
+            most=MOST_BYTES,
+        )
 
     def statuses(self, prefix: str = keys.CONFIG) -> dict[str, ValueStatus]:
         """The states of all values whose key (short form) has the prefix.
@@ -76,8 +85,8 @@ class AgentRest:
         body = msgspec.json.encode({"vppclicommand": command})
         answer = self._ask("POST", "/vpp/command", body)
         try:
-            return str(msgspec.json.decode(answer, type=str))
-        except (ValueError, RecursionError):
+            return foreign.decode(answer, str, most=MOST_BYTES)
+        except foreign.Unreadable:
             return answer.decode(errors="replace")
 
     def dump(self, prefix: str) -> list[dict[str, Any]]:
@@ -129,58 +138,34 @@ class AgentRest:
     def _objects(self, path: str) -> list[dict[str, Any]]:
         answer = self._ask("GET", path)
         try:
-            whole = msgspec.json.decode(answer)
+            whole = foreign.plain(answer, most=MOST_BYTES)
             listed = [whole] if isinstance(whole, dict) else whole or []
-            return msgspec.convert(listed, list[dict[str, Any]])
-        except (ValueError, RecursionError) as error:
+            return foreign.convert(listed, list[dict[str, Any]])
+        except foreign.Unreadable as error:
             raise Unavailable(f"GET {self.url}{path}: {error}") from None
 
     def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
         what = f"{method} {self.url}{path.partition('?')[0]}"
         try:
-            response = self._pool.request(
-                method,
-                self.url + path,
-                body=body,
-                headers=self._headers,
-                preload_content=False,
-                retries=False,
-                timeout=urllib3.Timeout(connect=self._timeout, read=self._timeout),
-            )
-            try:
-                answer = self._whole(response, what)
-            finally:
-                response.close()
-        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            answer = self._server.ask(method, self._path + path, self._headers, body)
+        except (OSError, http.client.HTTPException, ValueError, Unavailable) as error:
             raise Unavailable(f"{what}: {_short(error)}") from None
-        if response.status != 200:
-            said = _error_of(answer) or response.reason or ""
-            raise Unavailable(f"{what}: {response.status} {said}".rstrip())
-        return answer
-
-    def _whole(self, response: urllib3.BaseHTTPResponse, what: str) -> bytes:
-        deadline = time.monotonic() + WHOLE_ANSWER * self._timeout
-        found: list[bytes] = []
-        size = 0
-        while chunk := response.read1(CHUNK_BYTES):
-            found.append(chunk)
-            size += len(chunk)
-            if size > MOST_BYTES or time.monotonic() > deadline:
-                raise Unavailable(f"{what}: the answer does not end")
-        return b"".join(found)
+        if answer.status != 200:
+            said = _error_of(answer.body) or answer.reason
+            raise Unavailable(f"{what}: {answer.status} {said}".rstrip())
+        return answer.body
 
 
 def _error_of(answer: bytes) -> str:
     """What the agent says about its refusal: ``{"Error": "..."}``."""
     try:
-        found = msgspec.json.decode(answer, type=dict[str, str])
-    except (ValueError, RecursionError):
+        found = foreign.decode(answer, dict[str, str])
+    except foreign.Unreadable:
         return ""
     return " ".join(found.get("Error", "").split())[:200]
 
 
 def _short(error: Exception) -> str:
-    """The reason in an error of urllib3, which repeats addresses of objects and pools."""
-    reason = getattr(error, "reason", None)
-    text = str(reason if isinstance(reason, Exception) else error) or type(error).__name__
-    return " ".join(text.rpartition(">: ")[2].split())[:200]
+    """What an error says, in one line."""
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(str(said).split())[:200]

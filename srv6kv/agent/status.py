@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from srv6kv import foreign
 from srv6kv.agent import keys
 
 STATUS = "config-status/"
@@ -155,10 +156,14 @@ def parse_rest(answer: bytes) -> dict[str, ValueStatus]:
     Raises:
         ValueError: the whole is no such answer.
     """
-    with suppress(ValueError, RecursionError):
-        listed = msgspec.json.decode(answer, type=list[_Answered])
+    most = foreign.MOST_ANSWER_BYTES
+    with suppress(ValueError):
+        listed = foreign.decode(answer, list[_Answered], most=most)
         return {one.key: one for one in _statuses(item.value for item in listed)}
-    whole = _read("/scheduler/status", answer, Any)
+    try:
+        whole = foreign.plain(answer, most=most)
+    except foreign.Unreadable as error:
+        raise ValueError(f"/scheduler/status: {error}") from None
     if not isinstance(whole, dict | list | None):
         raise ValueError("/scheduler/status: neither a list nor an object")
     elements = [whole] if isinstance(whole, dict) else whole or []
@@ -168,7 +173,7 @@ def parse_rest(answer: bytes) -> dict[str, ValueStatus]:
 def _readable(elements: list[Any]) -> Iterator[_Published]:
     for element in elements:
         with suppress(ValueError):
-            yield msgspec.convert(element, _Answered).value
+            yield foreign.convert(element, _Answered).value
 
 
 def _statuses(bodies: Iterable[_Published]) -> Iterator[ValueStatus]:
@@ -211,8 +216,8 @@ def _plugin(name: str, body: _Plugin) -> PluginStatus:
 
 def _read(key: str, value: bytes, kind: type[Read]) -> Read:
     try:
-        return msgspec.json.decode(value, type=kind)
-    except (ValueError, RecursionError) as error:  # msgspec does not wrap what is not UTF-8
+        return foreign.decode(value, kind)
+    except foreign.Unreadable as error:
         raise ValueError(f"{key}: {error}") from None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
+from srv6kv import foreign
 from srv6kv.agent import keys
 
 
@@ -196,8 +197,8 @@ def decode(key: str, value: bytes) -> AgentValue:
     for prefix, kind in _KINDS.items():
         if key.startswith(prefix):
             try:
-                return msgspec.json.decode(value, type=kind)
-            except ValueError as error:  # msgspec does not wrap what is not UTF-8
+                return foreign.decode(value, kind)
+            except foreign.Unreadable as error:
                 raise ValueError(f"{key}: {error}") from None
     raise ValueError(f"{key}: not a kind of key that srv6kv writes")
 

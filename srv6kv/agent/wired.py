@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from srv6kv import foreign
 from srv6kv.agent import keys
 
 MODELS = (keys.INTERFACE, keys.ARP, keys.ROUTE, keys.LINUX_INTERFACE, keys.VRF_TABLE)
@@ -61,9 +62,9 @@ class _Health(msgspec.Struct):
 def parse_process(answer: bytes) -> Process | None:
     """The answer of ``/liveness``; None: it does not tell when the agent began."""
     try:
-        found = msgspec.json.decode(answer, type=_Health)
+        found = foreign.decode(answer, _Health)
         process = Process(int(found.start_time), int(found.last_update))
-    except (ValueError, RecursionError):
+    except ValueError:
         return None
     return process if process.start_time > 0 else None
 
@@ -86,19 +87,16 @@ def parse_dump(answer: bytes) -> dict[str, bytes]:
     Raises:
         ValueError: it is none.
     """
-    try:
-        listed = msgspec.json.decode(answer, type=list[_Pair] | None)
-        return {pair.key: _bare(pair.value) for pair in listed or () if pair.key}
-    except RecursionError as error:
-        raise ValueError(str(error)) from None
+    listed = foreign.decode(answer, list[_Pair] | None, most=foreign.MOST_ANSWER_BYTES)
+    return {pair.key: _bare(pair.value) for pair in listed or () if pair.key}
 
 
 def _bare(value: msgspec.Raw) -> bytes:
     try:
-        data = bytes(msgspec.json.decode(value, type=_Recorded).data)
-    except ValueError:
+        data = bytes(foreign.decode(value, _Recorded).data)
+    except foreign.Unreadable:
         return bytes(value)
-    return msgspec.json.decode(data, type=str).encode() if data[:1] == b'"' else data
+    return foreign.decode(data, str).encode() if data[:1] == b'"' else data
 
 
 class Answers:

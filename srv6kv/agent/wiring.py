@@ -12,11 +12,11 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from posixpath import normpath
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from srv6kv import addresses
+from srv6kv import addresses, foreign
 from srv6kv.agent import keys
 from srv6kv.agent.values import Namespace
 from srv6kv.kube.model import PodWiring
@@ -54,6 +54,9 @@ class Unwired:
     """A pod that packets cannot reach yet, and what is missing."""
 
     missing: str
+
+
+_Kind = TypeVar("_Kind")
 
 
 @dataclass(slots=True)
@@ -109,8 +112,13 @@ def claims_of(said: PodWiring) -> list[Claim]:
 
 @dataclass(slots=True)
 class Wiring:
-    """The wiring keys of one agent, indexed by pod address."""
+    """The wiring keys of one agent, indexed by pod address.
 
+    Attributes:
+        unreadable: keys whose values count as absent because the agent cannot read them, and why.
+    """
+
+    unreadable: dict[str, str] = field(default_factory=dict)
     _interfaces: set[str] = field(default_factory=set)
     _mtus: dict[str, tuple[frozenset[str], int]] = field(default_factory=dict)
     _by_key: dict[str, list[_Evidence]] = field(default_factory=dict)
@@ -119,6 +127,7 @@ class Wiring:
 
     def apply(self, key: str, value: bytes | None, revision: int) -> set[str]:
         """Take in one key (short form; None: it is gone); the addresses that this may concern."""
+        self.unreadable.pop(key, None)
         if key.startswith(keys.INTERFACE):
             return self._apply_interface(key.removeprefix(keys.INTERFACE), value)
         reader = _reader_of(key)
@@ -136,7 +145,7 @@ class Wiring:
                 holders.discard((key, item.address))
                 if not holders:
                     self._by_claim.pop(claim, None)
-        found = _read(reader, value, revision) if value is not None else []
+        found = self._read(key, reader, value, revision) if value is not None else []
         if found:
             self._by_key[key] = found
         for item in found:
@@ -149,13 +158,39 @@ class Wiring:
     def _apply_interface(self, name: str, value: bytes | None) -> set[str]:
         (self._interfaces.discard if value is None else self._interfaces.add)(name)
         self._mtus.pop(name, None)
-        if value is not None and (found := _mtu_in(value)) is not None:
+        if value is not None and (found := self._mtu_in(name, value)) is not None:
             self._mtus[name] = found
         return {
             address
             for address, evidence in self._by_address.items()
             if any(item.interface == name for item in evidence.values())
         }
+
+    def _mtu_in(self, name: str, value: bytes) -> tuple[frozenset[str], int] | None:
+        """The addresses of an interface and its MTU; None: it has no address, or cannot be read."""
+        raw = self._decoded(keys.INTERFACE + name, value, _Interface)
+        try:
+            listed = frozenset(_pod_address(text) for text in (raw and raw.ip_addresses) or ())
+            mtu = int((raw and raw.mtu) or DEFAULT_MTU)
+        except ValueError:
+            return None
+        return (listed, mtu) if listed else None
+
+    def _read(self, key: str, reader: Any, value: bytes, revision: int) -> list[_Evidence]:
+        """What the value says; nothing if it is not the agent's JSON (others write these keys)."""
+        kind, convert = reader
+        raw = self._decoded(key, value, kind)
+        try:
+            return convert(raw, revision) if raw is not None else []
+        except ValueError:
+            return []
+
+    def _decoded(self, key: str, value: bytes, kind: type[_Kind]) -> _Kind | None:
+        try:
+            return foreign.decode(_snake_case(value), kind, is_unique=True)
+        except foreign.Unreadable as error:
+            self.unreadable[key] = str(error)
+            return None
 
     def mtu_at(self, address: str) -> int | None:
         """The MTU of the interface with an address of VPP's own; None: there is none."""
@@ -221,38 +256,30 @@ def _namespace_of(items: list[_Evidence], interface: str) -> Namespace | None:
 
 
 class _Arp(msgspec.Struct):
-    interface: str = ""
-    ip_address: str = ""
-    static: bool = False
+    """Here and below: to the agent a member that is null is absent, and a number may be a text."""
+
+    interface: str | None = ""
+    ip_address: str | None = ""
+    static: bool | None = False
 
 
 class _Route(msgspec.Struct):
-    dst_network: str = ""
-    outgoing_interface: str = ""
+    dst_network: str | None = ""
+    outgoing_interface: str | None = ""
 
 
 class _Interface(msgspec.Struct):
-    ip_addresses: list[str] = []
-    mtu: int = 0
-
-
-def _mtu_in(value: bytes) -> tuple[frozenset[str], int] | None:
-    """The addresses of an interface and its MTU; None: it has no address, or cannot be read."""
-    try:
-        raw = msgspec.json.decode(_snake_case(value), type=_Interface)
-        listed = frozenset(_pod_address(text) for text in raw.ip_addresses)
-    except ValueError:
-        return None
-    return (listed, raw.mtu or DEFAULT_MTU) if listed else None
+    ip_addresses: list[str] | None = None
+    mtu: int | str | None = 0
 
 
 class _Tap(msgspec.Struct):
-    vpp_tap_if_name: str = ""
+    vpp_tap_if_name: str | None = ""
 
 
 class _LinuxNamespace(msgspec.Struct):
-    type: str | int = ""
-    reference: str = ""
+    type: str | int | None = ""
+    reference: str | None = ""
 
 
 class _LinuxInterface(msgspec.Struct):
@@ -266,15 +293,6 @@ def _reader_of(key: str) -> Any:
         if key.startswith(prefix):
             return reader
     return None
-
-
-def _read(reader: Any, value: bytes, revision: int) -> list[_Evidence]:
-    """What the value says; nothing if it is not the agent's JSON (others write these keys)."""
-    kind, convert = reader
-    try:
-        return convert(msgspec.json.decode(_snake_case(value), type=kind), revision)  # type: ignore[no-any-return]
-    except ValueError:
-        return []
 
 
 _CAMEL = re.compile(rb'"(ipAddresses|ipAddress|dstNetwork|outgoingInterface|vppTapIfName)"\s*:')
@@ -292,15 +310,17 @@ def _pod_address(text: str) -> str:
 
 
 def _from_arp(value: _Arp, revision: int) -> list[_Evidence]:
-    address = _pod_address(value.ip_address)
-    return [_Evidence(address, value.interface, revision, is_static_neighbour=value.static)]
+    address = _pod_address(value.ip_address or "")
+    is_static = bool(value.static)
+    return [_Evidence(address, value.interface or "", revision, is_static_neighbour=is_static)]
 
 
 def _from_route(value: _Route, revision: int) -> list[_Evidence]:
-    address = _pod_address(value.dst_network)
-    if value.dst_network.partition("/")[2] != str(addresses.host_length(address)):
+    network = value.dst_network or ""
+    address = _pod_address(network)
+    if network.partition("/")[2] != str(addresses.host_length(address)):
         return []
-    return [_Evidence(address, value.outgoing_interface, revision)]
+    return [_Evidence(address, value.outgoing_interface or "", revision)]
 
 
 def _from_linux_interface(value: _LinuxInterface, revision: int) -> list[_Evidence]:
@@ -309,9 +329,9 @@ def _from_linux_interface(value: _LinuxInterface, revision: int) -> list[_Eviden
     kind = value.namespace.type
     namespace = Namespace(
         reference=value.namespace.reference,
-        type=_NAMESPACE_TYPES.get(kind, "") if isinstance(kind, int) else kind,
+        type=_NAMESPACE_TYPES.get(kind, "") if isinstance(kind, int) else kind or "",
     )
-    interface = value.tap.vpp_tap_if_name if value.tap else ""
+    interface = (value.tap.vpp_tap_if_name if value.tap else "") or ""
     found = []
     for text in value.ip_addresses or []:
         try:

@@ -8,6 +8,7 @@ import sys
 import click
 
 from srv6kv import __version__
+from srv6kv.cli import terminal
 from srv6kv.errors import Srv6kvError
 
 _COMMANDS = {
@@ -63,11 +64,13 @@ def _srv6kv() -> None:
 
 def main() -> None:
     """The console script: one line for an error, and its exit code."""
+
+    terminal.be_lenient()
     try:
         # click turns Exit into its code when it does not end the process itself.
         sys.exit(_srv6kv(standalone_mode=False) or 0)
     except click.ClickException as error:
-        error.show()
+        terminal.say_usage(error)
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
@@ -75,5 +78,5 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(1)
     except Srv6kvError as error:
-        click.echo(f"srv6kv: {error}", err=True)
+        terminal.say(f"srv6kv: {error}", err=True)
         sys.exit(error.exit_code)

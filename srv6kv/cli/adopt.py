@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from srv6kv.cli import terminal
 from srv6kv.cli.options import (
     cluster_options,
     config_option,
@@ -73,7 +74,7 @@ def command(
     cluster.say_notes(files.notes)
     if files.has_bad_input:
         cluster.say_notes(sorted(files.reconciler.notes()))
-        click.echo("srv6kv: nothing is adopted while an object cannot be read", err=True)
+        terminal.say("srv6kv: nothing is adopted while an object cannot be read", err=True)
         raise click.exceptions.Exit(2)
     found = _adopt(files.reconciler, label or node, options)
     _print(found, output, dry_run=options["dry_run"])
@@ -126,17 +127,17 @@ def _say(found: Adoption, reconciler: Reconciler, *, strips_loopbacks: bool) -> 
 
     cluster.say_notes(sorted(reconciler.notes()))
     for text in found.lost:
-        click.echo(f"lost: {text}", err=True)
+        terminal.say(f"lost: {text}", err=True)
     if found.loopbacks and not strips_loopbacks:
         text = "hold service addresses: these pods answer their own calls themselves (--loopbacks)"
-        click.echo(f"note: {len(found.loopbacks)} loopbacks of pods {text}", err=True)
+        terminal.say(f"note: {len(found.loopbacks)} loopbacks of pods {text}", err=True)
 
 
 def _print(found: Adoption, output: str, *, dry_run: bool) -> None:
     from srv6kv.cli import output as printer
 
     if output == "txn":
-        click.echo(printer.transactions_text(found.plan.transactions), nl=False)
+        terminal.show(printer.transactions_text(found.plan.transactions))
         return
     parts = {
         "kept": found.kept,
@@ -153,6 +154,6 @@ def _print(found: Adoption, output: str, *, dry_run: bool) -> None:
         return
     for name, listed in parts.items():
         for key in listed:
-            click.echo(f"{name:8} {key}")
+            terminal.say(f"{name:8} {key}")
     counts = ", ".join(f"{len(listed)} {name}" for name, listed in parts.items())
-    click.echo(f"{'would be: ' if dry_run else ''}{counts}")
+    terminal.say(f"{'would be: ' if dry_run else ''}{counts}")

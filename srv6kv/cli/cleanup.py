@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from srv6kv.cli import terminal
 from srv6kv.cli.options import PATH, etcd_options, label_option, store_of
 
 if TYPE_CHECKING:
@@ -98,8 +99,8 @@ def _print(found: Removal, prefix: str, output: str, *, dry_run: bool) -> None:
         return
     if dry_run:
         for key in found.keys:
-            click.echo(key)
+            terminal.say(key)
     for key, user in found.kept.items():
-        click.echo(f"note: {prefix}{key} stays, {user} needs it", err=True)
+        terminal.say(f"note: {prefix}{key} stays, {user} needs it", err=True)
     verb = "would be deleted" if dry_run else "deleted"
-    click.echo(f"{len(found.keys)} keys {verb}, and {len(found.notes)} notes of srv6kv's own")
+    terminal.say(f"{len(found.keys)} keys {verb}, and {len(found.notes)} notes of srv6kv's own")

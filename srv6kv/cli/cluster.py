@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 import click
 import msgspec
 
-from srv6kv import brake, ownnode
+from srv6kv import brake, foreign, ownnode
 from srv6kv.addresses import canonical_of_any
 from srv6kv.agent import keys
-from srv6kv.cli import config
+from srv6kv.cli import config, terminal
 from srv6kv.cli.options import api_of
 from srv6kv.errors import InputError
 from srv6kv.etcd.values import KeyValue
@@ -184,13 +184,13 @@ def _addresses_of(servers: Sequence[str]) -> tuple[str, ...]:
 def say(warnings: Sequence[str]) -> None:
     """Warnings about settings, one a line on stderr."""
     for warning in warnings:
-        click.echo(f"warning: {warning}", err=True)
+        terminal.say(f"warning: {warning}", err=True)
 
 
 def say_notes(notes: Sequence[Note]) -> None:
     """Notes, one a line on stderr."""
     for note in notes:
-        click.echo(f"note: {note}", err=True)
+        terminal.say(f"note: {note}", err=True)
 
 
 def report(files: Files, output: str, *, is_question: bool, is_guarded: bool = False) -> None:
@@ -209,7 +209,7 @@ def report(files: Files, output: str, *, is_question: bool, is_guarded: bool = F
     if output == "json":
         printer.print_json(printer.transactions_json(plan.transactions))
     else:
-        click.echo(printer.transactions_text(plan.transactions), nl=False)
+        terminal.show(printer.transactions_text(plan.transactions))
     say_notes([*files.all_notes(), *([held] if held is not None else ())])
     if files.has_bad_input:
         raise click.exceptions.Exit(2)
@@ -242,8 +242,8 @@ def read_json(path: Path, kind: Any) -> Any:
         InputError: it cannot be read, or is of another kind.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
+        return foreign.plain(path.read_bytes(), kind, most=foreign.MOST_ANSWER_BYTES)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError as error:  # msgspec does not wrap what is not UTF-8
+    except ValueError as error:
         raise InputError(f"{path}: {error}") from None

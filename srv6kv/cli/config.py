@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from srv6kv import settings
+from srv6kv import foreign, settings
 from srv6kv.errors import InputError, SettingsError
 from srv6kv.settings import Settings
 from srv6kv.yamlmarks import Excerpt
@@ -53,7 +53,8 @@ def _read(path: Path) -> str:
     except ValueError as error:
         raise InputError(f"{str(path)!r}: cannot be read: {error}") from None
     try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise SettingsError(f"{path}:{line}: not UTF-8; save it as UTF-8") from None
+        return foreign.text(content)
+    except foreign.Unreadable as error:
+        if not error.line:
+            raise SettingsError(f"{path}: {error}") from None
+        raise SettingsError(f"{path}:{error.line}: not UTF-8; save it as UTF-8") from None

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from srv6kv.cli import terminal
 from srv6kv.cli.options import PATH, identity
 from srv6kv.errors import InputError, Unavailable
 
@@ -95,9 +96,9 @@ class _Demo:
         """A heading and what belongs to it."""
         if self.is_quiet:
             return
-        click.secho(f"\n== {title}", bold=True)
+        terminal.show_title(title)
         if body:
-            click.echo(body.rstrip())
+            terminal.show(f"{body.rstrip()}\n")
 
     def etcdctl(self, *words: str) -> str:
         """What etcdctl prints."""

@@ -170,12 +170,12 @@ def _end(found: Sequence[Finding], output: str, *, has_bad_input: bool = False) 
 
 def _table(found: Sequence[Finding]) -> Any:
     from rich.table import Table
-    from rich.text import Text
+
+    from srv6kv.formats.tables import cells
 
     table = Table(title="Doctor", title_justify="left")
     for name in ("check", "verdict", "found", "cure"):
         table.add_column(name, overflow="fold", no_wrap=name in ("check", "verdict"))
     for item in found:
-        cells = (item.check, item.verdict, item.found, item.cure)
-        table.add_row(*map(Text, cells))
+        table.add_row(*cells((item.check, item.verdict, item.found, item.cure)))
     return table

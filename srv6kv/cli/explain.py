@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from srv6kv import foreign
+from srv6kv.cli import terminal
 from srv6kv.cli.options import (
     agent_rest_option,
     agent_state_option,
@@ -116,7 +118,7 @@ def _explained(
         for identity, body in reversed(files.objects)
         if identity == ("Service", ref.namespace, ref.name)
     )
-    spec = (msgspec.json.decode(body) if isinstance(body, msgspec.Raw) else body)["spec"]
+    spec = (foreign.plain(body) if isinstance(body, msgspec.Raw) else body)["spec"]
     assert isinstance(spec, dict)  # it was parsed
     found = files.reconciler.plan()
     slices = _slices_in(ref.namespace, files)
@@ -148,4 +150,4 @@ def _print(explanation: Explanation, output: str) -> None:
         return
     from srv6kv.formats import trees
 
-    click.echo(trees.text_of(explanation), nl=False)
+    terminal.show(trees.text_of(explanation))

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from srv6kv.cli import terminal
 from srv6kv.cli.options import agent_rest_option, etcd_options, label_option
 
 KINDS = ("services", "policies", "localsids", "steerings")
@@ -54,7 +55,9 @@ def command(kind: str, label: str, output: str, agent_rest: str | None, **etcd: 
             "steerings": (showsr.show_steerings,),
         }
         every = (showsr.show_steerings, showsr.show_policies)
-        click.echo("\n".join(show(values) for show in shows.get(kind, every)), nl=False)
+        chosen_shows = shows.get(kind, every)
+        fit = printer.fit_for(chosen_shows, values)
+        terminal.show("\n".join(show(fit) for show in chosen_shows))
     elif kind == "services":
         printer.print_tables([printer.services_table(services)])
     else:

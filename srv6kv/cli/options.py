@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from srv6kv import foreign
 from srv6kv.errors import InputError
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ def store_of(options: Mapping[str, Any]) -> Etcd3Store:
         options["endpoints"],
         tls=None if tls == Tls() else tls,
         user=options["etcd_user"],
-        password=_read(password_file).decode().rstrip("\n") if password_file else None,
+        password=_password(password_file) if password_file else None,
     )
 
 
@@ -231,11 +232,13 @@ def unknown_label(label: str) -> str:
     return f"etcd has nothing below /vnf-agent/{label}/config/: is that the agent's label?"
 
 
-def _read(path: Path) -> bytes:
+def _password(path: Path) -> str:
     try:
-        return path.read_bytes()
+        return foreign.text(path.read_bytes()).rstrip("\n")
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise InputError(f"{path}: cannot be read: {error}") from None
 
 
 def identity() -> str:

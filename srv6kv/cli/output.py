@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
-import msgspec
 
-from srv6kv import recording
+from srv6kv import foreign, recording, visible
 from srv6kv.agent import keys
-from srv6kv.formats import agentlog, agentstate, schema, showsr, spelling, tables, vppcli
+from srv6kv.cli import terminal
+from srv6kv.formats import agentlog, agentstate, parts, schema, showsr, spelling, tables, vppcli
 from srv6kv.formats.agentstate import States
 from srv6kv.formats.schema import Api
 from srv6kv.notes import Note
@@ -27,11 +27,11 @@ def print_plan(
 ) -> None:
     """Print what a plan wants in etcd, or with ``txn`` the way there."""
     if output == "txn":
-        click.echo(transactions_text(plan.transactions, api), nl=False)
+        terminal.show(transactions_text(plan.transactions, api))
         return
     wanted = {key: value for key, value in sorted(plan.wanted.items()) if value is not None}
     if output == "json":
-        click.echo(_json({"keys": decoded(wanted, api), "notes": [_plain(n) for n in notes]}))
+        print_json({"keys": decoded(wanted, api), "notes": [_plain(n) for n in notes]})
     else:
         print_values(wanted, output, api, interfaces)
 
@@ -43,17 +43,17 @@ def print_values(
     match output:
         case "jsonl":
             for key, value in decoded(values, api).items():
-                click.echo(_json({"key": key, "value": value}))
+                print_json({"key": key, "value": value})
         case "log":
             for key, value in values.items():
-                click.echo("\n".join(agentlog.lines(key, value, api)))
+                terminal.show("".join(f"{line}\n" for line in agentlog.lines(key, value, api)))
         case "vpp":
             for line in vppcli.commands(decoded(values), interfaces or {}):
-                click.echo(line)
+                terminal.say(line)
         case "show":
             body = decoded(values)
             shows = (showsr.show_localsids, showsr.show_policies, showsr.show_steerings)
-            click.echo("\n".join(show(body) for show in shows), nl=False)
+            terminal.show("\n".join(show(body) for show in shows))
         case "table":
             print_tables(tables.render_tables(decoded(values)))
         case _:
@@ -62,20 +62,17 @@ def print_values(
 
 def print_tables(found: Sequence[Any]) -> None:
     """Print rich tables; a pipe gets them as wide as they need to be."""
-    from rich.console import Console
-
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=200)
-    for table in found:
-        console.print(table)
+    terminal.show_tables(found)
 
 
 def transactions_text(transactions: Sequence[Transaction], api: Api = "v3") -> str:
-    """Transactions in the text form of recordings, without a time."""
-    return "".join(
-        recording.dump(Recorded(number, spelling.transaction(transaction, api)))
-        for number, transaction in enumerate(transactions, start=1)
+    """Transactions in the text form of recordings, without a time; what cannot be seen in a value
+    is an escape of JSON, so that the text still replays."""
+    return visible.json_text(
+        "".join(
+            recording.dump(Recorded(number, spelling.transaction(transaction, api)))
+            for number, transaction in enumerate(transactions, start=1)
+        )
     )
 
 
@@ -87,7 +84,7 @@ def transactions_json(transactions: Sequence[Transaction]) -> list[list[dict[str
                 "verb": "put" if item.is_put else "del",
                 "guard": item.guard,
                 "key": item.key,
-                **({"value": msgspec.json.decode(item.value)} if item.value is not None else {}),
+                **({"value": _value_of(item.value)} if item.value is not None else {}),
             }
             for item in transaction.operations
         ]
@@ -97,22 +94,24 @@ def transactions_json(transactions: Sequence[Transaction]) -> list[list[dict[str
 
 def decoded(values: Values, api: Api = "v3") -> dict[str, Any]:
     """The values as plain values in the agent's spelling."""
-    return {
-        key: msgspec.json.decode(spelling.value(key, value, api)) for key, value in values.items()
-    }
+    return {key: foreign.plain(spelling.value(key, value, api)) for key, value in values.items()}
+
+
+def _value_of(value: bytes) -> Any:
+    """The plain value; of bytes that are none the text."""
+    try:
+        return foreign.plain(value)
+    except foreign.Unreadable:
+        return value.decode(errors="backslashreplace")
 
 
 def _plain(note: Note) -> dict[str, str]:
     return {"subject": note.subject, "reason": note.reason, "text": note.text}
 
 
-def _json(value: Any) -> str:
-    return msgspec.json.encode(value, order="sorted").decode()
-
-
 def print_json(value: Any) -> None:
     """Print a plain value as one line of JSON."""
-    click.echo(_json(value))
+    terminal.show_json(value)
 
 
 def readable(values: Values) -> dict[str, Any]:
@@ -120,10 +119,27 @@ def readable(values: Values) -> dict[str, Any]:
     found = {}
     for key, value in values.items():
         try:
-            schema.parse_json(key, value)
-            found[key] = msgspec.json.decode(value, type=dict[str, Any])
+            found[key] = schema.decoded(key, value)
+            if key.startswith(keys.LOCALSID):
+                parts.end_function(key, found[key])
         except ValueError as error:
-            click.echo(f"note: {error}", err=True)
+            found.pop(key, None)
+            terminal.say(f"note: {error}", err=True)
+    return found
+
+
+def fit_for(
+    shows: Sequence[Callable[[Mapping[str, Any]], str]], values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The values that all of these can show; one line on stderr for each other."""
+    found = {}
+    for key, value in values.items():
+        try:
+            for show in shows:
+                show({key: value})
+            found[key] = value
+        except ValueError as error:
+            terminal.say(f"note: {error}", err=True)
     return found
 
 
@@ -178,5 +194,5 @@ def services_table(services: Sequence[Mapping[str, Any]]) -> Any:
         said = item.get("error") or ", ".join(item.get("details", ()))
         cells = (item["name"], item["prefix"], str(item["vrf"]), item["bsid"], paths or "none")
         state = (f"{item['state']}: {said}" if said else item["state"],) if has_states else ()
-        table.add_row(*cells, *state)
+        table.add_row(*tables.cells((*cells, *state)))
     return table

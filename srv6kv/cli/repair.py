@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from srv6kv.cli import terminal
 from srv6kv.cli.options import (
     agent_rest_option,
     etcd_options,
@@ -117,7 +118,7 @@ def _repair(
         known, found = _lasting(store, ground, looker, found)
     task = _task(ground, known, found, options)
     if options["means"] is None and (remark := looker.remark()):
-        click.echo(f"note: {remark}", err=True)
+        terminal.say(f"note: {remark}", err=True)
     if options["dry_run"] or not task:
         mending = _maker(known, options)(task, ground)
         _print(task, mending.moved, mending.steps, output, dry_run=options["dry_run"])
@@ -242,12 +243,11 @@ def _repairer(
     Raises:
         Conflict: somebody else writes.
     """
-    from rich.console import Console
     from rich.progress import Progress
 
     from srv6kv.cli.repairing import Repairer, signals_noted
 
-    console = Console(stderr=True)
+    console = terminal.progress_console()
     with (
         signals_noted() as came,
         Progress(console=console, transient=True, disable=not console.is_terminal) as progress,
@@ -287,13 +287,13 @@ def _print(
         printer.print_json({**body, **more, **would})
         return
     if dry_run:
-        click.echo(printer.transactions_text(transactions), nl=False)
+        terminal.show(printer.transactions_text(transactions))
     for old, new in moved.items():
-        click.echo(f"moved {old} to {new}", err=dry_run)
+        terminal.say(f"moved {old} to {new}", err=dry_run)
     counts = ", ".join(f"{means} {len(chosen)} keys" for means, chosen in task.items())
     verb = "would be: " if dry_run and counts else ""
     text = f"{verb}{counts}, {count} transactions" if counts else "nothing needs repair"
-    click.echo(text, err=dry_run)
+    terminal.say(text, err=dry_run)
 
 
 def _end(found: list[Fault], left: Mapping[str, str], known: Known, ground: Ground) -> None:
@@ -304,9 +304,9 @@ def _end(found: list[Fault], left: Mapping[str, str], known: Known, ground: Grou
         more = f" and {len(stays) - MOST_SHOWN} more" if len(stays) > MOST_SHOWN else ""
         named = ", ".join(stays[:MOST_SHOWN]) + more
         text = f"note: in VPP until it restarts, or 'srv6kv verify' tells how to delete it: {named}"
-        click.echo(text, err=True)
+        terminal.say(text, err=True)
     broken = {one.key: one.why for one in found} | {**left}
     for key, why in sorted(broken.items()):
-        click.echo(f"left: {ground.prefix}{key}: {why}", err=True)
+        terminal.say(f"left: {ground.prefix}{key}: {why}", err=True)
     if broken:
         raise click.exceptions.Exit(1)

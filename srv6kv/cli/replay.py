@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from srv6kv.cli import terminal
 from srv6kv.cli.options import PATH, config_option, etcd_options, identity, store_of, valid_name
 from srv6kv.errors import Conflict, InputError
 
@@ -89,12 +90,12 @@ def _say_remarks(reading: Reading) -> bool:
     found = reading.remarks()
     for remark in found:
         place = f"{reading.name}:{remark.line}" if remark.line else reading.name
-        click.echo(f"note: {place}: {remark.text}", err=True)
+        terminal.say(f"note: {place}: {remark.text}", err=True)
     return any(remark.is_bad for remark in found)
 
 
 def _convert(reading: Reading, output: str, api: str) -> None:
-    from srv6kv import recording
+    from srv6kv import recording, visible
     from srv6kv.cli import output as printer
 
     if output == "json":
@@ -102,7 +103,7 @@ def _convert(reading: Reading, output: str, api: str) -> None:
         printer.print_json(printer.transactions_json(transactions))
     else:
         for found in reading:
-            click.echo(recording.dump(_spelled(found, api)), nl=False)
+            terminal.show(visible.json_text(recording.dump(_spelled(found, api))))
     if _say_remarks(reading):
         raise click.exceptions.Exit(2)
 
@@ -115,7 +116,6 @@ def _spelled(found: Recorded, api: str) -> Recorded:
 
 
 def _write(reading: Reading, output: str, options: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.progress import Progress
 
     from srv6kv import replay
@@ -131,11 +131,13 @@ def _write(reading: Reading, output: str, options: dict[str, Any]) -> None:
         if writer is None:
             raise Conflict(f"{store.holder(label)} writes for {label}")
         try:
-            console = Console(stderr=True)
+            console = terminal.progress_console()
             with Progress(
                 console=console, transient=True, disable=not console.is_terminal
             ) as progress:
-                task = progress.add_task(f"replaying {reading.name}", total=len(recordings))
+                task = progress.add_task(
+                    terminal.description(f"replaying {reading.name}"), total=len(recordings)
+                )
                 revisions = replay.replay(
                     recordings, label, store, writer, lambda *_: progress.advance(task)
                 )
@@ -146,7 +148,7 @@ def _write(reading: Reading, output: str, options: dict[str, Any]) -> None:
     if output == "json":
         printer.print_json({"transactions": len(recordings), "keys": len(revisions)})
     else:
-        click.echo(f"{len(recordings)} transactions replayed, {len(revisions)} keys")
+        terminal.say(f"{len(recordings)} transactions replayed, {len(revisions)} keys")
 
 
 def _check(reading: Reading, output: str, options: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from srv6kv.cli import terminal
 from srv6kv.cli.options import (
     PATH,
     agent_states_option,
@@ -180,7 +181,7 @@ def _print(found: Answer, output: str) -> None:
         printer.print_json(found)
         return
     for line in shares.lines(found):
-        click.echo(line)
+        terminal.say(line)
     tables = []
     if found.balanced is not None:
         tables.append(shares.shares_table(found.balanced))
@@ -189,6 +190,6 @@ def _print(found: Answer, output: str) -> None:
     printer.print_tables(tables)
     if found.change is not None:
         for line in filter(None, (shares.change_line(found.change), shares.then_line(found))):
-            click.echo(line)
+            terminal.say(line)
     for note in found.notes:
-        click.echo(f"note: {note}", err=True)
+        terminal.say(f"note: {note}", err=True)

@@ -11,6 +11,7 @@ from typing import Any
 import click
 import msgspec
 
+from srv6kv import foreign
 from srv6kv.addresses import network_of
 from srv6kv.agent import keys
 from srv6kv.cli import cluster
@@ -98,8 +99,8 @@ def held(entries: Sequence[KeyValue], files: Files | None) -> Scene:
         label, _, key = entry.key.removeprefix(keys.AGENT).partition("/")
         if key.startswith(keys.CONFIG) and entry.value is not None:
             try:
-                by_label.setdefault(label, {})[key] = msgspec.json.decode(entry.value)
-            except ValueError as error:  # msgspec does not wrap what is not UTF-8
+                by_label.setdefault(label, {})[key] = foreign.plain(entry.value, is_unique=True)
+            except foreign.Unreadable as error:
                 notes.append(f"{entry.key}: {error}")
     if files is None:
         sites = tuple(Site(label, values) for label, values in sorted(by_label.items()))
@@ -161,7 +162,12 @@ def _values(reconciler: Reconciler, state: Sequence[KeyValue]) -> dict[str, Any]
         item.key.removeprefix(reconciler.prefix): item.value for item in state
     }
     found |= reconciler.plan().wanted
-    return {key: msgspec.json.decode(value) for key, value in found.items() if value is not None}
+    values = {}
+    for key, value in found.items():
+        if value is not None:
+            with suppress(foreign.Unreadable):  # the agent has no use for it either
+                values[key] = foreign.plain(value, is_unique=True)
+    return values
 
 
 def _supposed(

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import click
-
+from srv6kv.cli import terminal
 from srv6kv.cli.options import rest_of, store_of
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ def read(
     finally:
         store.close()
     for why in view.unreadable.values():
-        click.echo(f"note: {why}", err=True)
+        terminal.say(f"note: {why}", err=True)
     if states is None and view.has_states:
         states = view.statuses
     return entries, states

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from srv6kv.cli import terminal
 from srv6kv.cli.options import (
     agent_states_option,
     config_option,
@@ -68,9 +69,9 @@ def command(
     if output == "json":
         printer.print_json(found)
     else:
-        click.echo(text_of(found, output), nl=False)
+        terminal.show(text_of(found, output))
         for note in found.notes:
-            click.echo(f"note: {note}", err=True)
+            terminal.say(f"note: {note}", err=True)
     if scene.bad_input:
         cluster.say_notes(scene.bad_input)
         raise click.exceptions.Exit(2)

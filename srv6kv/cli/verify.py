@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from srv6kv.cli import terminal
 from srv6kv.cli.options import (
     PATH,
     agent_rest_option,
@@ -96,12 +97,12 @@ def command(
     seen, found, changing = _lasting(look)
     left_out = [*seen.remarks, *_changing(changing)]
     if left_out:
-        click.echo(f"note: not compared: {'; '.join(left_out)}", err=True)
+        terminal.say(f"note: not compared: {'; '.join(left_out)}", err=True)
     _refuse_nothing(label, seen, found)
     _print(found, seen.compared, left_out, output)
     if not all(item.is_foreign for item in found):
         if any(REPAIR in item.cure for item in found):
-            click.echo(_hint(label, agent_rest), err=True)
+            terminal.say(_hint(label, agent_rest), err=True)
         raise click.exceptions.Exit(1)
 
 
@@ -138,8 +139,9 @@ def _look(
 ) -> Look:
     from srv6kv import verify
     from srv6kv.agent import keys
+    from srv6kv.formats import schema
 
-    held = verify.held_of(label, {item.key: item.value for item in entries}, decoded)
+    held = verify.held_of(label, {item.key: item.value for item in entries}, schema.decoded)
     prefix = keys.agent_prefix(label)
     states, remarks = (rest.statuses(), []) if rest else _published(prefix, entries)
     shown = ask_vpp()
@@ -229,21 +231,6 @@ def _shown(vppctl: str | None, rest: AgentRest | None) -> ShowSr | None:
     return vpptexts.ask(rest.vpp_command, rest.url) if rest is not None else None
 
 
-def decoded(key: str, value: bytes) -> dict[str, Any]:
-    """A value with the agent's own names.
-
-    Raises:
-        ValueError: the agent could not decode it, or knows no such kind of key.
-    """
-    from google.protobuf import json_format
-
-    from srv6kv.formats import schema
-
-    message = schema.parse_json(key, value)
-    found: dict[str, Any] = json_format.MessageToDict(message, preserving_proto_field_name=True)
-    return found
-
-
 def _print(
     found: Sequence[Difference], compared: int, left_out: Sequence[str], output: str
 ) -> None:
@@ -267,20 +254,21 @@ def _print(
     subjects = len({item.subject for item in others})
     how_many = f"{len(others)} in {subjects} objects" if others else "none"
     more = f"; {len(foreign)} foreign" if foreign else ""
-    click.echo(f"differences: {how_many}; {compared} keys compared{more}")
+    terminal.say(f"differences: {how_many}; {compared} keys compared{more}")
 
 
 def _table(found: Sequence[Difference]) -> Any:
     from rich.table import Table
-    from rich.text import Text
+
+    from srv6kv.formats.tables import cells
 
     table = Table(title="Differences", title_justify="left", show_lines=True)
     for name in ("object", "where", "difference", "likely cause", "cure"):
         table.add_column(name, overflow="fold", no_wrap=name == "where")
     for item in found:
-        cells = (
+        row = (
             *(item.subject.removeprefix(_SRV6), item.where, f"{item.reason}: {item.what}"),
             *(item.cause, item.cure),
         )
-        table.add_row(*map(Text, cells))
+        table.add_row(*cells(row))
     return table

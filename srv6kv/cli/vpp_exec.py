@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from srv6kv.cli import terminal
 from srv6kv.cli.options import (
     PATH,
     api_of,
@@ -56,7 +57,7 @@ def command(
         raise InputError("; ".join(why) or f"Node {node}: not known")
     text = commands(own.ip, settings.main_vrf)
     if out is None:
-        click.echo(text, nl=False)
+        terminal.show(text)
         return
     try:
         out.write_text(text, encoding="ascii")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from srv6kv import foreign
 from srv6kv.doctor.values import ERROR, OK, WARNING, Finding
 
 KEY = "check/status/v1/agent"
@@ -33,7 +34,7 @@ def status(text: bytes | None, now: float) -> Finding:
         cure = "see that --label is its MICROSERVICE_LABEL, and that it uses this etcd"
         return Finding(check, WARNING, "no agent has ever reported below this label", cure)
     try:
-        said = msgspec.json.decode(text, type=_Status)
+        said = foreign.decode(text, _Status)
         age = round(now - int(said.last_update))
     except ValueError as error:
         return Finding(check, WARNING, f"{KEY}: {error}", "see what writes it")

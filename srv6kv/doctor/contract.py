@@ -11,9 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
-from srv6kv import addresses
+from srv6kv import addresses, foreign
 from srv6kv.addresses import Prefix
 from srv6kv.agent import keys
 from srv6kv.doctor.values import ERROR, OK, Finding
@@ -54,7 +52,7 @@ def read(entries: Mapping[str, bytes]) -> Seen:
             continue
         seen.count += 1
         try:
-            value = _snake(msgspec.json.decode(text, type=dict[str, Any]))
+            value = _snake(foreign.plain(text, dict[str, Any], is_unique=True))
             _READERS[kind](seen, key, value)
         except (ValueError, TypeError, AttributeError, KeyError) as error:
             seen.problems.append(f"{key}: {_said(error)}")

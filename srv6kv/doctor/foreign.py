@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
-
+from srv6kv import foreign
 from srv6kv.addresses import Prefix, network_of
 from srv6kv.agent import keys
 from srv6kv.agent.values import LocalSid, RuleChain
@@ -78,7 +77,7 @@ def _chains(reconciler: Reconciler) -> Iterator[Finding]:
 
 def _place_of(value: bytes) -> tuple[str, str, str] | None:
     try:
-        body: Any = msgspec.json.decode(value)
+        body: Any = foreign.plain(value)
         return (body["namespace"]["reference"], body["table"], body["chain_type"])
     except (ValueError, KeyError, TypeError):
         return None

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import msgspec
 from msgspec import UNSET, UnsetType
 
-from srv6kv import select
+from srv6kv import foreign, select
 from srv6kv.actual import Actual, Target, steering_facts
 from srv6kv.addresses import is_ipv4
 from srv6kv.agent import keys
@@ -103,7 +102,7 @@ class Scene:
         if status is None:
             return Said(agentstate.UNKNOWN)
         wanted = self.plan.wanted.get(key)
-        value = msgspec.json.decode(wanted, type=dict[str, Any]) if wanted is not None else None
+        value = foreign.plain(wanted, dict[str, Any]) if wanted is not None else None
         waited = agentstate.waits_for(status, value)
         why = status.error or ("" if waited else ", ".join(status.details))
         return Said(str(status.state), why, waited)

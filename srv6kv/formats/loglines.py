@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import msgspec
+from srv6kv import foreign
 
 _DOCKER_PART = 16 * 1024
 """Docker cuts longer lines into parts of so many bytes; only the last part ends in a newline."""
@@ -91,8 +91,8 @@ def _unwrapped(line: str) -> _Wrapped:
 def _of_json(line: str) -> _Wrapped:
     """What a line of JSON says, or a REST answer; what only looks like JSON is passed on."""
     try:
-        body = msgspec.json.decode(line, type=dict[str, object] | str)
-    except ValueError:  # msgspec does not wrap what is not UTF-8
+        body = foreign.plain(line, dict[str, Any] | str)
+    except foreign.Unreadable:
         return _Wrapped(line)
     if isinstance(body, str):
         return _Wrapped(body)

@@ -13,6 +13,7 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
+from srv6kv import foreign
 from srv6kv.agent import keys
 from srv6kv.gen.ligato.linux.interfaces import interface_pb2
 from srv6kv.gen.ligato.linux.iptables import iptables_pb2
@@ -86,9 +87,20 @@ def parse_json(key: str, value: bytes) -> Message:
     """
     message = known_message(key)()
     try:
-        return json_format.Parse(value, message)
-    except (json_format.ParseError, UnicodeDecodeError) as error:
-        raise ValueError(f"{key}: {error}") from None
+        return json_format.ParseDict(foreign.plain(value, dict[str, Any], is_unique=True), message)
+    except (json_format.ParseError, foreign.Unreadable) as error:
+        raise ValueError(f"{key}: {foreign.brief(str(error))}") from None
+
+
+def decoded(key: str, value: bytes) -> dict[str, Any]:
+    """A value with the agent's own names, without defaults.
+
+    Raises:
+        ValueError: as ``parse_json``.
+    """
+    message = parse_json(key, value)
+    found: dict[str, Any] = json_format.MessageToDict(message, preserving_proto_field_name=True)
+    return found
 
 
 @lru_cache

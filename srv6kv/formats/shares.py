@@ -10,6 +10,7 @@ from srv6kv.balance.draw import Backend, Balanced, Draw
 from srv6kv.balance.moves import Moves
 from srv6kv.balance.shift import Shift, Shifts
 from srv6kv.formats.paths import heading
+from srv6kv.formats.tables import cells
 from srv6kv.trace.values import End
 
 if TYPE_CHECKING:
@@ -60,13 +61,11 @@ def then_line(answer: Answer) -> str | None:
 
 def shares_table(found: Balanced) -> Table:
     """Every backend of a policy, in the order of its lists."""
-    from rich.text import Text
-
     rows = [_backend(item, found.buckets) for item in found.backends]
     columns = ("segment list", "backend", "weight", "buckets", "share", "fair share", "off by")
     table = _table(f"Shares of policy {found.bsid}", columns)
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*cells(row))
     return table
 
 
@@ -93,15 +92,13 @@ def _who(end: End) -> str:
 
 def change_table(found: Shifts) -> Table:
     """The policies that a change touches, with the flows that it moves."""
-    from rich.text import Text
-
     columns = (
         *("address", "VRF", "policy", "lists", "moved of all", "of kept backends"),
         "worst moment",
     )
     table = _table("Flows that the change moves", columns)
     for item in found.policies:
-        table.add_row(*map(Text, _shift(item)))
+        table.add_row(*cells(_shift(item)))
     return table
 
 
@@ -138,7 +135,7 @@ def _percent(share: float) -> str:
 def _table(title: str, columns: tuple[str, ...]) -> Table:
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left")
+    table = Table(title=cells((title,))[0], title_justify="left")
     for index, name in enumerate(columns):
         table.add_column(name, overflow="fold", no_wrap=index == 0)
     return table

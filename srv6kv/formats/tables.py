@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from srv6kv import visible
 from srv6kv.agent import keys
 from srv6kv.formats import agentstate, parts
 from srv6kv.formats.agentstate import States
@@ -16,6 +17,7 @@ from srv6kv.formats.parts import Json, Values
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 _NAMES = {"end": "End"}
 _SHOWN = (
@@ -62,7 +64,6 @@ _WIDEST = {"Chain": 24, "Place": 20}  # leaves room for a whole address in a rul
 def _table(title: str, columns: Row, rows: Iterable[Row]) -> Table:
     from rich import box
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(
         title=title,
@@ -81,8 +82,15 @@ def _table(title: str, columns: Row, rows: Iterable[Row]) -> Table:
             overflow="fold",
         )
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*cells(row))
     return table
+
+
+def cells(row: Iterable[str]) -> list[Text]:
+    """The cells of a row, in which everything can be seen and nothing is markup."""
+    from rich.text import Text
+
+    return [Text(visible.block(cell)) for cell in row]
 
 
 def _localsids(values: Values, say: Say) -> Iterable[Row]:

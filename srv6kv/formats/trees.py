@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from srv6kv import visible
 from srv6kv.explain.values import (
     Address,
     EndpointPart,
@@ -44,7 +45,7 @@ def _tree_of(explanation: Explanation) -> Tree:
 
     ports = ", ".join(explanation.ports) or "no ports"
     head = f"Service {explanation.service} ({ports}), seen from node {explanation.node}"
-    tree = Tree(Text(head))
+    tree = Tree(Text(visible.line(head)))
     if explanation.rule:
         _add(tree, f"not rendered, rule {explanation.rule}")
     for address in explanation.addresses:
@@ -61,9 +62,9 @@ def _tree_of(explanation: Explanation) -> Tree:
 def _add(tree: Tree, text: str, lines: Iterable[str] = ()) -> Tree:
     from rich.text import Text
 
-    branch = tree.add(Text(text))
+    branch = tree.add(Text(visible.line(text)))
     for line in lines:
-        branch.add(Text(line))
+        branch.add(Text(visible.line(line)))
     return branch
 
 

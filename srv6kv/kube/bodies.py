@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from srv6kv import foreign
 from srv6kv.kube.model import Identity
 from srv6kv.kube.parse import HEADLESS, PROXY_NAME
 
@@ -149,8 +150,8 @@ def page_of(body: bytes, resource: Resource) -> Page:
         BadBody: it is not a whole page of a list of this kind.
     """
     try:
-        found = msgspec.json.decode(body, type=_List)
-    except (ValueError, RecursionError) as error:  # msgspec does not wrap what is not UTF-8
+        found = foreign.decode(body, _List, most=foreign.MOST_LIST_BYTES)
+    except foreign.Unreadable as error:
         raise BadBody(f"not a list of {resource.plural}: {_status_text(body) or error}") from None
     if found.kind != f"{resource.kind}List":
         raise BadBody(f"kind is {found.kind!r}, not '{resource.kind}List'")
@@ -175,8 +176,8 @@ def event_of(line: bytes, resource: Resource) -> Event:
         Failed: it says that the watch has failed.
     """
     try:
-        event = msgspec.json.decode(line, type=_Event)
-    except (ValueError, RecursionError) as error:
+        event = foreign.decode(line, _Event, most=foreign.MOST_ANSWER_BYTES)
+    except foreign.Unreadable as error:
         raise BadBody(f"not an event: {error}") from None
     if event.type == "ERROR":
         status = _status_of(event.object) or _Status()
@@ -206,15 +207,15 @@ def _status_text(body: bytes) -> str:
 
 def _status_of(body: bytes | msgspec.Raw) -> _Status | None:
     try:
-        return msgspec.json.decode(body, type=_Status)
-    except (ValueError, RecursionError):
+        return foreign.decode(body, _Status)
+    except foreign.Unreadable:
         return None
 
 
 def _metadata_of(body: msgspec.Raw, *, needs_name: bool = True) -> _Metadata | None:
     try:
-        metadata = msgspec.json.decode(body, type=_Identified).metadata
-    except (ValueError, RecursionError):
+        metadata = foreign.decode(body, _Identified, most=foreign.MOST_ANSWER_BYTES).metadata
+    except foreign.Unreadable:
         return None
     return metadata if metadata.name or not needs_name else None
 

@@ -93,4 +93,5 @@ class Known:
 
 def number_of(version: str) -> int | None:
     """A resource version as a number; None: this server's versions cannot be compared."""
-    return int(version) if version.isascii() and version.isdigit() else None
+    is_number = version.isascii() and version.isdigit() and len(version) <= 20
+    return int(version) if is_number else None

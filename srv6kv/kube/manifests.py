@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from srv6kv import foreign
 from srv6kv.errors import InputError
 from srv6kv.kube import lastgood
 from srv6kv.kube.lastgood import UNREADABLE, Version
@@ -242,10 +243,9 @@ def _read_file(path: Path) -> Version:
 
 def _after(last: Version, content: bytes, file: str) -> Version:
     try:
-        text = content.decode()
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        return lastgood.unreadable(last, f"{file}:{line}", "not UTF-8")
+        text = foreign.text(content)
+    except foreign.Unreadable as error:
+        return lastgood.unreadable(last, f"{file}:{error.line}", str(error))
     if text == last.text and not last.notes:
         return last
     return lastgood.after(last, text, file)

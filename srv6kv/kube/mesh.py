@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from srv6kv import foreign
+
 _ISTIO = "sidecar.istio.io/status"
 _MARKS = {
     _ISTIO: "",  # Istio's injector; its value lists what was injected
@@ -41,7 +43,7 @@ def interception_of(annotations: Mapping[str, str]) -> str:
 def _is_gateway(status: str) -> bool:
     """Istio injects its gateways too, but nothing that intercepts them."""
     try:
-        injected = msgspec.json.decode(status, type=_Injected)
-    except (msgspec.MsgspecError, RecursionError):
+        injected = foreign.decode(status, _Injected)
+    except foreign.Unreadable:
         return False
     return _INTERCEPTING.isdisjoint(injected.init_containers or [])

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from srv6kv import foreign
 from srv6kv.kube import checks, mesh, podwiring, servicespec, tolerant, wire
 from srv6kv.kube.checks import ParseError
 from srv6kv.kube.model import (
@@ -65,16 +66,16 @@ def read(kind: str, body: Body) -> tuple[KubeObject, Skipped]:
     try:
         try:
             if isinstance(body, msgspec.Raw):
-                raw = msgspec.json.decode(body, type=fields)
+                raw = foreign.decode(body, fields)
             else:
-                raw = msgspec.convert(body, fields)
-        except msgspec.ValidationError:
-            plain = msgspec.json.decode(body) if isinstance(body, msgspec.Raw) else body
+                raw = foreign.convert(body, fields)
+        except foreign.Unreadable:
+            plain = foreign.plain(body) if isinstance(body, msgspec.Raw) else body
             raw = tolerant.read(plain, fields, skipped)
         return convert(raw, skipped), skipped
     except ParseError:
         raise
-    except (ValueError, RecursionError) as error:  # msgspec does not wrap what is not UTF-8
+    except ValueError as error:
         raise ParseError("", str(error)) from None
 
 

@@ -11,8 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
+from srv6kv import foreign
 from srv6kv.agent import keys
 from srv6kv.agent.needs import SRV6, Means, vpp_code
 from srv6kv.agent.status import State, ValueStatus
@@ -151,14 +150,21 @@ def _differences(ground: Ground, shown: ShowSr, blamed: Collection[str]) -> list
     values = {}
     for key, entry in ground.actual.entries.items():
         if key.startswith(SRV6):
-            with suppress(ValueError, RecursionError):  # somebody else's; run mends ours
+            with suppress(ValueError):  # somebody else's; run mends ours
                 decode(key, entry.value)
-                values[key] = msgspec.json.decode(entry.value, type=dict[str, Any])
+                values[key] = _present(foreign.plain(entry.value, dict[str, Any], is_unique=True))
     held = Held(ground.label, frozenset(ground.actual.entries), values, ranges=ground.ranges)
     wanted = wanted_of(held)
     bsids = vpp.bsids_of(shown)
     seen = vpp.Seen(held, wanted, shown, {}, frozenset(blamed), bsids, {})
     return list(vpp.differences(seen))
+
+
+def _present(value: Any) -> Any:
+    """The value without members that are null: to the agent they are absent."""
+    if isinstance(value, dict):
+        return {name: _present(item) for name, item in value.items() if item is not None}
+    return [_present(item) for item in value] if isinstance(value, list) else value
 
 
 _MEANS = {

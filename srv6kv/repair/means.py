@@ -145,5 +145,5 @@ def _tables(ground: Ground) -> list[int]:
     for key in ground.actual.entries:
         if key.startswith(keys.VRF_TABLE) and key.endswith("/protocol/IPV6"):
             number = key.removeprefix(f"{keys.VRF_TABLE}id/").partition("/")[0]
-            found += [int(number)] if number.isdigit() else []
+            found += [int(number)] if number.isascii() and number.isdigit() else []
     return found

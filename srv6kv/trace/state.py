@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from srv6kv import foreign
 from srv6kv.addresses import Prefix, canonical_of_any, is_ipv4, mask, to_int
 from srv6kv.agent import keys
 from srv6kv.agent.values import LocalSid, Namespace, Policy, Route, RuleChain, Steering
@@ -203,7 +204,7 @@ def node_of(site: Site) -> Node:
             if key.startswith(prefix):
                 try:
                     value = _plain(site.values[key])
-                    read(node, key, msgspec.convert(value, kind, strict=False), value)
+                    read(node, key, foreign.convert(value, kind, strict=False), value)
                 except ValueError as error:
                     node.unread.append(f"{key}: {error}")
     for address in site.addresses:
@@ -268,7 +269,7 @@ def _read_policy(node: Node, key: str, value: Policy, raw: Any) -> None:
         if not _addresses(item.segments):
             raise ValueError(f"segment_lists[{index}]: no segments")
     node.policies[value.bsid] = value
-    if msgspec.convert(raw, _Spray).spray_behaviour:
+    if foreign.convert(raw, _Spray).spray_behaviour:
         node.spraying.add(value.bsid)
 
 

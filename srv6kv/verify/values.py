@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from srv6kv import ownership
+from srv6kv import foreign, ownership
 from srv6kv.agent import keys
 from srv6kv.ownership import Ranges
 from srv6kv.reconciler import ledger_of
@@ -129,7 +129,7 @@ def _interfaces(entries: Mapping[str, bytes]) -> dict[str, Interface]:
         if key.startswith(keys.INTERFACE):
             try:
                 name = key.removeprefix(keys.INTERFACE)
-                found[name] = msgspec.json.decode(value, type=Interface)
-            except (ValueError, RecursionError):  # then VPP's name of it cannot be told
+                found[name] = foreign.decode(value, Interface)
+            except foreign.Unreadable:  # then VPP's name of it cannot be told
                 continue
     return found

@@ -81,6 +81,8 @@ def _take(wanted: Wanted, key: str, value: Json) -> None:
 
 def _localsid(key: str, value: Json) -> Localsid:
     name, function = parts.end_function(key, value)
+    if name not in BEHAVIOURS:
+        raise ValueError(f"end_function_{name}: not an end function")
     hop = function.get("next_hop")
     looks_up = name in ("t", "dt4", "dt6")
     return Localsid(

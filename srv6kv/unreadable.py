@@ -1,0 +1,56 @@
+"""Notes on values in etcd that count as absent because they cannot be read.
+
+Rule: a bad value of somebody else is told and harms nothing but itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from srv6kv import foreign
+from srv6kv.agent.boot import Boot
+from srv6kv.notes import Note
+
+REASON = "ValueUnreadable"
+MOST = 20
+"""More keys than these are one note."""
+_NOTED: dict[str, Any] = {"boot": Boot, "ranges": dict[str, list[str]], "shared": dict[str, str]}
+
+
+def of_ours(prefix: str, noted: Mapping[str, bytes]) -> dict[str, str]:
+    """Find what srv6kv has noted about itself and cannot read any more.
+
+    Args:
+        prefix: ``/srv6kv/<label>/``.
+        noted: values by the name of each note.
+
+    Returns:
+        Why, by whole key.
+    """
+    return dict(_of_ours(prefix, noted))
+
+
+def _of_ours(prefix: str, noted: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
+    for name, kind in _NOTED.items():
+        try:
+            foreign.decode(noted.get(name) or b"{}", kind)
+        except foreign.Unreadable as error:
+            yield prefix + name, str(error)
+
+
+def notes(ours: Mapping[str, str], prefix: str, others: Mapping[str, str]) -> Iterator[Note]:
+    """Make a note for each key, of others for the first ones.
+
+    Args:
+        ours: as ``of_ours`` returns it.
+        prefix: of the keys of others: ``/vnf-agent/<label>/``.
+        others: why, by short key.
+    """
+    for key, why in ours.items():
+        yield Note(f"Key {key}", REASON, f"{why}; it counts as absent and is written again")
+    for key in sorted(others)[:MOST]:
+        yield Note(f"Key {prefix}{key}", REASON, f"{others[key]}; it counts as absent")
+    if len(others) > MOST:
+        more = f"{len(others) - MOST} more cannot be read; they count as absent"
+        yield Note(f"Keys {prefix}", REASON, more)
