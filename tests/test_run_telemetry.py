@@ -6,6 +6,8 @@ import http.client
 import json
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -16,7 +18,7 @@ from typing import Any
 import pytest
 from etcd_server import SECONDS, Seen, free_port
 from history import LOCALSID, POLICY, STEERING, History
-from processes import SEED, Bench, Process, service, srv6kv
+from processes import SEED, Bench, Process, environment, service, srv6kv
 from prometheus_client.parser import text_string_to_metric_families
 
 from srv6kv.embedded import EmbeddedEtcd
@@ -399,3 +401,21 @@ def test_own_node_goes(bench: Bench) -> None:
 
     bench.edit(name, text)
     shown.wait(lambda: shown.statuses() == (200, 200, 200))
+
+
+def test_a_slow_end_is_an_end_in_good_order(bench: Bench, history: History) -> None:
+    """The deadline after SIGTERM ends nothing that has ended by itself: the exit code is 0 although
+    Python takes its time, as on a busy machine."""
+    script = (
+        "import time\nfrom srv6kv.cli import main\nfrom srv6kv.cli.run import LATE_SECONDS\n"
+        "class Slow:\n"
+        "    def __del__(self, sleep=time.sleep, seconds=LATE_SECONDS + 0.5):\n"
+        "        sleep(seconds)\n"
+        "slow = Slow()\nmain()\n"
+    )
+    words = ["run", *map(str, bench.options()), "--listen", "none"]
+    process = subprocess.Popen([sys.executable, "-c", script, *words], env=environment())
+    history.wait_for(bench.expected())
+    process.terminate()
+
+    assert process.wait(30) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 from pathlib import Path
@@ -153,6 +154,8 @@ def _run(controller: Controller, listen: str, **names: str) -> None:
             signal.setitimer(signal.ITIMER_REAL, LATE_SECONDS)
 
     signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
+    # What Python still does after that is without handlers: the timer would end it with a signal.
+    atexit.register(signal.setitimer, signal.ITIMER_REAL, 0)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     progress = controller.progress
