@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import inspect
 
+from srv6kv import foreign
 from srv6kv.kube import checks
 from srv6kv.kube.checks import ParseError
 from srv6kv.notes import Note
@@ -113,8 +114,8 @@ def _read(
             return _dict(value, path, skipped)
     plain, what = _WHAT[type(kind)]
     try:
-        return msgspec.convert(value, plain)
-    except msgspec.ValidationError:
+        return foreign.convert(value, plain)
+    except foreign.Unreadable:
         raise ParseError(path, f"is not {what}") from None
 
 
