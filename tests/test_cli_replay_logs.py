@@ -183,4 +183,4 @@ def test_replay_of_a_value_that_etcd_does_not_take(bench: Bench, tmp_path: Path)
 
     assert (done.returncode, done.stdout) == (2, "")
     assert "/config/vpp/srv6/v2/policy/5::: " in done.stderr
-    assert done.stderr.endswith(" bytes are more than one revision of etcd holds: 983040\n")
+    assert done.stderr.endswith(" bytes are more than one revision of etcd holds: 1048576\n")

@@ -57,7 +57,7 @@ def seen(*bodies: dict[str, Any]) -> Reconciler:
 
 def broken(number: int) -> dict[str, Any]:
     """A Node that makes no sense."""
-    return {**node(number), "spec": {"podCIDR": 7}}
+    return {**node(number), "spec": 5}
 
 
 @pytest.mark.parametrize("body", [node(2), broken(1)], ids=["another", "malformed"])

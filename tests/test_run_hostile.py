@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from history import History
+from history import MARK, History
 from hostile import HOSTILE
 from processes import AGENT_STATE, MYSERVICE, Bench, Process, service, srv6kv
 from test_run_nodes import PLUMBING
@@ -97,8 +97,12 @@ def test_our_own_keys(bench: Bench, store: Etcd3Store, history: History, name: s
     ours = [key for key in good if key not in bench.foreign and key not in PLUMBING]
     for start in range(0, len(ours), 20):
         bench.interfere(store, dict.fromkeys(ours[start : start + 20], VALUES[name][:60_000]))
+    edited = store.get(bench.prefix + MARK)[1].mod_revision
     history.wait(
-        lambda: {key: history.state().get(key) for key in ours} == {key: good[key] for key in ours}
+        lambda: (
+            history.last() >= edited
+            and {key: history.state().get(key) for key in ours} == {key: good[key] for key in ours}
+        )
     )
 
     assert process.is_running

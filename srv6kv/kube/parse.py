@@ -66,11 +66,13 @@ def read(kind: str, body: Body) -> tuple[KubeObject, Skipped]:
     try:
         try:
             if isinstance(body, msgspec.Raw):
-                raw = foreign.decode(body, fields)
+                raw = foreign.decode(body, fields, most=foreign.MOST_ANSWER_BYTES)
             else:
                 raw = foreign.convert(body, fields)
         except foreign.Unreadable:
-            plain = foreign.plain(body) if isinstance(body, msgspec.Raw) else body
+            plain: object = body
+            if isinstance(body, msgspec.Raw):
+                plain = foreign.plain(body, most=foreign.MOST_ANSWER_BYTES)
             raw = tolerant.read(plain, fields, skipped)
         return convert(raw, skipped), skipped
     except ParseError:
