@@ -8,7 +8,7 @@ goes immediately before the new one comes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 
 from srv6kv.actual import Actual, Target, steering_facts
@@ -19,7 +19,7 @@ from srv6kv.etcd import limits
 from srv6kv.notes import Note
 from srv6kv.ownership import Ranges
 from srv6kv.render.desired import Delta, Desired
-from srv6kv.resolve import resolve
+from srv6kv.resolve import Part, Resolved, resolve
 from srv6kv.settings import Settings
 from srv6kv.transaction import Operation, Transaction
 
@@ -61,6 +61,23 @@ class Plumbing:
 
 
 @dataclass(frozen=True, slots=True)
+class Left:
+    """What a plan leaves out, by key or by what is to be steered.
+
+    Attributes:
+        notes: why.
+        needs: targets to the key of the localsid without which they are not steered.
+        homeless: targets for which no BSID is free.
+        kept: keys that would go, but may be what something means that cannot be read.
+    """
+
+    notes: dict[Part, tuple[Note, ...]] = field(default_factory=dict)
+    needs: dict[Target, str] = field(default_factory=dict)
+    homeless: frozenset[Target] = frozenset()
+    kept: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The way from actual to desired.
 
@@ -71,6 +88,8 @@ class Plan:
         effects: policies by what happens to them: create, grow, shrink, replace, remove.
         wanted: key (short form) to the bytes that should be there; None: nothing should.
         plumbing: what others may own, and what of it is made now; empty unless all was compared.
+        parts: what was looked at: keys, and targets of steerings.
+        left: what of these is left out.
     """
 
     transactions: tuple[Transaction, ...]
@@ -79,6 +98,8 @@ class Plan:
     effects: Counter[str]
     wanted: dict[str, bytes | None]
     plumbing: Plumbing = Plumbing()
+    parts: frozenset[Part] = frozenset()
+    left: Left = Left()
 
     def __bool__(self) -> bool:
         return bool(self.transactions)
@@ -104,7 +125,7 @@ def plan(
     ranges: Ranges,
     ledger: Ledger | None = None,
     delta: Delta | None = None,
-    deletable: Container[str] | None = None,
+    may_go: Callable[[str], bool] | None = None,
     present: Container[str] = (),
     most: int = MOST_OPERATIONS,
 ) -> Plan:
@@ -118,7 +139,7 @@ def plan(
         ranges: what is ours now.
         ledger: what was noted before.
         delta: compare only this; None: everything that is ours.
-        deletable: the keys that may go; others stay, with a note. None: every key of ours may.
+        may_go: whether a key may be deleted; others stay, with a note. None: every key of ours may.
         present: keys that the agent has from others than etcd: what may be others' is theirs.
         most: operations of one transaction.
     """
@@ -136,19 +157,37 @@ def plan(
     for key in leftovers - resolved.kept:
         resolved.wanted.setdefault(key, None)
     shared = _shared(desired, actual, ledger, resolved.wanted, delta, present)
-    if deletable is not None:
-        resolved.notes += _keep(resolved.wanted, actual, deletable)
+    parts = frozenset[Part]((*object_keys, *targets, *resolved.wanted))
+    kept = _keep(resolved.wanted, actual, may_go) if may_go is not None else []
     stages = _stages(resolved.wanted, actual, prefix)
     return Plan(
         transactions=tuple(txn for stage in stages for txn in split(stage, most)),
-        notes=tuple(sorted(resolved.notes)),
+        notes=_all_notes(resolved, len(kept)),
         ledger=Ledger(ranges, shared),
         effects=effects_of(resolved.wanted, actual),
         wanted=resolved.wanted,
         plumbing=_plumbing(desired, actual, resolved.wanted, present)
         if delta is None
         else Plumbing(),
+        parts=parts,
+        left=Left(
+            {part: tuple(notes) for part, notes in resolved.notes.items()},
+            resolved.needs,
+            frozenset(resolved.homeless),
+            frozenset(kept),
+        ),
     )
+
+
+def _all_notes(resolved: Resolved, kept: int) -> tuple[Note, ...]:
+    notes = {note for listed in resolved.notes.values() for note in listed}
+    return tuple(sorted(notes | ({kept_note(kept)} if kept else set())))
+
+
+def kept_note(number: int) -> Note:
+    """What there is to say about keys that may not go."""
+    text = f"{number} keys that nothing defines stay until all input can be read"
+    return Note("Cluster", "DeletesHeld", text)
 
 
 def _plumbing(
@@ -165,7 +204,9 @@ def _plumbing(
     return Plumbing(tuple(sorted(found)), tuple(sorted(made)))
 
 
-def _keep(wanted: dict[str, bytes | None], actual: Actual, deletable: Container[str]) -> list[Note]:
+def _keep(
+    wanted: dict[str, bytes | None], actual: Actual, may_go: Callable[[str], bool]
+) -> list[str]:
     """Keep what may not go, but for a steering whose prefix another key takes over."""
     taken = {_target_of(v) for k, v in wanted.items() if v and k.startswith(keys.STEERING)}
     kept = [
@@ -173,13 +214,12 @@ def _keep(wanted: dict[str, bytes | None], actual: Actual, deletable: Container[
         for key, value in sorted(wanted.items())
         if value is None
         and key in actual.entries
-        and key not in deletable
         and not _is_taken(key, actual, taken)
+        and not may_go(key)
     ]
     for key in kept:
         del wanted[key]
-    text = f"{len(kept)} keys that nothing defines stay until all input can be read"
-    return [Note("Cluster", "DeletesHeld", text)] if kept else []
+    return kept
 
 
 def _is_taken(key: str, actual: Actual, taken: set[Target]) -> bool:

@@ -7,7 +7,7 @@ event: ``reset`` with what was read, and plan everything again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import chain
 
 import msgspec
@@ -22,6 +22,7 @@ from srv6kv.agent.wiring import Wiring
 from srv6kv.cluster import Cluster
 from srv6kv.kube.intake import Intake
 from srv6kv.kube.model import Ref
+from srv6kv.leftout import LeftOut
 from srv6kv.notes import Note
 from srv6kv.plan import FEW_OPERATIONS, MOST_OPERATIONS, Ledger, Plan, plan
 from srv6kv.render import Delta, Renderer
@@ -60,7 +61,7 @@ class Reconciler:
         self._noted: dict[str, bytes] = {}
         self._pending: Delta | None = None
         self._deleted: dict[str, int] = {}
-        self._notes: tuple[Note, ...] = ()
+        self._left_out = LeftOut()
         self._has_gaps = False
         self._has_node = False
         self._wanted_before: set[str] = set()
@@ -161,12 +162,14 @@ class Reconciler:
             key = change.key.removeprefix(self.prefix)
             if key == change.key or self._is_known(key, change):
                 continue
+            subjects = {self.actual.subject_of(key)}
+            self._hold(key, change.value, change.mod_revision)
+            subjects.add(self.actual.subject_of(key))
             if self.owns(key):
                 self.edited += 1
                 self._pending = None
             elif self._pending is not None:
-                self._pending.keys.add(key)
-            self._hold(key, change.value, change.mod_revision)
+                self._pending |= self._renderer.desired.beside(key, subjects)
             value = self._trusted(key, change.value, change.mod_revision)
             self.cluster.wire(key, value, change.mod_revision, is_gone=change.value is None)
 
@@ -197,19 +200,18 @@ class Reconciler:
         self._has_gaps = has_gaps
 
     @property
-    def _deletable(self) -> set[str] | None:
+    def _may_go(self) -> Callable[[str], bool] | None:
         """With gaps in the cluster only what this process has wanted before may be deleted: the
         rest may belong to what cannot be read."""
         has_gaps = self._has_gaps or self.intake.has_gaps or self.cluster.records.has_gaps
-        return self._wanted_before if has_gaps or self._renderer.is_blind else None
+        return self._wanted_before.__contains__ if has_gaps or self._renderer.is_blind else None
 
     def plan(self) -> Plan:
         """What is to be written now; empty if etcd holds the desired state."""
         delta = self._renderer.update(self.cluster)
-        if self._notes or self._pending is None:
-            self._pending = None  # what was left out may fit now
-        else:
+        if self._pending is not None:
             self._pending |= delta
+            self._left_out.widen(self._pending)
         found = plan(
             self._renderer.desired,
             self.actual,
@@ -218,12 +220,12 @@ class Reconciler:
             ranges=self._ranges,
             ledger=self._ledger,
             delta=self._pending,
-            deletable=self._deletable,
+            may_go=self._may_go,
             present=self.cluster.told,
             most=FEW_OPERATIONS if self.is_contended else MOST_OPERATIONS,
         )
         self._wanted_before |= {key for key, value in found.wanted.items() if value is not None}
-        self._notes = found.notes
+        self._left_out.take(found, is_full=self._pending is None)
         return found
 
     @property
@@ -312,7 +314,7 @@ class Reconciler:
     def notes(self) -> set[Note]:
         """All there is to say about the cluster now."""
         rendered = chain.from_iterable(self._renderer.desired.notes.values())
-        return {*self.intake.notes(), *self.cluster.records.notes(), *rendered, *self._notes}
+        return {*self.intake.notes(), *self.cluster.records.notes(), *rendered, *self._left_out.notes()}
 
     def held(self) -> dict[str, tuple[bytes, int]]:
         """Our keys in etcd (full form) with value and mod revision, in the order of puts."""

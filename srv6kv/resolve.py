@@ -21,6 +21,9 @@ from srv6kv.ownership import Ranges
 from srv6kv.render.desired import Carried, Desired, Steered
 from srv6kv.settings import Settings
 
+Part = str | Target
+"""A key, or what is to be steered."""
+
 MOST_BYTES_OF_A_POLICY = 1_000_000
 """A default etcd takes requests of 1.5 MiB; about ten thousand endpoints."""
 
@@ -33,15 +36,19 @@ class Resolved:
         wanted: key to bytes; None: a key that should not be there.
         kept: keys of services that cannot be written now; they stay as they are.
         notes: why something is left out.
+        needs: targets that are left out for want of a localsid, to its key.
+        homeless: targets that are left out because no BSID is free.
     """
 
     wanted: dict[str, bytes | None] = field(default_factory=dict)
     kept: set[str] = field(default_factory=set)
-    notes: list[Note] = field(default_factory=list)
+    notes: dict[Part, list[Note]] = field(default_factory=dict)
+    needs: dict[Target, str] = field(default_factory=dict)
+    homeless: set[Target] = field(default_factory=set)
 
-    def remark(self, subject: str, reason: str, text: str) -> None:
-        """Add a note."""
-        self.notes.append(Note(subject, reason, text))
+    def remark(self, part: Part, subject: str, reason: str, text: str) -> None:
+        """Add a note about a part."""
+        self.notes.setdefault(part, []).append(Note(subject, reason, text))
 
 
 def resolve(
@@ -65,13 +72,15 @@ def resolve(
             continue
         if _is_free(entry, desired, actual, ranges, resolved):
             steered[target] = entry
-        else:
+        elif target not in desired.host_routes:
             resolved.kept |= held
     given = Allotment(desired, actual, settings, ranges, leaving).bsids_of(steered)
     for target, entry in steered.items():
         fault = _enter(entry, given.get(target), desired, actual, settings, ranges, resolved)
         if fault is not None:
-            resolved.remark(entry.subject, *fault)
+            resolved.remark(target, entry.subject, *fault)
+            if given.get(target) is None:
+                resolved.homeless.add(target)
             resolved.kept |= _leave(target, leaving, actual, ranges, resolved)
     for key in resolved.kept:
         if resolved.wanted.get(key) is None:
@@ -86,7 +95,7 @@ def _want_object(
     if fault is None:
         resolved.wanted[key] = None if value is None else encode(value)
     else:
-        resolved.remark(key, "InvalidValue", f"{fault}; nothing is written")
+        resolved.remark(key, key, "InvalidValue", f"{fault}; nothing is written")
 
 
 def _fault_of(value: AgentValue, actual: Actual, ranges: Ranges) -> str | None:
@@ -133,7 +142,8 @@ def _is_free(
 ) -> bool:
     """Whether nothing stands in the way of steering a target; else a note says what.
 
-    What came after our steering does not remove it: VPP would lose the other's entry with ours.
+    What came after our steering does not remove it: VPP would lose the other's entry with ours. Our
+    own routes do: what etcd holds of them, and since when, must not decide.
     """
     vrf, destination = entry.target
     keys_there = actual.steerings.get(entry.target, set())
@@ -141,15 +151,18 @@ def _is_free(
     problem = None
     if any(not ranges.owns(key) for key in keys_there):
         problem = "is steered by somebody else"
-    elif entry.target in actual.host_routes:
+    elif entry.target in desired.host_routes:
+        problem, is_newcomer = f"is a SID with a route of its own in VRF {vrf}", True
+    elif any(not ranges.owns(key) for key in actual.host_routes.get(entry.target, ())):
         problem = f"has a route of its own in VRF {vrf}, which would keep half of the traffic"
     faulty = _faulty_sid(entry, desired, actual, ranges)
     if faulty is not None:
         problem, is_newcomer = f"needs localsid {faulty}, which is not valid", True
+        resolved.needs[entry.target] = keys.localsid(faulty)
     if problem is not None:
         text = f"{destination} {problem}"
         text += f"; {_NOTHING[type(entry)]}" if is_newcomer else ""
-        resolved.remark(entry.subject, "InvalidValue", text)
+        resolved.remark(entry.target, entry.subject, "InvalidValue", text)
     return problem is None or not is_newcomer
 
 

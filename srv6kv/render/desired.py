@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from srv6kv.actual import Target
 from srv6kv.agent import keys
-from srv6kv.agent.values import AgentValue, SegmentList
+from srv6kv.agent.values import AgentValue, LocalSid, SegmentList
 from srv6kv.bsids import Home
 from srv6kv.kube.model import Ref
 from srv6kv.notes import Note
@@ -33,6 +33,10 @@ class Steered:
     def subject(self) -> str:
         """What notes about it are about."""
         return f"Service {self.service}"
+
+    def ends_at(self, sid: str) -> bool:
+        """Whether one of its segment lists is this SID alone."""
+        return any(item.segments == (sid,) for item in self.lists)
 
     @property
     def plain_name(self) -> str:
@@ -84,6 +88,10 @@ class Carried:
         """The one segment list of the tunnel."""
         return (SegmentList(segments=(self.tunnel.end,), weight=1),)
 
+    def ends_at(self, sid: str) -> bool:
+        """Whether its segment list is this SID."""
+        return self.tunnel.end == sid
+
     def name(self, bsid: str) -> str:
         """The reference's steering name."""
         return keys.tunnel_steering(bsid, self.suffix)
@@ -99,6 +107,7 @@ class Desired:
         steered: one entry per steering of a service and its policy.
         carried: one entry per steering into a tunnel.
         names: which targets want a plain steering name.
+        host_routes: which routes among the objects lead to exactly one (VRF, address).
         notes: remarks, by the part of the cluster that they are about.
     """
 
@@ -107,11 +116,24 @@ class Desired:
     steered: dict[Target, Steered] = field(default_factory=dict)
     carried: dict[Target, Carried] = field(default_factory=dict)
     names: dict[str, set[Target]] = field(default_factory=dict)
+    host_routes: dict[Target, set[str]] = field(default_factory=dict)
     notes: dict[object, tuple[Note, ...]] = field(default_factory=dict)
 
     def entry(self, target: Target) -> Steered | Carried | None:
         """What is to be done with a target; services come first, their addresses are no node's."""
         return self.steered.get(target) or self.carried.get(target)
+
+    def beside(self, key: str, subjects: Iterable[Target | None]) -> Delta:
+        """What may differ because somebody else's key has changed that is about these."""
+        targets = {target for target in subjects if target is not None}
+        found = Delta({key}, {target for target in targets if self.entry(target) is not None})
+        for vrf, address in targets:
+            localsid = self.objects.get(keys.localsid(address))
+            if isinstance(localsid, LocalSid) and localsid.installation_vrf_id == vrf:
+                found.keys.add(localsid.key)
+                found.targets |= {k for k, one in self.steered.items() if one.ends_at(address)}
+                found.targets |= {k for k, one in self.carried.items() if one.ends_at(address)}
+        return found
 
     def all_notes(self) -> Iterator[Note]:
         """Every note once, sorted."""
