@@ -314,7 +314,12 @@ class Reconciler:
     def notes(self) -> set[Note]:
         """All there is to say about the cluster now."""
         rendered = chain.from_iterable(self._renderer.desired.notes.values())
-        return {*self.intake.notes(), *self.cluster.records.notes(), *rendered, *self._left_out.notes()}
+        return {
+            *self.intake.notes(),
+            *self.cluster.records.notes(),
+            *rendered,
+            *self._left_out.notes(),
+        }
 
     def held(self) -> dict[str, tuple[bytes, int]]:
         """Our keys in etcd (full form) with value and mod revision, in the order of puts."""

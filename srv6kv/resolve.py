@@ -116,7 +116,8 @@ def _leave(
 ) -> set[str]:
     """Want nothing of what etcd holds for a target, until ``_enter`` wants some of it again.
 
-    A policy that others are steered into stays, unless all of them are ``leaving`` too.
+    A policy that others of ours are steered into stays, unless all of them are ``leaving`` too;
+    whoever else steers into it steers into what is reserved for us.
     """
     held = set()
     for key in actual.steerings.get(target, ()):
@@ -125,7 +126,7 @@ def _leave(
         held.add(key)
         bsid = actual.facts[key].bsid
         policy = keys.policy(bsid)
-        users = {actual.facts[user].target for user in actual.users[bsid]}
+        users = {actual.facts[user].target for user in filter(ranges.owns, actual.users[bsid])}
         if users <= leaving and policy in actual.entries and ranges.owns(policy):
             held.add(policy)
     for key in held:
