@@ -8,7 +8,7 @@ goes immediately before the new one comes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 from srv6kv.actual import Actual, Target, steering_facts
@@ -16,6 +16,7 @@ from srv6kv.agent import keys
 from srv6kv.agent.values import encode
 from srv6kv.effects import effects_of
 from srv6kv.etcd import limits
+from srv6kv.inherited import Inherited
 from srv6kv.notes import Note
 from srv6kv.ownership import Ranges
 from srv6kv.render.desired import Delta, Desired
@@ -125,7 +126,7 @@ def plan(
     ranges: Ranges,
     ledger: Ledger | None = None,
     delta: Delta | None = None,
-    may_go: Callable[[str], bool] | None = None,
+    inherited: Inherited | None = None,
     present: Container[str] = (),
     most: int = MOST_OPERATIONS,
 ) -> Plan:
@@ -139,7 +140,7 @@ def plan(
         ranges: what is ours now.
         ledger: what was noted before.
         delta: compare only this; None: everything that is ours.
-        may_go: whether a key may be deleted; others stay, with a note. None: every key of ours may.
+        inherited: decides what of etcd stays, with a note; None: every key of ours may go.
         present: keys that the agent has from others than etcd: what may be others' is theirs.
         most: operations of one transaction.
     """
@@ -153,17 +154,20 @@ def plan(
     else:
         object_keys = {key for key in delta.keys if owned.owns(key) or key in desired.objects}
         targets, leftovers = delta.targets, set[str]()
-    resolved = resolve(desired, actual, settings, owned, sorted(object_keys), sorted(targets))
+    resolved = resolve(
+        desired, actual, settings, owned, sorted(object_keys), sorted(targets), inherited
+    )
     for key in leftovers - resolved.kept:
         resolved.wanted.setdefault(key, None)
     shared = _shared(desired, actual, ledger, resolved.wanted, delta, present)
     parts = frozenset[Part]((*object_keys, *targets, *resolved.wanted))
-    kept = _keep(resolved.wanted, actual, may_go) if may_go is not None else []
+    kept = _keep(resolved.wanted, actual, inherited) if inherited is not None else []
+    shared |= {key: ledger.shared[key] for key in kept if key in ledger.shared}
     stages = _stages(resolved.wanted, actual, prefix)
     return Plan(
         transactions=tuple(txn for stage in stages for txn in split(stage, most)),
         notes=_all_notes(resolved, len(kept)),
-        ledger=Ledger(ranges, shared),
+        ledger=Ledger(ranges, dict(sorted(shared.items()))),
         effects=effects_of(resolved.wanted, actual),
         wanted=resolved.wanted,
         plumbing=_plumbing(desired, actual, resolved.wanted, present)
@@ -204,9 +208,7 @@ def _plumbing(
     return Plumbing(tuple(sorted(found)), tuple(sorted(made)))
 
 
-def _keep(
-    wanted: dict[str, bytes | None], actual: Actual, may_go: Callable[[str], bool]
-) -> list[str]:
+def _keep(wanted: dict[str, bytes | None], actual: Actual, inherited: Inherited) -> list[str]:
     """Keep what may not go, but for a steering whose prefix another key takes over."""
     taken = {_target_of(v) for k, v in wanted.items() if v and k.startswith(keys.STEERING)}
     kept = [
@@ -215,7 +217,7 @@ def _keep(
         if value is None
         and key in actual.entries
         and not _is_taken(key, actual, taken)
-        and not may_go(key)
+        and not inherited.may_go(key)
     ]
     for key in kept:
         del wanted[key]
@@ -254,7 +256,7 @@ def _shared(
         elif is_ours or (entry is None and key not in present):
             wanted[key] = encode(value)
             noted[key] = encode(value).decode()
-    return dict(sorted(noted.items()))
+    return noted
 
 
 def _stages(wanted: dict[str, bytes | None], actual: Actual, prefix: str) -> list[list[Operation]]:

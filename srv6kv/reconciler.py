@@ -7,7 +7,7 @@ event: ``reset`` with what was read, and plan everything again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import chain
 
 import msgspec
@@ -20,8 +20,10 @@ from srv6kv.agent.values import LocalSid, decode
 from srv6kv.agent.view import ReadKey
 from srv6kv.agent.wiring import Wiring
 from srv6kv.cluster import Cluster
+from srv6kv.gaps import POD
+from srv6kv.inherited import Inherited
 from srv6kv.kube.intake import Intake
-from srv6kv.kube.model import Ref
+from srv6kv.kube.model import Gap, Ref
 from srv6kv.leftout import LeftOut
 from srv6kv.notes import Note
 from srv6kv.plan import FEW_OPERATIONS, MOST_OPERATIONS, Ledger, Plan, plan
@@ -62,9 +64,11 @@ class Reconciler:
         self._pending: Delta | None = None
         self._deleted: dict[str, int] = {}
         self._left_out = LeftOut()
-        self._has_gaps = False
+        self._source_gaps: frozenset[Gap] = frozenset()
         self._has_node = False
-        self._wanted_before: set[str] = set()
+        self._inherited = Inherited(
+            settings, node, self.cluster, self.actual, self.owns, self._renderer.services.topology
+        )
         self._boot_id = boot_id
         self._boot = Boot(boot_id)
         self._is_new_boot = False
@@ -102,6 +106,7 @@ class Reconciler:
     def reset(self, entries: Iterable[ReadKey]) -> None:
         """Begin again with what etcd holds below ``prefixes``."""
         self.actual = Actual()
+        self._inherited.read(self.actual)
         self.cluster.hold_nothing()
         self._deleted.clear()
         self._noted = {}
@@ -192,25 +197,31 @@ class Reconciler:
         return {
             address: ref
             for address, ref in self._renderer.waiting.items()
-            if not self._has_gaps and not self.intake.is_malformed(("Pod", ref.namespace, ref.name))
+            if not any(gap.covers(POD, *ref) for gap in self._source_gaps)
+            and not self.intake.is_malformed((POD, ref.namespace, ref.name))
         }
 
-    def note_gaps(self, has_gaps: bool) -> None:
-        """Whether the source has something that it could never read since the start."""
-        self._has_gaps = has_gaps
-
-    @property
-    def _may_go(self) -> Callable[[str], bool] | None:
-        """With gaps in the cluster only what this process has wanted before may be deleted: the
-        rest may belong to what cannot be read."""
-        has_gaps = self._has_gaps or self.intake.has_gaps or self.cluster.records.has_gaps
-        return self._wanted_before.__contains__ if has_gaps or self._renderer.is_blind else None
+    def note_gaps(self, gaps: frozenset[Gap]) -> None:
+        """What the source has that it could never read since the start."""
+        self._source_gaps = gaps
 
     def plan(self) -> Plan:
         """What is to be written now; empty if etcd holds the desired state."""
+        gaps = self._source_gaps.union(self.intake.gaps(), self.cluster.records.gaps())
+        changed = self._inherited.miss(gaps)
+        if changed:
+            self.cluster.miss_nodes(self._inherited.unread_nodes)
+            self.cluster.miss_pods(self._inherited.unread_pods)
         delta = self._renderer.update(self.cluster)
+        self._inherited.topology = self._renderer.services.topology
+        is_complete = self.cluster.told.is_complete
+        waits = self._inherited.wait(frozenset() if is_complete else self._renderer.unwired())
+        if (waits or changed) and self._left_out.kept:
+            self._pending = None  # what stayed may go now
         if self._pending is not None:
             self._pending |= delta
+            if changed:
+                self._pending |= self._inherited.concerned(changed, self._renderer.desired)
             self._left_out.widen(self._pending)
         found = plan(
             self._renderer.desired,
@@ -220,11 +231,12 @@ class Reconciler:
             ranges=self._ranges,
             ledger=self._ledger,
             delta=self._pending,
-            may_go=self._may_go,
+            inherited=self._inherited,
             present=self.cluster.told,
             most=FEW_OPERATIONS if self.is_contended else MOST_OPERATIONS,
         )
-        self._wanted_before |= {key for key, value in found.wanted.items() if value is not None}
+        wanted = {key for key, value in found.wanted.items() if value is not None}
+        self._inherited.wanted |= wanted
         self._left_out.take(found, is_full=self._pending is None)
         return found
 

@@ -14,8 +14,17 @@ from srv6kv.actual import Actual, Target
 from srv6kv.addresses import network_of
 from srv6kv.agent import keys
 from srv6kv.agent.validity import fault_of
-from srv6kv.agent.values import AgentValue, L3Traffic, LocalSid, Policy, Steering, encode
+from srv6kv.agent.values import (
+    AgentValue,
+    L3Traffic,
+    LocalSid,
+    Policy,
+    RuleChain,
+    Steering,
+    encode,
+)
 from srv6kv.allot import Allotment
+from srv6kv.inherited import Inherited
 from srv6kv.notes import Note
 from srv6kv.ownership import Ranges
 from srv6kv.render.desired import Carried, Desired, Steered
@@ -58,17 +67,27 @@ def resolve(
     ranges: Ranges,
     object_keys: Iterable[str],
     targets: Collection[Target],
+    inherited: Inherited | None = None,
 ) -> Resolved:
-    """The wanted bytes of these objects and of the steerings and policies of these targets."""
+    """The wanted bytes of these objects and of the steerings and policies of these targets.
+
+    Args:
+        inherited: decides what of etcd's values stays; None: nothing does.
+    """
     resolved = Resolved()
     for key in object_keys:
-        _want_object(key, desired.objects.get(key), actual, resolved, ranges)
+        value = desired.objects.get(key)
+        if inherited is not None and isinstance(value, RuleChain):
+            value = inherited.completed_chain(value)
+        _want_object(key, value, actual, resolved, ranges)
     steered: dict[Target, Steered | Carried] = {}
     leaving = set(targets)
     for target in targets:
         held = _leave(target, leaving, actual, ranges, resolved)
         entry = desired.entry(target)
-        if entry is None:
+        if isinstance(entry, Steered):
+            entry = inherited.completed(entry) if inherited is not None else entry
+        if entry is None or not entry.lists:
             continue
         if _is_free(entry, desired, actual, ranges, resolved):
             steered[target] = entry

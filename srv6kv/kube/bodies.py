@@ -7,12 +7,14 @@ not what was asked for is an error and never an empty list (spec/services.md 3.5
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import urlencode
 
 import msgspec
 
 from srv6kv.kube.model import Identity
 from srv6kv.kube.parse import HEADLESS, PROXY_NAME
+from srv6kv.kube.shallow import shallow
 
 PAGE_ITEMS = 500
 """What the official clients ask for at once."""
@@ -95,6 +97,9 @@ class _Status(msgspec.Struct, gc=False):
     code: int = 0
 
 
+_Whole = TypeVar("_Whole", _List, _Event)
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """A page of a list.
@@ -146,8 +151,8 @@ def page_of(body: bytes, resource: Resource) -> Page:
         BadBody: it is not a whole page of a list of this kind.
     """
     try:
-        found = msgspec.json.decode(body, type=_List)
-    except (ValueError, RecursionError) as error:  # msgspec does not wrap what is not UTF-8
+        found = _decoded(body, _List)
+    except ValueError as error:  # msgspec does not wrap what is not UTF-8
         raise BadBody(f"not a list of {resource.plural}: {_status_text(body) or error}") from None
     if found.kind != f"{resource.kind}List":
         raise BadBody(f"kind is {found.kind!r}, not '{resource.kind}List'")
@@ -172,8 +177,8 @@ def event_of(line: bytes, resource: Resource) -> Event:
         Failed: it says that the watch has failed.
     """
     try:
-        event = msgspec.json.decode(line, type=_Event)
-    except (ValueError, RecursionError) as error:
+        event = _decoded(line, _Event)
+    except ValueError as error:
         raise BadBody(f"not an event: {error}") from None
     if event.type == "ERROR":
         status = _status_of(event.object) or _Status()
@@ -187,6 +192,18 @@ def event_of(line: bytes, resource: Resource) -> Event:
         raise BadBody(f"an event of the unknown type {event.type!r}")
     body = None if event.type == "DELETED" else event.object
     return Event(metadata.resource_version, _identity(metadata, resource), body)
+
+
+def _decoded(body: bytes, kind: type[_Whole]) -> _Whole:
+    """A list or an event; an object in it that nests too deep is cut, and no loss to the others.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except RecursionError:
+        return msgspec.json.decode(shallow(body), type=kind)
 
 
 def message_of(body: bytes) -> str:

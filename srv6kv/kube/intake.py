@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from srv6kv.cluster import Cluster
+from srv6kv.gaps import gap_of
 from srv6kv.kube import parse
-from srv6kv.kube.model import Body, EndpointSlice, Identity, Ref
+from srv6kv.kube.model import Body, EndpointSlice, Gap, Identity, Ref
 from srv6kv.kube.triggers import Triggers
 from srv6kv.notes import Note
 
@@ -26,6 +27,7 @@ class Intake:
     cluster: Cluster
     triggers: Triggers = field(default_factory=Triggers)
     _notes: dict[Identity, Note] = field(default_factory=dict)
+    _gaps: dict[Identity, Gap] = field(default_factory=dict)
     _good: set[Identity] = field(default_factory=set)
 
     def take(self, identity: Identity, body: Body | None) -> None:
@@ -34,6 +36,7 @@ class Intake:
         if kind not in parse.KINDS:
             return
         self._notes.pop(identity, None)
+        self._gaps.pop(identity, None)
         if body is None:
             self._good.discard(identity)
             self.cluster.remove(*identity)
@@ -44,6 +47,9 @@ class Intake:
             value = parse.parse(kind, body)
         except parse.ParseError as error:
             self._notes[identity] = self._note(identity, str(error))
+            gap = gap_of(identity, body) if identity not in self._good else None
+            if gap is not None:
+                self._gaps[identity] = gap
             return
         self._good.add(identity)
         if isinstance(value, EndpointSlice) and self.cluster.is_news(value):
@@ -60,10 +66,9 @@ class Intake:
         """Whether what came last of an object makes no sense."""
         return identity in self._notes
 
-    @property
-    def has_gaps(self) -> bool:
-        """Whether an object is malformed and never was good: what it means nobody knows."""
-        return any(identity not in self._good for identity in self._notes)
+    def gaps(self) -> Iterable[Gap]:
+        """What the objects could define that are malformed and never were good."""
+        return self._gaps.values()
 
     def notes(self) -> Iterator[Note]:
         """The notes about objects that are malformed now."""

@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 from srv6kv.kube import lastgood
 from srv6kv.kube.lastgood import UNREADABLE, Version
-from srv6kv.kube.model import Identity
+from srv6kv.kube.model import Gap, Identity
 from srv6kv.kube.objects import UNNAMED, RawObject
 from srv6kv.notes import Note
 
@@ -98,6 +98,12 @@ class ManifestDirectory:
             for file in self._files.values()
             for note in file.version.notes
         )
+
+    @property
+    def unnamed(self) -> frozenset[tuple[str, Gap]]:
+        """What documents could define that nobody can name, by file."""
+        files = self._files.items()
+        return frozenset((name, gap) for name, file in files for gap in file.version.gaps)
 
     def scan(self) -> Scan:
         """What changed since the last scan, and all notes."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from srv6kv.gaps import unnamed_gap
 from srv6kv.kube import parse
 from srv6kv.kube.api import ApiError, ApiServer
 from srv6kv.kube.bodies import Resource, resources
@@ -118,8 +119,8 @@ class KubernetesSource:
             objects, self._early = {**self._early, **objects}, {}
         told = tuple(objects.items()) if listed else ()
         notes = (*self._troubles.values(), *self._unnamed_notes())
-        has_gaps = any(self._unnamed.values())
-        self._queue.put(ClusterChanged(told, tuple(sorted(set(notes))), has_gaps, listed))
+        gaps = frozenset(unnamed_gap(kind) for kind, number in self._unnamed.items() if number)
+        self._queue.put(ClusterChanged(told, tuple(sorted(set(notes))), gaps, listed))
 
     def _unnamed_notes(self) -> list[Note]:
         return [

@@ -21,6 +21,7 @@ class Steered:
         created: creation timestamp of the service; the later of two services that would share a
             steering name takes the longer one.
         suffix: what its steering's name ends with, unless it is a ClusterIP.
+        unsure: lists in etcd that end so, in a node or pod that cannot be read, stay.
     """
 
     service: Ref
@@ -28,6 +29,7 @@ class Steered:
     target: Target
     lists: tuple[SegmentList, ...]
     suffix: str = ""
+    unsure: frozenset[str] = frozenset()
 
     @property
     def subject(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 
 from srv6kv import sids
@@ -48,6 +48,8 @@ class Reach:
         hosts: the nodes whose hosts are among the endpoints.
         ports_differ: the ports do not have the same endpoints.
         unserved: ports without endpoints while others have some.
+        unsure: the last SIDs of endpoints that are left out because their node or pod cannot be
+            read.
     """
 
     lists: tuple[SegmentList, ...] = ()
@@ -55,6 +57,7 @@ class Reach:
     hosts: frozenset[str] = frozenset()
     ports_differ: bool = False
     unserved: tuple[ServicePort, ...] = ()
+    unsure: frozenset[str] = frozenset()
 
 
 def answers_of(candidates: Candidates, topology: Topology, settings: Settings) -> Answers:
@@ -85,8 +88,13 @@ def reach_of(
     is_up: IsUp,
     *,
     local_only: bool,
+    unread: Container[str] = (),
 ) -> Reach:
-    """The way from this node to the endpoints that a policy of Cluster or Local selects."""
+    """The way from this node to the endpoints that a policy of Cluster or Local selects.
+
+    Args:
+        unread: local pods that cannot be read.
+    """
     own = topology.own
     selection = select(
         service, candidates, topology.own_name, own.zone if own else "", local_only=local_only
@@ -99,10 +107,13 @@ def reach_of(
     paths: Counter[tuple[str, ...]] = Counter()
     problems: dict[str, list[str]] = {}
     hosts: set[str] = set()
+    unsure: set[str] = set()
     for address in selection.addresses:
         found = path_to(endpoints[address], topology, settings, is_up)
         if isinstance(found, str):
             problems.setdefault(found, []).append(address)
+            if address in unread or topology.is_unread(endpoints[address].node):
+                unsure.add(_last_sid(endpoints[address], settings))
             continue
         path, host = found
         paths[path] += 1
@@ -112,7 +123,21 @@ def reach_of(
         SegmentList(segments=path, weight=min(paths[path], MOST_WEIGHT))
         for path in sorted(paths, key=lambda path: (path[-1], path))
     )
-    return Reach(lists, problems, frozenset(hosts), selection.ports_differ, selection.unserved)
+    return Reach(
+        lists,
+        problems,
+        frozenset(hosts),
+        selection.ports_differ,
+        selection.unserved,
+        frozenset(unsure),
+    )
+
+
+def _last_sid(endpoint: Endpoint, settings: Settings) -> str:
+    """Where the way to an endpoint ends, whatever its node is: at a pod, else at a host."""
+    if endpoint.address in settings.pod_subnet:
+        return sids.sid_of(settings.sid.pod, endpoint.address)
+    return sids.host_sid(settings.sid.host, ipv4=is_ipv4(endpoint.address))
 
 
 def path_to(

@@ -8,7 +8,7 @@ endpoints this is exact, because a pod translates for all of them; else they are
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 
 from srv6kv import sids
@@ -142,7 +142,7 @@ class Services:
         return Receivers({pod: tuple(items) for pod, items in found.items()})
 
     def steered_by(
-        self, ref: Ref, cluster: Cluster, is_up: IsUp
+        self, ref: Ref, cluster: Cluster, is_up: IsUp, unread: Container[str] = ()
     ) -> tuple[list[Steered], list[Note]]:
         """What a service steers, and what there is to say about it."""
         entry = self._entries.get(ref)
@@ -160,12 +160,13 @@ class Services:
             for place in places_of(role, service, self._settings):
                 way = (is_ipv4(address), place.local_only)
                 if way not in reaches:
-                    reaches[way] = self._reach_of(entry, is_up, *way)
+                    reaches[way] = self._reach_of(entry, is_up, *way, unread)
                 lists = self._lists_for(role, reaches[way])
-                if lists:
+                unsure = reaches[way].unsure
+                if lists or unsure:
                     suffix = self._suffix_of(address, role, place.vrf)
                     target = (place.vrf, address)
-                    steered.append(Steered(ref, service.created, target, lists, suffix))
+                    steered.append(Steered(ref, service.created, target, lists, suffix, unsure))
         if reaches:
             notes += remarks.on_reach(service, reaches.values(), self._settings)
             families = {ipv4 for ipv4, _ in reaches}
@@ -174,7 +175,9 @@ class Services:
             notes += remarks.on_targets(service, twice)
         return steered, notes
 
-    def _reach_of(self, entry: _Entry, is_up: IsUp, ipv4: bool, local_only: bool) -> Reach:
+    def _reach_of(
+        self, entry: _Entry, is_up: IsUp, ipv4: bool, local_only: bool, unread: Container[str]
+    ) -> Reach:
         return reach_of(
             entry.service,
             entry.candidates[ipv4],
@@ -182,6 +185,7 @@ class Services:
             self._settings,
             is_up,
             local_only=local_only,
+            unread=unread,
         )
 
     def _twice(self, candidates: Candidates) -> Iterator[str]:
