@@ -202,8 +202,11 @@ def _decoded(body: bytes, kind: type[_Whole]) -> _Whole:
     """
     try:
         return msgspec.json.decode(body, type=kind)
-    except RecursionError:
-        return msgspec.json.decode(shallow(body), type=kind)
+    except (ValueError, RecursionError) as error:
+        cut = shallow(body)
+        if cut == body:
+            raise ValueError(str(error)) from None
+        return msgspec.json.decode(cut, type=kind)
 
 
 def message_of(body: bytes) -> str:
