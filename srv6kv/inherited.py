@@ -19,13 +19,14 @@ from srv6kv import sids
 from srv6kv.actual import Actual, Target
 from srv6kv.addresses import Prefix, is_canonical, is_ipv4
 from srv6kv.agent import keys
-from srv6kv.agent.values import LocalSid, Namespace, Policy, Route, RuleChain, SegmentList, decode
+from srv6kv.agent.values import LocalSid, Namespace, Policy, Route, RuleChain, decode
 from srv6kv.agent.wiring import Wired
 from srv6kv.cluster import Cluster
 from srv6kv.gaps import NODE, POD, SERVICE
 from srv6kv.kube.model import Gap, Node, Ref
 from srv6kv.render.desired import Delta, Desired, Steered
 from srv6kv.render.endpoint import HOST_INTERCONNECT
+from srv6kv.render.lists import Lists, Path, paths_in
 from srv6kv.settings import Settings
 from srv6kv.topology import Topology, address_of
 
@@ -179,30 +180,28 @@ class Inherited:
         kept = {}
         if there and _covers(self._index, entry.service):
             key, lists = there
-            left = self._left(key, lists, (item.segments for item in entry.lists))
-            kept = {path: item for path, item in lists.items() if path in left}
+            left = self._left(key, lists, entry.lists.paths)
+            kept = {path: weight for path, weight in lists.items() if path in left}
         if there and entry.unsure:
             known = {peer.sid for peer in self.topology.peers.values()}
             kept |= {
-                path: item
-                for path, item in there[1].items()
+                path: weight
+                for path, weight in there[1].items()
                 if path[-1] in entry.unsure and (len(path) == 1 or path[0] not in known)
             }
         if not kept:
             return entry if entry.lists else None
         discard = (sids.discard_sid(self.settings.sid.node),)
-        own = {item.segments: item for item in entry.lists if item.segments != discard}
-        lists = {**kept, **own}
-        order = sorted(lists, key=lambda path: (path[-1], path))
-        return replace(entry, lists=tuple(lists[path] for path in order))
+        own = {path: weight for path, weight in entry.lists.paths.items() if path != discard}
+        return replace(entry, lists=Lists.of(kept | own))
 
-    def _lists_at(self, target: Target) -> tuple[str, dict[tuple[str, ...], SegmentList]] | None:
-        """The policy of a target in etcd and its lists by their segments."""
+    def _lists_at(self, target: Target) -> tuple[str, dict[Path, int]] | None:
+        """The policy of a target in etcd and its lists, with their weights."""
         for key in sorted(filter(self.owns, self.actual.steerings.get(target, ()))):
             policy = keys.policy(self.actual.facts[key].bsid)
             found = self._value(policy)
             if isinstance(found, Policy):
-                return policy, {item.segments: item for item in found.segment_lists}
+                return policy, paths_in(found.segment_lists)
         return None
 
     def completed_chain(self, value: RuleChain) -> RuleChain:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from srv6kv.actual import Actual, Target
 from srv6kv.addresses import network_of
 from srv6kv.agent import keys
@@ -195,12 +197,10 @@ _NOTHING: dict[type, str] = {
 def _faulty_sid(
     entry: Steered | Carried, desired: Desired, actual: Actual, ranges: Ranges
 ) -> str | None:
-    for item in entry.lists:
-        if len(item.segments) > 1:
-            continue  # its localsid is another node's
-        value = desired.objects.get(keys.localsid(item.segments[0]))
+    for sid in entry.ends:  # behind another node's SID the localsid is that node's
+        value = desired.objects.get(keys.localsid(sid))
         if value is not None and _fault_of(value, actual, ranges) is not None:
-            return item.segments[0]
+            return sid
     return None
 
 
@@ -255,18 +255,16 @@ def _enter(
         policy_bsid=bsid,
         l3_traffic=L3Traffic(installation_vrf_id=vrf, prefix_address=network_of(destination)),
     )
-    policy = Policy(
-        bsid=bsid,
-        installation_vrf_id=settings.main_vrf,
-        srh_encapsulation=True,
-        segment_lists=entry.lists,
-    )
-    value = encode(policy)
+    policy = Policy(bsid=bsid, installation_vrf_id=settings.main_vrf, srh_encapsulation=True)
+    number = len(entry.lists)
+    size = len(encode(policy)) + len(',"segment_lists":[]') + entry.lists.size + number - 1
+    if size > MOST_BYTES_OF_A_POLICY:  # the lists are not even made
+        text = f"segment_lists: {number} lists make a value of {size} bytes"
+        return "InvalidValue", f"{text}; {_NOTHING[type(entry)]}"
+    policy = msgspec.structs.replace(policy, segment_lists=entry.lists.made())
     fault = fault_of(policy) or fault_of(steering)
-    if fault is None and len(value) > MOST_BYTES_OF_A_POLICY:
-        fault = f"segment_lists: {len(entry.lists)} lists make a value of {len(value)} bytes"
     if fault is not None:
         return "InvalidValue", f"{fault}; {_NOTHING[type(entry)]}"
-    resolved.wanted[policy.key] = value
+    resolved.wanted[policy.key] = encode(policy)
     resolved.wanted[steering.key] = encode(steering)
     return None

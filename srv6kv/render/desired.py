@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 from srv6kv.actual import Target
 from srv6kv.agent import keys
-from srv6kv.agent.values import AgentValue, LocalSid, SegmentList
+from srv6kv.agent.values import AgentValue, LocalSid
 from srv6kv.bsids import Home
 from srv6kv.kube.model import Ref
 from srv6kv.notes import Note
+from srv6kv.render.lists import Lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Steered:
     service: Ref
     created: str
     target: Target
-    lists: tuple[SegmentList, ...]
+    lists: Lists
     suffix: str = ""
     unsure: frozenset[str] = frozenset()
 
@@ -36,9 +37,10 @@ class Steered:
         """What notes about it are about."""
         return f"Service {self.service}"
 
-    def ends_at(self, sid: str) -> bool:
-        """Whether one of its segment lists is this SID alone."""
-        return any(item.segments == (sid,) for item in self.lists)
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """The SIDs of the segment lists that have only one."""
+        return self.lists.ends
 
     @property
     def plain_name(self) -> str:
@@ -86,13 +88,14 @@ class Carried:
         return f"Node {self.tunnel.node}"
 
     @property
-    def lists(self) -> tuple[SegmentList, ...]:
+    def lists(self) -> Lists:
         """The one segment list of the tunnel."""
-        return (SegmentList(segments=(self.tunnel.end,), weight=1),)
+        return Lists.of({(self.tunnel.end,): 1})
 
-    def ends_at(self, sid: str) -> bool:
-        """Whether its segment list is this SID."""
-        return self.tunnel.end == sid
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """The SID of its segment list."""
+        return (self.tunnel.end,)
 
     def name(self, bsid: str) -> str:
         """The reference's steering name."""
@@ -133,8 +136,8 @@ class Desired:
             localsid = self.objects.get(keys.localsid(address))
             if isinstance(localsid, LocalSid) and localsid.installation_vrf_id == vrf:
                 found.keys.add(localsid.key)
-                found.targets |= {k for k, one in self.steered.items() if one.ends_at(address)}
-                found.targets |= {k for k, one in self.carried.items() if one.ends_at(address)}
+                found.targets |= {k for k, one in self.steered.items() if address in one.ends}
+                found.targets |= {k for k, one in self.carried.items() if address in one.ends}
         return found
 
     def all_notes(self) -> Iterator[Note]:

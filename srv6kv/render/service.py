@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from srv6kv import sids
 from srv6kv.addresses import is_ipv4
-from srv6kv.agent.validity import MOST_WEIGHT
-from srv6kv.agent.values import SegmentList
-from srv6kv.kube.model import Endpoint, Service, ServicePort
+from srv6kv.kube.model import Endpoint, ServicePort
 from srv6kv.render.endpoint import Translation
-from srv6kv.select import Candidate, Candidates, select
+from srv6kv.render.lists import Lists
+from srv6kv.select import Candidate, Candidates
 from srv6kv.settings import Settings
 from srv6kv.topology import HostEndpoint, PodEndpoint, Topology
 
@@ -43,7 +41,7 @@ class Reach:
     """The way to the endpoints that one traffic policy selects.
 
     Attributes:
-        lists: by the last SID, equal ones merged.
+        lists: one for each path.
         problems: endpoints that are left out, by reason.
         hosts: the nodes whose hosts are among the endpoints.
         ports_differ: the ports do not have the same endpoints.
@@ -52,7 +50,7 @@ class Reach:
             read.
     """
 
-    lists: tuple[SegmentList, ...] = ()
+    lists: Lists = field(default_factory=lambda: Lists.of({}))
     problems: dict[str, list[str]] = field(default_factory=dict)
     hosts: frozenset[str] = frozenset()
     ports_differ: bool = False
@@ -78,66 +76,6 @@ def _preference(candidate: Candidate) -> tuple[bool, bool, str, int]:
     """One pod with two target ports for one service port: as rule E8 chooses."""
     endpoint = candidate.endpoint
     return (endpoint.terminating, not endpoint.ready, candidate.slice_name, candidate.target)
-
-
-def reach_of(
-    service: Service,
-    candidates: Candidates,
-    topology: Topology,
-    settings: Settings,
-    is_up: IsUp,
-    *,
-    local_only: bool,
-    unread: Container[str] = (),
-) -> Reach:
-    """The way from this node to the endpoints that a policy of Cluster or Local selects.
-
-    Args:
-        unread: local pods that cannot be read.
-    """
-    own = topology.own
-    selection = select(
-        service, candidates, topology.own_name, own.zone if own else "", local_only=local_only
-    )
-    endpoints = {
-        candidate.address: candidate.endpoint
-        for chosen in selection.by_port.values()
-        for candidate in chosen
-    }
-    paths: Counter[tuple[str, ...]] = Counter()
-    problems: dict[str, list[str]] = {}
-    hosts: set[str] = set()
-    unsure: set[str] = set()
-    for address in selection.addresses:
-        found = path_to(endpoints[address], topology, settings, is_up)
-        if isinstance(found, str):
-            problems.setdefault(found, []).append(address)
-            if address in unread or topology.is_unread(endpoints[address].node):
-                unsure.add(_last_sid(endpoints[address], settings))
-            continue
-        path, host = found
-        paths[path] += 1
-        if host is not None:
-            hosts.add(host)
-    lists = tuple(
-        SegmentList(segments=path, weight=min(paths[path], MOST_WEIGHT))
-        for path in sorted(paths, key=lambda path: (path[-1], path))
-    )
-    return Reach(
-        lists,
-        problems,
-        frozenset(hosts),
-        selection.ports_differ,
-        selection.unserved,
-        frozenset(unsure),
-    )
-
-
-def _last_sid(endpoint: Endpoint, settings: Settings) -> str:
-    """Where the way to an endpoint ends, whatever its node is: at a pod, else at a host."""
-    if endpoint.address in settings.pod_subnet:
-        return sids.sid_of(settings.sid.pod, endpoint.address)
-    return sids.host_sid(settings.sid.host, ipv4=is_ipv4(endpoint.address))
 
 
 def path_to(
