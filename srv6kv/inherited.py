@@ -176,9 +176,10 @@ class Inherited:
 
     def completed(self, entry: Steered) -> Steered | None:
         """What is steered, with the segment lists that stay; None: it has none at all."""
-        there = self._lists_at(entry.target)
+        is_covered = _covers(self._index, entry.service)
+        there = self._lists_at(entry.target) if is_covered or entry.unsure else None
         kept = {}
-        if there and _covers(self._index, entry.service):
+        if there and is_covered:
             key, lists = there
             left = self._left(key, lists, entry.lists.paths)
             kept = {path: weight for path, weight in lists.items() if path in left}

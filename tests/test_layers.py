@@ -61,6 +61,7 @@ PURE = (
     "logged.py",
     "missing.py",
     "notes.py",
+    "offers.py",
     "ownership.py",
     "phases.py",
     "plan.py",
