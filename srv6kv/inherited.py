@@ -10,7 +10,7 @@ itself is never held: it goes when it is gone.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
+from collections.abc import Callable, Collection, Container, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -39,12 +39,21 @@ _POD_ADDRESS = re.compile(r"--to-destination \[?([0-9a-f:.]+)\]?:\d+\Z")
 
 @dataclass(frozen=True, slots=True)
 class _Reached:
-    """What of the local endpoints the gaps could define: addresses, SIDs, and what names their
-    rule chains."""
+    """What the gaps could define: addresses of services, and of the local endpoints addresses, SIDs
+    and what names their rule chains."""
 
-    addresses: frozenset[str]
-    sids: frozenset[str]
-    sandboxes: frozenset[str]
+    services: frozenset[str] = frozenset()
+    addresses: frozenset[str] = frozenset()
+    sids: frozenset[str] = frozenset()
+    sandboxes: frozenset[str] = frozenset()
+
+    def __or__(self, other: _Reached) -> _Reached:
+        return _Reached(
+            self.services | other.services,
+            self.addresses | other.addresses,
+            self.sids | other.sids,
+            self.sandboxes | other.sandboxes,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +104,7 @@ class Inherited:
         gaps: what cannot be read.
         waiting: local pods whose wiring the agent may not have told yet.
         wanted: all keys that this process has wanted so far.
+        kept: the keys that stay now.
     """
 
     settings: Settings
@@ -106,9 +116,13 @@ class Inherited:
     gaps: frozenset[Gap] = frozenset()
     waiting: frozenset[str] = frozenset()
     wanted: set[str] = field(default_factory=set)
+    kept: Container[str] = ()
+    _ips: tuple[str | None, ...] = ()
+    _parts: tuple[frozenset[Gap], ...] = ()
     _index: _Index = field(default_factory=lambda: _index_of(()))
     _shown: dict[str, set[Hashable]] = field(default_factory=dict)
     _reached: _Reached | None = None
+    _reached_before: _Reached = _Reached()
 
     @property
     def unread_nodes(self) -> frozenset[str]:
@@ -122,21 +136,34 @@ class Inherited:
         return frozenset(Ref(gap.namespace, gap.name) for gap in self._index.pods)
 
     def read(self, actual: Actual) -> None:
-        """Begin again with what etcd holds."""
-        self.actual, self._reached = actual, None
+        """Begin again with what etcd holds; what the same gaps could define, they still could."""
+        self.actual = actual
+        self._reached_before, self._reached = self._reached or self._reached_before, None
+
+    def see(self, topology: Topology) -> bool:
+        """Let these be the nodes that can be read; whether what leads to others may be another's
+        now."""
+        ips = tuple(self._ip_of(gap) for gap in self._index.nodes)
+        is_news = (topology, ips) != (self.topology, self._ips)
+        self.topology, self._ips = topology, ips
+        return is_news
 
     def wait(self, pods: frozenset[str]) -> bool:
         """Let these be the pods that wait for the agent; whether that is news."""
         is_news = pods != self.waiting
         if is_news:
-            self.waiting, self._reached = pods, None
+            self.waiting, self._reached, self._reached_before = pods, None, _Reached()
         return is_news
 
-    def miss(self, gaps: frozenset[Gap]) -> frozenset[Gap]:
+    def miss(self, parts: tuple[frozenset[Gap], ...]) -> frozenset[Gap]:
         """Let this be what cannot be read; what of it has come or gone."""
+        if parts == self._parts:  # most often the very same sets
+            return frozenset()
+        self._parts, gaps = parts, frozenset[Gap]().union(*parts)
         changed = gaps ^ self.gaps
         if changed:
-            self.gaps, self._reached, self._index = gaps, None, _index_of(gaps)
+            self.gaps, self._index = gaps, _index_of(gaps)
+            self._reached, self._reached_before = None, _Reached()
         return changed
 
     def concerned(self, changed: Collection[Gap], desired: Desired) -> Delta:
@@ -150,8 +177,12 @@ class Inherited:
             self._shown = {}
         return Delta(chains, targets)
 
-    def may_go(self, key: str) -> bool:
-        """Whether a key (short form) that nothing asks for may be deleted."""
+    def may_go(self, key: str, leaving: Container[str] = ()) -> bool:
+        """Whether a key (short form) that nothing asks for may be deleted.
+
+        Args:
+            leaving: steerings that leave their policies.
+        """
         if key in self.wanted or not (self.gaps or self.waiting):
             return True
         if self._index.is_open:
@@ -159,9 +190,9 @@ class Inherited:
         if key.startswith(keys.STEERING):
             return not self._is_steering_held(key)
         if key.startswith(keys.POLICY):
-            bsid = key.removeprefix(keys.POLICY)
-            users = filter(self.owns, self.actual.users.get(bsid, ()))
-            return not any(map(self._is_steering_held, users))
+            users = filter(self.owns, self.actual.users.get(key.removeprefix(keys.POLICY), ()))
+            staying = (user for user in users if user not in leaving)
+            return not any(map(self._is_steering_held, staying))
         if key.startswith(keys.LOCALSID):
             return not self._is_localsid_held(key)
         if key.startswith(keys.ROUTE):
@@ -217,7 +248,7 @@ class Inherited:
 
     def _is_rule_held(self, rule: str) -> bool:
         found = _SERVICE_ADDRESS.match(rule)
-        return found is not None and self._is_address_held(found[1])
+        return found is not None and found[1] in self._reach().services
 
     def _left(self, key: str, there: Iterable[Hashable], now: Iterable[Hashable]) -> set[Hashable]:
         """What of a value in etcd this process has never wanted."""
@@ -236,38 +267,33 @@ class Inherited:
         index = self._index
         return index.is_open or plain in index.names or plain.startswith(index.beginnings)
 
-    def _is_address_held(self, address: str) -> bool:
-        """Whether an address is steered by a service that cannot be read."""
-        for vrf in (self.settings.pod_vrf, self.settings.main_vrf):
-            for key in self.actual.steerings.get((vrf, address), ()):
-                if self.owns(key) and self._is_steering_held(key):
-                    return True
-        return False
-
     # Local endpoints -------------------------------------------------------------------------
 
     def _reach(self) -> _Reached:
         """Made when the first key asks for it: it looks at all that etcd holds."""
         if self._reached is None:
-            addresses = {*self.waiting, *self._pods()}
-            reached = set()
-            behind: dict[str, set[str]] = {}
-            for key in self.actual.entries:
-                found = _CHAIN.match(key) if self.owns(key) else None
-                if found is not None:
-                    pods = set(self._translations(key))
-                    behind.setdefault(found[1], set()).update(pod for _, pod in pods)
-                    addresses |= {pod for one, pod in pods if self._is_address_held(one)}
-            for key, facts in self.actual.facts.items():
-                if self.owns(key) and self._is_steering_held(key):
-                    reached |= {path[0] for path in self._paths(facts.bsid) if len(path) == 1}
-            addresses |= {self.cluster.held[sid] for sid in reached & self.cluster.held.keys()}
-            prefix = self.settings.sid.pod
-            reached |= {sids.sid_of(prefix, one) for one in addresses if _is_address(one)}
-            names = {name for name, pods in behind.items() if pods & addresses}
-            names |= {end.sandbox for sid in reached if (end := self._end_of(sid)) is not None}
-            self._reached = _Reached(frozenset(addresses), frozenset(reached), frozenset(names))
+            self._reached = self._reached_before | self._reached_now()
         return self._reached
+
+    def _reached_now(self) -> _Reached:
+        services, addresses, reached = set(), {*self.waiting, *self._pods()}, set()
+        for key, facts in self.actual.facts.items():
+            if self.owns(key) and self._is_steering_held(key):
+                services |= {facts.target[1]} if facts.target else set()
+                reached |= {path[0] for path in self._paths(facts.bsid) if len(path) == 1}
+        behind: dict[str, set[str]] = {}
+        for key in self.actual.entries:
+            found = _CHAIN.match(key) if self.owns(key) else None
+            if found is not None:
+                pods = set(self._translations(key))
+                behind.setdefault(found[1], set()).update(pod for _, pod in pods)
+                addresses |= {pod for one, pod in pods if one in services}
+        addresses |= {self.cluster.held[sid] for sid in reached & self.cluster.held.keys()}
+        prefix = self.settings.sid.pod
+        reached |= {sids.sid_of(prefix, one) for one in addresses if _is_address(one)}
+        names = {name for name, pods in behind.items() if pods & addresses}
+        names |= {end.sandbox for sid in reached if (end := self._end_of(sid)) is not None}
+        return _Reached(*map(frozenset, (services, addresses, reached, names)))
 
     def _end_of(self, sid: str) -> Wired | None:
         value = self._value(keys.localsid(sid))

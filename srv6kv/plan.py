@@ -160,8 +160,8 @@ def plan(
     for key in leftovers - resolved.kept:
         resolved.wanted.setdefault(key, None)
     shared = _shared(desired, actual, ledger, resolved.wanted, delta, present)
-    parts = frozenset[Part]((*object_keys, *targets, *resolved.wanted))
     kept = _keep(resolved.wanted, actual, inherited) if inherited is not None else []
+    parts = frozenset[Part]((*object_keys, *targets, *resolved.wanted, *kept))
     shared |= {key: ledger.shared[key] for key in kept if key in ledger.shared}
     stages = _stages(resolved.wanted, actual, prefix)
     return Plan(
@@ -211,17 +211,27 @@ def _plumbing(
 def _keep(wanted: dict[str, bytes | None], actual: Actual, inherited: Inherited) -> list[str]:
     """Keep what may not go, but for a steering whose prefix another key takes over."""
     taken = {_target_of(v) for k, v in wanted.items() if v and k.startswith(keys.STEERING)}
-    kept = [
-        key
-        for key, value in sorted(wanted.items())
-        if value is None
-        and key in actual.entries
-        and not _is_taken(key, actual, taken)
-        and not inherited.may_go(key)
-    ]
+    kept: list[str] = []
+    leaving: set[str] = set()
+    for key, value in sorted(wanted.items(), key=lambda item: _delete_order(item[0])):
+        is_going = value is None and key in actual.entries
+        is_taken = is_going and _is_taken(key, actual, taken)
+        if is_going and not is_taken and not inherited.may_go(key, leaving):
+            kept.append(key)
+        elif key in actual.facts and (value is None or _bsid_of(value) != actual.facts[key].bsid):
+            leaving.add(key)
     for key in kept:
         del wanted[key]
+    for key in leaving:
+        policy = keys.policy(actual.facts[key].bsid)
+        if policy in inherited.kept and inherited.may_go(policy, leaving):
+            wanted.setdefault(policy, None)
     return kept
+
+
+def _bsid_of(value: bytes) -> str | None:
+    facts = steering_facts(value)
+    return facts.bsid if facts is not None else None
 
 
 def _is_taken(key: str, actual: Actual, taken: set[Target]) -> bool:

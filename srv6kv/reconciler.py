@@ -207,16 +207,17 @@ class Reconciler:
 
     def plan(self) -> Plan:
         """What is to be written now; empty if etcd holds the desired state."""
-        gaps = self._source_gaps.union(self.intake.gaps(), self.cluster.records.gaps())
+        gaps = (self._source_gaps, self.intake.gaps(), frozenset(self.cluster.records.gaps()))
         changed = self._inherited.miss(gaps)
         if changed:
             self.cluster.miss_nodes(self._inherited.unread_nodes)
             self.cluster.miss_pods(self._inherited.unread_pods)
         delta = self._renderer.update(self.cluster)
-        self._inherited.topology = self._renderer.services.topology
+        is_moved = self._inherited.see(self._renderer.services.topology)
+        self._inherited.kept = self._left_out.kept
         is_complete = self.cluster.told.is_complete
         waits = self._inherited.wait(frozenset() if is_complete else self._renderer.unwired())
-        if (waits or changed) and self._left_out.kept:
+        if (waits or changed or is_moved) and self._left_out.kept:
             self._pending = None  # what stayed may go now
         if self._pending is not None:
             self._pending |= delta

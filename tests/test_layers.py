@@ -95,6 +95,7 @@ ALLOWED = {
     "itertools",
     "json",
     "msgspec",
+    "operator",
     "re",
     "typing",
     "yaml",

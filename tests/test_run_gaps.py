@@ -11,7 +11,7 @@ import pytest
 import yaml
 from clusters import Json, base_keys, pod_keys
 from history import POLICY, History
-from processes import Bench, drop_writer
+from processes import Bench, drop_writer, srv6kv
 
 from srv6kv.embedded import EmbeddedEtcd
 from srv6kv.store import Etcd3Store
@@ -140,3 +140,35 @@ def test_a_restart_beside_an_object_that_cannot_be_read(
     assert before.keys() - after.keys() == {
         key for key in before if key.endswith(mine) or "srv6kv-b1-" in key
     }
+
+
+def test_plan_says_what_run_does(bench: Bench, store: Etcd3Store, history: History) -> None:
+    """Beside an object, a document without a name and a file that cannot be read."""
+    save(bench, case())
+    process = bench.run()
+    history.wait(lambda: bool(named(history, GONE) and named(history, WEB)))
+    process.kill()
+    drop_writer(store, bench.label)
+    save(bench, without_gone(poisoned("slice of another tenant")))
+
+    assert f"/{GONE}" in srv6kv("plan", *bench.options()).stdout
+
+    bench.edit("unnamed.yaml", "kind: Node\nmetadata: {}\n")
+
+    assert f"/{GONE}" in srv6kv("plan", *bench.options()).stdout
+
+    bench.edit("unnamed.yaml", "kind: Service\nmetadata: {namespace: evil}\n")
+
+    assert f"/{GONE}" in srv6kv("plan", *bench.options()).stdout
+
+    bench.edit("unnamed.yaml", "kind: Service\nmetadata: {}\n")
+    held = srv6kv("plan", *bench.options())
+
+    assert held.stdout == ""
+    assert "DeletesHeld" in held.stderr
+
+    bench.edit("unnamed.yaml", "kind: [")
+    held = srv6kv("plan", *bench.options())
+
+    assert held.stdout == ""
+    assert "DeletesHeld" in held.stderr

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 
-from clusters import endpoint, endpoint_slice, node, service, sid
+from clusters import endpoint, endpoint_slice, identity, node, service, sid
 from hypothesis import given
 from hypothesis import strategies as st
 from settling import Node, coinciding
 from strategies import Event, History, histories
 from test_laws import law
+
+from srv6kv.gaps import ANYTHING
+from srv6kv.kube.model import Identity
 
 ROUTE = "config/vpp/v2/route/vrf/0/dst/"
 STEERING = "config/vpp/srv6/v2/steering/"
@@ -32,6 +35,60 @@ def test_a_plan_settles(history: History, seed: int) -> None:
         assert node.left() == []
         assert node.left_in_full() == ([], node.reconciler.notes())
         assert node.ours() == whole.ours()
+
+
+def poison(history: History, dice: random.Random) -> tuple[Identity, object]:
+    """An object that is there or not, and what becomes of it: nonsense, or nothing."""
+    body = dice.choice([*history.first.objects, *history.last.objects])
+    kind, namespace, name = identity(body)
+    nonsense: list[object] = [
+        {"metadata": body["metadata"], "spec": 5, "endpoints": 5, "status": 5},
+        {"metadata": 5},
+        {**body, "status": 5, "ports": 5, "spec": "x"},
+        [],
+        None,
+    ]
+    return (kind, namespace, dice.choice([name, name, "new"])), dice.choice(nonsense)
+
+
+@law(150)
+@given(histories(), st.integers(0, 2**32))
+def test_a_plan_settles_beside_what_cannot_be_read(history: History, seed: int) -> None:
+    """Objects become malformed and good again, processes start anew, etcd is read anew: a plan is
+    done in one go, and what is left when all can be read is what a new process would write."""
+    dice = random.Random(seed)
+    node = Node(history.last.conf)
+    for bunch in coinciding(history, dice):
+        node.happen(bunch)
+        for _ in range(dice.choice([0, 0, 1, 2])):
+            name, body = poison(history, dice)
+            node.objects.pop(name, None)
+            if body is not None:
+                node.objects[name] = body  # type: ignore[assignment]
+            node.reconciler.intake.take(name, body)  # type: ignore[arg-type]
+        if dice.random() < 0.15:
+            node.reconciler.note_gaps(dice.choice([frozenset(), frozenset({ANYTHING})]))
+        if dice.random() < 0.15:
+            node.reconciler = node.started()
+        node.settle()
+
+        assert node.left() == []
+
+        notes = node.reconciler.notes()
+        node.reconciler.reset(node.entries())
+
+        assert node.left() == []
+        assert node.reconciler.notes() == notes
+
+        node.reconciler.settled()
+    for name in [*node.objects]:
+        node.objects.pop(name)
+        node.reconciler.intake.take(name, None)
+    node.reconciler.note_gaps(frozenset())
+    node.happen(put(*history.last.objects))
+    node.settle()
+
+    assert node.left_in_full()[0] == []
 
 
 def put(*bodies: dict[str, object]) -> list[Event]:

@@ -20,7 +20,7 @@ from srv6kv.cli import config
 from srv6kv.cli.options import api_of
 from srv6kv.errors import InputError
 from srv6kv.etcd.values import KeyValue
-from srv6kv.kube.manifests import INPUT_REASONS, RawObject, read
+from srv6kv.kube.manifests import INPUT_REASONS, RawObject, read_with_gaps
 from srv6kv.kube.model import Body, Identity
 from srv6kv.notes import Note
 from srv6kv.reconciler import Reconciler
@@ -62,11 +62,12 @@ def read_files(
         SettingsError: the settings are refused.
     """
     stdin = sys.stdin.buffer.read() if Path("-") in paths else b""
-    objects, notes = read(paths, stdin)
+    objects, notes, gaps = read_with_gaps(paths, stdin)
     settings = settings or settings_of(config_option, objects)
     reconciler = Reconciler(settings, node, label or node)
     bodies = tuple((item.identity, item.body) for item in objects)
     reconciler.intake.take_all(bodies)
+    reconciler.note_gaps(gaps)
     bad = [note for note in notes if note.reason in INPUT_REASONS]
     return Files(reconciler, bodies, tuple(notes), bool(bad) or any(reconciler.intake.notes()))
 

@@ -28,6 +28,7 @@ class Intake:
     triggers: Triggers = field(default_factory=Triggers)
     _notes: dict[Identity, Note] = field(default_factory=dict)
     _gaps: dict[Identity, Gap] = field(default_factory=dict)
+    _all_gaps: frozenset[Gap] | None = None
     _good: set[Identity] = field(default_factory=set)
 
     def take(self, identity: Identity, body: Body | None) -> None:
@@ -36,7 +37,8 @@ class Intake:
         if kind not in parse.KINDS:
             return
         self._notes.pop(identity, None)
-        self._gaps.pop(identity, None)
+        if self._gaps.pop(identity, None) is not None:
+            self._all_gaps = None
         if body is None:
             self._good.discard(identity)
             self.cluster.remove(*identity)
@@ -49,7 +51,7 @@ class Intake:
             self._notes[identity] = self._note(identity, str(error))
             gap = gap_of(identity, body) if identity not in self._good else None
             if gap is not None:
-                self._gaps[identity] = gap
+                self._gaps[identity], self._all_gaps = gap, None
             return
         self._good.add(identity)
         if isinstance(value, EndpointSlice) and self.cluster.is_news(value):
@@ -66,9 +68,12 @@ class Intake:
         """Whether what came last of an object makes no sense."""
         return identity in self._notes
 
-    def gaps(self) -> Iterable[Gap]:
-        """What the objects could define that are malformed and never were good."""
-        return self._gaps.values()
+    def gaps(self) -> frozenset[Gap]:
+        """What the objects could define that are malformed and never were good; the same set as
+        long as nothing of it changes."""
+        if self._all_gaps is None:
+            self._all_gaps = frozenset(self._gaps.values())
+        return self._all_gaps
 
     def notes(self) -> Iterator[Note]:
         """The notes about objects that are malformed now."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from srv6kv.gaps import ANYTHING
 from srv6kv.kube import lastgood
 from srv6kv.kube.lastgood import UNREADABLE, Version
 from srv6kv.kube.model import Gap, Identity
@@ -198,6 +199,14 @@ def read(paths: Iterable[str | Path], stdin: bytes = b"") -> tuple[list[RawObjec
         paths: in this order; of an object that is defined twice the last one counts.
         stdin: what ``-`` stands for.
     """
+    objects, notes, _ = read_with_gaps(paths, stdin)
+    return objects, notes
+
+
+def read_with_gaps(
+    paths: Iterable[str | Path], stdin: bytes = b""
+) -> tuple[list[RawObject], list[Note], frozenset[Gap]]:
+    """The same, and what may be defined there that cannot be read."""
     versions: list[Version] = []
     for path in dict.fromkeys(str(path) for path in paths):
         if path == "-":
@@ -205,7 +214,10 @@ def read(paths: Iterable[str | Path], stdin: bytes = b"") -> tuple[list[RawObjec
         else:
             versions.extend(_read_path(Path(path)))
     objects, notes = lastgood.merged(versions)
-    return [objects[identity] for identity in sorted(objects)], sorted(notes)
+    gaps = frozenset[Gap]().union(*(version.gaps for version in versions))
+    if any(note.reason in (UNREADABLE, UNAVAILABLE) for note in notes):
+        gaps |= {ANYTHING}
+    return [objects[identity] for identity in sorted(objects)], sorted(notes), gaps
 
 
 def _read_path(path: Path) -> list[Version]:

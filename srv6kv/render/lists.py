@@ -61,9 +61,6 @@ class Lists:
             return NotImplemented
         return (self.size, self.ends) == (other.size, other.ends) and self.paths == other.paths
 
-    def __hash__(self) -> int:
-        return hash((self.size, self.ends))
-
     def __repr__(self) -> str:
         return repr(self.made())
 
