@@ -7,7 +7,7 @@ of everything, because of something that lasts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from srv6kv.actual import Target
@@ -27,6 +27,7 @@ class LeftOut:
     _homeless: set[Target] = field(default_factory=set)
     _kept: set[str] = field(default_factory=set)
     _crowded: set[str] = field(default_factory=set)
+    _noted: Mapping[str, str] | None = None
 
     def take(self, found: Plan, *, is_full: bool) -> None:
         """Take in a plan; one of everything replaces all that was left out before."""
@@ -56,12 +57,18 @@ class LeftOut:
             if not self._waiting[key]:
                 del self._waiting[key]
 
-    def widen(self, delta: Delta) -> None:
-        """Add to a change what was left out and the change may have made possible."""
+    def widen(self, delta: Delta, noted: Mapping[str, str] | None = None) -> None:
+        """Add to a change what was left out and the change may have made possible.
+
+        Args:
+            noted: what is noted in etcd about keys that others may own.
+        """
+        if self._crowded and noted != self._noted:
+            self._noted = noted
+            delta.keys |= self._crowded
         if not delta:
             return
         delta.targets |= self._homeless  # whatever goes may leave a BSID behind
-        delta.keys |= self._crowded  # or room for a note
         if self._waiting:
             for key in self._waiting.keys() & delta.keys:
                 delta.targets |= self._waiting[key]

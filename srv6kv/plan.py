@@ -179,7 +179,8 @@ def plan(
     concerned = shareable if delta is None else shareable & delta.keys
     shared, crowded = _shared(desired, actual, ledger, resolved, concerned, present)
     kept = _keep(resolved.wanted, actual, inherited) if inherited is not None else []
-    parts = frozenset[Part]((*object_keys, *targets, *concerned, *resolved.wanted, *kept))
+    looked_at = object_keys if delta is None else object_keys | delta.keys
+    parts = frozenset[Part]((*looked_at, *targets, *resolved.wanted, *kept))
     shared |= {key: ledger.shared[key] for key in kept if key in ledger.shared}
     stages = _stages(resolved.wanted, actual, prefix)
     return Plan(
@@ -286,18 +287,18 @@ def _shared(
             if is_ours:
                 wanted[key] = None
         elif is_ours or (entry is None and key not in present):
-            text = encode(value)
-            if text != (written or "").encode():
+            text = encode(value).decode()
+            if text != written:
                 # A part of a plan notes what was noted before as well.
-                union = ledger.shared | noted | {key: text.decode()}
+                union = ledger.shared | noted | {key: text}
                 if (size := len(dump_shared(union))) > MOST_SHARED_BYTES:
                     resolved.remark(key, key, "InvalidValue", _unnoted(size))
                     crowded.add(key)
                     if written is not None:
                         noted[key] = written
                     continue
-            wanted[key] = text
-            noted[key] = text.decode()
+            wanted[key] = text.encode()
+            noted[key] = text
     return noted, crowded
 
 

@@ -240,7 +240,7 @@ class Reconciler:
             return
         self._pending |= self._renderer.desired.beside(key, {self.actual.subject_of(key)})
         if is_ours:
-            self._pending.targets |= contention.targets_of(key, self.actual, self._renderer.desired)
+            self._pending |= contention.concerned(key, self.actual, self._renderer.desired)
             self._pending.is_urgent = True
 
     def refused(self, changes: Collection[Change]) -> bool:
@@ -325,7 +325,7 @@ class Reconciler:
             self._pending |= delta
             if changed:
                 self._pending |= self._inherited.concerned(changed, self._renderer.desired)
-            self._left_out.widen(self._pending)
+            self._left_out.widen(self._pending, self._ledger.shared)
         found = plan(
             self._renderer.desired,
             self.actual,

@@ -118,6 +118,7 @@ def malformed(kind: str, namespace: str, name: str, **more: Any) -> Json:
 
 
 LABELLED = {"labels": {"kubernetes.io/service-name": "lone"}}
+PROXIED = {"labels": {**LABELLED["labels"], "service.kubernetes.io/service-proxy-name": "x"}}
 GONE_TOO = (GONE, SLICES["gone"])
 DEEP: dict[str, Any] = {}
 for _ in range(150):
@@ -131,6 +132,10 @@ POISON: dict[str, tuple[Identity, Any]] = {
     "a slice without metadata that can be read": (
         SLICES["lone"],
         {"kind": "EndpointSlice", "metadata": 5, "addressType": "IPv6"},
+    ),
+    "a slice with the label of another proxy": (
+        SLICES["lone"],
+        malformed("EndpointSlice", "shop", "lone-1", metadata=PROXIED, endpoints=5),
     ),
     "a slice whose labels are a list": (
         SLICES["lone"],
@@ -181,7 +186,14 @@ def test_one_tenants_object_holds_nothing_of_anothers() -> None:
     assert {note.reason for note in one.reconciler.notes()} == {"Malformed"}
 
 
-@pytest.mark.parametrize("labels", [{}, {"service.kubernetes.io/headless": ""}])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {},
+        {"service.kubernetes.io/headless": ""},
+        {"kubernetes.io/service-name": "My_App.v2"},
+    ],
+)
 def test_a_slice_of_no_service_holds_nothing(labels: dict[str, str]) -> None:
     """Whatever else is wrong with it."""
     name = ("EndpointSlice", "x", "poison")
@@ -208,6 +220,30 @@ def test_ambiguous_names_are_held_for_either() -> None:
         one.reconciler = one.started()
 
         assert bool(lost(one)) is not is_held
+
+
+def test_a_rule_of_many_ports_leads_to_its_pod() -> None:
+    """A pod that only answers, in rules of a hundred ports each, keeps what leads to it."""
+    ports = [(f"p{number}", "TCP", 20_000 + number) for number in range(100)]
+    listed = [endpoint(PODS["d"], "node1", ready=False), endpoint("2001:0:0:2::8", "node2")]
+    one = restarted({})
+    one.happen(Event("put", body) for body in (service("wide", "2096::14", ports, namespace="x"),))
+    one.happen([Event("put", endpoint_slice("wide", listed, ports, namespace="x"))])
+    one.settle()
+    own = {key for key in one.ours() if "1::8" in key or _tail("d") in key}
+    [rules] = [one.etcd[key][0] for key in own if key.endswith(f"{_tail('d')}PREROUTING")]
+    assert b"--dport 20000:20099" in rules
+    one.objects["EndpointSlice", "x", "wide-1"] = malformed(
+        "EndpointSlice",
+        "x",
+        "wide-1",
+        metadata={"labels": {"kubernetes.io/service-name": "wide"}},
+        endpoints=5,
+    )
+    one.reconciler = one.started()
+
+    assert lost(one) == set()
+    assert own <= one.ours().keys()
 
 
 def test_a_slice_that_cannot_be_read_keeps_its_lists_and_rules() -> None:

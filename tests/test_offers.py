@@ -34,7 +34,7 @@ def some_slice(dice: random.Random, name: str) -> EndpointSlice:
             ready=dice.choice([True, True, False]),
             serving=dice.choice([True, False]),
             terminating=dice.choice([False, False, True]),
-            zones=dice.choice([(), ("z1",)]),
+            zones=dice.choice([(), ("z1",), ("",)]),
             nodes=dice.choice([(), ("node1",)]),
         )
         for _ in range(dice.randint(0, 4))
