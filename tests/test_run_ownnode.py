@@ -21,7 +21,7 @@ from srv6kv.store import Etcd3Store
 FIELD = Path(__file__).parent / "field"
 UNKNOWN = "(OwnNodeUnknown)"
 OWN, OTHER = yaml.safe_load_all((SEED / "manifests" / "nodes.yaml").read_text())
-BROKEN = {**OWN, "spec": {**OWN["spec"], "podCIDR": 7}}
+BROKEN = {**OWN, "spec": 7}
 
 
 @pytest.fixture(params=["manifests", "api"])
@@ -109,7 +109,7 @@ def test_malformed_and_never_good(bench: Bench, history: History) -> None:
     line = process.wait_for(UNKNOWN)
     Shown(process).wait(lambda: Shown(process).statuses() == (200, 503, 503))
 
-    assert "never seen well-formed: spec.podCIDR" in line
+    assert "never seen well-formed: spec" in line
     assert history.last() == before
 
     have(bench, OWN, OTHER)
