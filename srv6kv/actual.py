@@ -92,6 +92,11 @@ class Actual:
     bsids: Texts = field(default_factory=Texts)
     host_routes: dict[Target, set[str]] = field(default_factory=dict)
 
+    def subject_of(self, key: str) -> Target | None:
+        """What a steering or a route to one address is about."""
+        facts = self.facts.get(key)
+        return facts.target if facts is not None else host_route_of(key)
+
     def apply(self, key: str, value: bytes | None, revision: int) -> None:
         """Take in one key; None: it is gone."""
         known = self.entries.get(key)

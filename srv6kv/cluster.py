@@ -42,6 +42,8 @@ class Cluster:
             will be; they may be there without.
         told: what the agent says of wiring that etcd does not have.
         pod_annotations: what annotations of pods may name; None: they do not count.
+        unread_nodes: names of nodes that cannot be read; "" among them: it may be any.
+        unread_pods: names of pods that cannot be read.
         held: which next hop each localsid in etcd has; it decides who is the newcomer when two
             local endpoints want one SID.
     """
@@ -56,6 +58,8 @@ class Cluster:
     wiring: Wiring = field(default_factory=Wiring)
     told: Told = field(default_factory=Told)
     pod_annotations: PodAnnotations | None = None
+    unread_nodes: frozenset[str] = frozenset()
+    unread_pods: frozenset[Ref] = frozenset()
     held: dict[str, str] = field(default_factory=dict)
     dirt: Dirt = field(default_factory=Dirt)
     _service_of_slice: dict[Ref, Ref] = field(default_factory=dict)
@@ -133,6 +137,25 @@ class Cluster:
             self._apply(key, *self.told.get(key))
         self.dirt.told |= changed
         return bool(changed)
+
+    def miss_nodes(self, names: frozenset[str]) -> None:
+        """Let these be the nodes that cannot be read."""
+        if names != self.unread_nodes:
+            self.unread_nodes = names
+            self.dirt.nodes = True
+
+    def miss_pods(self, refs: frozenset[Ref]) -> None:
+        """Let these be the pods that cannot be read."""
+        changed = refs ^ self.unread_pods
+        self.unread_pods = refs
+        if changed:
+            ends = (
+                end
+                for table in self.slices.values()
+                for one in table.values()
+                for end in one.endpoints
+            )
+            self.dirt.addresses |= {end.address for end in ends if end.pod in changed}
 
     def note(self, key: str, value: bytes | None) -> None:
         """Take in one of Contiv's records of nodes; None: it is gone."""

@@ -13,28 +13,30 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from srv6kv.actual import Actual, Target, steering_facts
 from srv6kv.agent import keys
 from srv6kv.effects import lists_of
-from srv6kv.render.desired import Desired
+from srv6kv.render.desired import Delta, Desired
 from srv6kv.transaction import Operation, Transaction
 
 _DESTINATION = re.compile(r"/dst/([^/]+)/")
 _MATCHED_ADDRESS = re.compile(rb"-d ([0-9a-f:.]+)/")
 
 
-def targets_of(key: str, actual: Actual, desired: Desired) -> set[Target]:
-    """Find the targets that have to be planned again when a key (short form) of ours has changed.
+def concerned(key: str, actual: Actual, desired: Desired) -> Delta:
+    """Find what has to be planned again when a key (short form) of ours has changed.
 
-    It is asked before and after the change: what a steering said decides as much as what it says.
+    It is asked before and after the change: what a steering said decides as much as what it says,
+    and the policy that it has left may have no other.
     """
     if key.startswith(keys.POLICY):
-        return _users(key.removeprefix(keys.POLICY), actual)
+        return Delta(targets=_users(key.removeprefix(keys.POLICY), actual))
     if not key.startswith(keys.STEERING):
-        return set()
-    found = set(desired.names.get(key.removeprefix(keys.STEERING), ()))
+        return Delta()
+    found = Delta(targets=set(desired.names.get(key.removeprefix(keys.STEERING), ())))
     facts = actual.facts.get(key)
     if facts is not None:
-        found |= _users(facts.bsid, actual)
-        for other in actual.steerings.get(facts.target, ()) if facts.target is not None else ():
-            found |= _users(actual.facts[other].bsid, actual)
+        others = actual.steerings.get(facts.target, ()) if facts.target is not None else ()
+        for bsid in {facts.bsid, *(actual.facts[other].bsid for other in others)}:
+            found.keys.add(keys.policy(bsid))
+            found.targets |= _users(bsid, actual)
     return found
 
 
@@ -118,7 +120,7 @@ def _names(key: str, value: bytes | None, actual: Actual) -> Iterator[tuple[str,
             yield f"sid {address}", True
     elif key.startswith(keys.RULE_CHAIN):
         for matched in _MATCHED_ADDRESS.findall(value or b""):
-            yield f"address {matched.decode()}", True
+            yield f"address {str(matched, 'ascii')}", True
     elif key.startswith(keys.POLICY):
         bsid = key.removeprefix(keys.POLICY)
         yield f"bsid {bsid}", True

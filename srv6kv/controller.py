@@ -349,7 +349,7 @@ class Controller:
             case ClusterChanged():
                 self.reconciler.intake.take_all(event.objects)
                 self._source_notes = event.notes
-                self.reconciler.note_gaps(event.has_gaps)
+                self.reconciler.note_gaps(event.gaps)
                 self._lists.take(event)
                 if event.listed:
                     self.progress.cluster(

@@ -8,7 +8,7 @@ goes immediately before the new one comes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -18,10 +18,11 @@ from srv6kv.agent import keys
 from srv6kv.agent.values import encode
 from srv6kv.effects import effects_of
 from srv6kv.etcd import limits
+from srv6kv.inherited import Inherited
 from srv6kv.notes import Note
 from srv6kv.ownership import Ranges
 from srv6kv.render.desired import Delta, Desired
-from srv6kv.resolve import resolve
+from srv6kv.resolve import Part, Resolved, resolve
 from srv6kv.settings import Settings
 from srv6kv.transaction import Operation, Transaction
 
@@ -70,6 +71,26 @@ class Plumbing:
 
 
 @dataclass(frozen=True, slots=True)
+class Left:
+    """What a plan leaves out, by key or by what is to be steered.
+
+    Attributes:
+        notes: why.
+        needs: targets to the key of the localsid without which they are not steered.
+        homeless: targets for which no BSID is free.
+        kept: keys that would go, but may be what something means that cannot be read.
+        crowded: keys that others may own, and that are not created because there is no room to note
+            them.
+    """
+
+    notes: dict[Part, tuple[Note, ...]] = field(default_factory=dict)
+    needs: dict[Target, str] = field(default_factory=dict)
+    homeless: frozenset[Target] = frozenset()
+    kept: frozenset[str] = frozenset()
+    crowded: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The way from actual to desired.
 
@@ -80,6 +101,8 @@ class Plan:
         effects: policies by what happens to them: create, grow, shrink, replace, remove.
         wanted: key (short form) to the bytes that should be there; None: nothing should.
         plumbing: what others may own, and what of it is made now; empty unless all was compared.
+        parts: what was looked at: keys, and targets of steerings.
+        left: what of these is left out.
     """
 
     transactions: tuple[Transaction, ...]
@@ -88,6 +111,8 @@ class Plan:
     effects: Counter[str]
     wanted: dict[str, bytes | None]
     plumbing: Plumbing = Plumbing()
+    parts: frozenset[Part] = frozenset()
+    left: Left = Left()
 
     def __bool__(self) -> bool:
         return bool(self.transactions)
@@ -113,7 +138,7 @@ def plan(
     ranges: Ranges,
     ledger: Ledger | None = None,
     delta: Delta | None = None,
-    deletable: Container[str] | None = None,
+    inherited: Inherited | None = None,
     present: Container[str] = (),
     most: int = MOST_OPERATIONS,
     most_bytes: int = MOST_BYTES,
@@ -129,7 +154,7 @@ def plan(
         ranges: what is ours now.
         ledger: what was noted before.
         delta: compare only this; None: everything that is ours.
-        deletable: the keys that may go; others stay, with a note. None: every key of ours may.
+        inherited: decides what of etcd stays, with a note; None: every key of ours may go.
         present: keys that the agent has from others than etcd: what may be others' is theirs.
         most: operations of one transaction.
         most_bytes: of a key with its value; what has more is left out.
@@ -147,24 +172,46 @@ def plan(
         targets, leftovers = delta.targets, set[str]()
     room = most_bytes - len(prefix.encode())
     listed = (sorted(object_keys), sorted(targets))
-    resolved = resolve(desired, actual, settings, owned, *listed, room)
+    resolved = resolve(desired, actual, settings, owned, *listed, room, inherited)
     for key in leftovers - resolved.kept:
         resolved.wanted.setdefault(key, None)
-    shared, unshared = _shared(desired, actual, ledger, resolved.wanted, delta, present)
-    resolved.notes += unshared
-    if deletable is not None:
-        resolved.notes += _keep(resolved.wanted, actual, deletable)
+    shareable = desired.shared.keys() | ledger.shared.keys()
+    concerned = shareable if delta is None else shareable & delta.keys
+    shared, crowded = _shared(desired, actual, ledger, resolved, concerned, present)
+    kept = _keep(resolved.wanted, actual, inherited) if inherited is not None else []
+    looked_at = object_keys if delta is None else object_keys | delta.keys
+    parts = frozenset[Part]((*looked_at, *targets, *resolved.wanted, *kept))
+    shared |= {key: ledger.shared[key] for key in kept if key in ledger.shared}
     stages = _stages(resolved.wanted, actual, prefix)
     return Plan(
         transactions=tuple(txn for stage in stages for txn in split(stage, most, batch_bytes)),
-        notes=tuple(sorted(resolved.notes)),
-        ledger=Ledger(ranges, shared),
+        notes=_all_notes(resolved, len(kept)),
+        ledger=Ledger(ranges, dict(sorted(shared.items()))),
         effects=effects_of(resolved.wanted, actual),
         wanted=resolved.wanted,
         plumbing=_plumbing(desired, actual, resolved.wanted, present)
         if delta is None
         else Plumbing(),
+        parts=parts,
+        left=Left(
+            {part: tuple(notes) for part, notes in resolved.notes.items()},
+            resolved.needs,
+            frozenset(resolved.homeless),
+            frozenset(kept),
+            frozenset(crowded),
+        ),
     )
+
+
+def _all_notes(resolved: Resolved, kept: int) -> tuple[Note, ...]:
+    notes = {note for listed in resolved.notes.values() for note in listed}
+    return tuple(sorted(notes | ({kept_note(kept)} if kept else set())))
+
+
+def kept_note(number: int) -> Note:
+    """What there is to say about keys that may not go."""
+    text = f"{number} keys that nothing defines stay until all input can be read"
+    return Note("Cluster", "DeletesHeld", text)
 
 
 def _plumbing(
@@ -181,21 +228,30 @@ def _plumbing(
     return Plumbing(tuple(sorted(found)), tuple(sorted(made)))
 
 
-def _keep(wanted: dict[str, bytes | None], actual: Actual, deletable: Container[str]) -> list[Note]:
+def _keep(wanted: dict[str, bytes | None], actual: Actual, inherited: Inherited) -> list[str]:
     """Keep what may not go, but for a steering whose prefix another key takes over."""
     taken = {_target_of(v) for k, v in wanted.items() if v and k.startswith(keys.STEERING)}
-    kept = [
-        key
-        for key, value in sorted(wanted.items())
-        if value is None
-        and key in actual.entries
-        and key not in deletable
-        and not _is_taken(key, actual, taken)
-    ]
+    kept: list[str] = []
+    leaving: set[str] = set()
+    for key, value in sorted(wanted.items(), key=lambda item: _delete_order(item[0])):
+        is_going = value is None and key in actual.entries
+        is_taken = is_going and _is_taken(key, actual, taken)
+        if is_going and not is_taken and not inherited.may_go(key, leaving):
+            kept.append(key)
+        elif key in actual.facts and (value is None or _bsid_of(value) != actual.facts[key].bsid):
+            leaving.add(key)
     for key in kept:
         del wanted[key]
-    text = f"{len(kept)} keys that nothing defines stay until all input can be read"
-    return [Note("Cluster", "DeletesHeld", text)] if kept else []
+    for key in leaving:
+        policy = keys.policy(actual.facts[key].bsid)
+        if policy in inherited.kept and inherited.may_go(policy, leaving):
+            wanted.setdefault(policy, None)
+    return kept
+
+
+def _bsid_of(value: bytes) -> str | None:
+    facts = steering_facts(value)
+    return facts.bsid if facts is not None else None
 
 
 def _is_taken(key: str, actual: Actual, taken: set[Target]) -> bool:
@@ -212,18 +268,17 @@ def _shared(
     desired: Desired,
     actual: Actual,
     ledger: Ledger,
-    wanted: dict[str, bytes | None],
-    delta: Delta | None,
+    resolved: Resolved,
+    concerned: Iterable[str],
     present: Container[str],
-) -> tuple[dict[str, str], list[Note]]:
+) -> tuple[dict[str, str], set[str]]:
     """Create what is absent, update or delete only what we wrote.
 
     Returns:
         What to note about it, and what is not created because there is no room to note it.
     """
-    noted, left_out = dict(ledger.shared), []
-    concerned = desired.shared.keys() | ledger.shared.keys()
-    for key in sorted(concerned if delta is None else concerned & delta.keys):
+    noted, crowded, wanted = dict(ledger.shared), set[str](), resolved.wanted
+    for key in sorted(concerned):
         entry = actual.entries.get(key)
         written = noted.pop(key, None)
         is_ours = entry is not None and entry.value == (written or "").encode()
@@ -232,23 +287,24 @@ def _shared(
             if is_ours:
                 wanted[key] = None
         elif is_ours or (entry is None and key not in present):
-            text = encode(value)
-            if text != (written or "").encode():
+            text = encode(value).decode()
+            if text != written:
                 # A part of a plan notes what was noted before as well.
-                union = ledger.shared | noted | {key: text.decode()}
+                union = ledger.shared | noted | {key: text}
                 if (size := len(dump_shared(union))) > MOST_SHARED_BYTES:
-                    left_out.append(_unnoted(key, size))
+                    resolved.remark(key, key, "InvalidValue", _unnoted(size))
+                    crowded.add(key)
                     if written is not None:
                         noted[key] = written
                     continue
-            wanted[key] = text
-            noted[key] = text.decode()
-    return dict(sorted(noted.items())), left_out
+            wanted[key] = text.encode()
+            noted[key] = text
+    return noted, crowded
 
 
-def _unnoted(key: str, size: int) -> Note:
+def _unnoted(size: int) -> str:
     text = f"with it srv6kv would note {size} bytes about such keys in etcd, and more than"
-    return Note(key, "InvalidValue", f"{text} {MOST_SHARED_BYTES} do not fit; it is not created")
+    return f"{text} {MOST_SHARED_BYTES} do not fit; it is not created"
 
 
 def _stages(wanted: dict[str, bytes | None], actual: Actual, prefix: str) -> list[list[Operation]]:

@@ -23,8 +23,11 @@ from srv6kv.agent.wiring import Wiring
 from srv6kv.cluster import Cluster
 from srv6kv.etcd.limits import DEFAULT, Limits
 from srv6kv.etcd.values import Change
+from srv6kv.gaps import POD
+from srv6kv.inherited import Inherited
 from srv6kv.kube.intake import Intake
-from srv6kv.kube.model import Identity, Ref
+from srv6kv.kube.model import Gap, Identity, Ref
+from srv6kv.leftout import LeftOut
 from srv6kv.losses import Loss, Served, loss_of
 from srv6kv.notes import Note
 from srv6kv.plan import (
@@ -81,11 +84,13 @@ class Reconciler:
         self._pending: Delta | None = None
         self._contended: set[str] = set()
         self._deleted: dict[str, int] = {}
-        self._notes: tuple[Note, ...] = ()
-        self._has_gaps = False
+        self._left_out = LeftOut()
+        self._source_gaps: frozenset[Gap] = frozenset()
         self._near: tuple[str, ...] = ()
         self._compared_names: frozenset[str] = frozenset()
-        self._wanted_before: set[str] = set()
+        self._inherited = Inherited(
+            settings, node, self.cluster, self.actual, self.owns, self._renderer.services.topology
+        )
         self._bad_notes: dict[str, str] = {}
         self._boot_id = boot_id
         self._boot = Boot(boot_id)
@@ -125,6 +130,7 @@ class Reconciler:
         """Begin again with what etcd holds below ``prefixes``."""
         self.actual = Actual()
         self._served = Served(self._discard)
+        self._inherited.read(self.actual)
         self.cluster.hold_nothing()
         self._deleted.clear()
         self._contended.clear()
@@ -226,12 +232,15 @@ class Reconciler:
             self.cluster.wire(key, value, change.mod_revision, is_gone=change.value is None)
 
     def _plan_again(self, key: str, *, is_ours: bool) -> None:
-        """Let the next plan compare what depends on a key (short form) that others write."""
+        """Let the next plan compare what depends on a key (short form) that others write.
+
+        It is asked before and after the change: what was in the way may not be any more.
+        """
         if self._pending is None:
             return
-        self._pending.keys.add(key)
+        self._pending |= self._renderer.desired.beside(key, {self.actual.subject_of(key)})
         if is_ours:
-            self._pending.targets |= contention.targets_of(key, self.actual, self._renderer.desired)
+            self._pending |= contention.concerned(key, self.actual, self._renderer.desired)
             self._pending.is_urgent = True
 
     def refused(self, changes: Collection[Change]) -> bool:
@@ -283,19 +292,13 @@ class Reconciler:
         return {
             address: ref
             for address, ref in self._renderer.waiting.items()
-            if not self._has_gaps and not self.intake.is_malformed(("Pod", ref.namespace, ref.name))
+            if not any(gap.covers(POD, *ref) for gap in self._source_gaps)
+            and not self.intake.is_malformed((POD, ref.namespace, ref.name))
         }
 
-    def note_gaps(self, has_gaps: bool) -> None:
-        """Whether the source has something that it could never read since the start."""
-        self._has_gaps = has_gaps
-
-    @property
-    def _deletable(self) -> set[str] | None:
-        """With gaps in the cluster only what this process has wanted before may be deleted: the
-        rest may belong to what cannot be read."""
-        has_gaps = self._has_gaps or self.intake.has_gaps or self.cluster.records.has_gaps
-        return self._wanted_before if has_gaps or self._renderer.is_blind else None
+    def note_gaps(self, gaps: frozenset[Gap]) -> None:
+        """What the source has that it could never read since the start."""
+        self._source_gaps = gaps
 
     def keep_to(self, limits: Limits) -> None:
         """Plan within other limits from now on."""
@@ -305,12 +308,24 @@ class Reconciler:
 
     def plan(self) -> Plan:
         """What is to be written now; empty if etcd holds the desired state."""
+        gaps = (self._source_gaps, self.intake.gaps(), frozenset(self.cluster.records.gaps()))
+        changed = self._inherited.miss(gaps)
+        if changed:
+            self.cluster.miss_nodes(self._inherited.unread_nodes)
+            self.cluster.miss_pods(self._inherited.unread_pods)
         self._renderer.limit(self.most_bytes)
         delta = self._renderer.update(self.cluster)
-        if self._notes or self._pending is None:
-            self._pending = None  # what was left out may fit now
-        else:
+        is_moved = self._inherited.see(self._renderer.services.topology)
+        self._inherited.kept = self._left_out.kept
+        is_complete = self.cluster.told.is_complete
+        waits = self._inherited.wait(frozenset() if is_complete else self._renderer.unwired())
+        if (waits or changed or is_moved) and self._left_out.kept:
+            self._pending = None  # what stayed may go now
+        if self._pending is not None:
             self._pending |= delta
+            if changed:
+                self._pending |= self._inherited.concerned(changed, self._renderer.desired)
+            self._left_out.widen(self._pending, self._ledger.shared)
         found = plan(
             self._renderer.desired,
             self.actual,
@@ -319,14 +334,15 @@ class Reconciler:
             ranges=self._ranges,
             ledger=self._ledger,
             delta=self._pending,
-            deletable=self._deletable,
+            inherited=self._inherited,
             present=self.cluster.told,
             most=self.limits.few_planned if self.is_contended else self.limits.planned,
             most_bytes=self.most_bytes,
             batch_bytes=min(self.limits.size, self.most_bytes),
         )
-        self._wanted_before |= {key for key, value in found.wanted.items() if value is not None}
-        self._notes = found.notes
+        wanted = {key for key, value in found.wanted.items() if value is not None}
+        self._inherited.wanted |= wanted
+        self._left_out.take(found, is_full=self._pending is None)
         return found
 
     @property
@@ -441,7 +457,7 @@ class Reconciler:
         rendered = chain.from_iterable(self._renderer.desired.notes.values())
         known = (*self.intake.notes(), *self.cluster.records.notes())
         bad = unreadable.notes(self._bad_notes, self.prefix, self.cluster.wiring.unreadable)
-        return {*known, *rendered, *self._notes, *bad}
+        return {*known, *rendered, *self._left_out.notes(), *bad}
 
     def held(self) -> dict[str, tuple[bytes, int]]:
         """Our keys in etcd (full form) with value and mod revision, in the order of puts."""

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 import msgspec
 
 from srv6kv import addresses, foreign
+from srv6kv.gaps import NODE
 from srv6kv.kube import checks, tolerant
 from srv6kv.kube.checks import ParseError
+from srv6kv.kube.model import Gap
 from srv6kv.kube.tolerant import Skipped
 from srv6kv.notes import Note
 
@@ -44,6 +46,10 @@ class _Raw(msgspec.Struct):
     name: str = ""
     ip_addresses: list[object] | None = None
     ip_address: object = ""
+
+
+class _Named(msgspec.Struct):
+    name: str = ""
 
 
 _CAMEL = re.compile(rb'"ip(Addresses|Address)"\s*:')
@@ -84,17 +90,27 @@ def _address(place: str, text: object) -> str:
     return address
 
 
+def name_in(value: bytes) -> str:
+    """The node's name in a record that is unreadable otherwise; "" if that is too."""
+    try:
+        return foreign.decode(value, _Named).name
+    except foreign.Unreadable:
+        return ""
+
+
 @dataclass(slots=True)
 class Records:
     """All records, by key."""
 
     _good: dict[str, NodeRecord] = field(default_factory=dict)
     _notes: dict[str, Note] = field(default_factory=dict)
+    _gaps: dict[str, Gap] = field(default_factory=dict)
 
     def apply(self, key: str, value: bytes | None) -> None:
         """Take in one key; None: it is gone."""
         text = key.removeprefix(PREFIX)
         self._notes.pop(text, None)
+        self._gaps.pop(text, None)
         if value is None:
             self._good.pop(text, None)
             return
@@ -107,6 +123,7 @@ class Records:
             self._notes[text] = Note(
                 f"Record {PREFIX}{text}", REASON, f"{foreign.brief(str(error))}; {kept}"
             )
+            self._gaps[text] = Gap(NODE, "", name_in(value))
 
     def replace(self, values: Mapping[str, bytes]) -> None:
         """Let these be all the keys that there are."""
@@ -128,10 +145,9 @@ class Records:
         ordered = sorted(self._good.values(), key=lambda record: -record.id)
         return {record.name: record for record in ordered}
 
-    @property
-    def has_gaps(self) -> bool:
-        """Whether a record is unreadable and never was good: what it means nobody knows."""
-        return any(text not in self._good for text in self._notes)
+    def gaps(self) -> Iterator[Gap]:
+        """The nodes of records that are unreadable and never were good."""
+        yield from (self._gaps[text] for text in self._notes if text not in self._good)
 
     def notes(self) -> Iterator[Note]:
         """The notes about records that are unreadable now, and on addresses that are ignored."""

@@ -10,16 +10,30 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from srv6kv.actual import Actual, Target
 from srv6kv.addresses import network_of
 from srv6kv.agent import keys
 from srv6kv.agent.validity import fault_of
-from srv6kv.agent.values import AgentValue, L3Traffic, LocalSid, Policy, Steering, encode
+from srv6kv.agent.values import (
+    AgentValue,
+    L3Traffic,
+    LocalSid,
+    Policy,
+    RuleChain,
+    Steering,
+    encode,
+)
 from srv6kv.allot import Allotment
+from srv6kv.inherited import Inherited
 from srv6kv.notes import Note
 from srv6kv.ownership import Ranges
 from srv6kv.render.desired import Carried, Desired, Steered
 from srv6kv.settings import Settings
+
+Part = str | Target
+"""A key, or what is to be steered."""
 
 
 @dataclass(slots=True)
@@ -30,15 +44,19 @@ class Resolved:
         wanted: key to bytes; None: a key that should not be there.
         kept: keys of services that cannot be written now; they stay as they are.
         notes: why something is left out.
+        needs: targets that are left out for want of a localsid, to its key.
+        homeless: targets that are left out because no BSID is free.
     """
 
     wanted: dict[str, bytes | None] = field(default_factory=dict)
     kept: set[str] = field(default_factory=set)
-    notes: list[Note] = field(default_factory=list)
+    notes: dict[Part, list[Note]] = field(default_factory=dict)
+    needs: dict[Target, str] = field(default_factory=dict)
+    homeless: set[Target] = field(default_factory=set)
 
-    def remark(self, subject: str, reason: str, text: str) -> None:
-        """Add a note."""
-        self.notes.append(Note(subject, reason, text))
+    def remark(self, part: Part, subject: str, reason: str, text: str) -> None:
+        """Add a note about a part."""
+        self.notes.setdefault(part, []).append(Note(subject, reason, text))
 
 
 def resolve(
@@ -49,25 +67,32 @@ def resolve(
     object_keys: Iterable[str],
     targets: Collection[Target],
     most_bytes: int,
+    inherited: Inherited | None = None,
 ) -> Resolved:
     """The wanted bytes of these objects and of the steerings and policies of these targets.
 
     Args:
         most_bytes: of a key (short form) and its value together; what has more is left out.
+        inherited: decides what of etcd's values stays; None: nothing does.
     """
     resolved = Resolved()
     for key in object_keys:
-        _want_object(key, desired.objects.get(key), actual, resolved, ranges, most_bytes)
+        value = desired.objects.get(key)
+        if inherited is not None and isinstance(value, RuleChain):
+            value = inherited.completed_chain(value)
+        _want_object(key, value, actual, resolved, ranges, most_bytes)
     steered: dict[Target, Steered | Carried] = {}
     leaving = set(targets)
     for target in targets:
         held = _leave(target, leaving, actual, ranges, resolved)
         entry = desired.entry(target)
-        if entry is None:
+        if isinstance(entry, Steered):
+            entry = inherited.completed(entry) if inherited is not None else entry
+        if entry is None or not entry.lists:
             continue
         if _is_free(entry, desired, actual, ranges, resolved):
             steered[target] = entry
-        else:
+        elif target not in desired.host_routes:
             resolved.kept |= held
     given = Allotment(desired, actual, settings, ranges, leaving).bsids_of(steered)
     for target, entry in steered.items():
@@ -75,7 +100,9 @@ def resolve(
             entry, given.get(target), desired, actual, settings, ranges, resolved, most_bytes
         )
         if fault is not None:
-            resolved.remark(entry.subject, *fault)
+            resolved.remark(target, entry.subject, *fault)
+            if given.get(target) is None:
+                resolved.homeless.add(target)
             resolved.kept |= _leave(target, leaving, actual, ranges, resolved)
     for key in resolved.kept:
         if resolved.wanted.get(key) is None:
@@ -94,16 +121,17 @@ def _want_object(
     fault = _fault_of(value, actual, ranges) if value is not None else None
     text = None if value is None else encode(value)
     if fault is not None:
-        resolved.remark(key, "InvalidValue", f"{fault}; nothing is written")
-    elif text is not None and (excess := _excess_of(key, text, most_bytes)):
-        resolved.remark(key, "InvalidValue", f"{excess}; nothing is written")
+        resolved.remark(key, key, "InvalidValue", f"{fault}; nothing is written")
+    elif text is not None and (excess := _excess_of(key, len(text), most_bytes)):
+        resolved.remark(key, key, "InvalidValue", f"{excess}; nothing is written")
     else:
         resolved.wanted[key] = text
 
 
-def _excess_of(key: str, value: bytes, most_bytes: int) -> str:
-    """What is too large about a key with its value; "" if one request to etcd holds it."""
-    size = len(key.encode()) + len(value)
+def _excess_of(key: str, size: int, most_bytes: int) -> str:
+    """What is too large about a key with a value of this size; "" if one request to etcd holds
+    it."""
+    size += len(key.encode())
     return f"{size} bytes, and {most_bytes} fit into one request" if size > most_bytes else ""
 
 
@@ -125,7 +153,8 @@ def _leave(
 ) -> set[str]:
     """Want nothing of what etcd holds for a target, until ``_enter`` wants some of it again.
 
-    A policy that others are steered into stays, unless all of them are ``leaving`` too.
+    A policy that others of ours are steered into stays, unless all of them are ``leaving`` too;
+    whoever else steers into it steers into what is reserved for us.
     """
     held = set()
     for key in actual.steerings.get(target, ()):
@@ -134,7 +163,7 @@ def _leave(
         held.add(key)
         bsid = actual.facts[key].bsid
         policy = keys.policy(bsid)
-        users = {actual.facts[user].target for user in actual.users[bsid]}
+        users = {actual.facts[user].target for user in filter(ranges.owns, actual.users[bsid])}
         if users <= leaving and policy in actual.entries and ranges.owns(policy):
             held.add(policy)
     for key in held:
@@ -151,7 +180,8 @@ def _is_free(
 ) -> bool:
     """Whether nothing stands in the way of steering a target; else a note says what.
 
-    What came after our steering does not remove it: VPP would lose the other's entry with ours.
+    What came after our steering does not remove it: VPP would lose the other's entry with ours. Our
+    own routes do: what etcd holds of them, and since when, must not decide.
     """
     vrf, destination = entry.target
     keys_there = actual.steerings.get(entry.target, set())
@@ -159,15 +189,18 @@ def _is_free(
     problem = None
     if any(not ranges.owns(key) for key in keys_there):
         problem = "is steered by somebody else"
-    elif entry.target in actual.host_routes:
+    elif entry.target in desired.host_routes:
+        problem, is_newcomer = f"is a SID with a route of its own in VRF {vrf}", True
+    elif any(not ranges.owns(key) for key in actual.host_routes.get(entry.target, ())):
         problem = f"has a route of its own in VRF {vrf}, which would keep half of the traffic"
     faulty = _faulty_sid(entry, desired, actual, ranges)
     if faulty is not None:
         problem, is_newcomer = f"needs localsid {faulty}, which is not valid", True
+        resolved.needs[entry.target] = keys.localsid(faulty)
     if problem is not None:
         text = f"{destination} {problem}"
         text += f"; {_NOTHING[type(entry)]}" if is_newcomer else ""
-        resolved.remark(entry.subject, "InvalidValue", text)
+        resolved.remark(entry.target, entry.subject, "InvalidValue", text)
     return problem is None or not is_newcomer
 
 
@@ -180,12 +213,10 @@ _NOTHING: dict[type, str] = {
 def _faulty_sid(
     entry: Steered | Carried, desired: Desired, actual: Actual, ranges: Ranges
 ) -> str | None:
-    for item in entry.lists:
-        if len(item.segments) > 1:
-            continue  # its localsid is another node's
-        value = desired.objects.get(keys.localsid(item.segments[0]))
+    for sid in entry.ends:  # behind another node's SID the localsid is that node's
+        value = desired.objects.get(keys.localsid(sid))
         if value is not None and _fault_of(value, actual, ranges) is not None:
-            return item.segments[0]
+            return sid
     return None
 
 
@@ -241,19 +272,16 @@ def _enter(
         policy_bsid=bsid,
         l3_traffic=L3Traffic(installation_vrf_id=vrf, prefix_address=network_of(destination)),
     )
-    policy = Policy(
-        bsid=bsid,
-        installation_vrf_id=settings.main_vrf,
-        srh_encapsulation=True,
-        segment_lists=entry.lists,
-    )
+    policy = Policy(bsid=bsid, installation_vrf_id=settings.main_vrf, srh_encapsulation=True)
+    number = len(entry.lists)
+    size = len(encode(policy)) + len(',"segment_lists":[]') + entry.lists.size + number - 1
+    if excess := _excess_of(policy.key, size, most_bytes):  # the lists are not even made
+        text = f"{policy.key}: {number} segment lists are {excess}"
+        return "InvalidValue", f"{text}; {_NOTHING[type(entry)]}"
+    policy = msgspec.structs.replace(policy, segment_lists=entry.lists.made())
     fault = fault_of(policy) or fault_of(steering)
     if fault is not None:
         return "InvalidValue", f"{fault}; {_NOTHING[type(entry)]}"
-    value = encode(policy)
-    if excess := _excess_of(policy.key, value, most_bytes):
-        text = f"{policy.key}: {len(entry.lists)} segment lists are {excess}"
-        return "InvalidValue", f"{text}; {_NOTHING[type(entry)]}"
-    resolved.wanted[policy.key] = value
+    resolved.wanted[policy.key] = encode(policy)
     resolved.wanted[steering.key] = encode(steering)
     return None

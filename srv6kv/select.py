@@ -7,8 +7,9 @@ and ``select`` decide; ``unused`` and ``judge`` tell, by the same code, which ru
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from srv6kv.kube.model import Endpoint, EndpointSlice, Service, ServicePort, SlicePort
 
@@ -100,6 +101,24 @@ def candidates_of(service: Service, slices: Iterable[EndpointSlice]) -> Candidat
                 known = table.get(key)
                 if known is None or _rank(candidate) < _rank(known):
                     table[key] = candidate
+    return _in_order(offered)
+
+
+def merged(parts: Iterable[Candidates]) -> Candidates:
+    """The candidates of several slices together, duplicates resolved (rule E8)."""
+    offered: dict[ServicePort, dict[tuple[str, int], Candidate]] = {}
+    for part in parts:
+        for port, listed in part.items():
+            table = offered.setdefault(port, {})
+            for candidate in listed:
+                key = (candidate.address, candidate.target)
+                known = table.get(key)
+                if known is None or _rank(candidate) < _rank(known):
+                    table[key] = candidate
+    return _in_order(offered)
+
+
+def _in_order(offered: Mapping[ServicePort, dict[tuple[str, int], Candidate]]) -> Candidates:
     return {
         port: tuple(sorted(table.values(), key=lambda c: (c.address, c.target)))
         for port, table in offered.items()
@@ -231,39 +250,80 @@ Choice = tuple[str, list[Candidate]]
 """The rule that chose, and what it chose."""
 
 
+class Facts(NamedTuple):
+    """How many candidates of one port are what rules C2 to C6 ask about, seen from one node; facts
+    about disjoint parts add up."""
+
+    offered: int = 0
+    ready: int = 0
+    ready_here: int = 0
+    with_node: int = 0
+    for_node: int = 0
+    with_zone: int = 0
+    for_zone: int = 0
+
+
+def facts_of(offered: Iterable[Candidate], node: str, zone: str) -> Facts:
+    """The facts about these candidates."""
+    ends = [candidate.endpoint for candidate in offered]
+    ready = [end for end in ends if end.ready]
+    return Facts(
+        len(ends),
+        len(ready),
+        sum(end.node == node for end in ready),
+        sum(bool(end.node_hints) for end in ready),
+        sum(node in end.node_hints for end in ready),
+        sum(bool(end.zone_hints) for end in ready),
+        sum(zone in end.zone_hints for end in ready),
+    )
+
+
+def rule_of(facts: Facts, *, local_only: bool) -> str:
+    """The rule that decides: by facts about all candidates of a port (C2, C4, C5, C6).
+
+    A node without a zone is in the zone "", as in ``topologyModeFromHints`` of kube-proxy.
+    """
+    if local_only:
+        return "C6" if facts.ready_here else "C6 without ready ones"
+    if not facts.ready:
+        return "C5"
+    if facts.with_node == facts.ready and facts.for_node:
+        return "C2a"
+    return "C2b" if facts.with_zone == facts.ready and facts.for_zone else "C4"
+
+
+def chosen_by(rule: str, offered: Iterable[Candidate], node: str, zone: str) -> list[Candidate]:
+    """What a rule selects among candidates: of each it asks nothing but what it is itself.
+
+    What terminates without serving is never a last resort (C10).
+    """
+    return [candidate for candidate in offered if _SELECTS[rule](candidate.endpoint, node, zone)]
+
+
+def _is_last_resort(end: Endpoint) -> bool:
+    return end.serving and end.terminating
+
+
+_SELECTS: dict[str, Callable[[Endpoint, str, str], bool]] = {
+    "C2a": lambda end, node, _: end.ready and node in end.node_hints,
+    "C2b": lambda end, _, zone: end.ready and zone in end.zone_hints,
+    "C4": lambda end, _, __: end.ready,
+    "C5": lambda end, _, __: _is_last_resort(end),
+    "C6": lambda end, node, _: end.node == node and end.ready,
+    "C6 without ready ones": lambda end, node, _: end.node == node and _is_last_resort(end),
+}
+
+
 def _cluster(offered: tuple[Candidate, ...], node: str, zone: str) -> Choice:
-    """Rules C2, C4, C5 and C10: what terminates without serving is never a last resort."""
-    ready = [c for c in offered if c.endpoint.ready]
-    if not ready:
-        return "C5", _last_resort(offered)
-    return _near(ready, node, zone)
+    """Rules C2, C4, C5 and C10."""
+    rule = rule_of(facts_of(offered, node, zone), local_only=False)
+    return rule, chosen_by(rule, offered, node, zone)
 
 
 def _local(offered: tuple[Candidate, ...], node: str, zone: str) -> Choice:
     """Rule C6: never hints, never remote."""
-    here = [c for c in offered if c.endpoint.node == node]
-    ready = [c for c in here if c.endpoint.ready]
-    return "C6", ready or _last_resort(here)
-
-
-def _last_resort(offered: Iterable[Candidate]) -> list[Candidate]:
-    return [c for c in offered if c.endpoint.serving and c.endpoint.terminating]
-
-
-def _near(ready: list[Candidate], node: str, zone: str) -> Choice:
-    """Rule C2 and C4: by node hints, else by zone hints, else all.
-
-    A node without a zone is in the zone "", as in ``topologyModeFromHints`` of kube-proxy.
-    """
-    if _all_hinted(ready, "node_hints") and any(node in c.endpoint.node_hints for c in ready):
-        return "C2a", [c for c in ready if node in c.endpoint.node_hints]
-    if _all_hinted(ready, "zone_hints") and any(zone in c.endpoint.zone_hints for c in ready):
-        return "C2b", [c for c in ready if zone in c.endpoint.zone_hints]
-    return "C4", ready
-
-
-def _all_hinted(ready: list[Candidate], kind: str) -> bool:
-    return all(getattr(c.endpoint, kind) for c in ready)
+    rule = rule_of(facts_of(offered, node, zone), local_only=True)
+    return "C6", chosen_by(rule, offered, node, zone)
 
 
 def judge(
@@ -331,6 +391,6 @@ def _place(rule: str, place: str) -> str:
     return f"{_HINTED[rule]} {place}" if place else f"nodes without a {_HINTED[rule]}"
 
 
-def anywhere(offered: Iterable[Candidate]) -> list[Candidate]:
+def anywhere(offered: Collection[Candidate]) -> list[Candidate]:
     """The candidates among which hints choose: the ready ones, else the last resort."""
-    return [c for c in offered if c.endpoint.ready] or _last_resort(offered)
+    return chosen_by("C4", offered, "", "") or chosen_by("C5", offered, "", "")

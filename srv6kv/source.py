@@ -8,9 +8,9 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Protocol
 
+from srv6kv.gaps import ANYTHING
 from srv6kv.kube.manifests import UNAVAILABLE, ManifestDirectory
-from srv6kv.kube.model import Body, Identity
-from srv6kv.kube.objects import UNNAMED
+from srv6kv.kube.model import Body, Gap, Identity
 from srv6kv.notes import Note
 
 SCAN_SECONDS = 0.1
@@ -23,8 +23,8 @@ class ClusterChanged:
 
     Attributes:
         notes: all that the source has to say now.
-        has_gaps: something cannot be read and never could since the start: what is not in the
-            list may be there all the same.
+        gaps: what cannot be read and never could since the start: what is not in the list may be
+            there all the same.
         listed: the number of the last complete list; 0: there are only notes yet.
         is_short: a list lacks, for the second time, what was there: it is gone now.
         is_void: a list has nothing at all of a kind of which there was something.
@@ -34,7 +34,7 @@ class ClusterChanged:
 
     objects: tuple[tuple[Identity, Body | None], ...]
     notes: tuple[Note, ...]
-    has_gaps: bool = False
+    gaps: frozenset[Gap] = frozenset()
     listed: int = 1
     is_certain: bool = False
     is_short: bool = False
@@ -103,14 +103,14 @@ class ManifestSource:
         listed = scanned = 0
         notes: tuple[Note, ...] = ()
         held: dict[Identity, Body | None] = {}
-        unknown: set[str] = set()
+        unknown: frozenset[tuple[str, Gap]] = frozenset()
         while not self._stopped.is_set():
             wanted = self._wanted
             scan = self._manifests.scan()
             for identity, raw in scan.changes:
                 held[identity] = raw.completed() if raw is not None else None
             is_complete = self._manifests.is_settled
-            unnamed = _files_with_unnamed(scan.notes)
+            unnamed = self._manifests.unnamed
             unknown = unknown & unnamed if listed else unnamed
             is_listed = all(note.reason != UNAVAILABLE for note in scan.notes)
             newest = max(1, listed, scanned if is_listed else 0)
@@ -119,14 +119,11 @@ class ManifestSource:
                     queue.put(ClusterChanged((), scan.notes, listed=0, is_certain=True))
                     notes = scan.notes
             elif held or scan.notes != notes or newest > listed:
-                gaps = self._manifests.has_gaps or bool(unknown)
+                gaps = frozenset(gap for _, gap in unknown)
+                if self._manifests.has_gaps:
+                    gaps |= {ANYTHING}
                 told = tuple(held.items())
                 queue.put(ClusterChanged(told, scan.notes, gaps, newest, is_certain=True))
                 held, notes, listed = {}, scan.notes, newest
             scanned = wanted if is_listed else 0
             self._stopped.wait(SCAN_SECONDS)
-
-
-def _files_with_unnamed(notes: tuple[Note, ...]) -> set[str]:
-    """Files with a document that nobody can name: cut before its name came, perhaps."""
-    return {note.subject.rpartition(":")[0] for note in notes if note.reason == UNNAMED}

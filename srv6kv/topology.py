@@ -66,6 +66,7 @@ class Topology:
         owners: which nodes have an address.
         taken: who has a node SID, the SID of a tunnel's end, or the discard SID, in words.
         stray_prefixes: pod CIDRs outside podSubnetCIDR.
+        unread: names of nodes that cannot be read; "" among them: it may be any.
     """
 
     own_name: str
@@ -74,11 +75,19 @@ class Topology:
     taken: dict[str, str]
     stray_prefixes: tuple[Prefix, ...]
     notes: tuple[Note, ...] = field(default=(), compare=False)
+    unread: frozenset[str] = frozenset()
 
     @property
     def own(self) -> Peer | None:
         """This node; None until its Node object is known."""
         return self.peers.get(self.own_name)
+
+    def is_unread(self, name: str | None) -> bool:
+        """Whether a node may be there that cannot be read; None: whichever has an address."""
+        if name is None or not self.unread:
+            return bool(self.unread)
+        peer = self.peers.get(name)
+        return (peer is None or peer.sid is None) and not self.unread.isdisjoint({name, ""})
 
     def locate(self, endpoint: Endpoint, pods: Prefix) -> HostEndpoint | PodEndpoint | None:
         """What an endpoint is (design.md section 4); None: it lies outside the cluster.
@@ -105,6 +114,7 @@ def topology_of(
     own_name: str,
     settings: Settings,
     records: Mapping[str, NodeRecord] | None = None,
+    unread: frozenset[str] = frozenset(),
 ) -> Topology:
     """The nodes, each with id, address and SIDs as far as they are known and unique.
 
@@ -113,6 +123,7 @@ def topology_of(
         own_name: name of this node.
         settings: of the cluster.
         records: Contiv's record of each node that has one, by name.
+        unread: names of nodes that cannot be read.
     """
     records = records or {}
     peers: dict[str, Peer] = {}
@@ -137,7 +148,7 @@ def topology_of(
             owners[address] = (*owners.get(address, ()), name)
     prefixes = dict.fromkeys(prefix for peer in peers.values() for prefix in peer.pod_prefixes)
     strays = tuple(prefix for prefix in prefixes if not settings.pod_subnet.covers(prefix))
-    return Topology(own_name, peers, owners, taken, strays, tuple(notes))
+    return Topology(own_name, peers, owners, taken, strays, tuple(notes), unread)
 
 
 def _with_ends(peer: Peer, settings: Settings, taken: dict[str, str], notes: list[Note]) -> Peer:
@@ -177,6 +188,11 @@ def _peer(
     sid = sids.sid_of(settings.sid.node, ip) if ip else None
     peer = Peer(node.name, node_id, ip or None, sid, prefixes, node.zone, node.addresses)
     return peer, ("NodeAddressUnknown", problem) if problem is not None else None
+
+
+def address_of(node: Node, record: NodeRecord | None, settings: Settings) -> str | None:
+    """A node's address on the interconnect, as far as it is known."""
+    return _peer(node, record, settings)[0].ip
 
 
 _NO_PART = "no pod CIDR of this node is a one-node part of podSubnetCIDR"

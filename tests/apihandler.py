@@ -51,6 +51,7 @@ class Fault:
         status: an answer with this status; 0: with 200.
         body: this body, whatever was asked for.
         keep: of a list, only these items remain.
+        change: what becomes of the bytes of a list.
         cut: the connection ends after so many bytes of the body; 0: without an answer.
         hold: nothing comes, until ``heal``.
         version: the list claims this resource version.
@@ -64,6 +65,7 @@ class Fault:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
     keep: Callable[[Json], bool] | None = None
+    change: Callable[[bytes], bytes] | None = None
     cut: int | None = None
     hold: bool = False
     version: int | None = None
@@ -231,7 +233,8 @@ class Handler(BaseHTTPRequestHandler):
             if fault.version is not None:
                 metadata["resourceVersion"] = str(fault.version)
         body = {"kind": f"{kind}List", "apiVersion": version, "metadata": metadata, "items": items}
-        self._say(200, body, fault)
+        change = fault.change if fault is not None and fault.change is not None else bytes
+        self._say(200, change(json.dumps(body).encode()), fault)
 
     def _watch(self, selection: Selection, number: int, fault: Fault | None) -> None:
         self.send_response(200)

@@ -12,6 +12,7 @@ from srv6kv.actual import Actual
 from srv6kv.cluster import Cluster
 from srv6kv.kube.model import KubeObject
 from srv6kv.kube.parse import KINDS, parse
+from srv6kv.leftout import LeftOut
 from srv6kv.ownership import Ranges, ranges_of
 from srv6kv.plan import Ledger, Plan, plan
 from srv6kv.render import Delta, Desired, Renderer, render
@@ -41,7 +42,8 @@ class Sidecar:
         self.actual = Actual()
         self.ledger = Ledger()
         self.revision = 0
-        self._left_out = False
+        self._left_out = LeftOut()
+        self._beside = Delta()
 
     def put(self, *bodies: Mapping[str, Any]) -> Sidecar:
         """Kubernetes objects come or change; kinds that nobody reads do not matter."""
@@ -64,7 +66,10 @@ class Sidecar:
         for key, value in values.items():
             self.revision += 1
             text = None if value is None else json.dumps(value).encode()
+            subjects = {self.actual.subject_of(key)}
             self._hold(key, text)
+            subjects.add(self.actual.subject_of(key))
+            self._beside |= self.renderer.desired.beside(key, subjects)
             self.cluster.wire(key, text, self.revision)
         return self
 
@@ -82,9 +87,10 @@ class Sidecar:
         return self._plan(self.renderer.desired, None)
 
     def plan_change(self) -> Plan:
-        """Compare only what the last changes touched; all while something is left out."""
-        delta = self.renderer.update(self.cluster)
-        return self._plan(self.renderer.desired, None if self._left_out else delta)
+        """Compare only what the last changes touched, and what was left out for want of that."""
+        delta = self.renderer.update(self.cluster) | self._beside
+        self._left_out.widen(delta)
+        return self._plan(self.renderer.desired, delta)
 
     def _plan(self, desired: Desired, delta: Delta | None) -> Plan:
         found = plan(
@@ -96,7 +102,8 @@ class Sidecar:
             ledger=self.ledger,
             delta=delta,
         )
-        self._left_out = bool(found.notes)
+        self._left_out.take(found, is_full=delta is None)
+        self._beside = Delta()
         return found
 
     def commit(self, found: Plan) -> Sidecar:

@@ -135,3 +135,52 @@ def test_who_shares_an_address_costs_only_those_who_notice(number: int) -> None:
 
     assert costs[0] == costs[1]
     assert max(costs[0]) < 10
+
+
+def _huge(slices: int, *, ready: bool = True) -> Iterator[Json]:
+    """The slices of a service with a hundred remote endpoints each; the first endpoint of slice 7
+    may not be ready."""
+    for number in range(slices):
+        listed = [
+            endpoint(
+                f"2001:0:0:2::{number:x}:{host:x}", "node2", ready=ready or (number, host) != (7, 0)
+            )
+            for host in range(100)
+        ]
+        yield endpoint_slice("huge", listed, name=f"huge-{number:03}")
+
+
+@pytest.mark.parametrize(("slices", "is_refused"), [(20, False), (100, False), (200, True)])
+def test_a_huge_service_costs_the_slice_that_changed(slices: int, is_refused: bool) -> None:
+    """Of 2,000 endpoints or 20,000 as many are looked at as the slice has that changed; a policy
+    that is too large is not even compared, before a change that makes it fit."""
+    sidecar = _sidecar(3).put(service("huge", "2096::9:1"), *_huge(slices)).settle()
+    services, target = sidecar.renderer.services, (1, "2096::9:1")
+    assert sum("InvalidValue" in note.reason for note in sidecar.plan().notes) == is_refused
+    before = services.looked_at
+    for is_ready in (False, True):
+        changed = [*_huge(8, ready=is_ready)][7]
+        found = sidecar.put(changed).plan_change()
+        sidecar.commit(found)
+
+        assert len(found.transactions) == (not is_refused)
+        assert len(sidecar.renderer.desired.steered[target].lists) == 100 * slices - (not is_ready)
+        assert found.compared <= 2
+    print(f"looked at {services.looked_at - before} endpoints of {100 * slices}")
+
+    assert services.looked_at - before <= 4 * 100
+    if is_refused:
+        sidecar.remove(*[*_huge(slices)][100:])
+
+        assert len(sidecar.plan_change().transactions) == 1
+
+
+def test_a_change_costs_the_same_while_something_is_refused() -> None:
+    """What lasts costs nothing: beside a service that is too large another's change compares what
+    it touches."""
+    sidecar = _sidecar(10).put(service("huge", "2096::9:1"), *_huge(200)).settle()
+    before = sidecar.renderer.services.looked_at
+    found = sidecar.put(_slice(3, ENDPOINTS + 1)).plan_change()
+
+    assert found.compared <= 4
+    assert sidecar.renderer.services.looked_at - before <= 2 * (ENDPOINTS + 1)

@@ -36,6 +36,7 @@ from srv6kv.etcd.values import KeyValue
 from srv6kv.notes import Note
 from srv6kv.plan import MOST_BYTES
 from srv6kv.reconciler import Reconciler
+from srv6kv.render.desired import Delta
 from srv6kv.render.endpoint import MOST_SINGLE_RULES
 from srv6kv.store import Etcd3Store
 from srv6kv.transaction import Operation
@@ -373,6 +374,32 @@ def test_what_is_noted_about_ourselves_has_an_end() -> None:
     assert sum(one.is_put for part in sent for one in part if "/arp/" in one.key) > 600
     assert any("it is not created" in text for text in notes)
     assert not etcd.reconciler.plan()
+
+
+def test_what_has_no_room_for_its_note_follows_when_there_is_some() -> None:
+    """Without a comparison of everything; and what nobody wants any more is told no more."""
+    etcd = _Etcd()
+    desired = etcd.reconciler.renderer.desired
+    arps = [
+        Arp("memif" + "x" * 50, f"2001:0:0:1::{number:x}", "02:fe:00:00:00:05", static=True)
+        for number in range(1000, 2000)
+    ]
+    desired.shared.update({arp.key: arp for arp in arps})
+    list(etcd.settle())
+    crowded = {key for key in desired.shared if key not in etcd.reconciler.actual.entries}
+    assert crowded
+
+    gone = [arp.key for arp in arps if arp.key not in crowded][:300]
+    for key in gone:
+        del desired.shared[key]
+    etcd.reconciler._pending = Delta(set(gone))
+    for _ in range(2):  # each notes what was noted before it as well
+        list(etcd.settle())
+
+        assert not etcd.reconciler.compares_all
+
+    assert crowded <= etcd.reconciler.actual.entries.keys()
+    assert not any("not created" in note.text for note in etcd.reconciler.notes())
 
 
 @pytest.mark.parametrize("name", ["shared", "ranges"])

@@ -9,6 +9,7 @@ from cluster_seen import Follow, is_followed, services
 from srv6kv.kube import api as kube_api
 from srv6kv.kube import bodies, parse, watch
 from srv6kv.kube.known import BACK_SECONDS
+from srv6kv.kube.model import Gap
 from srv6kv.kube.source import UNAVAILABLE
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -100,7 +101,7 @@ def test_unnamed_items(api: FakeApiServer, follow: Follow) -> None:
         seen.wait(lambda number=number: seen.listed >= number)  # type: ignore[misc]
 
     assert seen.gone == []
-    assert seen.told[-1].has_gaps
+    assert seen.told[-1].gaps == {Gap("Service")}
     assert [note.reason for note in seen.notes] == ["Malformed"]
 
 

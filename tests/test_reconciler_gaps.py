@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from test_boot import started, wiring, written
 
+from srv6kv.gaps import ANYTHING
 from srv6kv.reconciler import Reconciler
 
 PREFIX = "/vnf-agent/n/"
@@ -28,12 +29,12 @@ def test_what_seems_to_be_gone_stays_while_there_are_gaps() -> None:
     held = written(started("", wiring(5)), 6)
     again = started("", [*wiring(5), *held])
     again.intake.take(IDENTITY, None)
-    again.note_gaps(True)
+    again.note_gaps(frozenset({ANYTHING}))
 
     assert not going(again)
     assert "DeletesHeld" in reasons(again)
 
-    again.note_gaps(False)
+    again.note_gaps(frozenset())
 
     assert PREFIX + POLICY in going(again)
     assert "DeletesHeld" not in reasons(again)
@@ -55,7 +56,7 @@ def test_a_malformed_object_at_the_start_is_a_gap() -> None:
 def test_gaps_hold_nothing_that_was_seen_since_the_start() -> None:
     """One bad object stops no others: what this process has wanted goes when it is gone."""
     reconciler = started("", wiring(5))
-    reconciler.note_gaps(True)
+    reconciler.note_gaps(frozenset({ANYTHING}))
     written(reconciler, 6)
     reconciler.intake.take(IDENTITY, None)
 

@@ -448,3 +448,47 @@ def test_plan(bench: ApiBench) -> None:
 
     assert away.returncode == 3
     assert "/api/v1/services: " in away.stderr
+
+
+# What cannot be read ----------------------------------------------------------------------------
+
+
+def deep(body: bytes) -> bytes:
+    """A list or event with an annotation that nests 1,200 deep where one is marked for it."""
+    nested = b'{"a":' * 1200 + b"1" + b"}" * 1200
+    return body.replace(b'"annotations": {"deep": ""}', b'"annotations": {"deep": ' + nested + b"}")
+
+
+def test_an_object_that_nests_too_deep(
+    bench: ApiBench, store: Etcd3Store, history: History, api: FakeApiServer
+) -> None:
+    """It is malformed, and every other object of the list and of the watch counts: a service that
+    went while srv6kv was away goes, and those that go later too."""
+    keys = [f"{STEERING}forK8sService-default-s{number}" for number in range(3)]
+    for number in range(3):
+        bench.edit(f"s{number}.yaml", service(f"s{number}", f"2096::e{number}", ["2001:0:0:1::6"]))
+    process = bench.follow()
+    history.wait(lambda: all(key in history.state() for key in keys))
+    process.kill()
+    drop_writer(store, bench.label)
+    bench.remove("s0.yaml")
+    metadata = {"name": "poison", "namespace": "evil", "annotations": {"deep": ""}}
+    poison = {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": metadata,
+        "addressType": "IPv6",
+        "endpoints": [],
+    }
+    api.apply(poison)
+    api.harm("list", "endpointslices", Fault(change=deep))
+    api.harm("watch", "endpointslices", Fault(line=deep))
+    process = bench.run()
+    history.wait(lambda: keys[0] not in history.state())
+    bench.remove("s1.yaml")
+    history.wait(lambda: keys[1] not in history.state())
+    api.apply({**poison, "metadata": {**metadata, "labels": {"x": "y"}}})
+    bench.remove("s2.yaml")
+    history.wait(lambda: keys[2] not in history.state())
+
+    assert process.said("EndpointSlice evil/poison: metadata.annotations")

@@ -114,7 +114,8 @@ def _policy(value: Policy) -> str | None:
             return f"segments: {len(item.segments)} SIDs, not 1 to {MOST_SEGMENTS}"
         if not 1 <= item.weight <= MOST_WEIGHT:
             return f"weight: {item.weight} is not 1 to {MOST_WEIGHT}"
-    faults = (_fault_of_address("segments", sid) for path in paths for sid in path)
+    segments = dict.fromkeys(sid for path in paths for sid in path)
+    faults = (_fault_of_address("segments", sid) for sid in segments)
     return _fault_of_address("bsid", value.bsid) or next(filter(None, faults), None)
 
 

@@ -21,7 +21,7 @@ from srv6kv.cli import config, terminal
 from srv6kv.cli.options import api_of
 from srv6kv.errors import InputError
 from srv6kv.etcd.values import KeyValue
-from srv6kv.kube.manifests import INPUT_REASONS, RawObject, read
+from srv6kv.kube.manifests import INPUT_REASONS, RawObject, read_with_gaps
 from srv6kv.kube.model import Body, Identity
 from srv6kv.notes import Note
 from srv6kv.reconciler import Reconciler
@@ -67,13 +67,13 @@ def read_files(
         SettingsError: the settings are refused.
         InputError: a path that is named cannot be read, or there is no such Node.
     """
-    objects, notes = read(paths, _stdin() if Path("-") in paths else b"")
+    objects, notes, gaps = read_with_gaps(paths, _stdin() if Path("-") in paths else b"")
     settings = settings or settings_of(config_option, objects)
     reconciler = Reconciler(settings, node, label or node)
     bodies = tuple((item.identity, item.completed()) for item in objects)
     reconciler.intake.take_all(bodies)
+    reconciler.note_gaps(gaps)
     bad = [note for note in notes if note.reason in INPUT_REASONS]
-    reconciler.note_gaps(bool(bad))
     has_bad_input = bool(bad) or reconciler.intake.has_malformed
     files = Files(reconciler, bodies, tuple(notes), has_bad_input)
     if needs_node:
@@ -138,9 +138,9 @@ def read_any(
 
     api = api_of(servers)
     reconciler = Reconciler(settings_of(config_option, (), api=api.host), node, label or node)
-    listed, has_gaps = list_once(api, node)
+    listed, gaps = list_once(api, node)
     reconciler.intake.take_all(listed)
-    reconciler.note_gaps(has_gaps)
+    reconciler.note_gaps(gaps)
     files = Files(reconciler, listed, (), reconciler.intake.has_malformed)
     if needs_node:
         require_node(files, node)

@@ -7,6 +7,7 @@ not what was asked for is an error and never an empty list (spec/services.md 3.5
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -14,6 +15,7 @@ import msgspec
 from srv6kv import foreign
 from srv6kv.kube.model import Identity
 from srv6kv.kube.parse import HEADLESS, PROXY_NAME
+from srv6kv.kube.shallow import shallow
 
 PAGE_ITEMS = 500
 """What the official clients ask for at once."""
@@ -99,6 +101,9 @@ class _Status(msgspec.Struct, gc=False):
     code: int = 0
 
 
+_Whole = TypeVar("_Whole", _List, _Event)
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """A page of a list.
@@ -150,7 +155,7 @@ def page_of(body: bytes, resource: Resource) -> Page:
         BadBody: it is not a whole page of a list of this kind.
     """
     try:
-        found = foreign.decode(body, _List, most=foreign.MOST_LIST_BYTES)
+        found = _decoded(body, _List, foreign.MOST_LIST_BYTES)
     except foreign.Unreadable as error:
         raise BadBody(f"not a list of {resource.plural}: {_status_text(body) or error}") from None
     if found.kind != f"{resource.kind}List":
@@ -176,7 +181,7 @@ def event_of(line: bytes, resource: Resource) -> Event:
         Failed: it says that the watch has failed.
     """
     try:
-        event = foreign.decode(line, _Event, most=foreign.MOST_ANSWER_BYTES)
+        event = _decoded(line, _Event, foreign.MOST_ANSWER_BYTES)
     except foreign.Unreadable as error:
         raise BadBody(f"not an event: {error}") from None
     if event.type == "ERROR":
@@ -191,6 +196,25 @@ def event_of(line: bytes, resource: Resource) -> Event:
         raise BadBody(f"an event of the unknown type {event.type!r}")
     body = None if event.type == "DELETED" else event.object
     return Event(metadata.resource_version, _identity(metadata, resource), body)
+
+
+def _decoded(body: bytes, kind: type[_Whole], most: int) -> _Whole:
+    """Decode a list or an event; an object in it that nests too deep is cut, and no loss to the
+    others.
+
+    Args:
+        most: how many bytes are read.
+
+    Raises:
+        Unreadable: it is none.
+    """
+    try:
+        return foreign.decode(body, kind, most=most)
+    except foreign.Unreadable:
+        cut = shallow(body) if len(body) <= most else body
+        if cut == body:
+            raise
+        return foreign.decode(cut, kind, most=most)
 
 
 def message_of(body: bytes) -> str:

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from srv6kv.cluster import Cluster
+from srv6kv.gaps import gap_of
 from srv6kv.kube import parse, tolerant
-from srv6kv.kube.model import Body, EndpointSlice, Identity, Ref
+from srv6kv.kube.model import Body, EndpointSlice, Gap, Identity, Ref
 from srv6kv.kube.triggers import Triggers
 from srv6kv.notes import Note
 
@@ -32,6 +33,8 @@ class Intake:
     triggers: Triggers = field(default_factory=Triggers)
     _notes: dict[Identity, Note] = field(default_factory=dict)
     _warnings: dict[Identity, Note] = field(default_factory=dict)
+    _gaps: dict[Identity, Gap] = field(default_factory=dict)
+    _all_gaps: frozenset[Gap] | None = None
     _good: set[Identity] = field(default_factory=set)
     is_kept_away: bool = False
 
@@ -42,6 +45,8 @@ class Intake:
             return
         self._notes.pop(identity, None)
         self._warnings.pop(identity, None)
+        if self._gaps.pop(identity, None) is not None:
+            self._all_gaps = None
         if identity == self.kept:
             self.is_kept_away = body is None
             if body is None:
@@ -56,6 +61,9 @@ class Intake:
             value, skipped = parse.read(kind, body)
         except parse.ParseError as error:
             self._notes[identity] = self._note(identity, str(error))
+            gap = gap_of(identity, body) if identity not in self._good else None
+            if gap is not None:
+                self._gaps[identity], self._all_gaps = gap, None
             return
         self._good.add(identity)
         if skipped:
@@ -77,10 +85,12 @@ class Intake:
         note = self._notes.get(identity)
         return note.text if note is not None and identity not in self._good else ""
 
-    @property
-    def has_gaps(self) -> bool:
-        """Whether an object is malformed and never was good: what it means nobody knows."""
-        return any(identity not in self._good for identity in self._notes)
+    def gaps(self) -> frozenset[Gap]:
+        """What the objects could define that are malformed and never were good; the same set as
+        long as nothing of it changes."""
+        if self._all_gaps is None:
+            self._all_gaps = frozenset(self._gaps.values())
+        return self._all_gaps
 
     @property
     def has_malformed(self) -> bool:

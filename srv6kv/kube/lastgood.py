@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from srv6kv.kube.model import Identity
+from srv6kv.kube.model import Gap, Identity
 from srv6kv.kube.objects import Manifest, RawObject, manifest_of
 from srv6kv.notes import Note
 from srv6kv.yamlmarks import TextError, looks_like_json
@@ -26,12 +26,14 @@ class Version:
         objects: what that text defines.
         kept: what an earlier text defined and a document without identity may still mean.
         notes: on the file as it is now.
+        gaps: what its documents without identity could define.
     """
 
     text: str = ""
     objects: tuple[RawObject, ...] = ()
     kept: tuple[RawObject, ...] = ()
     notes: tuple[Note, ...] = ()
+    gaps: frozenset[Gap] = frozenset()
 
     def holds_objects(self) -> bool:
         """Whether anything would be lost if the file were taken for empty."""
@@ -49,7 +51,8 @@ def after(last: Version, text: str, file: str) -> Version:
     if _is_half_saved(last, text, manifest):
         line = text.count("\n") + 1
         return unreadable(last, f"{file}:{line}", "ends in the middle of a line, a save seems cut")
-    return Version(text, manifest.objects, _kept(last, manifest), manifest.unnamed)
+    kept = _kept(last, manifest)
+    return Version(text, manifest.objects, kept, manifest.unnamed, manifest.gaps)
 
 
 def unreadable(last: Version, place: str, problem: str) -> Version:

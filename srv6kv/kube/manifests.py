@@ -17,9 +17,10 @@ from typing import TypeAlias
 
 from srv6kv import foreign
 from srv6kv.errors import InputError
+from srv6kv.gaps import ANYTHING
 from srv6kv.kube import lastgood
 from srv6kv.kube.lastgood import UNREADABLE, Version
-from srv6kv.kube.model import Identity
+from srv6kv.kube.model import Gap, Identity
 from srv6kv.kube.objects import UNNAMED, RawObject
 from srv6kv.notes import Note
 
@@ -100,6 +101,12 @@ class ManifestDirectory:
             for file in self._files.values()
             for note in file.version.notes
         )
+
+    @property
+    def unnamed(self) -> frozenset[tuple[str, Gap]]:
+        """What documents could define that nobody can name, by file."""
+        files = self._files.items()
+        return frozenset((name, gap) for name, file in files for gap in file.version.gaps)
 
     def scan(self) -> Scan:
         """What changed since the last scan, and all notes."""
@@ -212,6 +219,14 @@ def read(paths: Iterable[str | Path], stdin: bytes = b"") -> tuple[list[RawObjec
     Raises:
         InputError: one of the paths cannot be read.
     """
+    objects, notes, _ = read_with_gaps(paths, stdin)
+    return objects, notes
+
+
+def read_with_gaps(
+    paths: Iterable[str | Path], stdin: bytes = b""
+) -> tuple[list[RawObject], list[Note], frozenset[Gap]]:
+    """The same, and what may be defined there that cannot be read."""
     versions: list[Version] = []
     for path in dict.fromkeys(str(path) for path in paths):
         if path == "-":
@@ -219,7 +234,10 @@ def read(paths: Iterable[str | Path], stdin: bytes = b"") -> tuple[list[RawObjec
         else:
             versions.extend(_read_path(Path(path)))
     objects, notes = lastgood.merged(versions)
-    return [objects[identity] for identity in sorted(objects)], sorted(notes)
+    gaps = frozenset[Gap]().union(*(version.gaps for version in versions))
+    if any(note.reason in (UNREADABLE, UNAVAILABLE) for note in notes):
+        gaps |= {ANYTHING}
+    return [objects[identity] for identity in sorted(objects)], sorted(notes), gaps
 
 
 def _read_path(path: Path) -> list[Version]:

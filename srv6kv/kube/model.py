@@ -30,6 +30,32 @@ Body = Mapping[str, Any] | msgspec.Raw
 """An object as it came: plain values of YAML, or raw JSON."""
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Gap:
+    """Something that cannot be read and never could since the start, as far as it is known what it
+    is.
+
+    Attributes:
+        kind: "Service" for services and their slices, "Node" or "Pod"; "": it may be anything.
+        namespace: of the object; "": it may be in any.
+        name: of the service, node or pod; "": it may be any of the namespace.
+        hints: what can be read of it: pod CIDRs and addresses.
+    """
+
+    kind: str = ""
+    namespace: str = ""
+    name: str = ""
+    hints: tuple[str, ...] = ()
+
+    def covers(self, kind: str, namespace: str, name: str) -> bool:
+        """Whether it may be this, or a part of it."""
+        return (
+            self.kind in ("", kind)
+            and self.namespace in ("", namespace)
+            and self.name in ("", name)
+        )
+
+
 class ServicePort(NamedTuple):
     """A port of a service; its identity is name and protocol (kube-proxy rule S7)."""
 

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from srv6kv import yamlmarks
+from srv6kv.gaps import unnamed_gap
 from srv6kv.kube import defaults
-from srv6kv.kube.model import Identity
+from srv6kv.kube.model import Gap, Identity
 from srv6kv.notes import Note
 from srv6kv.settings import configmap
 from srv6kv.yamlmarks import Excerpt, Node
@@ -65,12 +66,22 @@ class Manifest:
     Attributes:
         objects: in the order of the text.
         unnamed: a note for each document without a usable identity.
+        gaps: what these documents could define.
         is_blank: whether the text holds no document at all.
     """
 
     objects: tuple[RawObject, ...]
     unnamed: tuple[Note, ...]
+    gaps: frozenset[Gap]
     is_blank: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Unnamed:
+    """A document without a usable identity."""
+
+    note: Note
+    gap: Gap
 
 
 def manifest_of(text: str, file: str) -> Manifest:
@@ -83,12 +94,13 @@ def manifest_of(text: str, file: str) -> Manifest:
     found = [item for document in documents for item in _found(document, {}, file)]
     return Manifest(
         tuple(item for item in found if isinstance(item, RawObject)),
-        tuple(item for item in found if isinstance(item, Note)),
+        tuple(item.note for item in found if isinstance(item, _Unnamed)),
+        frozenset(item.gap for item in found if isinstance(item, _Unnamed)),
         not documents,
     )
 
 
-def _found(node: Node, implied: Mapping[str, str], file: str) -> Iterator[RawObject | Note]:
+def _found(node: Node, implied: Mapping[str, str], file: str) -> Iterator[RawObject | _Unnamed]:
     """The objects of interest in a document or list item, and notes on what has no identity."""
     if not isinstance(node.value, dict):
         yield _unnamed(file, node.line, "", "not an object")
@@ -114,11 +126,11 @@ def _is_known(kind: str, version: object) -> bool:
 
 def _listed(
     node: Node, entries: dict[str, Node], kind: str, version: object, file: str
-) -> Iterator[RawObject | Note]:
+) -> Iterator[RawObject | _Unnamed]:
     items = _value(entries, "items")
     if not isinstance(items, list):
         what = "missing" if items is None else "not a list"
-        yield _unnamed(file, _line(node, "items"), "items", what)
+        yield _unnamed(file, _line(node, "items"), "items", what, kind.removesuffix("List"))
         return
     implied: dict[str, str] = {}
     if kind != "List":
@@ -129,17 +141,18 @@ def _listed(
 
 def _identified(
     node: Node, entries: dict[str, Node], kind: str, version: object, file: str
-) -> RawObject | Note | None:
+) -> RawObject | _Unnamed | None:
     metadata = _value(entries, "metadata")
     if not isinstance(metadata, dict):
         what = "missing" if metadata is None else "not a mapping"
-        return _unnamed(file, _line(node, "metadata"), "metadata", what)
+        return _unnamed(file, _line(node, "metadata"), "metadata", what, kind)
     name, namespace = _value(metadata, "name"), _value(metadata, "namespace") or "default"
     for field_name, value in (("name", name), ("namespace", namespace)):
         if not isinstance(value, str) or not value:
             what = "missing" if value in (None, "") else "not text"
             line = _line(entries["metadata"], field_name)
-            return _unnamed(file, line, f"metadata.{field_name}", what)
+            place = namespace if field_name == "name" and isinstance(namespace, str) else ""
+            return _unnamed(file, line, f"metadata.{field_name}", what, kind, place)
     if kind == "ConfigMap" and name != configmap.CONFIG_MAP:
         return None
     place = str(namespace) if KINDS[kind][1] else ""
@@ -167,7 +180,9 @@ def _line(node: Node, key: str) -> int:
     return entries[key].line if key in entries else node.line
 
 
-def _unnamed(file: str, line: int, field_name: str, what: str) -> Note:
+def _unnamed(
+    file: str, line: int, field_name: str, what: str, kind: str = "", namespace: str = ""
+) -> _Unnamed:
     path = f"{field_name}: " if field_name else ""
     text = f"{path}{what}, so the document is skipped; what the file defined before stays"
-    return Note(f"{file}:{line}", UNNAMED, text)
+    return _Unnamed(Note(f"{file}:{line}", UNNAMED, text), unnamed_gap(kind, namespace))

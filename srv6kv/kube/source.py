@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from queue import SimpleQueue
 from typing import Any
 
 import msgspec
 
 from srv6kv import typed
+from srv6kv.gaps import unnamed_gap
 from srv6kv.kube import parse
 from srv6kv.kube.api import ApiError, ApiServer
 from srv6kv.kube.bodies import Resource, resources
 from srv6kv.kube.intake import MALFORMED
-from srv6kv.kube.model import Identity
+from srv6kv.kube.model import Gap, Identity
 from srv6kv.kube.pace import Pace
 from srv6kv.kube.watch import Follower, Objects, complete_list
 from srv6kv.notes import Note
@@ -123,10 +125,10 @@ class KubernetesSource:
             objects, self._early = {**self._early, **objects}, {}
         told = tuple(objects.items()) if listed else ()
         notes = (*self._troubles.values(), *self._unnamed_notes())
-        has_gaps = any(self._unnamed.values())
         said = tuple(sorted(set(notes)))
+        gaps = _gaps_of(self._unnamed)
         self._queue.put(
-            ClusterChanged(told, said, has_gaps, listed, is_short=is_short, is_void=is_void)
+            ClusterChanged(told, said, gaps, listed, is_short=is_short, is_void=is_void)
         )
 
     def _unnamed_notes(self) -> list[Note]:
@@ -142,12 +144,23 @@ def watched(node: str) -> tuple[Resource, ...]:
     return tuple(resource for resource in resources(node) if resource.kind in parse.KINDS)
 
 
-def list_once(api: ApiServer, node: str) -> tuple[tuple[tuple[Identity, msgspec.Raw], ...], bool]:
-    """All objects that a node needs to know, listed once, and whether any of them has no name.
+def _gaps_of(unnamed: Mapping[str, int]) -> frozenset[Gap]:
+    """What objects without a name could define, by the number of them of each kind."""
+    return frozenset(unnamed_gap(kind) for kind, number in unnamed.items() if number)
+
+
+def list_once(
+    api: ApiServer, node: str
+) -> tuple[tuple[tuple[Identity, msgspec.Raw], ...], frozenset[Gap]]:
+    """All objects that a node needs to know, listed once, and what those without a name could
+    define.
 
     Raises:
         ApiError: one of the lists did not come.
     """
-    found = [complete_list(api, resource, lambda _answer: None) for resource in watched(node)]
-    items = tuple(item for listed in found for item in listed.items.items())
-    return items, any(listed.unnamed for listed in found)
+    found = {
+        resource.kind: complete_list(api, resource, lambda _answer: None)
+        for resource in watched(node)
+    }
+    items = tuple(item for listed in found.values() for item in listed.items.items())
+    return items, _gaps_of({kind: listed.unnamed for kind, listed in found.items()})

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from srv6kv.actual import Target
 from srv6kv.agent import keys
-from srv6kv.agent.values import AgentValue, SegmentList
+from srv6kv.agent.values import AgentValue, LocalSid
 from srv6kv.bsids import Home
 from srv6kv.kube.model import Ref
 from srv6kv.notes import Note
+from srv6kv.render.lists import Lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,18 +22,25 @@ class Steered:
         created: creation timestamp of the service; the later of two services that would share a
             steering name takes the longer one.
         suffix: what its steering's name ends with, unless it is a ClusterIP.
+        unsure: lists in etcd that end so, in a node or pod that cannot be read, stay.
     """
 
     service: Ref
     created: str
     target: Target
-    lists: tuple[SegmentList, ...]
+    lists: Lists
     suffix: str = ""
+    unsure: frozenset[str] = frozenset()
 
     @property
     def subject(self) -> str:
         """What notes about it are about."""
         return f"Service {self.service}"
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """The SIDs of the segment lists that have only one."""
+        return self.lists.ends
 
     @property
     def plain_name(self) -> str:
@@ -80,9 +88,14 @@ class Carried:
         return f"Node {self.tunnel.node}"
 
     @property
-    def lists(self) -> tuple[SegmentList, ...]:
+    def lists(self) -> Lists:
         """The one segment list of the tunnel."""
-        return (SegmentList(segments=(self.tunnel.end,), weight=1),)
+        return Lists.of({(self.tunnel.end,): 1})
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """The SID of its segment list."""
+        return (self.tunnel.end,)
 
     def name(self, bsid: str) -> str:
         """The reference's steering name."""
@@ -99,6 +112,7 @@ class Desired:
         steered: one entry per steering of a service and its policy.
         carried: one entry per steering into a tunnel.
         names: which targets want a plain steering name.
+        host_routes: which routes among the objects lead to exactly one (VRF, address).
         notes: remarks, by the part of the cluster that they are about.
     """
 
@@ -107,11 +121,24 @@ class Desired:
     steered: dict[Target, Steered] = field(default_factory=dict)
     carried: dict[Target, Carried] = field(default_factory=dict)
     names: dict[str, set[Target]] = field(default_factory=dict)
+    host_routes: dict[Target, set[str]] = field(default_factory=dict)
     notes: dict[object, tuple[Note, ...]] = field(default_factory=dict)
 
     def entry(self, target: Target) -> Steered | Carried | None:
         """What is to be done with a target; services come first, their addresses are no node's."""
         return self.steered.get(target) or self.carried.get(target)
+
+    def beside(self, key: str, subjects: Iterable[Target | None]) -> Delta:
+        """What may differ because somebody else's key has changed that is about these."""
+        targets = {target for target in subjects if target is not None}
+        found = Delta({key}, {target for target in targets if self.entry(target) is not None})
+        for vrf, address in targets:
+            localsid = self.objects.get(keys.localsid(address))
+            if isinstance(localsid, LocalSid) and localsid.installation_vrf_id == vrf:
+                found.keys.add(localsid.key)
+                found.targets |= {k for k, one in self.steered.items() if address in one.ends}
+                found.targets |= {k for k, one in self.carried.items() if address in one.ends}
+        return found
 
     def all_notes(self) -> Iterator[Note]:
         """Every note once, sorted."""

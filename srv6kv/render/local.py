@@ -8,6 +8,7 @@ decides, else the host comes before pods and the lower address before the higher
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import chain
 
 from srv6kv import sids
@@ -41,6 +42,7 @@ class LocalEndpoints:
 
     Attributes:
         waiting: the endpoints whose Pod is not known with their address, and its name.
+        unread: the endpoints that packets do not reach and whose Pod cannot be read.
         believed: the endpoints whose wiring the agent may still tell, and whose localsid is in
             etcd: it stays there, so packets reach them.
         most_bytes: of one transaction, and so of a rule chain.
@@ -52,11 +54,13 @@ class LocalEndpoints:
         self._receivers: dict[Ref, Receivers] = {}
         self._answering: dict[str, dict[Ref, tuple[Translation, ...]]] = {}
         self._wiring: dict[str, Wired | Note] = {}
+        self._unwired: set[str] = set()
         self._sids = Claims[str]()
         self._sandboxes = Claims[str]()
         self._up: dict[str, Wired] = {}
         self.waiting: dict[str, Ref] = {}
         self.believed: set[str] = set()
+        self.unread: set[str] = set()
         self.most_bytes = limits.PLAN_BYTES
         self._behind: dict[str, set[str]] = {}
         self._left_out: dict[str, dict[Ref, Excess]] = {}
@@ -71,10 +75,9 @@ class LocalEndpoints:
         """Those of the addresses that a service lists."""
         return self._answering.keys() & addresses
 
-    def has_unwired(self) -> bool:
-        """Whether the wiring of any local endpoint is unknown."""
-        found = (item for item in self._wiring.values() if isinstance(item, Note))
-        return any(note.reason == WIRING_UNKNOWN for note in found)
+    def unwired(self) -> frozenset[str]:
+        """The local endpoints whose wiring is not known."""
+        return frozenset(self._unwired)
 
     def all_listed(self) -> set[str]:
         """Every local endpoint."""
@@ -105,9 +108,10 @@ class LocalEndpoints:
         refs: set[Ref] = set()
         sandboxes: set[str] = set()
         for address in sorted(affected):
-            before, was_up = self._up.get(address), self.is_up(address)
+            before, was = self._up.get(address), (self.is_up(address), address in self.unread)
             after = self._raise(address, cluster, topology)
-            if was_up != self.is_up(address):
+            self._mark_unread(address, cluster)
+            if was != (self.is_up(address), address in self.unread):
                 refs |= self._answering.get(address, {}).keys()
             sandboxes |= self._move(address, before, after)
         for sandbox in sorted(sandboxes):
@@ -117,10 +121,13 @@ class LocalEndpoints:
     def _claim(self, address: str, cluster: Cluster, topology: Topology) -> set[str]:
         """Note what an endpoint wants if packets could reach it; the others concerned by that."""
         self._wiring.pop(address, None)
+        self._unwired.discard(address)
         sid = sandbox = None
         if self._answering.get(address):
             wired = self._wiring_of(address, cluster, topology)
             self._wiring[address] = wired
+            if isinstance(wired, Note) and wired.reason == WIRING_UNKNOWN:
+                self._unwired.add(address)
             if isinstance(wired, Wired):
                 sid = self._sid_of(address)
                 sandbox = wired.sandbox if address not in HOSTS else None
@@ -160,6 +167,20 @@ class LocalEndpoints:
         self._up[address] = found
         return found
 
+    def _mark_unread(self, address: str, cluster: Cluster) -> None:
+        self.unread.discard(address)
+        is_down = address not in self._up and address in self._answering
+        if cluster.unread_pods and is_down:
+            self.unread |= {
+                address for ref in self._named(address, cluster) if ref in cluster.unread_pods
+            }
+
+    def _named(self, address: str, cluster: Cluster) -> Iterator[Ref]:
+        """The pods that slices name for an address."""
+        slices = chain.from_iterable(map(cluster.slices_of, self._answering[address]))
+        items = chain.from_iterable(item.endpoints for item in slices)
+        return (item.pod for item in items if item.address == address and item.pod)
+
     def _is_believed(self, address: str, cluster: Cluster) -> bool:
         is_held = cluster.held.get(self._sid_of(address)) == address
         return is_held and not cluster.told.is_complete
@@ -170,12 +191,7 @@ class LocalEndpoints:
         It has its localsid all the same: other nodes may send to it, and a refusal by the mesh's
         proxy is better than packets that get lost (docs/limits.md).
         """
-
-        def named() -> Iterator[Ref]:
-            slices = chain.from_iterable(map(cluster.slices_of, self._answering[address]))
-            items = chain.from_iterable(item.endpoints for item in slices)
-            return (item.pod for item in items if item.address == address and item.pod)
-
+        named = partial(self._named, address, cluster)
         pod = cluster.pods.intercepted(address, topology.own_name, named)
         if pod is not None:
             return _left_alone(address, pod)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 
+from srv6kv.actual import host_route_of
 from srv6kv.agent.values import AgentValue
 from srv6kv.notes import Note
 from srv6kv.render.desired import Delta, Desired
@@ -38,10 +39,28 @@ class Parts:
             self.delta.keys.add(key)
             if self.desired.objects.get(key) is old[key]:  # else another part has it by now
                 del self.desired.objects[key]
+                self._unlist(key)
         for key, value in new.items():
             if old.get(key) != value:
                 self.delta.keys.add(key)
+            if key not in self.desired.objects:
+                self._list(key)
             self.desired.objects[key] = value
+
+    def _list(self, key: str) -> None:
+        """Whether an address may be steered depends on the routes to it."""
+        host = host_route_of(key)
+        if host is not None:
+            self.desired.host_routes.setdefault(host, set()).add(key)
+            self.delta.targets.add(host)
+
+    def _unlist(self, key: str) -> None:
+        host = host_route_of(key)
+        if host is not None:
+            self.desired.host_routes[host].discard(key)
+            if not self.desired.host_routes[host]:
+                del self.desired.host_routes[host]
+            self.delta.targets.add(host)
 
     def share(self, part: Hashable, values: Iterable[AgentValue]) -> None:
         """Let these be the objects of a part that are created if absent."""

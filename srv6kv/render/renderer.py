@@ -37,12 +37,10 @@ class Renderer:
 
     Attributes:
         desired: the state after the last update.
-        is_blind: local pods wait for wiring, and the agent may not have told all of it yet.
     """
 
     def __init__(self, settings: Settings, own_name: str) -> None:
         self.desired = Desired()
-        self.is_blind = False
         self._is_relimited = False
         self._settings = settings
         self._parts = Parts(self.desired)
@@ -77,6 +75,10 @@ class Renderer:
         """The local endpoints whose Pod is not known with their address, and its name."""
         return self._local.waiting
 
+    def unwired(self) -> frozenset[str]:
+        """The local endpoints whose wiring is not known."""
+        return self._local.unwired()
+
     def update(self, cluster: Cluster) -> Delta:
         """Take in the cluster's dirt; what of the desired state may differ now."""
         dirt, cluster.dirt = cluster.dirt, Dirt()
@@ -100,7 +102,6 @@ class Renderer:
             self._is_relimited = False
         refs |= self._local.settle(touched, cluster, self._services.topology)
         self._steer({ref: self._send(ref, cluster) for ref in sorted(refs)})
-        self.is_blind = not cluster.told.is_complete and self._local.has_unwired()
         return delta
 
     def _ignored(self, cluster: Cluster) -> Iterator[Note]:
@@ -115,7 +116,7 @@ class Renderer:
         if self._topology is not None and not dirt.nodes:
             return False
         nodes, records = cluster.nodes.values(), cluster.records.by_name()
-        topology = topology_of(nodes, self._own_name, self._settings, records)
+        topology = topology_of(nodes, self._own_name, self._settings, records, cluster.unread_nodes)
         self._parts.remark("nodes", *topology.notes)
         if topology == self._topology:
             return False
@@ -138,7 +139,7 @@ class Renderer:
     def _send(self, ref: Ref, cluster: Cluster) -> dict[Target, Steered]:
         """What a service steers."""
         is_up = partial(self._local.is_up, ref=ref)
-        steered, notes = self._services.steered_by(ref, cluster, is_up)
+        steered, notes = self._services.steered_by(ref, cluster, is_up, self._local.unread)
         self._parts.rendered += len(steered)
         self._parts.remark(ref, *notes)
         return {item.target: item for item in steered}

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from srv6kv import sids
 from srv6kv.addresses import is_ipv4
-from srv6kv.agent.validity import MOST_WEIGHT
-from srv6kv.agent.values import SegmentList
-from srv6kv.kube.model import Endpoint, Service, ServicePort
+from srv6kv.kube.model import Endpoint, ServicePort
 from srv6kv.render.endpoint import Translation
-from srv6kv.select import Candidate, Candidates, select
+from srv6kv.render.lists import Lists
+from srv6kv.select import Candidate, Candidates, Facts, chosen_by, rule_of
 from srv6kv.settings import Settings
 from srv6kv.topology import HostEndpoint, PodEndpoint, Topology
 
@@ -47,34 +45,39 @@ class Reach:
     """The way to the endpoints that one traffic policy selects.
 
     Attributes:
-        lists: by the last SID, equal ones merged.
+        lists: one for each path.
         problems: endpoints that are left out, by reason.
         hosts: the nodes whose hosts are among the endpoints.
         ports_differ: the ports do not have the same endpoints.
         unserved: ports without endpoints while others have some.
+        unsure: the last SIDs of endpoints that are left out because their node or pod cannot be
+            read.
     """
 
-    lists: tuple[SegmentList, ...] = ()
+    lists: Lists = field(default_factory=lambda: Lists.of({}))
     problems: dict[str, list[str]] = field(default_factory=dict)
     hosts: frozenset[str] = frozenset()
     ports_differ: bool = False
     unserved: tuple[ServicePort, ...] = ()
+    unsure: frozenset[str] = frozenset()
 
 
 def answers_of(
-    service: Service,
-    candidates: Candidates,
-    policies: Iterable[bool],
+    here: Candidates,
+    facts: Mapping[ServicePort, Facts],
+    policies: Collection[bool],
     topology: Topology,
     settings: Settings,
 ) -> Answers:
     """What a service's local endpoints answer for, whatever address they are called by.
 
     Args:
+        here: the candidates on this node; others do not answer.
+        facts: about all candidates of each port, here and elsewhere.
         policies: the traffic policies in use, as ``local_only``.
     """
     answers: Answers = {}
-    selected = _selected_twice(service, candidates, policies, topology)
+    selected = _selected_twice(here, facts, policies, topology)
 
     def preference(candidate: Candidate) -> tuple[bool, bool, bool, str, int]:
         """A pod with several target ports for one port: what is selected, then as rule E8 ranks."""
@@ -83,7 +86,7 @@ def answers_of(
         name = candidate.slice_name
         return (not is_selected, end.terminating, not end.ready, name, candidate.target)
 
-    for port, offered in candidates.items():
+    for port, offered in here.items():
         for candidate in sorted(offered, key=preference):
             match topology.locate(candidate.endpoint, settings.pod_subnet):
                 case HostEndpoint(peer) if peer.name == topology.own_name:
@@ -109,59 +112,21 @@ def runs_of(ports: Mapping[Port, int]) -> tuple[Run, ...]:
 
 
 def _selected_twice(
-    service: Service, candidates: Candidates, policies: Iterable[bool], topology: Topology
+    here: Candidates,
+    facts: Mapping[ServicePort, Facts],
+    policies: Collection[bool],
+    topology: Topology,
 ) -> dict[ServicePort, set[tuple[str, int]]]:
     """What this node selects, of ports for which an address is offered with several targets."""
-    twice = {
-        port: offered
-        for port, offered in candidates.items()
-        if len({item.address for item in offered}) < len(offered)
-    }
-    found: dict[ServicePort, set[tuple[str, int]]] = {port: set() for port in twice}
     zone = topology.own.zone if topology.own else ""
-    for local_only in policies if twice else ():
-        chosen = select(service, twice, topology.own_name, zone, local_only=local_only)
-        for port, listed in chosen.by_port.items():
-            found[port].update((item.address, item.target) for item in listed)
-    return found
-
-
-def reach_of(
-    service: Service,
-    candidates: Candidates,
-    topology: Topology,
-    settings: Settings,
-    is_up: IsUp,
-    *,
-    local_only: bool,
-) -> Reach:
-    """The way from this node to the endpoints that a policy of Cluster or Local selects."""
-    own = topology.own
-    selection = select(
-        service, candidates, topology.own_name, own.zone if own else "", local_only=local_only
-    )
-    endpoints = {
-        candidate.address: candidate.endpoint
-        for chosen in selection.by_port.values()
-        for candidate in chosen
-    }
-    paths: Counter[tuple[str, ...]] = Counter()
-    problems: dict[str, list[str]] = {}
-    hosts: set[str] = set()
-    for address in selection.addresses:
-        found = path_to(endpoints[address], topology, settings, is_up)
-        if isinstance(found, str):
-            problems.setdefault(found, []).append(address)
+    found: dict[ServicePort, set[tuple[str, int]]] = {}
+    for port, offered in here.items():
+        if len({item.address for item in offered}) == len(offered):
             continue
-        path, host = found
-        paths[path] += 1
-        if host is not None:
-            hosts.add(host)
-    lists = tuple(
-        SegmentList(segments=path, weight=min(paths[path], MOST_WEIGHT))
-        for path in sorted(paths, key=lambda path: (path[-1], path))
-    )
-    return Reach(lists, problems, frozenset(hosts), selection.ports_differ, selection.unserved)
+        rules = [rule_of(facts[port], local_only=local_only) for local_only in policies]
+        chosen = [chosen_by(rule, offered, topology.own_name, zone) for rule in rules]
+        found[port] = {(item.address, item.target) for listed in chosen for item in listed}
+    return found
 
 
 def path_to(

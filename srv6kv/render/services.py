@@ -7,21 +7,21 @@ endpoints this is exact, because a pod translates for all of them; else they are
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from srv6kv import sids
 from srv6kv.addresses import is_ipv4
-from srv6kv.agent.values import SegmentList
 from srv6kv.cluster import Cluster
-from srv6kv.kube.model import Ref, Service
+from srv6kv.kube.model import Endpoint, Ref, Service
 from srv6kv.notes import Note
+from srv6kv.offers import Offers
 from srv6kv.render import remarks
-from srv6kv.render.addresses import FIELDS, Asked, Role, asked_by, places_of
+from srv6kv.render.addresses import FIELDS, Asked, Place, Role, asked_by, places_of
 from srv6kv.render.claims import Claims
 from srv6kv.render.desired import Steered
 from srv6kv.render.endpoint import Translation
+from srv6kv.render.lists import Lists
 from srv6kv.render.service import (
     HOSTS,
     Answers,
@@ -31,24 +31,38 @@ from srv6kv.render.service import (
     Receivers,
     Run,
     answers_of,
-    reach_of,
     runs_of,
 )
-from srv6kv.select import Candidates, anywhere, candidates_of
+from srv6kv.render.way import Way, is_local
+from srv6kv.select import anywhere
 from srv6kv.settings import Settings
 from srv6kv.topology import PodEndpoint, Topology
+
+Ends = set[tuple[str, tuple[str, ...], tuple[str, ...]]]
+"""Endpoints by address, with node hints and zone hints."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A service as it was last taken in; what its slices offer, by family: IPv6, IPv4; and the runs
-    of ports that each local endpoint answers for."""
+    """A service as it was last taken in; what its local endpoints answer for, by family: IPv6,
+    IPv4; and the runs of ports that each of them answers for."""
 
     service: Service
     asked: Asked
-    candidates: tuple[Candidates, Candidates]
     answers: tuple[Answers, Answers]
     runs: dict[str, tuple[Run, ...]]
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What is kept of a service from change to change, by family: IPv6, IPv4.
+
+    Attributes:
+        ways: by family, and whether a policy of Local selects.
+    """
+
+    offers: tuple[Offers, Offers]
+    ways: dict[tuple[bool, bool], Way] = field(default_factory=dict)
 
 
 class Services:
@@ -62,28 +76,38 @@ class Services:
         self.topology = topology
         self._settings = settings
         self._entries: dict[Ref, _Entry] = {}
+        self._kept: dict[Ref, _Kept] = {}
         self._claims = Claims[Ref]()
 
     def take(self, refs: Iterable[Ref], cluster: Cluster) -> set[Ref]:
         """Take in these services; they and all that share an address with them and notice it."""
         concerned = set(refs)
         for ref in refs:
-            before = self._entries.get(ref)
+            before, ends = self._entries.get(ref), self._ends_if_shared(ref)
             service = cluster.services.get(ref)
             entry = None
             if service is not None and not service.proxy_name:
                 entry = self._entry_of(service, cluster)
             if entry is None:
                 self._entries.pop(ref, None)
+                self._kept.pop(ref, None)
             else:
                 self._entries[ref] = entry
             others = self._claims.claim(ref, *(entry.asked.roles if entry else ()))
             if before is not None and entry is not None and _is_as_good(before, entry):
-                others = self._noticed_by(ref, before, entry)
+                others = self._noticed_by(ref, before, ends, entry)
             concerned |= others
         return concerned
 
-    def _noticed_by(self, ref: Ref, before: _Entry, entry: _Entry) -> set[Ref]:
+    def _ends_if_shared(self, ref: Ref) -> dict[bool, Ends]:
+        """What those compare who share an address with a service, before it changes, by family."""
+        entry = self._entries.get(ref)
+        shared = [one for one in (entry.asked.roles if entry else ()) if len(self.sharers(one)) > 1]
+        return {ipv4: self._ends_of(ref, ipv4) for ipv4 in set(map(is_ipv4, shared))}
+
+    def _noticed_by(
+        self, ref: Ref, before: _Entry, ends: Mapping[bool, Ends], entry: _Entry
+    ) -> set[Ref]:
         """Those behind a service for an address who notice that its slices or policies changed:
         whoever is before them translates first, and the owner's endpoints are what they compare."""
         found: set[Ref] = set()
@@ -93,8 +117,11 @@ class Services:
             if place == len(sharers) - 1:
                 continue
             is_same = before.answers[ipv4] == entry.answers[ipv4]
-            is_same = is_same and before.service.ports == entry.service.ports
-            if not is_same or (place == 0 and not self._is_equal(address, before, entry)):
+            is_same &= before.service.ports == entry.service.ports
+            if is_same and place == 0:
+                is_same = ends[ipv4] == self._ends_of(ref, ipv4)
+                is_same &= self._places(address, before) == self._places(address, entry)
+            if not is_same:
                 found.update(sharers[place + 1 :])
         return found
 
@@ -102,20 +129,26 @@ class Services:
         asked = asked_by(service, self.topology, self._settings)
         families = {is_ipv4(address) for address in asked.roles}
         slices = cluster.slices_of(service.ref) if families else ()
-        ipv6, ipv4 = (
-            candidates_of(service, (item for item in slices if item.is_ipv4 == family))
-            if family in families
-            else {}
-            for family in (False, True)
+        own, node = self.topology.own, self.topology.own_name
+        kept = self._kept.setdefault(service.ref, _Kept((Offers(node), Offers(node))))
+        for ipv4 in (False, True):
+            mine = (item for item in slices if item.is_ipv4 == ipv4 and ipv4 in families)
+            kept.offers[ipv4].update(service, mine, own.zone if own else "")
+        answers = (
+            self._answers_of(service, asked, kept.offers[False]),
+            self._answers_of(service, asked, kept.offers[True]),
         )
-        answers = (self._answers_of(service, asked, ipv6), self._answers_of(service, asked, ipv4))
         runs = {pod: runs_of(ports) for table in answers for pod, ports in table.items()}
-        return _Entry(service, asked, (ipv6, ipv4), answers, runs)
+        return _Entry(service, asked, answers, runs)
 
-    def _answers_of(self, service: Service, asked: Asked, candidates: Candidates) -> Answers:
+    def _answers_of(self, service: Service, asked: Asked, offers: Offers) -> Answers:
         places = (places_of(role, service, self._settings) for role in asked.roles.values())
         policies = {place.local_only for listed in places for place in listed}
-        return answers_of(service, candidates, sorted(policies), self.topology, self._settings)
+        here = offers.here(self._is_here, self.topology)
+        return answers_of(here, offers.facts, sorted(policies), self.topology, self._settings)
+
+    def _is_here(self, endpoint: Endpoint) -> bool:
+        return is_local(endpoint, self.topology, self._settings)
 
     def sharers(self, address: str) -> list[Ref]:
         """All that ask for an address, the one that has it first."""
@@ -171,7 +204,7 @@ class Services:
         return Receivers({pod: tuple(items) for pod, items in found.items()})
 
     def steered_by(
-        self, ref: Ref, cluster: Cluster, is_up: IsUp
+        self, ref: Ref, cluster: Cluster, is_up: IsUp, unread: Container[str] = ()
     ) -> tuple[list[Steered], list[Note]]:
         """What a service steers, and what there is to say about it."""
         entry = self._entries.get(ref)
@@ -189,46 +222,53 @@ class Services:
             for place in places_of(role, service, self._settings):
                 way = (is_ipv4(address), place.local_only)
                 if way not in reaches:
-                    reaches[way] = self._reach_of(entry, is_up, *way)
+                    reaches[way] = self._reach_of(entry, is_up, *way, unread)
                 lists = self._lists_for(role, reaches[way])
-                if lists:
+                unsure = reaches[way].unsure
+                if lists or unsure:
                     suffix = self._suffix_of(address, role, place.vrf)
                     target = (place.vrf, address)
-                    steered.append(Steered(ref, service.created, target, lists, suffix))
+                    steered.append(Steered(ref, service.created, target, lists, suffix, unsure))
         if reaches:
             notes += remarks.on_reach(service, reaches.values(), self._settings)
             families = {ipv4 for ipv4, _ in reaches}
             notes += remarks.on_slices(service, cluster.slices_of(ref), families)
-            twice = {item for ipv4 in families for item in self._twice(entry.candidates[ipv4])}
+            offers = self._kept[ref].offers
+            twice = {item for ipv4 in families for item in self._twice(offers[ipv4])}
             notes += remarks.on_targets(service, twice)
         return steered, notes
 
-    def _reach_of(self, entry: _Entry, is_up: IsUp, ipv4: bool, local_only: bool) -> Reach:
-        return reach_of(
-            entry.service,
-            entry.candidates[ipv4],
-            self.topology,
-            self._settings,
-            is_up,
-            local_only=local_only,
+    def _reach_of(
+        self, entry: _Entry, is_up: IsUp, ipv4: bool, local_only: bool, unread: Container[str]
+    ) -> Reach:
+        kept, key = self._kept[entry.service.ref], (ipv4, local_only)
+        if key not in kept.ways:
+            kept.ways[key] = Way(self._settings, local_only=local_only)
+        kept.ways[key].follow(kept.offers[ipv4], self.topology)
+        return kept.ways[key].reach(entry.service.ports, is_up, unread)
+
+    def _twice(self, offers: Offers) -> Iterator[str]:
+        """Ready pods that have several target ports for one port; a host's are kube-proxy's."""
+        for port, item in offers.twice():
+            place = self.topology.locate(item.endpoint, self._settings.pod_subnet)
+            if isinstance(place, PodEndpoint):
+                yield f"{item.address} for {port.protocol} {port.number}"
+
+    @property
+    def looked_at(self) -> int:
+        """How many endpoints of slices were looked at, and how many ways to them looked for."""
+        return sum(
+            sum(offers.looked_at for offers in kept.offers)
+            + sum(way.found for way in kept.ways.values())
+            for kept in self._kept.values()
         )
 
-    def _twice(self, candidates: Candidates) -> Iterator[str]:
-        """Ready pods that have several target ports for one port; a host's are kube-proxy's."""
-        for port, offered in candidates.items():
-            ready = [item for item in offered if item.endpoint.ready]
-            targets = Counter(item.address for item in ready)
-            for item in (one for one in ready if targets[one.address] > 1):
-                place = self.topology.locate(item.endpoint, self._settings.pod_subnet)
-                if isinstance(place, PodEndpoint):
-                    yield f"{item.address} for {port.protocol} {port.number}"
-
-    def _lists_for(self, role: Role, reach: Reach) -> tuple[SegmentList, ...]:
+    def _lists_for(self, role: Role, reach: Reach) -> Lists:
         """Without endpoints the drop route answers for a ClusterIP; no route covers another
         address, so it is steered into a SID that drops (fact F9)."""
         if reach.lists or role is Role.CLUSTER_IP:
             return reach.lists
-        return (SegmentList(segments=(sids.discard_sid(self._settings.sid.node),), weight=1),)
+        return Lists.of({(sids.discard_sid(self._settings.sid.node),): 1})
 
     def _suffix_of(self, address: str, role: Role, vrf: int) -> str:
         if role is Role.CLUSTER_IP and not is_ipv4(address):
@@ -257,12 +297,25 @@ class Services:
     def _is_equal(self, address: str, entry: _Entry, owner: _Entry) -> bool:
         """Whether two services want the same for an address: on every node the same answer, so
         nothing of this node is looked at."""
-        places = [
-            places_of(item.asked.roles[address], item.service, self._settings)
-            for item in (entry, owner)
-        ]
-        ipv4 = is_ipv4(address)
-        return places[0] == places[1] and _everywhere(entry, ipv4) == _everywhere(owner, ipv4)
+        if self._places(address, entry) != self._places(address, owner):
+            return False
+        refs, ipv4 = (entry.service.ref, owner.service.ref), is_ipv4(address)
+        return self._ends_of(refs[0], ipv4) == self._ends_of(refs[1], ipv4)
+
+    def _places(self, address: str, entry: _Entry) -> tuple[Place, ...]:
+        return places_of(entry.asked.roles[address], entry.service, self._settings)
+
+    def _ends_of(self, ref: Ref, ipv4: bool) -> Ends:
+        """The endpoints among which nodes select, each with the hints by which they choose."""
+        found = set()
+        for offered in self._kept[ref].offers[ipv4].candidates().values():
+            ends = [item.endpoint for item in anywhere(offered)]
+            by_node = all(end.ready and end.node_hints for end in ends)
+            by_zone = all(end.ready and end.zone_hints for end in ends)
+            for end in ends:
+                hints = (end.node_hints if by_node else (), end.zone_hints if by_zone else ())
+                found.add((end.address, *hints))
+        return found
 
     def _clashes(self, address: str, ref: Ref) -> list[str]:
         """Ports that an older service translates differently in a pod of both."""
@@ -280,16 +333,3 @@ def _is_as_good(before: _Entry, entry: _Entry) -> bool:
         entry.asked.roles,
         entry.service.created,
     )
-
-
-def _everywhere(entry: _Entry, ipv4: bool) -> set[tuple[str, tuple[str, ...], tuple[str, ...]]]:
-    """The endpoints among which nodes select, each with the hints by which they choose."""
-    found = set()
-    for offered in entry.candidates[ipv4].values():
-        ends = [item.endpoint for item in anywhere(offered)]
-        by_node = all(end.ready and end.node_hints for end in ends)
-        by_zone = all(end.ready and end.zone_hints for end in ends)
-        for end in ends:
-            hints = (end.node_hints if by_node else (), end.zone_hints if by_zone else ())
-            found.add((end.address, *hints))
-    return found
