@@ -230,7 +230,7 @@ def test_killed(name: str, field: Field, seed: int) -> None:
 
 
 @pytest.mark.parametrize("rival_stays", [True, False], ids=["rival-writes", "rival-has-ended"])
-@pytest.mark.parametrize("name", ["cleanup", "rewrite"])
+@pytest.mark.parametrize("name", ["cleanup", "rewrite", "touch"])
 def test_frozen(name: str, field: Field, seed: int, *, rival_stays: bool) -> None:
     """A command that has slept while a rival wrote breaks nothing that the rival has made."""
     assert frozen(name, field, str(seed), rival_stays=rival_stays).breaches() == []
