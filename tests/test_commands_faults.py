@@ -25,7 +25,11 @@ from processes import Bench, Process, drop_writer
 from repaired import begin, write
 from tcp_proxy import TcpProxy
 
+from srv6kv.agent.needs import Means
+from srv6kv.cli.repairing import Repairer
 from srv6kv.embedded import EmbeddedEtcd
+from srv6kv.repair.ground import Ground
+from srv6kv.repair.means import mend
 from srv6kv.store import Etcd3Store
 
 COMMANDS = {
@@ -261,6 +265,40 @@ def test_sleeper_does_not_bring_back_what_has_gone(
     history.catch_up()
     assert history.last() == before
     assert broken(bench, history, repairs=[process]) == []
+
+
+def test_what_goes_before_it_has_the_writer_key_is_no_leftover(
+    bench: Bench, store: Etcd3Store, history: History
+) -> None:
+    """A key that is deleted between a repair's first look and its turn to write is not taken for
+    one that only the agent has: nothing is put there to clear it."""
+    write(bench, store)
+    ground = Ground(bench.label)
+    snapshot = store.read(ground.prefixes)
+    ground.read(snapshot.entries, snapshot.revision)
+    task = {Means.TOUCH: frozenset(ground.ours())}
+    (bench.manifests / "myservice.yaml").unlink()
+    write(bench, store)
+    history.wait_for(bench.expected())
+    before = history.state()
+    gone = f"{POLICY}5555::d765"
+    repairer = Repairer(
+        store,
+        ground,
+        states=lambda: None,
+        pause=0.0,
+        came=[],
+        begins=lambda _: None,
+        advances=lambda _: None,
+    )
+    repairer.begin()
+    repairer.do(task, mend)
+    repairer.end()
+    history.catch_up()
+
+    assert repairer.commits == 1
+    assert history.state() == before
+    assert [value is None for value in history.values(gone)] == [False, True]
 
 
 @pytest.mark.faults

@@ -127,7 +127,7 @@ class Repairer:
     _me: str = field(default_factory=identity)
     _writer: Writer | None = None
     _tried: Step | None = None
-    _there: set[str] = field(default_factory=set)
+    _seen: set[str] = field(default_factory=set)
 
     def begin(self) -> None:
         """Take the writer key and read.
@@ -135,6 +135,7 @@ class Repairer:
         Raises:
             Conflict: somebody else writes.
         """
+        self._seen |= self.ground.actual.entries.keys()  # of when the task was chosen
         self._writer = acquire(self.store, self.ground.label, self._me, takes_over=self.takes_over)
         self._read()
 
@@ -154,7 +155,7 @@ class Repairer:
             NotPutBack: and what was taken away is not back.
         """
         self.done = set()
-        self._there = set().union(*task.values()) & self.ground.actual.entries.keys()
+        self._seen |= self.ground.actual.entries.keys()
         try:
             self._do(task, make)
         except NotPutBack:
@@ -195,7 +196,7 @@ class Repairer:
     def _once(self, task: Task, make: Make) -> None:
         self.ground.limits = self.store.limits
         # A key that has gone meanwhile is not one that the agent has kept: others took it away.
-        over = self.done | (self._there - self.ground.actual.entries.keys())
+        over = self.done | (self._seen - self.ground.actual.entries.keys())
         mending = make({means: chosen - over for means, chosen in task.items()}, self.ground)
         self.left |= mending.left
         self.begins(len(mending.steps))
