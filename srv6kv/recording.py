@@ -61,7 +61,7 @@ def _one_line(value: bytes) -> str:
     """The value as it is; only a foreign value of several lines is made compact, and one that is
     not JSON, which no recording holds, is shown as a text."""
     try:
-        body = foreign.plain(value)
+        body = foreign.plain(value, is_unique=True)
     except foreign.Unreadable:
         return msgspec.json.encode(value.decode(errors="backslashreplace")).decode()
     if b"\n" in value or b"\r" in value:
@@ -118,7 +118,7 @@ def _operation(line: str) -> Operation:
         raise ValueError("put takes a value, del takes none")
     if value:
         try:
-            foreign.plain(value)
+            foreign.plain(value, is_unique=True)
         except foreign.Unreadable as error:
             raise ValueError(f"{key}: {error}") from None
     key = _ESCAPED.sub(_unescape, key)
@@ -172,7 +172,7 @@ def difference(known: Mapping[str, bytes], now: Mapping[str, tuple[bytes, int]])
 
 def _is_json(value: bytes) -> bool:
     try:
-        foreign.plain(value)
+        foreign.plain(value, is_unique=True)
     except foreign.Unreadable:
         return False
     return True

@@ -27,7 +27,8 @@ class ClusterChanged:
             there all the same.
         listed: the number of the last complete list; 0: there are only notes yet.
         is_short: a list lacks, for the second time, what was there: it is gone now.
-        is_void: a list has nothing at all of a kind of which there was something.
+        is_void: a list has nothing at all of a kind of which there was something; of files that
+            is told of Nodes only, as no cluster is without one.
         is_certain: what is not in this source's lists is gone for certain, and pods are none of
             what it lists.
     """
@@ -104,11 +105,15 @@ class ManifestSource:
         notes: tuple[Note, ...] = ()
         held: dict[Identity, Body | None] = {}
         unknown: frozenset[tuple[str, Gap]] = frozenset()
+        nodes: set[Identity] = set()
         while not self._stopped.is_set():
             wanted = self._wanted
             scan = self._manifests.scan()
             for identity, raw in scan.changes:
                 held[identity] = raw.completed() if raw is not None else None
+            had_nodes = bool(nodes)
+            nodes.update(one for one, body in held.items() if one[0] == "Node" and body is not None)
+            nodes.difference_update(one for one, body in held.items() if body is None)
             is_complete = self._manifests.is_settled
             unnamed = self._manifests.unnamed
             unknown = unknown & unnamed if listed else unnamed
@@ -123,7 +128,10 @@ class ManifestSource:
                 if self._manifests.has_gaps:
                     gaps |= {ANYTHING}
                 told = tuple(held.items())
-                queue.put(ClusterChanged(told, scan.notes, gaps, newest, is_certain=True))
+                is_void = had_nodes and not nodes
+                queue.put(
+                    ClusterChanged(told, scan.notes, gaps, newest, is_certain=True, is_void=is_void)
+                )
                 held, notes, listed = {}, scan.notes, newest
             scanned = wanted if is_listed else 0
             self._stopped.wait(SCAN_SECONDS)

@@ -108,6 +108,18 @@ def test_two_interfaces_with_one_sandbox_name_keep_their_rules_apart() -> None:
     assert_rules_are_at_home(sidecar)
 
 
+def test_an_interface_whose_name_is_only_the_prefix() -> None:
+    """It names chains as any other does."""
+    sidecar = _sidecar().wire(pod_keys(PODS[0], "a", interface="vpp-tap-"))
+    listed = [endpoint(PODS[0], "node1")]
+    sidecar.put(service("web", "2096::10"), endpoint_slice("web", listed)).settle()
+
+    assert {f"{CHAIN}srv6kv-vpp-tap--{chain}" for chain in ("OUTPUT", "PREROUTING")} == {
+        key for key in sidecar.values() if key.startswith(CHAIN)
+    }
+    assert_rules_are_at_home(sidecar)
+
+
 def test_a_pod_that_is_not_wired_keeps_nobody_out() -> None:
     """Of two pods that want one SID, the one that packets can reach has it."""
     one, two = PODS[0], PODS[1]

@@ -197,6 +197,39 @@ def test_dangling_link(bench: Bench) -> None:
     assert bench.settle() == Scan(((ECHO, None),), ())
 
 
+@pytest.mark.parametrize("other", ["directory", "link to a directory", "pipe", "link to a pipe"])
+def test_something_else_in_place_of_a_file(bench: Bench, other: str) -> None:
+    """Nobody removed the file's objects, so they stay."""
+    bench.write("a.yaml", service("echo"))
+    bench.settle()
+    (bench.path / "a.yaml").unlink()
+    put_something_else(bench.path / "a.yaml", other)
+    notes = kept("a.yaml", "cannot be read: it is not a file any more")
+
+    assert bench.settle() == Scan((), notes)
+    assert bench.settle() == Scan((), notes)
+
+
+@pytest.mark.parametrize("other", ["directory", "link to a directory", "pipe", "link to a pipe"])
+def test_what_is_no_file(bench: Bench, other: str) -> None:
+    """It is skipped, by those who look once as well, and nobody waits for what a pipe may bring."""
+    bench.write("a.yaml", service("echo"))
+    put_something_else(bench.path / "b.yaml", other)
+
+    assert bench.settle() == Scan(
+        tuple((o.identity, o) for o in manifests.read([bench.path])[0]), ()
+    )
+    assert manifests.read([bench.path])[1] == []
+
+
+def put_something_else(path: Path, what: str) -> None:
+    """Put something that is not a file, nor a link to one, at a path."""
+    at = path.with_suffix(".target") if what.startswith("link") else path
+    os.mkfifo(at) if what.endswith("pipe") else at.mkdir()
+    if at != path:
+        path.symlink_to(at)
+
+
 def test_documents_and_lists(bench: Bench) -> None:
     """All documents count, and lists of any depth; a typed list tells its items what they are."""
     bench.write(

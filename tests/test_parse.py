@@ -86,6 +86,17 @@ def test_a_slice() -> None:
     )
 
 
+@pytest.mark.parametrize("hint", [{"name": ""}, {"name": None}, {}])
+def test_a_hint_without_a_name(hint: dict[str, str | None]) -> None:
+    """It is the empty name, as for the API server, which leads to nodes without a zone."""
+    body = endpoint_slice("web", [endpoint("2001:0:0:1::5", "n1")], [("http", "TCP", 8080)])
+    body["endpoints"][0]["hints"] = {"forZones": [hint]}
+    found = _parse(body)
+
+    assert isinstance(found, EndpointSlice)
+    assert found.endpoints[0].zone_hints == ("",)
+
+
 def test_the_least_slice() -> None:
     """Endpoints and ports may be null, and a slice may belong to nobody."""
     metadata = {"name": "web-1", "labels": None}

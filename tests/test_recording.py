@@ -116,6 +116,7 @@ def test_any_text(text: str) -> None:
         ("txn 1\nput 0 /a {", "f:2", "/a: "),
         ("txn 1\nget 0 /a", "f:2", "'get' is neither txn, put nor del"),
         ("txn 7\nput 0 /a {}\ndel 1 /a", "f: txn 7", "/a occurs twice"),
+        ('txn 7\nput 0 /a {"b":1,"b":2}', "f:2", "/a: member 'b' is there twice"),
     ],
 )
 def test_errors(text: str, place: str, problem: str) -> None:
@@ -149,7 +150,7 @@ def test_difference(known: dict[str, bytes], now: dict[str, bytes]) -> None:
     }
 
 
-@pytest.mark.parametrize("value", [b"", b"garbage", b"{", b'"\xff"', b"\xff"])
+@pytest.mark.parametrize("value", [b"", b"garbage", b"{", b'"\xff"', b"\xff", b'{"a":1,"a":2}'])
 def test_what_cannot_be_recorded(value: bytes) -> None:
     """A value that is no JSON, which only somebody else can have written, counts as absent."""
     found = recording.difference({"/a": b"1"}, {"/a": (value, 9), "/b": (value, 9)})

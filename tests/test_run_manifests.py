@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from etcd_server import eventually
-from history import POLICY, History, violations
+from history import POLICY, History, State, violations
 from processes import NODE, Bench, service, srv6kv
 
 from srv6kv.cli import cluster
@@ -171,6 +171,36 @@ def test_files_that_come_back_meanwhile(bench: Bench, history: History) -> None:
 
     assert history.state() == whole
     assert history.last() <= before + 2 * MANY
+
+
+def test_no_node_is_left(bench: Bench, history: History) -> None:
+    """Manifests without any Node, however few keys that concerns, take nothing away at once."""
+    nodes = bench.manifests / "nodes.yaml"
+    saved = nodes.read_text()
+    with running(bench, 3.0) as controller:
+        history.wait_for(bench.expected())
+        before = history.last()
+        nodes.unlink()
+        wait_until_held(controller)
+        bench.edit("nodes.yaml", saved)
+        eventually(lambda: _has_none(controller), AssertionError)
+        history.wait_for_silence(0.5)
+
+        assert history.last() == before
+
+        nodes.unlink()
+        wait_until_held(controller)
+        history.wait_for(_without_other_nodes(bench, saved), 30)
+
+
+def _without_other_nodes(bench: Bench, nodes: str) -> State:
+    """What is left: the own Node is kept."""
+    own, _, _ = nodes.partition("---\n")
+    assert f"name: {NODE}\n" in own
+    bench.edit("nodes.yaml", own)
+    left = bench.expected()
+    (bench.manifests / "nodes.yaml").unlink()
+    return left
 
 
 def test_a_path_that_cannot_be_read(bench: Bench, history: History) -> None:

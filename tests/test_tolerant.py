@@ -145,11 +145,11 @@ LISTS: dict[str, tuple[str, list[Any]]] = {
     ),
     "EndpointSlice endpoints.0.hints.forZones": (
         "endpoints.0.hints.forZones",
-        [*BAD_VALUES, {"name": 5}, {"name": None}],
+        [*BAD_VALUES, {"name": 5}],
     ),
     "EndpointSlice endpoints.0.hints.forNodes": (
         "endpoints.0.hints.forNodes",
-        [*BAD_VALUES, {"name": 5}, {"name": None}],
+        [*BAD_VALUES, {"name": 5}],
     ),
     "Node spec.podCIDRs": ("spec.podCIDRs", [*BAD_TEXTS, "2001::/129", "2001::", *BAD_VALUES]),
     "Node spec.taints": ("spec.taints", [*BAD_VALUES, {"key": 5}]),

@@ -45,8 +45,12 @@ class Wired:
     @property
     def sandbox(self) -> str:
         """What names this pod's rule chains (design.md section 3)."""
-        name = self.interface.removeprefix("vpp-tap-")
-        return _NOT_IN_A_NAME.sub("-", name)
+        return sandbox_of(self.interface)
+
+
+def sandbox_of(interface: str) -> str:
+    """What names the rule chains of the pod behind an interface; never empty."""
+    return _NOT_IN_A_NAME.sub("-", interface.removeprefix("vpp-tap-") or interface)
 
 
 @dataclass(frozen=True, slots=True)

@@ -242,7 +242,8 @@ def read_json(path: Path, kind: Any) -> Any:
         InputError: it cannot be read, or is of another kind.
     """
     try:
-        return foreign.plain(path.read_bytes(), kind, most=foreign.MOST_ANSWER_BYTES)
+        content = path.read_bytes()
+        return foreign.plain(content, kind, most=foreign.MOST_ANSWER_BYTES, is_unique=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:

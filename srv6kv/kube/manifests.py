@@ -6,6 +6,7 @@ Rule: all reading of manifests happens here; what a text means for the objects i
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
@@ -139,6 +140,8 @@ class ManifestDirectory:
     def _look_at(self, name: str, is_listed: bool) -> None:
         try:
             signature = _signature(self._folder / name) if is_listed else None
+            if signature is None and name in self._files and _is_no_file(self._folder / name):
+                raise OSError("it is not a file any more")  # nobody removed what it held
         except OSError as error:
             file = self._files.setdefault(name, _File())
             file.seen, file.read, file.absences = None, None, 0
@@ -244,15 +247,17 @@ def _read_path(path: Path) -> list[Version]:
     try:
         if not path.is_dir():
             return [_after(Version(), _content(path)[0], _shown(path))]
-        inside = [path / name for name in sorted(_manifests_in(path))]
-        return [_read_file(file) for file in inside if file.is_symlink() or file.is_file()]
+        inside = (_read_file(path / name) for name in sorted(_manifests_in(path)))
+        return [version for version in inside if version is not None]
     except (OSError, ValueError) as error:
         raise InputError(f"{_shown(path)}: {_reason(error)}") from None
 
 
-def _read_file(path: Path) -> Version:
-    """What is read of a file that was not named itself."""
+def _read_file(path: Path) -> Version | None:
+    """What is read of a file that was not named itself; None if there is none, as for a scan."""
     try:
+        if _signature(path) is None:
+            return None
         content, _ = _content(path)
     except OSError as error:
         return lastgood.unreadable(Version(), _shown(path), _reason(error))
@@ -287,6 +292,13 @@ def _signature(path: Path) -> Signature | None:
             raise
         return None
     return _signature_of(found) if stat.S_ISREG(found.st_mode) else None
+
+
+def _is_no_file(path: Path) -> bool:
+    """Whether there is something that is no regular file, links followed."""
+    with contextlib.suppress(OSError):
+        return not stat.S_ISREG(path.stat().st_mode)
+    return False
 
 
 def _signature_of(found: os.stat_result) -> Signature:

@@ -164,7 +164,7 @@ def _hints(
 ) -> tuple[str, ...]:
     if not listed:
         return ()
-    return tuple(sorted(each(field, listed, lambda _, hint: hint.name, skipped)))
+    return tuple(sorted(each(field, listed, lambda _, hint: hint.name or "", skipped)))
 
 
 def _target_pod(raw: wire.TargetRef | None, namespace: str) -> Ref | None:

@@ -85,9 +85,9 @@ class Conditions(Wire):
 
 
 class Hint(Wire):
-    """A zone or node for which an endpoint is meant."""
+    """A zone or node for which an endpoint is meant; an absent name is the empty one."""
 
-    name: str
+    name: str | None = None
 
 
 class Hints(Wire):

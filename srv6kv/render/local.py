@@ -133,8 +133,8 @@ class LocalEndpoints:
                 sandbox = wired.sandbox if address not in HOSTS else None
         else:
             self._answering.pop(address, None)
-        others = self._sids.claim(address, *filter(None, [sid]))
-        return others | self._sandboxes.claim(address, *filter(None, [sandbox]))
+        others = self._sids.claim(address, *([sid] if sid is not None else []))
+        return others | self._sandboxes.claim(address, *([sandbox] if sandbox is not None else []))
 
     def _sid_of(self, address: str) -> str:
         prefixes = self._settings.sid

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from srv6kv.addresses import Prefix, is_ipv4
 from srv6kv.agent import keys
 from srv6kv.agent.values import Namespace, RuleChain
+from srv6kv.agent.wiring import sandbox_of
 from srv6kv.trace.values import Packet
 
 _ADDRESS = r"[0-9a-f.:]+"
@@ -77,8 +78,8 @@ class Chain:
             return False
         if namespace.reference:
             return self.namespace == namespace
-        sandbox = interface.removeprefix("vpp-tap-")
-        return self.key.startswith(f"{keys.RULE_CHAIN}{keys.OUR_RULE_CHAIN}{sandbox}-")
+        name = f"{keys.OUR_RULE_CHAIN}{sandbox_of(interface)}-{self.chain}"
+        return self.key in (f"{keys.RULE_CHAIN}{name}", f"{keys.RULE_CHAIN}{name}-IPv4")
 
 
 def first_met(
