@@ -10,8 +10,8 @@ from history import POLICY, STEERING, History
 from processes import Bench
 
 from srv6kv.agent.status import status_key
+from srv6kv.etcd.store import Etcd3Store
 from srv6kv.etcd.values import Change
-from srv6kv.store import Etcd3Store
 
 TABLE = "config/vpp/v2/vrf-table/id/0/protocol/IPV6"
 HOST_END = "config/vpp/v2/interfaces/tap-vpp2"

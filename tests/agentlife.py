@@ -30,7 +30,7 @@ from strategies import OWN, Event, Scene, _scene, _Sizes, _turn
 
 from srv6kv.etcd.values import Change as Watched
 from srv6kv.etcd.values import KeyValue
-from srv6kv.reconciler import Reconciler
+from srv6kv.sync.reconciler import Reconciler
 
 BIG = "2096:0::1:B"
 """The address of the service with many backends, not in canonical form."""

@@ -9,8 +9,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from srv6kv.formats import agentlog
-from srv6kv.formats.schema import Api, message_of
+from srv6kv.agentlog import writer
+from srv6kv.ligato.schema import Api, message_of
 
 Values = Sequence[tuple[str, bytes | None]]
 
@@ -41,10 +41,10 @@ def created(key: str, value: bytes, api: Api, flags: str = "", error: str = "") 
 
 def _text(key: str, value: bytes | None, api: Api) -> str:
     if value is None:
-        return agentlog.NIL
+        return writer.NIL
     if message_of(key) is None:
         return " ".join(["{", *_plain(json.loads(value), api), "}"])
-    return agentlog.value_text(key, value, api)
+    return writer.value_text(key, value, api)
 
 
 def _plain(value: dict[str, Any], api: Api) -> list[str]:
@@ -105,7 +105,7 @@ class LogWriter:
         if operations is not None:
             return list(operations)
         return [
-            Operation("DELETE", key, (f"- value: {agentlog.NIL} ",))
+            Operation("DELETE", key, (f"- value: {writer.NIL} ",))
             if value is None
             else created(key, value, self.api)
             for key, value in values

@@ -8,9 +8,9 @@ from typing import Any
 from processes import NODE, Bench, Process
 from real_apiserver import ApiUnderTest
 
-from srv6kv.embedded import EmbeddedEtcd
-from srv6kv.kube.manifests import read
+from srv6kv.etcd.embedded import EmbeddedEtcd
 from srv6kv.kube.model import Identity
+from srv6kv.sources.manifests import read
 
 
 class ApiBench(Bench):

@@ -11,8 +11,8 @@ from pathlib import Path
 import trustme
 from etcd_server import SECONDS, free_port
 
-from srv6kv.embedded import EmbeddedEtcd
-from srv6kv.store import Tls
+from srv6kv.etcd.embedded import EmbeddedEtcd
+from srv6kv.etcd.store import Tls
 
 
 class Certificates:

@@ -6,7 +6,7 @@ from clusters import HTTP, Json, Ports, endpoint_slice, service
 
 from srv6kv.kube.model import EndpointSlice, Service
 from srv6kv.kube.parse import parse
-from srv6kv.select import Candidate, Candidates, Selection, candidates_of, select
+from srv6kv.render.selection import Candidate, Candidates, Selection, candidates_of, select
 
 ONE, TWO, THREE = "2001::1:1", "2001::1:2", "2001::1:3"
 EXTERNAL = "2001:db8::9"

@@ -14,11 +14,11 @@ from kube_objects import service
 from objectstore import Json
 from real_apiserver import ApiUnderTest
 
-from srv6kv.kube.api import ApiServer
 from srv6kv.kube.model import Identity
-from srv6kv.kube.source import KubernetesSource
 from srv6kv.notes import Note
-from srv6kv.source import ClusterChanged
+from srv6kv.sources.api import ApiServer
+from srv6kv.sources.apisource import KubernetesSource
+from srv6kv.sources.source import ClusterChanged
 
 
 class SeenCluster:

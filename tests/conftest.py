@@ -20,9 +20,9 @@ from history import History
 from processes import Bench
 from real_apiserver import ApiUnderTest, RealApiServer
 
-from srv6kv.embedded import EmbeddedEtcd
-from srv6kv.kube import pace, watch
-from srv6kv.store import Etcd3Store, Writer
+from srv6kv.etcd.embedded import EmbeddedEtcd
+from srv6kv.etcd.store import Etcd3Store, Writer
+from srv6kv.sources import apiwatch, pace
 
 # The same examples in every run; --hypothesis-profile=explore looks for new ones.
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
@@ -221,9 +221,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pace, "REQUEST_SECONDS", 0.05)
     monkeypatch.setattr(pace, "MOST_BACKOFF_SECONDS", 0.5)
     monkeypatch.setattr(pace, "AWAY_BACKOFF_SECONDS", 0.2)
-    monkeypatch.setattr(watch, "STARTING_SECONDS", 0.5)
-    monkeypatch.setattr(watch, "LIST_AGAIN_SECONDS", 0.05)
-    monkeypatch.setattr(watch, "LIST_BEHIND_SECONDS", 0.2)
+    monkeypatch.setattr(apiwatch, "STARTING_SECONDS", 0.5)
+    monkeypatch.setattr(apiwatch, "LIST_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(apiwatch, "LIST_BEHIND_SECONDS", 0.2)
 
 
 @pytest.fixture(scope="session")

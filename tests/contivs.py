@@ -12,13 +12,13 @@ from clusters import Json, settings_of
 from history import STEERING, History, State
 from processes import MYSERVICE, Bench
 
-from srv6kv import adoption
-from srv6kv.adoption import Adoption
-from srv6kv.agent import keys
+from srv6kv.etcd.store import Etcd3Store
 from srv6kv.etcd.values import Change, KeyValue
-from srv6kv.reconciler import Reconciler
-from srv6kv.store import Etcd3Store
-from srv6kv.transaction import Operation
+from srv6kv.ligato import keys
+from srv6kv.oneshot import adopt
+from srv6kv.oneshot.adopt import Adoption
+from srv6kv.sync.reconciler import Reconciler
+from srv6kv.txn.transaction import Operation
 
 CASES = [
     json.loads(line)
@@ -134,7 +134,7 @@ class Node:
         """Adopt, with all that is written and noted."""
         reconciler = self.reconciler()
         entries = self.entries(reconciler.prefix)
-        found = adoption.adopt(reconciler, entries, strips_loopbacks=strips_loopbacks)
+        found = adopt.adopt(reconciler, entries, strips_loopbacks=strips_loopbacks)
         for index, transaction in enumerate(found.plan.transactions):
             extra = reconciler.bookkeeping(found.plan, index)
             short = (

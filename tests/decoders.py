@@ -12,12 +12,12 @@ from pathlib import Path
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from srv6kv.formats.schema import known_message
 from srv6kv.gen.ligato.linux.interfaces import interface_pb2
 from srv6kv.gen.ligato.linux.iptables import iptables_pb2
 from srv6kv.gen.ligato.linux.namespace import namespace_pb2
 from srv6kv.gen.ligato.vpp.l3 import arp_pb2, route_pb2, vrf_pb2
 from srv6kv.gen.ligato.vpp.srv6 import srv6_pb2
+from srv6kv.ligato.schema import known_message
 
 SOURCE = Path(__file__).parent / "agent"
 BUILD_SECONDS = 240

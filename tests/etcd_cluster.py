@@ -14,9 +14,9 @@ from etcd_server import etcdctl, free_port
 from history import History
 from tcp_proxy import TcpProxy
 
-from srv6kv.embedded import EmbeddedEtcd
 from srv6kv.errors import Srv6kvError
-from srv6kv.store import Change, Etcd3Store
+from srv6kv.etcd.embedded import EmbeddedEtcd
+from srv6kv.etcd.store import Change, Etcd3Store
 
 SIZE = 3
 PACE = 0.1

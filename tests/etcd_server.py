@@ -21,9 +21,9 @@ from typing import Self, TypeVar
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from srv6kv.embedded import EmbeddedEtcd, program, reserve_port
 from srv6kv.errors import Srv6kvError
-from srv6kv.store import Change
+from srv6kv.etcd.embedded import EmbeddedEtcd, program, reserve_port
+from srv6kv.etcd.store import Change
 
 SECONDS = 15.0
 Result = TypeVar("Result")

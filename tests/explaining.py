@@ -11,9 +11,9 @@ from srv6kv.etcd.values import KeyValue
 from srv6kv.explain import Explanation, explain
 from srv6kv.kube.model import EndpointSlice, Ref
 from srv6kv.kube.parse import ParseError, parse
-from srv6kv.plan import Plan
-from srv6kv.reconciler import Reconciler
+from srv6kv.plan.plan import Plan
 from srv6kv.settings import Settings
+from srv6kv.sync.reconciler import Reconciler
 
 WEB = Ref("default", "web")
 

@@ -23,7 +23,7 @@ from processes import CHANGED_SERVICE, NODE, Bench, Process, drop_writer, servic
 from tcp_proxy import TcpProxy
 
 from srv6kv.errors import Refused, Unavailable
-from srv6kv.store import Etcd3Store
+from srv6kv.etcd.store import Etcd3Store
 
 CLOCK = "2096::e9"
 """The address of a service whose port counts the edits."""

@@ -11,7 +11,7 @@ from typing import Any
 from etcd_server import SECONDS
 
 from srv6kv.errors import Srv6kvError
-from srv6kv.store import Change, Etcd3Store
+from srv6kv.etcd.store import Change, Etcd3Store
 
 POLICY = "config/vpp/srv6/v2/policy/"
 ROUTE = "config/vpp/v2/route/"

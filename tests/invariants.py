@@ -21,8 +21,8 @@ from history import MARK, History, State, violations
 from processes import NODE, Bench, Process
 
 from srv6kv.cli import cluster
-from srv6kv.formats.schema import parse_json
-from srv6kv.store import Change
+from srv6kv.etcd.store import Change
+from srv6kv.ligato.schema import parse_json
 
 Revisions = Sequence[tuple[int, Sequence[Change]]]
 

@@ -13,12 +13,12 @@ from history import State
 from sidecar import AGENT_PREFIX, Sidecar, own_ranges
 from strategies import Scene
 
-from srv6kv.agent import keys
 from srv6kv.agent.needs import SRV6, Means
 from srv6kv.etcd.values import Change, KeyValue
+from srv6kv.ligato import keys
 from srv6kv.repair.ground import Ground, Step
 from srv6kv.repair.means import Mending, mend
-from srv6kv.transaction import Transaction
+from srv6kv.txn.transaction import Transaction
 
 LABEL = "n"
 

@@ -18,7 +18,7 @@ from ipaddress import IPv6Address
 from pathlib import Path
 from typing import NamedTuple
 
-from srv6kv.agent.values import RuleChain
+from srv6kv.ligato.values import RuleChain
 
 CLIENT = "2001:0:0:2::9"
 """A client outside of the pods."""

@@ -22,11 +22,11 @@ from click.testing import CliRunner
 from etcd_server import SECONDS
 from history import MARK, POLICY, State
 
-from srv6kv import typed
 from srv6kv.cli import cluster, main
-from srv6kv.embedded import EmbeddedEtcd, Leash, freeze
+from srv6kv.etcd.embedded import EmbeddedEtcd, Leash, freeze
+from srv6kv.etcd.store import Etcd3Store, writer_key
 from srv6kv.etcd.values import KeyValue
-from srv6kv.store import Etcd3Store, writer_key
+from srv6kv.foreign import typed
 
 SEED = Path(__file__).parent.parent / "examples" / "seed"
 NODE = "node1"

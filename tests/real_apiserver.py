@@ -20,7 +20,7 @@ from etcd_server import etcdctl, free_port
 from kubeconfig import write_kubeconfig
 from objectstore import Json
 
-from srv6kv.embedded import EmbeddedEtcd
+from srv6kv.etcd.embedded import EmbeddedEtcd
 
 ASSETS = "KUBEBUILDER_ASSETS"
 TOKEN = "the-token-of-the-tests"

@@ -11,9 +11,10 @@ from history import LOCALSID, POLICY, STEERING, History, State
 from mending import contents
 from processes import NODE, Bench, Process, srv6kv
 
-from srv6kv.cli import cluster, writing
+from srv6kv.cli import cluster
+from srv6kv.etcd.store import Etcd3Store
 from srv6kv.etcd.values import Snapshot
-from srv6kv.store import Etcd3Store
+from srv6kv.oneshot import writing
 
 SOURCE = "fe10:f00d::1"
 SRV6 = (LOCALSID, POLICY, STEERING)

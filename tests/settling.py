@@ -13,8 +13,8 @@ from strategies import OWN, Event, History
 
 from srv6kv.etcd.values import Change, KeyValue
 from srv6kv.notes import Note
-from srv6kv.reconciler import Reconciler
-from srv6kv.transaction import Operation
+from srv6kv.sync.reconciler import Reconciler
+from srv6kv.txn.transaction import Operation
 
 LABEL = "n"
 CONFIG = f"/vnf-agent/{LABEL}/"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from hypothesis import strategies as st
 
-from srv6kv.formats.showsr_values import (
+from srv6kv.vpp.showsr_values import (
     Localsid,
     Policy,
     SegmentList,

@@ -8,17 +8,17 @@ from typing import Any
 
 from clusters import Json, identity
 
-from srv6kv.actual import Actual
-from srv6kv.cluster import Cluster
+from srv6kv.cluster.cluster import Cluster
 from srv6kv.kube.model import KubeObject
 from srv6kv.kube.parse import KINDS, parse
-from srv6kv.leftout import LeftOut
-from srv6kv.ownership import Ranges, ranges_of
-from srv6kv.plan import Ledger, Plan, plan
+from srv6kv.plan.actual import Actual
+from srv6kv.plan.leftout import LeftOut
+from srv6kv.plan.ownership import Ranges, ranges_of
+from srv6kv.plan.plan import Ledger, Plan, plan
 from srv6kv.render import Delta, Desired, Renderer, render
 from srv6kv.render.node import drop_routes
 from srv6kv.settings import Settings
-from srv6kv.transaction import Operation
+from srv6kv.txn.transaction import Operation
 
 AGENT_PREFIX = "/vnf-agent/n/"
 

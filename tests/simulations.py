@@ -9,9 +9,9 @@ from typing import Any
 
 from processes import NODE, SEED, srv6kv
 
-from srv6kv.balance.answer import Answer
 from srv6kv.cli import cluster, simulating
 from srv6kv.cli.simulating import Before, Hash
+from srv6kv.simulate.answer import Answer
 
 ROOT = SEED.parent.parent
 CONFIG = SEED / "contiv.conf"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srv6kv.addresses import Prefix, canonical, is_ipv4, is_ordinary, mask, to_int, to_text
+from srv6kv.net.addresses import Prefix, canonical, is_ipv4, is_ordinary, mask, to_int, to_text
 
 BITS = st.one_of(
     st.integers(0, 2**128 - 1),

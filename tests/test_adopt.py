@@ -10,7 +10,7 @@ from clusters import Json
 from contivs import CASES, CHAIN, FORWARD, LOOPBACK, NOTED, Node, canonical, contivs
 from history import POLICY, STEERING, differences, violations
 
-from srv6kv.agent import keys
+from srv6kv.ligato import keys
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
 

@@ -19,10 +19,10 @@ from sidecar import Sidecar
 from strategies import Scene, scenes
 from test_reference import CASES
 
-from srv6kv.agent import keys
-from srv6kv.formats import agentlog
-from srv6kv.formats.schema import SRV6_GLOBAL, parse_json
-from srv6kv.recording import load
+from srv6kv.agentlog import writer
+from srv6kv.ligato import keys
+from srv6kv.ligato.schema import SRV6_GLOBAL, parse_json
+from srv6kv.txn.recording import load
 
 RECORDED = Path(__file__).parent / "recorded"
 SID = keys.localsid("6666::5")
@@ -78,8 +78,8 @@ def judged(decoders: Decoders, values: dict[str, str]) -> None:
         assert (decoded.error, decoded.older_error) == ("", ""), key
         assert decoded.key == key
         assert json.loads(decoded.json) == json.loads(value)
-        assert agentlog.parse_value(key, f"{{ {decoded.text} }}") == json.loads(value)
-        written = agentlog.value_text(key, value.encode(), "v3")
+        assert writer.parse_value(key, f"{{ {decoded.text} }}") == json.loads(value)
+        written = writer.value_text(key, value.encode(), "v3")
         assert written.split() == ["{", *decoded.text.split(), "}"]
 
 

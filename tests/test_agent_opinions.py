@@ -13,8 +13,8 @@ from agentmodel import Agent, FakeVpp, State
 from agentruns import assert_done
 from agentvalues import interface, policy, vrf
 
-from srv6kv.agent.validity import fault_of
-from srv6kv.agent.values import (
+from srv6kv.ligato.validity import fault_of
+from srv6kv.ligato.values import (
     AgentValue,
     Arp,
     CrossConnect4,

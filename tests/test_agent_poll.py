@@ -15,11 +15,11 @@ from etcd_server import SECONDS
 from test_agent_rest import STATUS, Server, reply
 from test_boot import started, wiring
 
-from srv6kv import phases
 from srv6kv.agent import poll
 from srv6kv.agent.poll import Poll, Polled
 from srv6kv.agent.rest import AgentRest
-from srv6kv.agentwatch import AgentWatch
+from srv6kv.run.agentwatch import AgentWatch
+from srv6kv.sync import rollout
 
 GOOD = reply(json.dumps([STATUS]).encode())
 
@@ -103,7 +103,7 @@ def test_it_is_not_hurried_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever may write no more after a part of a plan makes no next plan, and still asks only as
     long as something is waited for."""
     monkeypatch.setattr(poll, "POLL_SECONDS", 60.0)
-    monkeypatch.setattr(phases, "CONFIRM_SECONDS", 0.2)
+    monkeypatch.setattr(rollout, "CONFIRM_SECONDS", 0.2)
     server = Server(lambda connection: connection.sendall(GOOD))
     answers: SimpleQueue[Polled] = SimpleQueue()
     reconciler = started("", wiring(5))

@@ -18,8 +18,8 @@ from sidecar import Sidecar
 
 from srv6kv.agent.rest import AgentRest
 from srv6kv.agent.status import parse_agent, parse_status
-from srv6kv.embedded import EmbeddedEtcd
-from srv6kv.store import Etcd3Store
+from srv6kv.etcd.embedded import EmbeddedEtcd
+from srv6kv.etcd.store import Etcd3Store
 
 Start = Callable[..., LiveAgent]
 

@@ -12,7 +12,7 @@ from agentmodel.objects import Localsid, Policy
 from agentmodel.values import Api, decode
 from agentvalues import LOCALSID, POLICY, end, policy, put, started, steering, vrf
 
-from srv6kv.formats.agentlog import parse_value
+from srv6kv.agentlog.writer import parse_value
 
 RECREATED = """\
 +======================================================================================================================+

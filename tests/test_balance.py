@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srv6kv.balance.buckets import CAP, LARGEST, Table, table
+from srv6kv.simulate.buckets import CAP, LARGEST, Table, table
 
 WEIGHTS = st.lists(st.integers(0, 60), min_size=1, max_size=40)
 FEW = st.lists(st.integers(1, 9), min_size=1, max_size=20)

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srv6kv.agent.values import Policy, SegmentList
-from srv6kv.balance.buckets import table
-from srv6kv.balance.moves import Change, Moves, calls, changed, replaced
-from srv6kv.balance.shift import shifts
+from srv6kv.ligato.values import Policy, SegmentList
+from srv6kv.simulate.buckets import table
+from srv6kv.simulate.moves import Change, Moves, calls, changed, replaced
+from srv6kv.simulate.shift import shifts
 
 
 def paths(*names: int | str, weight: int = 1) -> list[SegmentList]:

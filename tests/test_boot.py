@@ -12,8 +12,8 @@ from srv6kv.agent import boot
 from srv6kv.agent.boot import Boot
 from srv6kv.etcd.values import KeyValue
 from srv6kv.kube.model import Identity
-from srv6kv.reconciler import Reconciler
 from srv6kv.settings import load
+from srv6kv.sync.reconciler import Reconciler
 
 SEED = Path(__file__).parent.parent / "examples" / "seed"
 POD = "2001:0:0:1::5"

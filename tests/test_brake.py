@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from srv6kv.brake import SILENT, MassDeleteGuard, Verdict, warning_of
-from srv6kv.losses import ENDPOINTS, KINDS, LOCALSIDS, POLICIES, Loss
+from srv6kv.sync.guard import SILENT, MassDeleteGuard, Verdict, warning_of
+from srv6kv.sync.losses import ENDPOINTS, KINDS, LOCALSIDS, POLICIES, Loss
 
 GO, ASK, ASK_ANEW, WAIT = Verdict.GO, Verdict.ASK, Verdict.ASK_ANEW, Verdict.WAIT
 

@@ -10,11 +10,11 @@ import pytest
 from history import LOCALSID, POLICY, STEERING, History, violations
 from processes import Bench, srv6kv
 
-from srv6kv.agent import keys
-from srv6kv.cleanup import removal
+from srv6kv.etcd.store import Etcd3Store, Writer
 from srv6kv.etcd.values import KeyValue
-from srv6kv.ownership import Ranges
-from srv6kv.store import Etcd3Store, Writer
+from srv6kv.ligato import keys
+from srv6kv.oneshot.cleanup import removal
+from srv6kv.plan.ownership import Ranges
 
 CHAIN = "config/linux/iptables/v2/rulechain/"
 TABLE = "config/vpp/v2/vrf-table/id/1/protocol/IPV6"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from processes import NODE, SEED, done_as_written, environment, example_of, srv6kv
 
-from srv6kv import embedded
+from srv6kv.etcd import embedded
 
 COMMANDS = (
     "demo",

@@ -13,9 +13,9 @@ from contivs import CASES, FORWARD, LOOPBACK, Node, contivs, left_by_contiv
 from history import History, violations
 from processes import MYSERVICE, Bench, srv6kv
 
-from srv6kv.agent import keys
-from srv6kv.embedded import EmbeddedEtcd
-from srv6kv.store import Etcd3Store, Writer
+from srv6kv.etcd.embedded import EmbeddedEtcd
+from srv6kv.etcd.store import Etcd3Store, Writer
+from srv6kv.ligato import keys
 
 
 def adopt(bench: Bench, *more: str) -> subprocess.CompletedProcess[str]:

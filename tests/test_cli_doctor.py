@@ -15,9 +15,9 @@ from apiserver import FakeApiServer
 from clusters import Json
 from processes import NODE, SEED, Bench, srv6kv
 
-from srv6kv.doctor.values import ERROR, OK, WARNING
-from srv6kv.embedded import EmbeddedEtcd
-from srv6kv.store import Etcd3Store
+from srv6kv.doctor.findings import ERROR, OK, WARNING
+from srv6kv.etcd.embedded import EmbeddedEtcd
+from srv6kv.etcd.store import Etcd3Store
 
 CNI = SEED.parent / "cni"
 FILES = ("-f", SEED / "manifests", "--config", SEED / "contiv.conf", "--node", NODE)

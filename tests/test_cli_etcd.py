@@ -11,8 +11,8 @@ import pytest
 from history import History
 from processes import MYSERVICE, NODE, SEED, Bench, srv6kv
 
-from srv6kv import recording
-from srv6kv.store import Etcd3Store
+from srv6kv.etcd.store import Etcd3Store
+from srv6kv.txn import recording
 
 RECORDING = Path(__file__).parent / "recorded" / "seed.txn"
 FILES = ("-f", SEED / "manifests", "--config", SEED / "contiv.conf", "--node", NODE)

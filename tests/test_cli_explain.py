@@ -20,7 +20,7 @@ from processes import (
     srv6kv,
 )
 
-from srv6kv.store import Etcd3Store
+from srv6kv.etcd.store import Etcd3Store
 
 FILES = ("-f", SEED / "manifests", "--config", SEED / "contiv.conf", "--node", NODE)
 TEXT = """\

@@ -24,13 +24,13 @@ from repaired import (
     settle,
 )
 
-from srv6kv import recording
 from srv6kv.cli import looking
 from srv6kv.cli.looking import Looker
 from srv6kv.cli.repair import _lasting
+from srv6kv.etcd.store import Etcd3Store, writer_key
 from srv6kv.repair.choose import faults
 from srv6kv.repair.ground import Ground
-from srv6kv.store import Etcd3Store, writer_key
+from srv6kv.txn import recording
 
 
 @pytest.fixture

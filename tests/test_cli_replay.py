@@ -11,10 +11,10 @@ from history import History
 from hostile import HOSTILE
 from processes import AGENT_STATE, MYSERVICE, NODE, SEED, Bench, drop_writer, srv6kv
 
-from srv6kv import recording
-from srv6kv.recording import Recorded
-from srv6kv.store import Etcd3Store, Writer
-from srv6kv.transaction import Operation, Transaction
+from srv6kv.etcd.store import Etcd3Store, Writer
+from srv6kv.txn import recording
+from srv6kv.txn.recording import Recorded
+from srv6kv.txn.transaction import Operation, Transaction
 
 RECORDED = Path(__file__).parent / "recorded"
 RECORDING = RECORDED / "seed.txn"

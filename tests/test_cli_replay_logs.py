@@ -16,10 +16,10 @@ from agentlogs import LogWriter
 from processes import NODE, SEED, Bench, srv6kv
 from test_cli_replay import FILES, LOGS, RECORDED, RECORDING, copy_of, replay
 
-from srv6kv import recording
-from srv6kv.agent import keys
-from srv6kv.store import Etcd3Store
-from srv6kv.transaction import Operation
+from srv6kv.etcd.store import Etcd3Store
+from srv6kv.ligato import keys
+from srv6kv.txn import recording
+from srv6kv.txn.transaction import Operation
 
 
 def check_log(api: str, *more: str | Path) -> subprocess.CompletedProcess[str]:

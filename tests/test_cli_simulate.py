@@ -33,13 +33,13 @@ from simulations import (
 )
 from test_ipv4 import DUAL
 
-from srv6kv.balance.flowhash import WITH_FLOW_LABEL, Flow, flow_hash
 from srv6kv.cli import simulate as simulate_command
 from srv6kv.cli import simulating
 from srv6kv.cli.simulating import Hash
-from srv6kv.embedded import EmbeddedEtcd
 from srv6kv.errors import InputError
-from srv6kv.formats import shares
+from srv6kv.etcd.embedded import EmbeddedEtcd
+from srv6kv.show import shares
+from srv6kv.simulate.flowhash import WITH_FLOW_LABEL, Flow, flow_hash
 
 BARE = f"{NODE}/2001:0:0:1::2"
 

@@ -11,7 +11,7 @@ from clusters import endpoint, endpoint_slice, node, service
 from simulations import CLIENT, HERE, PATHS, THEN, THERE, answer, drawn, sender, shown, simulate
 
 from srv6kv.cli.simulating import Hash
-from srv6kv.formats import shares
+from srv6kv.show import shares
 
 # VPP's own words --------------------------------------------------------------------------------
 

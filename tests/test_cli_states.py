@@ -13,7 +13,7 @@ from agentmodel import LiveAgent
 from processes import MYSERVICE, NODE, Bench, srv6kv
 
 from srv6kv.agent.status import status_key
-from srv6kv.store import Etcd3Store
+from srv6kv.etcd.store import Etcd3Store
 
 HOSTHERE = "config/vpp/srv6/v2/localsid/6655::1"
 HOST_STEERING = "config/vpp/srv6/v2/steering/forK8sService-default-hosthere"

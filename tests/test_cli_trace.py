@@ -29,7 +29,7 @@ from processes import (
 from srv6kv.cli import sites
 from srv6kv.cli import trace as command
 from srv6kv.cli.sites import Scene
-from srv6kv.store import Etcd3Store
+from srv6kv.etcd.store import Etcd3Store
 
 ROOT = SEED.parent.parent
 PATHS = SEED.parent / "paths"

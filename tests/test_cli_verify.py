@@ -16,11 +16,11 @@ from click.testing import CliRunner
 from processes import SEED, Bench, environment, example_of, srv6kv
 from verify_node import Node, Sample, sample_of, well
 
-from srv6kv.agent import keys
 from srv6kv.cli import looking, verify, vpptexts
-from srv6kv.embedded import EmbeddedEtcd
 from srv6kv.errors import Srv6kvError, Unavailable
-from srv6kv.store import Etcd3Store
+from srv6kv.etcd.embedded import EmbeddedEtcd
+from srv6kv.etcd.store import Etcd3Store
+from srv6kv.ligato import keys
 from srv6kv.verify import Difference
 
 

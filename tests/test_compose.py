@@ -16,7 +16,7 @@ from google.protobuf import json_format
 from processes import NODE, SEED, environment, srv6kv
 
 import srv6kv as package
-from srv6kv.embedded import EmbeddedEtcd
+from srv6kv.etcd.embedded import EmbeddedEtcd
 from srv6kv.gen.ligato.linux.interfaces import interface_pb2
 from srv6kv.gen.ligato.vpp.l3 import arp_pb2, route_pb2
 

@@ -14,10 +14,10 @@ from sidecar import AGENT_PREFIX, Sidecar
 from strategies import FOREIGN, OWN, History, Scene, histories, scenes
 from test_laws import POLICY, STEERING, assert_sound, law
 
-from srv6kv import contention
 from srv6kv.etcd.values import Change, KeyValue
-from srv6kv.reconciler import Reconciler
-from srv6kv.transaction import Operation, Transaction
+from srv6kv.plan import contention
+from srv6kv.sync.reconciler import Reconciler
+from srv6kv.txn.transaction import Operation, Transaction
 
 ROUNDS = 4
 GARBAGE = (None, b"{}", b"not JSON", b'"\xff"')

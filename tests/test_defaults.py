@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from processes import NODE, SEED, srv6kv
 
 from srv6kv.kube.defaults import completed
-from srv6kv.kube.manifests import ManifestDirectory
 from srv6kv.kube.parse import parse, read
+from srv6kv.sources.manifests import ManifestDirectory
 
 LEAST: Json = {
     "apiVersion": "v1",

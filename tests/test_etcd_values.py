@@ -9,18 +9,12 @@ from pathlib import Path
 import grpc
 import pytest
 
-from srv6kv.errors import (
-    Conflict,
-    Refused,
-    SettingsError,
-    Srv6kvError,
-    TooLarge,
-    Unavailable,
-)
-from srv6kv.etcd import failures, limits
+from srv6kv.errors import Conflict, Refused, SettingsError, Srv6kvError, TooLarge, Unavailable
+from srv6kv.etcd import failures
 from srv6kv.etcd.endpoints import Endpoint, Login, Tls, endpoints_of, login_of
 from srv6kv.etcd.values import end_of, key_text
-from srv6kv.transaction import Operation
+from srv6kv.txn import limits
+from srv6kv.txn.transaction import Operation
 
 HERE = Endpoint("127.0.0.1:2379", uses_tls=False)
 
@@ -210,7 +204,9 @@ def test_error_of_a_write() -> None:
     assert failures.MAY_BE_DONE not in str(failures.classify(unsent, HERE, is_write=True))
 
 
-@pytest.mark.parametrize("module", ["srv6kv.etcd.limits", "srv6kv.etcd.values", "srv6kv.embedded"])
+@pytest.mark.parametrize(
+    "module", ["srv6kv.txn.limits", "srv6kv.etcd.values", "srv6kv.etcd.embedded"]
+)
 def test_values_need_no_grpc(module: str) -> None:
     """What others may import of the store loads neither gRPC nor etcd3."""
     script = f"import sys, {module}; print(sorted({{'grpc', 'etcd3'}} & set(sys.modules)))"

@@ -19,8 +19,8 @@ from clusters import (
 from explaining import Asked
 
 from srv6kv.explain import Explanation
-from srv6kv.explain.values import EndpointPart, Key
-from srv6kv.formats.trees import text_of
+from srv6kv.explain.account import EndpointPart, Key
+from srv6kv.show.trees import text_of
 
 HERE, LATER, THERE = "2001:0:0:1::5", "2001:0:0:1::6", "2001:0:0:2::7"
 BALANCED = "fd10::5"

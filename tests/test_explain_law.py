@@ -10,9 +10,9 @@ from explaining import Asked
 from hypothesis import given
 from strategies import OWN, Scene, scenes
 
-from srv6kv.agent import keys
 from srv6kv.explain import Explanation
 from srv6kv.kube.model import Ref
+from srv6kv.ligato import keys
 
 
 @given(scenes())

@@ -9,10 +9,10 @@ from clusters import CONFS, endpoint, endpoint_slice, node, pod_keys, service, s
 from explaining import Asked
 from sidecar import Sidecar
 
-from srv6kv.explain.values import Explanation
-from srv6kv.formats.trees import text_of
+from srv6kv.explain.account import Explanation
 from srv6kv.notes import Note
 from srv6kv.settings import Settings
+from srv6kv.show.trees import text_of
 
 POD, POD4 = "2001:0:0:1::5", "10.1.1.5"
 VIP, VIP4 = "2096::10", "10.96.0.10"

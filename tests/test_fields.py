@@ -14,8 +14,8 @@ from clusters import CONFS, base_keys, node, pod_keys, settings_of
 from fieldcases import HERE, HONOURED, IRRELEVANT, LATER, REPORTED, SERVICE, SLICE, Case, Json
 
 from srv6kv.etcd.values import KeyValue
-from srv6kv.kube.objects import manifest_of
-from srv6kv.reconciler import Reconciler
+from srv6kv.sources.objects import manifest_of
+from srv6kv.sync.reconciler import Reconciler
 
 KINDS = ("Service", "EndpointSlice")
 SETTINGS = settings_of(

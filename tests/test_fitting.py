@@ -29,17 +29,17 @@ from hypothesis import strategies as st
 from processes import Bench, srv6kv
 from sidecar import Sidecar
 
-from srv6kv.actual import Entry
-from srv6kv.agent.values import Arp, RuleChain, encode
-from srv6kv.etcd import limits
+from srv6kv.etcd.store import Etcd3Store
 from srv6kv.etcd.values import KeyValue
+from srv6kv.ligato.values import Arp, RuleChain, encode
 from srv6kv.notes import Note
-from srv6kv.plan import MOST_BYTES
-from srv6kv.reconciler import Reconciler
+from srv6kv.plan.actual import Entry
+from srv6kv.plan.plan import MOST_BYTES
 from srv6kv.render.desired import Delta
 from srv6kv.render.endpoint import MOST_SINGLE_RULES
-from srv6kv.store import Etcd3Store
-from srv6kv.transaction import Operation
+from srv6kv.sync.reconciler import Reconciler
+from srv6kv.txn import limits
+from srv6kv.txn.transaction import Operation
 
 POD, OTHER, REMOTE = "2001:0:0:1::a", "2001:0:0:1::b", "2001:0:0:2::a"
 MEDIA, WEB = "2096::66", "2096::77"

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srv6kv.balance.flowhash import (
+from srv6kv.simulate.flowhash import (
     BITS,
     FIVE_TUPLE,
     FRAGMENT,

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from srv6kv.agent import keys
-from srv6kv.agent.values import LocalSid, Namespace, RuleChain, encode
-from srv6kv.formats import agentlog, schema
+from srv6kv.agentlog import writer
+from srv6kv.ligato import keys, schema
+from srv6kv.ligato.values import LocalSid, Namespace, RuleChain, encode
 
 INTERFACE = "vpp-tap-d6087568be9f59aba028955c19f5684055a69d926ed89f720fe187a"
 
@@ -69,14 +69,14 @@ def json_of(value: dict[str, Any]) -> bytes:
 
 def test_seed_is_written() -> None:
     """The seed's three values are written in the seed's six lines, byte for byte."""
-    written = [line for key, value in SEED_VALUES for line in agentlog.lines(key, json_of(value))]
+    written = [line for key, value in SEED_VALUES for line in writer.lines(key, json_of(value))]
 
     assert "\n".join(written) + "\n" == SEED
 
 
 def test_v3_text() -> None:
     """For agents 3.x names are lower case and brackets are braces without blanks inside."""
-    texts = [agentlog.value_text(key, json_of(value), "v3") for key, value in SEED_VALUES]
+    texts = [writer.value_text(key, json_of(value), "v3") for key, value in SEED_VALUES]
 
     assert texts == [
         '{ sid:"6666:0:0:1::5" installation_vrf_id:1 end_function_dx6:{outgoing_interface:"'
@@ -97,7 +97,7 @@ def test_v3_text() -> None:
 )
 def test_rule_chain_text(api: schema.Api, protocol: str, namespace: str) -> None:
     """The protocol of a rule chain is IPv6 for agents 2.x and IPV6 for later ones."""
-    assert agentlog.value_text(CHAIN.key, encode(CHAIN), api) == (
+    assert writer.value_text(CHAIN.key, encode(CHAIN), api) == (
         f'{{ name:"srv6kv-d608-OUTPUT" namespace:{namespace} protocol:{protocol} table:RAW '
         'chain_type:OUTPUT rules:"-d 2096::d765/128 -j CT --notrack" '
         'rules:"-d 2096::a/128 -j CT --notrack" }'
@@ -112,12 +112,12 @@ def test_end_function_names(letters: str) -> None:
     assert [
         f'{{ sid:"6666::5" end_function_{letters.upper()}:<> }}',
         f'{{ sid:"6666::5" end_function_{letters}:{{}} }}',
-    ] == [agentlog.value_text(LOCALSID, value, api) for api in ("v2", "v3")]
+    ] == [writer.value_text(LOCALSID, value, api) for api in ("v2", "v3")]
 
 
 def test_empty_end_function() -> None:
     """An End without options is printed, because a oneof shows which member is set."""
-    assert agentlog.lines(LOCALSID, b'{"base_end_function":{},"sid":"6666::5"}', "v3") == (
+    assert writer.lines(LOCALSID, b'{"base_end_function":{},"sid":"6666::5"}', "v3") == (
         "- key: config/vpp/srv6/v2/localsid/6666::5",
         'val: { sid:"6666::5" base_end_function:{} }',
     )
@@ -125,7 +125,7 @@ def test_empty_end_function() -> None:
 
 def test_deleted_value() -> None:
     """A key without a value is logged as <NIL>."""
-    assert agentlog.lines(POLICY, None) == (f"- key: {POLICY}", "val: <NIL>")
+    assert writer.lines(POLICY, None) == (f"- key: {POLICY}", "val: <NIL>")
 
 
 def test_escapes() -> None:
@@ -133,7 +133,7 @@ def test_escapes() -> None:
     value = json_of({"name": "a\"b\\c'd\n\t\r\x01é"})
 
     assert (
-        agentlog.value_text(keys.steering("s1"), value)
+        writer.value_text(keys.steering("s1"), value)
         == r"""{ name:"a\"b\\c'd\n\t\r\001\303\251" }"""
     )
 
@@ -141,7 +141,7 @@ def test_escapes() -> None:
 def test_enum_without_a_name() -> None:
     """An enum number that nobody has named yet is printed as a number, as the agent does."""
     assert (
-        agentlog.value_text(keys.route(0, "::/0", ""), b'{"type":9,"dst_network":"::/0"}')
+        writer.value_text(keys.route(0, "::/0", ""), b'{"type":9,"dst_network":"::/0"}')
         == '{ type:9 dst_network:"::/0" }'
     )
 
@@ -159,7 +159,7 @@ def test_enum_without_a_name() -> None:
 def test_unwritable(key: str, value: bytes, reason: str) -> None:
     """An unknown kind and a value that the agent could not decode are errors that name the key."""
     with pytest.raises(ValueError, match=reason) as error:
-        agentlog.value_text(key, value)
+        writer.value_text(key, value)
 
     assert str(error.value).startswith(key)
 
@@ -168,4 +168,4 @@ def test_values_of_ours() -> None:
     """The bytes that srv6kv writes into etcd are what the log is made of."""
     value = LocalSid(sid="6666::5")
 
-    assert agentlog.value_text(value.key, encode(value)) == '{ sid:"6666::5" }'
+    assert writer.value_text(value.key, encode(value)) == '{ sid:"6666::5" }'

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from srv6kv.formats.loglines import plain
+from srv6kv.agentlog.loglines import plain
 
 LINES = [
     "+======================================================================+",

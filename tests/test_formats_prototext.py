@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from srv6kv.agent import keys
-from srv6kv.formats import agentlog
+from srv6kv.agentlog import writer
+from srv6kv.ligato import keys
 
 LOCALSID = keys.localsid("6666::5")
 STEERING = keys.steering("s1")
@@ -53,7 +53,7 @@ POLICY = keys.policy("5555::a")
 )
 def test_read(key: str, text: str, value: dict[str, Any] | None) -> None:
     """Every spelling of an agent gives the canonical value, without defaults."""
-    assert value == agentlog.parse_value(key, text)
+    assert value == writer.parse_value(key, text)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +101,6 @@ def test_read(key: str, text: str, value: dict[str, Any] | None) -> None:
 def test_refused(key: str, text: str, reason: str) -> None:
     """Whatever an agent would not have written is an error that names key and field."""
     with pytest.raises(ValueError, match=reason) as error:
-        agentlog.parse_value(key, text)
+        writer.parse_value(key, text)
 
     assert str(error.value).startswith(f"{key}: ")

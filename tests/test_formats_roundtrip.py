@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srv6kv.agent import keys
-from srv6kv.formats import agentlog, schema
+from srv6kv.agentlog import writer
+from srv6kv.ligato import keys, schema
 
 EVERY_KIND = {
     keys.localsid("6666::5"),
@@ -67,6 +67,4 @@ def test_round_trip(pair: tuple[str, dict[str, Any]], api: schema.Api) -> None:
     """Reading what was written gives the value again, for every kind and both spellings."""
     key, value = pair
 
-    assert value == agentlog.parse_value(
-        key, agentlog.value_text(key, json.dumps(value).encode(), api)
-    )
+    assert value == writer.parse_value(key, writer.value_text(key, json.dumps(value).encode(), api))

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from srv6kv.agent import keys
-from srv6kv.agent.values import (
+from srv6kv.ligato import keys
+from srv6kv.ligato.values import (
     AgentValue,
     CrossConnect6,
     End,
@@ -19,7 +19,7 @@ from srv6kv.agent.values import (
     Steering,
     encode,
 )
-from srv6kv.formats import showsr
+from srv6kv.vpp import showsr
 
 # The seed's copy, which leaves out the policies 2 and 3 and has blanks for tabs.
 SEED_POLICIES = """\

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from srv6kv.agent import keys
-from srv6kv.formats import tables
+from srv6kv.ligato import keys
+from srv6kv.show import tables
 
 SID = "6666:1111:2222:3333:4444:5555:6666:7777"
 BSID = "5555:1111:2222:3333:4444:5555:6666:7777"

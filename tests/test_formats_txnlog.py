@@ -9,11 +9,11 @@ import pytest
 from agentlogs import NOISE, LogWriter, created
 from test_formats_agentlog import SEED, SEED_VALUES
 
-from srv6kv.agent import keys
-from srv6kv.formats.schema import Api
-from srv6kv.formats.txnlog import LogReader
-from srv6kv.formats.txnremarks import Remark
-from srv6kv.formats.txntext import Kind, Logged, kind_of, time_of
+from srv6kv.agentlog.entries import Kind, Logged, kind_of, time_of
+from srv6kv.agentlog.reader import LogReader
+from srv6kv.agentlog.remarks import Remark
+from srv6kv.ligato import keys
+from srv6kv.ligato.schema import Api
 
 LOCALSID = keys.localsid("6666::5")
 POLICY = keys.policy("5555::d765")

@@ -19,9 +19,9 @@ from test_formats_txnlog import (
     whole,
 )
 
-from srv6kv.formats.schema import Api
-from srv6kv.formats.txnremarks import Remark
-from srv6kv.formats.txntext import Kind
+from srv6kv.agentlog.entries import Kind
+from srv6kv.agentlog.remarks import Remark
+from srv6kv.ligato.schema import Api
 
 
 @both

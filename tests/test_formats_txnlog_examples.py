@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from test_formats_txnlog import POLICY, STEERING, read, values
 
-from srv6kv.agent import keys
-from srv6kv.formats.txntext import Kind
+from srv6kv.agentlog.entries import Kind
+from srv6kv.ligato import keys
 
 LOCALSID = keys.localsid("6666::5")
 

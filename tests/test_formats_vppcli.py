@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from srv6kv.agent import keys
-from srv6kv.agent.values import (
+from srv6kv.ligato import keys, schema
+from srv6kv.ligato.values import (
     CrossConnect6,
     End,
     L3Traffic,
@@ -21,7 +21,7 @@ from srv6kv.agent.values import (
     VrfTable,
     encode,
 )
-from srv6kv.formats import schema, vppcli
+from srv6kv.vpp import vppcli
 
 TAP = "vpp-tap-d6087568be9f"
 

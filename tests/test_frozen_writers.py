@@ -15,8 +15,8 @@ from history import History
 from invariants import broken
 from processes import CHANGED_SERVICE, SEED, Bench, Process, service
 
-from srv6kv.embedded import EmbeddedEtcd
-from srv6kv.store import Etcd3Store
+from srv6kv.etcd.embedded import EmbeddedEtcd
+from srv6kv.etcd.store import Etcd3Store
 
 PAIRS = 10
 ROUNDS = 20

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from srv6kv.health import KEEPS_UP_SECONDS, LIVE_SECONDS, State, is_healthy, is_live, is_ready
+from srv6kv.telemetry.health import (
+    KEEPS_UP_SECONDS,
+    LIVE_SECONDS,
+    State,
+    is_healthy,
+    is_live,
+    is_ready,
+)
 
 
 def test_live() -> None:

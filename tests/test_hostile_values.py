@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from processes import SEED
 from test_boot import started, wiring, written
 
-from srv6kv import adoption, cleanup, doctor, recording, settings, verify
+from srv6kv import doctor, settings, verify
 from srv6kv.agent import status, wired
 from srv6kv.agent.digest import Digest
 from srv6kv.agent.status import State, ValueStatus
@@ -29,18 +29,22 @@ from srv6kv.cli import output, sites
 from srv6kv.errors import Srv6kvError
 from srv6kv.etcd.values import Change, KeyValue
 from srv6kv.explain import explain
-from srv6kv.formats import schema, showsr, showsr_read, tables
-from srv6kv.kube import bodies, manifests
-from srv6kv.ownership import Ranges
-from srv6kv.reconciler import Reconciler
-from srv6kv.recording import Recorded
+from srv6kv.ligato import schema
+from srv6kv.oneshot import adopt, cleanup
+from srv6kv.oneshot.replay import Reading
+from srv6kv.plan.ownership import Ranges
 from srv6kv.repair import choose
 from srv6kv.repair.ground import Ground
 from srv6kv.repair.means import mend
-from srv6kv.replay import Reading
+from srv6kv.show import tables
+from srv6kv.sources import bodies, manifests
+from srv6kv.sync.reconciler import Reconciler
 from srv6kv.trace.state import node_of
-from srv6kv.transaction import Transaction
-from srv6kv.verify.values import held_of
+from srv6kv.txn import recording
+from srv6kv.txn.recording import Recorded
+from srv6kv.txn.transaction import Transaction
+from srv6kv.verify.differences import held_of
+from srv6kv.vpp import showsr, showsr_read
 
 PREFIX = "/vnf-agent/n/"
 OWN = "/srv6kv/n/"
@@ -149,7 +153,7 @@ def traced(entries: Entries) -> None:
 
 def adopted(entries: Entries) -> None:
     """What ``adopt`` does."""
-    found = adoption.adopt(started("", entries), entries, strips_loopbacks=True)
+    found = adopt.adopt(started("", entries), entries, strips_loopbacks=True)
     _printed(found.plan.transactions)
 
 

@@ -10,11 +10,11 @@ import pytest
 from clusters import Json, endpoint, endpoint_slice, identity, node, service, settings
 
 from srv6kv.cli.cluster import read_agent_state
+from srv6kv.cluster.noderecords import PREFIX, NodeRecord, Records, parse
 from srv6kv.etcd.values import Change, KeyValue
 from srv6kv.notes import Note
-from srv6kv.reconciler import Reconciler
-from srv6kv.records import PREFIX, NodeRecord, Records, parse
-from srv6kv.transaction import Transaction
+from srv6kv.sync.reconciler import Reconciler
+from srv6kv.txn.transaction import Transaction
 
 SID = "config/vpp/srv6/v2/"
 ANNOTATION = "srv6kv.io/node-ip"

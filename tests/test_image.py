@@ -80,7 +80,7 @@ def test_steps(tmp_path: Path) -> None:
         timeout=60,
     )
     loaded = subprocess.run(
-        [made / "bin" / "python", "-c", "import grpc, kubernetes, srv6kv.store"],
+        [made / "bin" / "python", "-c", "import grpc, kubernetes, srv6kv.etcd.store"],
         cwd="/",
         timeout=60,
     )

@@ -7,7 +7,7 @@ from history import LOCALSID, POLICY, STEERING, History
 from invariants import SHARED, broken
 from processes import MYSERVICE, Bench, service
 
-from srv6kv.store import Etcd3Store, Writer
+from srv6kv.etcd.store import Etcd3Store, Writer
 
 CLOCK = "2096::e9"
 SID = LOCALSID + "6666:0:0:1::5"

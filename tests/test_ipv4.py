@@ -22,10 +22,11 @@ from clusters import (
 )
 from sidecar import Sidecar
 
-from srv6kv.agent.validity import fault_of
-from srv6kv.agent.values import decode
-from srv6kv.formats import schema, vppcli
+from srv6kv.ligato import schema
+from srv6kv.ligato.validity import fault_of
+from srv6kv.ligato.values import decode
 from srv6kv.settings import Settings
+from srv6kv.vpp import vppcli
 
 POD, POD4, REMOTE4 = "2001:0:0:1::5", "10.1.1.5", "10.1.2.7"
 VIP, VIP4 = "2096::10", "10.96.0.10"

@@ -12,8 +12,8 @@ from cluster_seen import Follow, SeenCluster, is_followed, services
 from kubeconfig import write_kubeconfig
 
 from srv6kv.errors import InputError
-from srv6kv.kube.api import ApiError, ApiServer
-from srv6kv.kube.source import FORBIDDEN
+from srv6kv.sources.api import ApiError, ApiServer
+from srv6kv.sources.apisource import FORBIDDEN
 
 pytestmark = pytest.mark.usefixtures("quick")
 

@@ -6,11 +6,12 @@ import pytest
 from apiserver import FakeApiServer, Fault
 from cluster_seen import Follow, is_followed, services
 
-from srv6kv.kube import api as kube_api
-from srv6kv.kube import bodies, parse, watch
-from srv6kv.kube.known import BACK_SECONDS
+from srv6kv.kube import parse
 from srv6kv.kube.model import Gap
-from srv6kv.kube.source import UNAVAILABLE
+from srv6kv.sources import api as kube_api
+from srv6kv.sources import apiwatch, bodies
+from srv6kv.sources.apisource import UNAVAILABLE
+from srv6kv.sources.known import BACK_SECONDS
 
 pytestmark = pytest.mark.usefixtures("quick")
 ALL = len([resource for resource in bodies.resources("n") if resource.kind in parse.KINDS])
@@ -128,7 +129,7 @@ def test_silent_connections(
 
     The limit is 90 s; here it is 2 s.
     """
-    monkeypatch.setattr(watch, "WATCH_SILENCE_SECONDS", 2.0)
+    monkeypatch.setattr(apiwatch, "WATCH_SILENCE_SECONDS", 2.0)
     seen = follow(api)
     seen.wait(lambda: seen.listed > 0)
     api.wait_for_request("watch", "services", 1)
@@ -186,7 +187,7 @@ def test_restored_server_is_believed(
     api: FakeApiServer, follow: Follow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a restored server leaves out for half a minute is gone; here the half minute is 2 s."""
-    monkeypatch.setattr("srv6kv.kube.known.BACK_SECONDS", 2.0)
+    monkeypatch.setattr("srv6kv.sources.known.BACK_SECONDS", 2.0)
     api.apply(*services("old"))
     version = api.store.version
     api.apply(*services("new", "newer"))
@@ -206,8 +207,8 @@ def test_watch_in_the_future(
 ) -> None:
     """A server that was restored without any connection breaking sends nothing any more on old
     watches; that is found, and it is listed anew."""
-    monkeypatch.setattr(watch, "SHORT_WATCH_SECONDS", 0.5)
-    monkeypatch.setattr(watch, "WATCH_SILENCE_SECONDS", 1.0)
+    monkeypatch.setattr(apiwatch, "SHORT_WATCH_SECONDS", 0.5)
+    monkeypatch.setattr(apiwatch, "WATCH_SILENCE_SECONDS", 1.0)
     api.apply(*services("old"))
     seen = follow(api)
     seen.wait(lambda: seen.listed > 0)

@@ -10,9 +10,9 @@ from apiserver import FakeApiServer, Fault
 from cluster_seen import SeenCluster
 from kube_objects import node, service, slice_of
 
-from srv6kv.kube import api as kube_api
-from srv6kv.kube import pace, watch
-from srv6kv.kube.source import FORBIDDEN, UNAVAILABLE
+from srv6kv.sources import api as kube_api
+from srv6kv.sources import apiwatch, pace
+from srv6kv.sources.apisource import FORBIDDEN, UNAVAILABLE
 
 WATCHED = ("services", "endpointslices", "nodes")
 SECONDS = 5.0
@@ -74,7 +74,7 @@ def test_watches_that_end_at_once(api: FakeApiServer, body: bytes) -> None:
 def test_limits_of_silence() -> None:
     """A watch of a server that lives has a bookmark before it counts as silent: they are a minute
     apart, a quarter more at the most."""
-    assert watch.WATCH_SILENCE_SECONDS > 1.25 * 60
+    assert apiwatch.WATCH_SILENCE_SECONDS > 1.25 * 60
 
 
 @pytest.mark.parametrize("is_forgotten", [True, False], ids=["410", "resumed"])
@@ -115,7 +115,7 @@ def test_denied_while_it_starts(api: FakeApiServer, monkeypatch: pytest.MonkeyPa
     first answer."""
     monkeypatch.setattr(pace, "REQUEST_SECONDS", 0.1)
     monkeypatch.setattr(pace, "AWAY_BACKOFF_SECONDS", 0.4)
-    monkeypatch.setattr(watch, "STARTING_SECONDS", 3.0)
+    monkeypatch.setattr(apiwatch, "STARTING_SECONDS", 3.0)
     api.apply(service("stays"))
     denied = Fault(status=403)
     api.harm("*", "*", denied)
@@ -145,7 +145,7 @@ def test_denied_while_it_starts(api: FakeApiServer, monkeypatch: pytest.MonkeyPa
 def test_quiet_watches(api: FakeApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """While nothing happens to a resource but bookmarks, its watch goes on: one request for each in
     all that time, for 5 to 10 minutes. Time passes 100 times faster."""
-    monkeypatch.setattr(watch, "WATCH_SILENCE_SECONDS", 0.9)
+    monkeypatch.setattr(apiwatch, "WATCH_SILENCE_SECONDS", 0.9)
     api.bookmark_seconds = 0.6
     with SeenCluster(api.kubeconfig) as seen:
         seen.wait(lambda: seen.listed > 0)
@@ -164,8 +164,8 @@ def test_renewed_watches_keep_their_connections(
     api: FakeApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A watch that ends in good order is renewed over the same connection."""
-    monkeypatch.setattr(watch, "WATCH_SECONDS", (1, 1))
-    monkeypatch.setattr(watch, "SHORT_WATCH_SECONDS", 0.5)
+    monkeypatch.setattr(apiwatch, "WATCH_SECONDS", (1, 1))
+    monkeypatch.setattr(apiwatch, "SHORT_WATCH_SECONDS", 0.5)
     with SeenCluster(api.kubeconfig) as seen:
         seen.wait(lambda: seen.listed > 0)
         for plural in WATCHED:

@@ -12,8 +12,9 @@ from cluster_seen import Follow, SeenCluster, is_followed, services
 from kube_objects import node, pod, service, slice_of
 from real_apiserver import ApiUnderTest
 
-from srv6kv.kube import bodies, parse, watch
-from srv6kv.kube.api import ApiServer
+from srv6kv.kube import parse
+from srv6kv.sources import apiwatch, bodies
+from srv6kv.sources.api import ApiServer
 
 pytestmark = pytest.mark.usefixtures("quick")
 ALL = len([resource for resource in bodies.resources("n") if resource.kind in parse.KINDS])
@@ -90,7 +91,7 @@ def test_own_pods(api: FakeApiServer, tmp_path: Path) -> None:
     """Of pods the server is asked only for those of the own node."""
     api.apply(pod("here", "node1"), pod("there", "node2"))
     (pods,) = (one for one in bodies.resources("node1") if one.kind == "Pod")
-    found = watch.complete_list(ApiServer(api.kubeconfig), pods, lambda _answer: None)
+    found = apiwatch.complete_list(ApiServer(api.kubeconfig), pods, lambda _answer: None)
 
     assert found.items.keys() == {("Pod", "default", "here")}
 

@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_formats_roundtrip import EVERY_KIND, messages
 
-from srv6kv import logged, recording
-from srv6kv.agent import keys
-from srv6kv.formats import schema
-from srv6kv.formats.schema import Api
-from srv6kv.formats.txntext import Kind, Logged
-from srv6kv.recording import Recorded
-from srv6kv.replay import Reading
-from srv6kv.transaction import Operation, Transaction
+from srv6kv.agentlog import transactions
+from srv6kv.agentlog.entries import Kind, Logged
+from srv6kv.ligato import keys, schema
+from srv6kv.ligato.schema import Api
+from srv6kv.oneshot.replay import Reading
+from srv6kv.txn import recording
+from srv6kv.txn.recording import Recorded
+from srv6kv.txn.transaction import Operation, Transaction
 
 PREFIX = "/vnf-agent/n1/"
 SPARES = sorted(EVERY_KIND) + sorted(f"{key}0" for key in EVERY_KIND - {schema.SRV6_GLOBAL})
@@ -154,7 +154,7 @@ def test_a_resync_keeps_what_could_not_be_read() -> None:
         Logged(1, values=[("a", {"sid": "::1"}), ("b", {"sid": "::2"})]),
         Logged(9, kind=Kind.RESYNC, unreadable={"b"}),
     ]
-    _, second = logged.recorded(lines)
+    _, second = transactions.recorded(lines)
 
     assert second.transaction == Transaction((Operation("a", None, 1),))
 
@@ -170,7 +170,7 @@ def test_guards() -> None:
 
     assert [
         [(one.key, one.value, one.guard) for one in recorded.transaction.operations]
-        for recorded in logged.recorded(lines)
+        for recorded in transactions.recorded(lines)
     ] == [
         [("a", b"{}", 0)],
         [("a", b'{"sid":"::1"}', 1)],

@@ -12,10 +12,11 @@ from google.protobuf import json_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srv6kv import recording
-from srv6kv.formats import schema, spelling
-from srv6kv.formats.schema import Api
-from srv6kv.replay import Reading
+from srv6kv.agentlog import spelling
+from srv6kv.ligato import schema
+from srv6kv.ligato.schema import Api
+from srv6kv.oneshot.replay import Reading
+from srv6kv.txn import recording
 
 PREFIX = "/vnf-agent/n1/"
 STEERING = "config/vpp/srv6/v2/steering/"

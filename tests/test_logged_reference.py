@@ -11,13 +11,13 @@ from agentlogs import LogWriter
 from clusters import Json, identity, settings_of
 from test_reference import CASES
 
-from srv6kv import recording
 from srv6kv.etcd.values import KeyValue
-from srv6kv.formats import schema
-from srv6kv.formats.schema import Api
-from srv6kv.plan import Plan
-from srv6kv.reconciler import Reconciler
-from srv6kv.replay import Reading
+from srv6kv.ligato import schema
+from srv6kv.ligato.schema import Api
+from srv6kv.oneshot.replay import Reading
+from srv6kv.plan.plan import Plan
+from srv6kv.sync.reconciler import Reconciler
+from srv6kv.txn import recording
 
 SOME = [case for case in CASES if case["expected"]][::6]
 PREFIX = "/vnf-agent/n1/"

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from srv6kv import logs
 from srv6kv.errors import Unavailable
-from srv6kv.logs import tell
 from srv6kv.notes import Note
-from srv6kv.progress import Progress
+from srv6kv.telemetry import logs
+from srv6kv.telemetry.logs import tell
+from srv6kv.telemetry.progress import Progress
 
 log = logging.getLogger("srv6kv")
 NOTE = Note("Service a/b\nERROR forged", "One", "evil \x1b[31m\u2028\x85text")

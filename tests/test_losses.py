@@ -6,11 +6,11 @@ from collections import Counter
 
 import pytest
 
-from srv6kv.actual import Actual
-from srv6kv.agent import keys
-from srv6kv.agent.values import L3Traffic, Policy, SegmentList, Steering, encode
-from srv6kv.losses import ENDPOINTS, LOCALSIDS, POLICIES, Loss, Served, loss_of
-from srv6kv.plan import Ledger, Plan
+from srv6kv.ligato import keys
+from srv6kv.ligato.values import L3Traffic, Policy, SegmentList, Steering, encode
+from srv6kv.plan.actual import Actual
+from srv6kv.plan.plan import Ledger, Plan
+from srv6kv.sync.losses import ENDPOINTS, LOCALSIDS, POLICIES, Loss, Served, loss_of
 
 DISCARD = "9000::dead"
 WEB, MORE = "5555::a", "5555::b"

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from srv6kv.errors import InputError
-from srv6kv.kube import manifests
-from srv6kv.kube.lastgood import Version, after
-from srv6kv.kube.manifests import Identity, ManifestDirectory, RawObject, Scan
-from srv6kv.kube.objects import manifest_of
 from srv6kv.notes import Note
-from srv6kv.yamlmarks import Excerpt
+from srv6kv.sources import manifests
+from srv6kv.sources.lastgood import Version, after
+from srv6kv.sources.manifests import Identity, ManifestDirectory, RawObject, Scan
+from srv6kv.sources.objects import manifest_of
+from srv6kv.yamllines import Excerpt
 
 ECHO: Identity = ("Service", "default", "echo")
 WEB: Identity = ("Service", "shop", "web")

@@ -12,9 +12,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sidecar import Sidecar
 
-from srv6kv.agent.values import RuleChain
 from srv6kv.kube.model import Pod, Ref
 from srv6kv.kube.parse import ParseError, parse
+from srv6kv.ligato.values import RuleChain
 
 MESHED = "2001:0:0:1::5"
 PLAIN = "2001:0:0:1::6"

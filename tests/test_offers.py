@@ -9,12 +9,12 @@ from clusters import endpoint, endpoint_slice, service
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srv6kv.agent.values import Policy, encode
 from srv6kv.kube.model import EndpointSlice, Service
 from srv6kv.kube.parse import parse
-from srv6kv.offers import Offers
+from srv6kv.ligato.values import Policy, encode
 from srv6kv.render.lists import Lists
-from srv6kv.select import candidates_of, facts_of
+from srv6kv.render.offers import Offers
+from srv6kv.render.selection import candidates_of, facts_of
 
 ADDRESSES = [f"2001:0:0:{part}::{host}" for part in (1, 2) for host in (5, 6, 7)]
 PORTS = (("http", "TCP", 80), ("dns", "UDP", 53), ("", "TCP", 443))

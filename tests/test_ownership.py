@@ -18,7 +18,7 @@ from clusters import (
 )
 from sidecar import AGENT_PREFIX, Sidecar, own_ranges
 
-from srv6kv.ownership import Ranges, load
+from srv6kv.plan.ownership import Ranges, load
 
 SID = "config/vpp/srv6/v2/"
 ROUTE = "config/vpp/v2/route/"

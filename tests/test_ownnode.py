@@ -8,8 +8,8 @@ import pytest
 from clusters import identity, node, settings
 from test_boot import started, wiring, written
 
-from srv6kv.ownnode import near_names, warning
-from srv6kv.reconciler import Reconciler
+from srv6kv.cluster.ownnode import near_names, warning
+from srv6kv.sync.reconciler import Reconciler
 
 NODES = ["node1", "node2", "edge-7.example.net", "worker"]
 

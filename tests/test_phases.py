@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from srv6kv.actual import Actual
-from srv6kv.agent import keys
 from srv6kv.agent.status import State, ValueStatus
-from srv6kv.agent.values import (
+from srv6kv.agent.view import Told
+from srv6kv.ligato import keys
+from srv6kv.ligato.values import (
     L3Traffic,
     LocalSid,
     Namespace,
@@ -18,10 +18,10 @@ from srv6kv.agent.values import (
     Steering,
     encode,
 )
-from srv6kv.agent.view import Told
-from srv6kv.phases import CONFIRM_SECONDS, QUIET_SECONDS, Part, Phases
-from srv6kv.plan import Ledger, Plan
-from srv6kv.transaction import Operation, Transaction
+from srv6kv.plan.actual import Actual
+from srv6kv.plan.plan import Ledger, Plan
+from srv6kv.sync.rollout import CONFIRM_SECONDS, QUIET_SECONDS, Part, Phases
+from srv6kv.txn.transaction import Operation, Transaction
 
 PREFIX = "/vnf-agent/n/"
 HERE, THERE, NEW = "6666:0:0:1::5", "6666:0:0:2::7", "6666:0:0:1::6"

@@ -12,7 +12,7 @@ from test_boot import started, wiring
 from srv6kv.agent.status import State, ValueStatus
 from srv6kv.agent.view import Told
 from srv6kv.etcd.values import Change, KeyValue
-from srv6kv.phases import Phases
+from srv6kv.sync.rollout import Phases
 
 PREFIX = "/vnf-agent/n/"
 PODS = [f"2001:0:0:1::{host}" for host in (2, 3, 5, 6)]

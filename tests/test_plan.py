@@ -20,8 +20,8 @@ from clusters import (
 )
 from sidecar import AGENT_PREFIX, Sidecar, operations, own_ranges
 
-from srv6kv.plan import MOST_BYTES, MOST_OPERATIONS, split
-from srv6kv.transaction import Operation
+from srv6kv.plan.plan import MOST_BYTES, MOST_OPERATIONS, split
+from srv6kv.txn.transaction import Operation
 
 POD, OTHER = "2001:0:0:1::5", "2001:0:0:1::6"
 LOCALSID = "config/vpp/srv6/v2/localsid/"

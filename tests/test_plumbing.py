@@ -24,9 +24,9 @@ from hypothesis import strategies as st
 from sidecar import Sidecar
 from strategies import Scene, scenes
 
-from srv6kv.plan import Plumbing
-from srv6kv.reconciler import Reconciler
+from srv6kv.plan.plan import Plumbing
 from srv6kv.settings import Settings
+from srv6kv.sync.reconciler import Reconciler
 
 PODS = {"node1": ("2001:0:0:1::5", "2001:0:0:1::6"), "node2": ("2001:0:0:2::5", "2001:0:0:2::6")}
 HOST_ENDS = {"node1": "2002::1:2", "node2": "2002::2:2"}

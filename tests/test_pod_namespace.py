@@ -14,7 +14,7 @@ from clusters import endpoint, endpoint_slice, node, pod_keys, service, settings
 from podns import CLIENT, SECONDS, Namespace, Network, Pod, Seen, lacking
 from sidecar import Sidecar
 
-from srv6kv.agent.values import RuleChain
+from srv6kv.ligato.values import RuleChain
 
 POD = "2001:0:0:1::2"
 OTHER = "2001:0:0:1::3"

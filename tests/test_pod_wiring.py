@@ -25,14 +25,15 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from processes import Bench
 
-from srv6kv.agent.values import Namespace
-from srv6kv.agent.wiring import Unwired, Wired
+from srv6kv.cluster.attachment import Unwired, Wired
+from srv6kv.etcd.store import Etcd3Store
 from srv6kv.etcd.values import Change, KeyValue
-from srv6kv.formats import schema, vppcli
-from srv6kv.kube.podwiring import wiring_of
-from srv6kv.plan import Plan
-from srv6kv.reconciler import Reconciler
-from srv6kv.store import Etcd3Store
+from srv6kv.kube.podannotations import wiring_of
+from srv6kv.ligato import schema
+from srv6kv.ligato.values import Namespace
+from srv6kv.plan.plan import Plan
+from srv6kv.sync.reconciler import Reconciler
+from srv6kv.vpp import vppcli
 
 POD = "2001:0:0:1::5"
 TRUSTING: Json = {

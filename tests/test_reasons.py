@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import srv6kv
-from srv6kv.explain.values import LIMITS, link_of
+from srv6kv.explain.account import LIMITS, link_of
 
 ROOT = Path(srv6kv.__file__).parent
 DOCS = ROOT.parent / "docs"
@@ -36,7 +36,7 @@ NO_REASONS = {
 }
 """Words of Kubernetes, VPP and the agent that look like reasons."""
 NOT_SEARCHED = (
-    *("gen", "etcd", "explain", "store.py", "settings", "yamlmarks", "sample"),
+    *("gen", "etcd", "explain", "etcd/store.py", "settings", "yamlmarks", "sample"),
     *("verify", "repair"),
 )
 """They make no notes, and name calls, classes and options that look like reasons; those of

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from test_boot import started, wiring, written
 
-from srv6kv.gaps import ANYTHING
-from srv6kv.reconciler import Reconciler
+from srv6kv.kube.gaps import ANYTHING
+from srv6kv.sync.reconciler import Reconciler
 
 PREFIX = "/vnf-agent/n/"
 POLICY = "config/vpp/srv6/v2/policy/5555::d765"

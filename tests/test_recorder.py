@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from hostile import HOSTILE
 
-from srv6kv import recording
 from srv6kv.errors import InputError
-from srv6kv.recorder import Recorder
-from srv6kv.transaction import Operation, Transaction
+from srv6kv.run.recorder import Recorder
+from srv6kv.txn import recording
+from srv6kv.txn.transaction import Operation, Transaction
 
 A, B = "/vnf-agent/n/config/a", "/vnf-agent/n/config/b"
 PUT = Transaction((Operation(A, b'{"a":1}', 0),))

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srv6kv import recording
 from srv6kv.errors import InputError
-from srv6kv.recording import Recorded
-from srv6kv.transaction import Operation, Transaction
+from srv6kv.txn import recording
+from srv6kv.txn.recording import Recorded
+from srv6kv.txn.transaction import Operation, Transaction
 
 SEED = Path(__file__).parent / "recorded" / "seed.txn"
 PREFIX = "/vnf-agent/node1/config/vpp/srv6/v2/"

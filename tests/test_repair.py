@@ -13,16 +13,16 @@ from mending import Table, chosen, pair, renamed, settled, shapes, whole
 from sidecar import Sidecar, own_ranges
 from strategies import Scene, scenes
 
-from srv6kv.agent import keys
 from srv6kv.agent.needs import Means
-from srv6kv.agent.validity import fault_of
-from srv6kv.agent.values import decode
 from srv6kv.etcd.values import Change
-from srv6kv.formats.schema import parse_json
+from srv6kv.ligato import keys
+from srv6kv.ligato.schema import parse_json
+from srv6kv.ligato.validity import fault_of
+from srv6kv.ligato.values import decode
+from srv6kv.net.sids import DISCARD_HOST
 from srv6kv.repair.ground import Pause
 from srv6kv.repair.means import Mending, mend
 from srv6kv.repair.never import never
-from srv6kv.sids import DISCARD_HOST
 
 EVERY = tuple(one for one in Means if one is not Means.RESTART)
 

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from mending import Table, contents, settled
 from strategies import History, Scene, histories, scenes
 
-from srv6kv.agent import keys
 from srv6kv.agent.needs import SRV6, Means
 from srv6kv.agent.status import State, ValueStatus
-from srv6kv.formats.showsr_read import merged, read
+from srv6kv.ligato import keys
 from srv6kv.repair.asked import asked
 from srv6kv.repair.choose import Known, bsids_seen, faults, leftovers, task_of
 from srv6kv.repair.ground import Ground, Pause
 from srv6kv.repair.means import Task, mend
+from srv6kv.vpp.showsr_read import merged, read
 
 ROUNDS = 3
 SOURCE = "fe10:f00d::1"

@@ -22,15 +22,15 @@ from verifying import (
     Json,
 )
 
-from srv6kv.agent import keys
 from srv6kv.agent.needs import Means
 from srv6kv.agent.status import State, ValueStatus
 from srv6kv.errors import InputError
 from srv6kv.etcd.values import KeyValue
-from srv6kv.formats.showsr_values import Policy, SegmentList, ShowSr, Steering
+from srv6kv.ligato import keys
 from srv6kv.repair.asked import asked
 from srv6kv.repair.choose import Known, faults, is_deaf, leftovers
 from srv6kv.repair.ground import Ground
+from srv6kv.vpp.showsr_values import Policy, SegmentList, ShowSr, Steering
 
 GLOBAL = "config/vpp/srv6/v2/srv6-global"
 

@@ -8,11 +8,11 @@ from hypothesis import given
 from mending import Table, chosen, pair, settled, shapes, whole
 from strategies import Scene, scenes
 
-from srv6kv import bsids
-from srv6kv.addresses import Prefix
-from srv6kv.agent import keys
 from srv6kv.agent.needs import Means
-from srv6kv.bsids import Home
+from srv6kv.ligato import keys
+from srv6kv.net import bsids
+from srv6kv.net.addresses import Prefix
+from srv6kv.net.bsids import Home
 from srv6kv.repair.asked import asked, related
 from srv6kv.repair.choose import Known
 from srv6kv.repair.means import mend

@@ -7,7 +7,7 @@ import json
 from clusters import endpoint, endpoint_slice, node, pod_keys, service, settings
 from sidecar import Sidecar
 
-from srv6kv.agent.keys import LOCALSID, POLICY, STEERING
+from srv6kv.ligato.keys import LOCALSID, POLICY, STEERING
 
 POD = "2001:0:0:1::5"
 

@@ -23,7 +23,7 @@ from sidecar import Sidecar
 
 from srv6kv.kube.model import Ref
 from srv6kv.kube.parse import read
-from srv6kv.select import Unused, unused
+from srv6kv.render.selection import Unused, unused
 
 POD, OTHER = "2001:0:0:1::5", "2001:0:0:2::7"
 POLICY = "config/vpp/srv6/v2/policy/5555::10"

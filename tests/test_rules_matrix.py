@@ -20,7 +20,7 @@ from clusters import HTTP, endpoint, service
 from kubeproxy import TRAFFIC, Offer, Pair, Policies, categorize, offers, verdict
 
 from srv6kv.kube.model import ServicePort
-from srv6kv.select import Candidate, judge, select
+from srv6kv.render.selection import Candidate, judge, select
 
 CONDITIONS: tuple[dict[str, Any], ...] = (
     {},

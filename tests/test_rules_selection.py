@@ -20,7 +20,7 @@ from clusters import (
 from dataplane import Delivered, Dropped, Network
 from sidecar import Sidecar
 
-from srv6kv.select import select
+from srv6kv.render.selection import select
 
 LEAVING: dict[str, Any] = {"ready": False, "serving": True, "terminating": True}
 GONE: dict[str, Any] = {"ready": False, "serving": False, "terminating": True}

@@ -9,7 +9,7 @@ from etcd_server import Seen
 from history import LOCALSID, POLICY, STEERING, History, violations
 from processes import AGENT_STATE, CHANGED_SERVICE, MYSERVICE, SEED, Bench, service
 
-from srv6kv.store import Etcd3Store, writer_key
+from srv6kv.etcd.store import Etcd3Store, writer_key
 
 ROUTE = "config/vpp/v2/route/"
 CHAIN = "config/linux/iptables/v2/rulechain/"

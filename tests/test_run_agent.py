@@ -24,10 +24,10 @@ from history import LOCALSID, STEERING, History
 from processes import MYSERVICE, NODE, Bench, Process, drop_writer, service, srv6kv
 from test_run_telemetry import Shown
 
-from srv6kv import records
 from srv6kv.agent.status import STATUS, status_key
-from srv6kv.embedded import EmbeddedEtcd
-from srv6kv.store import Etcd3Store
+from srv6kv.cluster import noderecords
+from srv6kv.etcd.embedded import EmbeddedEtcd
+from srv6kv.etcd.store import Etcd3Store
 
 NO_WINDOW = ("srv6kv:", "  replaceWindow: 0s")
 NEW = "config/vpp/srv6/v2/policy/5555::f1"
@@ -262,7 +262,7 @@ def test_a_user_who_may_not_read_states(
     bench.load_agent_state(store)
     Writer(bench, store).say(TABLE, "OBTAINED")
     enable_users(server, user=NODE, password="p", prefix=bench.prefix + "config/")
-    for right, prefix in (("readwrite", f"/srv6kv/{NODE}/"), ("read", records.PREFIX)):
+    for right, prefix in (("readwrite", f"/srv6kv/{NODE}/"), ("read", noderecords.PREFIX)):
         grant = ("role", "grant-permission", NODE, right, "--prefix", prefix)
         etcdctl(server, *grant, login="root:root")
     password = tmp_path / "password"

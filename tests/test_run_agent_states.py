@@ -17,7 +17,7 @@ from processes import MYSERVICE, Bench
 from test_run_telemetry import Shown
 
 from srv6kv.agent.status import CHECK_PLUGIN, status_key
-from srv6kv.store import Etcd3Store
+from srv6kv.etcd.store import Etcd3Store
 
 EXISTS = "VPPApiError: System call error #2 (-12)"
 

@@ -14,8 +14,8 @@ from invariants import broken
 from processes import NODE, Bench, service
 from tcp_proxy import SECONDS, TcpProxy
 
-from srv6kv.embedded import EmbeddedEtcd
-from srv6kv.store import Etcd3Store
+from srv6kv.etcd.embedded import EmbeddedEtcd
+from srv6kv.etcd.store import Etcd3Store
 
 Connect = Callable[..., Etcd3Store]
 PREFIXES = 6

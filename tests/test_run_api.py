@@ -24,12 +24,12 @@ from real_apiserver import ApiUnderTest
 from tcp_proxy import TcpProxy
 
 from srv6kv.cli import cluster
-from srv6kv.controller import Controller
-from srv6kv.embedded import EmbeddedEtcd
-from srv6kv.kube.api import ApiServer
-from srv6kv.kube.source import KubernetesSource
-from srv6kv.reconciler import Reconciler
-from srv6kv.store import Etcd3Store
+from srv6kv.etcd.embedded import EmbeddedEtcd
+from srv6kv.etcd.store import Etcd3Store
+from srv6kv.run.controller import Controller
+from srv6kv.sources.api import ApiServer
+from srv6kv.sources.apisource import KubernetesSource
+from srv6kv.sync.reconciler import Reconciler
 
 HELD = "(MassDeleteHeld)"
 MANY = 12

@@ -13,8 +13,8 @@ from apiserver import FakeApiServer, Fault
 from history import History, violations
 from processes import NODE
 
-from srv6kv.embedded import EmbeddedEtcd
-from srv6kv.store import Etcd3Store
+from srv6kv.etcd.embedded import EmbeddedEtcd
+from srv6kv.etcd.store import Etcd3Store
 
 CHAIN = "config/linux/iptables/v2/rulechain/"
 NAMES = {"kube-system/coredns-a": "2", "kube-system/coredns-b": "3", "default/myservice-a": "5"}

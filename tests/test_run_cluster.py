@@ -13,9 +13,9 @@ from figures import Figures
 from invariants import broken
 from processes import CHANGED_SERVICE, NODE, Bench
 
-from srv6kv.embedded import EmbeddedEtcd
 from srv6kv.errors import Unavailable
-from srv6kv.store import Etcd3Store
+from srv6kv.etcd.embedded import EmbeddedEtcd
+from srv6kv.etcd.store import Etcd3Store
 
 ROUNDS = 10
 DONE_WITHIN = 8.0

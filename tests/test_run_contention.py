@@ -16,7 +16,7 @@ from figures import Figures
 from history import LOCALSID, POLICY, STEERING, State
 from processes import Bench, service
 
-from srv6kv.store import Etcd3Store
+from srv6kv.etcd.store import Etcd3Store
 
 EDITS_PER_SECOND = 50
 CHANGED = 8

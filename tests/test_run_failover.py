@@ -16,7 +16,7 @@ from invariants import broken
 from processes import NODE, Bench
 
 from srv6kv.errors import Unavailable
-from srv6kv.store import Etcd3Store
+from srv6kv.etcd.store import Etcd3Store
 
 ROUNDS = 7
 SECONDS = 6.0

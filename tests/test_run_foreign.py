@@ -14,8 +14,8 @@ from history import LOCALSID, POLICY, STEERING, History
 from invariants import SHARED, broken
 from processes import MYSERVICE, Bench, service
 
-from srv6kv import recording
-from srv6kv.store import Etcd3Store, KeyValue
+from srv6kv.etcd.store import Etcd3Store, KeyValue
+from srv6kv.txn import recording
 
 ROUTE = "config/vpp/v2/route/"
 CHAIN = "config/linux/iptables/v2/rulechain/"

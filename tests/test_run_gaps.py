@@ -13,8 +13,8 @@ from clusters import Json, base_keys, pod_keys
 from history import POLICY, History
 from processes import Bench, drop_writer, srv6kv
 
-from srv6kv.embedded import EmbeddedEtcd
-from srv6kv.store import Etcd3Store
+from srv6kv.etcd.embedded import EmbeddedEtcd
+from srv6kv.etcd.store import Etcd3Store
 
 CASE = Path(__file__).parent / "field" / "40-malformed-object-holds-deletes"
 PODS = ("2001:0:0:1::a", "2001:0:0:1::b")

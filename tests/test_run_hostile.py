@@ -12,8 +12,8 @@ from hostile import HOSTILE
 from processes import AGENT_STATE, MYSERVICE, Bench, Process, service, srv6kv
 from test_run_nodes import PLUMBING
 
-from srv6kv.embedded import EmbeddedEtcd
-from srv6kv.store import Etcd3Store
+from srv6kv.etcd.embedded import EmbeddedEtcd
+from srv6kv.etcd.store import Etcd3Store
 
 RECORDS = "/vnf-agent/contiv-ksr/allocatedIDs/"
 VALUES = {name: value for name, value in HOSTILE.items() if len(value) < 1 << 20} | {

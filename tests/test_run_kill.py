@@ -14,8 +14,8 @@ from history import History
 from invariants import broken
 from processes import CHANGED_SERVICE, Bench, drop_writer, service, srv6kv
 
-from srv6kv.embedded import EmbeddedEtcd
-from srv6kv.store import Etcd3Store
+from srv6kv.etcd.embedded import EmbeddedEtcd
+from srv6kv.etcd.store import Etcd3Store
 
 ROUNDS = 18
 SEED_OF_CHANCE = 20261122

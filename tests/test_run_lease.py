@@ -16,9 +16,9 @@ from invariants import broken
 from processes import MYSERVICE, Bench, drop_writer
 from tcp_proxy import TcpProxy
 
-from srv6kv.embedded import EmbeddedEtcd
+from srv6kv.etcd.embedded import EmbeddedEtcd
 from srv6kv.etcd.lease import LEAST_SECONDS, seconds_of
-from srv6kv.store import Etcd3Store
+from srv6kv.etcd.store import Etcd3Store
 
 Connect = Callable[..., Etcd3Store]
 

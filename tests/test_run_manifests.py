@@ -16,13 +16,13 @@ from history import POLICY, History, State, violations
 from processes import NODE, Bench, service, srv6kv
 
 from srv6kv.cli import cluster
-from srv6kv.controller import Controller
-from srv6kv.kube.manifests import UNAVAILABLE
+from srv6kv.etcd.store import Etcd3Store
 from srv6kv.notes import Note
-from srv6kv.progress import REMIND_SECONDS, Progress
-from srv6kv.reconciler import Reconciler
-from srv6kv.source import ManifestSource
-from srv6kv.store import Etcd3Store
+from srv6kv.run.controller import Controller
+from srv6kv.sources.manifests import UNAVAILABLE
+from srv6kv.sources.source import ManifestSource
+from srv6kv.sync.reconciler import Reconciler
+from srv6kv.telemetry.progress import REMIND_SECONDS, Progress
 
 HELD = "(MassDeleteHeld)"
 MANY = 30

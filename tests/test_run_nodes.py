@@ -10,9 +10,9 @@ import pytest
 from history import LOCALSID, POLICY, STEERING, History, violations
 from processes import Bench
 
-from srv6kv.embedded import EmbeddedEtcd
-from srv6kv.records import PREFIX
-from srv6kv.store import Etcd3Store
+from srv6kv.cluster.noderecords import PREFIX
+from srv6kv.etcd.embedded import EmbeddedEtcd
+from srv6kv.etcd.store import Etcd3Store
 
 OLD_NAMES = "useNoOverlay: true\nuseSRv6Interconnect: true\n"
 ROUTE = "config/vpp/v2/route/vrf/0/dst/"

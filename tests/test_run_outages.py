@@ -13,8 +13,8 @@ from history import History
 from invariants import broken
 from processes import Bench, Process
 
-from srv6kv.embedded import EmbeddedEtcd
-from srv6kv.store import Etcd3Store
+from srv6kv.etcd.embedded import EmbeddedEtcd
+from srv6kv.etcd.store import Etcd3Store
 
 Connect = Callable[..., Etcd3Store]
 TRYING = "trying again"

@@ -15,8 +15,8 @@ from history import LOCALSID, History
 from processes import MYSERVICE, NODE, SEED, Bench, Process, service, srv6kv
 from test_run_telemetry import Shown
 
-from srv6kv.embedded import EmbeddedEtcd
-from srv6kv.store import Etcd3Store
+from srv6kv.etcd.embedded import EmbeddedEtcd
+from srv6kv.etcd.store import Etcd3Store
 
 FIELD = Path(__file__).parent / "field"
 UNKNOWN = "(OwnNodeUnknown)"

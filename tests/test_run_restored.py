@@ -16,8 +16,8 @@ from figures import Figures
 from history import History
 from processes import CHANGED_SERVICE, NODE, SEED, Bench, Process
 
-from srv6kv.embedded import EmbeddedEtcd
-from srv6kv.store import Etcd3Store
+from srv6kv.etcd.embedded import EmbeddedEtcd
+from srv6kv.etcd.store import Etcd3Store
 
 FEW = 4
 MANY = 32

@@ -23,12 +23,13 @@ from clusters import base_keys, node, pod_keys
 from history import differences, violations
 from processes import NODE, SEED
 
-from srv6kv import recording, settings
-from srv6kv.kube.lastgood import Version, after
+from srv6kv import settings
+from srv6kv.etcd.store import Change
 from srv6kv.kube.model import Identity
-from srv6kv.reconciler import Reconciler
-from srv6kv.recording import Recorded
-from srv6kv.store import Change
+from srv6kv.sources.lastgood import Version, after
+from srv6kv.sync.reconciler import Reconciler
+from srv6kv.txn import recording
+from srv6kv.txn.recording import Recorded
 
 FOLDER = Path(__file__).parent / "scenarios"
 PREFIX = f"/vnf-agent/{NODE}/"

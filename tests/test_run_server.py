@@ -18,11 +18,11 @@ from invariants import broken
 from processes import MYSERVICE, NODE, Bench, service
 from tcp_proxy import SECONDS, TcpProxy
 
-from srv6kv import records
 from srv6kv.agent.status import STATUS
-from srv6kv.embedded import EmbeddedEtcd
+from srv6kv.cluster import noderecords
 from srv6kv.errors import Refused
-from srv6kv.store import Etcd3Store
+from srv6kv.etcd.embedded import EmbeddedEtcd
+from srv6kv.etcd.store import Etcd3Store
 
 Connect = Callable[..., Etcd3Store]
 StartEtcd = Callable[..., EmbeddedEtcd]
@@ -233,7 +233,7 @@ def login(bench: Bench, server: EmbeddedEtcd) -> None:
     own = f"/srv6kv/{NODE}/"
     grant = ("role", "grant-permission", NODE, "readwrite", "--prefix", own)
     etcdctl(server, *grant, login="root:root")
-    grant = ("role", "grant-permission", NODE, "read", "--prefix", records.PREFIX)
+    grant = ("role", "grant-permission", NODE, "read", "--prefix", noderecords.PREFIX)
     etcdctl(server, *grant, login="root:root")
     file = bench.folder / "password"
     file.write_text(PASSWORD + "\n")

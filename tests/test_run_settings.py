@@ -10,8 +10,8 @@ import pytest
 from history import LOCALSID, POLICY, STEERING, History, violations
 from processes import Bench
 
-from srv6kv.embedded import EmbeddedEtcd
-from srv6kv.store import Etcd3Store
+from srv6kv.etcd.embedded import EmbeddedEtcd
+from srv6kv.etcd.store import Etcd3Store
 
 TABLE = "config/vpp/v2/vrf-table/id/{}/protocol/IPV6"
 ROUTE = "config/vpp/v2/route/vrf/"

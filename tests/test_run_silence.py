@@ -12,13 +12,13 @@ from etcd_server import eventually
 from history import LOCALSID, History
 from processes import MYSERVICE, NODE, Bench
 
-from srv6kv import comparison
 from srv6kv.cli import cluster
-from srv6kv.controller import Controller
 from srv6kv.etcd import watch
-from srv6kv.reconciler import Reconciler
-from srv6kv.source import ManifestSource
-from srv6kv.store import Etcd3Store
+from srv6kv.etcd.store import Etcd3Store
+from srv6kv.run import comparison
+from srv6kv.run.controller import Controller
+from srv6kv.sources.source import ManifestSource
+from srv6kv.sync.reconciler import Reconciler
 
 
 @pytest.fixture

@@ -21,9 +21,9 @@ from history import LOCALSID, POLICY, STEERING, History
 from processes import SEED, Bench, Process, environment, service, srv6kv
 from prometheus_client.parser import text_string_to_metric_families
 
-from srv6kv.embedded import EmbeddedEtcd
+from srv6kv.etcd.embedded import EmbeddedEtcd
+from srv6kv.etcd.store import Etcd3Store, writer_key
 from srv6kv.kube.parse import TRIGGERED
-from srv6kv.store import Etcd3Store, writer_key
 
 LATENCY = "srv6kv_network_programming_duration_seconds"
 RENDERED = ["2001:0:0:1::6"]

@@ -14,8 +14,8 @@ from processes import AGENT_STATE, MYSERVICE, NODE, Bench, Process, drop_writer,
 
 from srv6kv.agent.wired import MODELS
 from srv6kv.cli import cluster
+from srv6kv.etcd.store import Etcd3Store
 from srv6kv.etcd.values import KeyValue
-from srv6kv.store import Etcd3Store
 
 NO_WINDOW = ("srv6kv:", "  replaceWindow: 0s")
 POD = "2001:0:0:1::5"

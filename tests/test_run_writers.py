@@ -12,9 +12,9 @@ from history import History
 from invariants import broken, written_by
 from processes import CHANGED_SERVICE, SEED, Bench, drop_writer, service
 
-from srv6kv.controller import STANDBY_SECONDS
-from srv6kv.embedded import EmbeddedEtcd
-from srv6kv.store import Etcd3Store
+from srv6kv.etcd.embedded import EmbeddedEtcd
+from srv6kv.etcd.store import Etcd3Store
+from srv6kv.run.controller import STANDBY_SECONDS
 
 TEXTS = [CHANGED_SERVICE.read_text(), (SEED / "manifests" / "myservice.yaml").read_text()]
 

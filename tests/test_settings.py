@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from srv6kv import settings
-from srv6kv.addresses import Prefix
 from srv6kv.cli import config
 from srv6kv.errors import InputError, SettingsError
-from srv6kv.kube.podwiring import PodAnnotations
+from srv6kv.kube.podannotations import PodAnnotations
+from srv6kv.net.addresses import Prefix
 from srv6kv.settings import Settings, SidPrefixes, file
-from srv6kv.yamlmarks import Excerpt
+from srv6kv.yamllines import Excerpt
 
 NETWORKS = """\
 ipamConfig:

@@ -11,7 +11,7 @@ from settling import Node, coinciding
 from strategies import Event, History, histories
 from test_laws import law
 
-from srv6kv.gaps import ANYTHING
+from srv6kv.kube.gaps import ANYTHING
 from srv6kv.kube.model import Identity
 
 ROUTE = "config/vpp/v2/route/vrf/0/dst/"

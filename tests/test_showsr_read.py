@@ -10,11 +10,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from showsr_texts import Dialect, outputs, session, shown, shuffled, terminal
 
-from srv6kv.agent import keys
 from srv6kv.errors import InputError
-from srv6kv.formats import showsr
-from srv6kv.formats.showsr_read import merged, read
-from srv6kv.formats.showsr_values import Localsid, Policy, SegmentList, ShowSr, Steering
+from srv6kv.ligato import keys
+from srv6kv.vpp import showsr
+from srv6kv.vpp.showsr_read import merged, read
+from srv6kv.vpp.showsr_values import Localsid, Policy, SegmentList, ShowSr, Steering
 
 SAMPLE_STEERINGS = """\
 vpp# sh sr steering-policies

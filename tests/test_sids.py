@@ -7,8 +7,8 @@ from clusters import sid
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srv6kv.addresses import Prefix, to_text
-from srv6kv.sids import discard_sid, host_sid, sid_of
+from srv6kv.net.addresses import Prefix, to_text
+from srv6kv.net.sids import discard_sid, host_sid, sid_of
 
 
 @pytest.mark.parametrize(

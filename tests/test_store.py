@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 import pytest
 from etcd_server import SECONDS, Seen
 
-from srv6kv.embedded import EmbeddedEtcd
 from srv6kv.errors import Conflict, Refused
-from srv6kv.etcd.limits import FLAT_OPERATIONS, MAX_BYTES, MAX_OPERATIONS, size_of
+from srv6kv.etcd.embedded import EmbeddedEtcd
+from srv6kv.etcd.store import PAGE, Change, Etcd3Store, KeyValue, Writer
 from srv6kv.etcd.values import KeysChanged
-from srv6kv.store import PAGE, Change, Etcd3Store, KeyValue, Writer
-from srv6kv.transaction import Operation, Transaction
+from srv6kv.txn.limits import FLAT_OPERATIONS, MAX_BYTES, MAX_OPERATIONS, size_of
+from srv6kv.txn.transaction import Operation, Transaction
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 

@@ -12,10 +12,10 @@ import pytest
 from etcd_server import SECONDS, Seen, enable_users, etcdctl, eventually, free_port
 from tcp_proxy import TcpProxy
 
-from srv6kv.embedded import EmbeddedEtcd
 from srv6kv.errors import Refused, Unavailable
-from srv6kv.store import Etcd3Store
-from srv6kv.transaction import Operation, Transaction
+from srv6kv.etcd.embedded import EmbeddedEtcd
+from srv6kv.etcd.store import Etcd3Store
+from srv6kv.txn.transaction import Operation, Transaction
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 

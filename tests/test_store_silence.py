@@ -12,10 +12,10 @@ from etcd_relay import EtcdRelay
 from etcd_server import Seen, eventually, free_port
 from tcp_proxy import TcpProxy
 
-from srv6kv.embedded import EmbeddedEtcd, program
 from srv6kv.errors import Unavailable
 from srv6kv.etcd import watch
-from srv6kv.store import Etcd3Store
+from srv6kv.etcd.embedded import EmbeddedEtcd, program
+from srv6kv.etcd.store import Etcd3Store
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 Connect = Callable[..., Etcd3Store]

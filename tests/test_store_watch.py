@@ -8,11 +8,11 @@ from queue import Queue
 import pytest
 from etcd_server import SECONDS, Seen
 
-from srv6kv.embedded import EmbeddedEtcd
 from srv6kv.errors import Conflict, Unavailable
-from srv6kv.etcd.limits import MAX_OPERATIONS
-from srv6kv.store import Change, Etcd3Store, Watch, Writer
-from srv6kv.transaction import Operation, Transaction
+from srv6kv.etcd.embedded import EmbeddedEtcd
+from srv6kv.etcd.store import Change, Etcd3Store, Watch, Writer
+from srv6kv.txn.limits import MAX_OPERATIONS
+from srv6kv.txn.transaction import Operation, Transaction
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 

@@ -9,13 +9,13 @@ import pytest
 
 from srv6kv.errors import Unavailable
 from srv6kv.etcd.values import KeyValue
-from srv6kv.figures import change_of_models, models_of, service_states
-from srv6kv.health import is_ready
 from srv6kv.kube.model import Ref
 from srv6kv.notes import Note
-from srv6kv.progress import Progress
-from srv6kv.telemetry import Telemetry
-from srv6kv.transaction import Operation, Transaction
+from srv6kv.telemetry.figures import change_of_models, models_of, service_states
+from srv6kv.telemetry.health import is_ready
+from srv6kv.telemetry.metrics import Telemetry
+from srv6kv.telemetry.progress import Progress
+from srv6kv.txn.transaction import Operation, Transaction
 
 DOCUMENT = (Path(__file__).parent.parent / "docs" / "telemetry.md").read_text()
 TABLE = re.findall(r"^\| `(srv6kv_\w+)(?:\{([\w,]+)\})?` \| (\w+) \|", DOCUMENT, re.MULTILINE)
@@ -69,7 +69,7 @@ def test_the_metrics_of_the_process_are_documented() -> None:
 
 def test_log_lines_are_documented() -> None:
     """docs/telemetry.md names every decision that progress tells of."""
-    text = (Path(__file__).parent.parent / "srv6kv" / "progress.py").read_text()
+    text = (Path(__file__).parent.parent / "srv6kv" / "telemetry/progress.py").read_text()
     names = set(re.findall(r'(?:WARNING|INFO|DEBUG|level), "([a-z ]+)"', text))
     names |= set(re.findall(r'logging\.INFO,\s+"([a-z ]+)"', text))
 
@@ -155,7 +155,7 @@ def test_a_trigger_before_the_start_is_not_measured(ago: float, seen: float) -> 
     """A change that was triggered before the start says nothing about us."""
     from clusters import settings
 
-    from srv6kv.reconciler import Reconciler
+    from srv6kv.sync.reconciler import Reconciler
 
     progress = Progress()
     reconciler = Reconciler(settings("seed"), "node1", "n")

@@ -12,9 +12,9 @@ from history import History
 from invariants import broken
 from processes import NODE, Bench
 
-from srv6kv.embedded import EmbeddedEtcd
 from srv6kv.errors import SettingsError, Unavailable
-from srv6kv.store import Etcd3Store, Tls
+from srv6kv.etcd.embedded import EmbeddedEtcd
+from srv6kv.etcd.store import Etcd3Store, Tls
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 

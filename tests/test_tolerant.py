@@ -14,11 +14,11 @@ from fieldcases import HERE, SERVICE, SLICE
 from hypothesis import given
 from hypothesis import strategies as st
 
+from srv6kv.cluster.noderecords import PREFIX
 from srv6kv.etcd.values import KeyValue
 from srv6kv.kube.model import Body, Identity, Node
 from srv6kv.kube.parse import KINDS, ParseError, parse, read
-from srv6kv.reconciler import Reconciler
-from srv6kv.records import PREFIX
+from srv6kv.sync.reconciler import Reconciler
 
 CONF = {
     "nodeToNodeTransport": "srv6",

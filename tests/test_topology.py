@@ -5,11 +5,7 @@ from __future__ import annotations
 import pytest
 from clusters import CONFS, GHOST, Json, node, settings, settings_of
 
-from srv6kv.addresses import Prefix
-from srv6kv.kube.model import Endpoint, Node
-from srv6kv.kube.parse import parse
-from srv6kv.settings import Settings
-from srv6kv.topology import (
+from srv6kv.cluster.topology import (
     HostEndpoint,
     PodEndpoint,
     Topology,
@@ -19,6 +15,10 @@ from srv6kv.topology import (
     one_node_subnet,
     topology_of,
 )
+from srv6kv.kube.model import Endpoint, Node
+from srv6kv.kube.parse import parse
+from srv6kv.net.addresses import Prefix
+from srv6kv.settings import Settings
 
 
 def _of(**networks: object) -> Settings:

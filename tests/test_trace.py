@@ -27,7 +27,7 @@ from tracing import (
 )
 
 from srv6kv.trace import Question
-from srv6kv.trace.values import End, Outer
+from srv6kv.trace.hops import End, Outer
 
 # The four paths ---------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from strategies import ADDRESSES, BALANCED, Scene, scenes
 
 from srv6kv.trace import Network, Question, Site
-from srv6kv.trace.values import End, Sender
+from srv6kv.trace.hops import End, Sender
 
 NOBODY = Dropped("")
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from clusters import Json, endpoint, endpoint_slice, identity, node, settings
 
+from srv6kv.cluster.triggers import MOST, Triggers, unix_time
 from srv6kv.kube.model import Ref
 from srv6kv.kube.parse import TRIGGERED
-from srv6kv.kube.triggers import MOST, Triggers, unix_time
-from srv6kv.reconciler import Reconciler
+from srv6kv.sync.reconciler import Reconciler
 
 
 def annotated(when: str, pod: str = "2001:0:0:2::5") -> Json:

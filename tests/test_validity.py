@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from srv6kv.agent.validity import fault_of
-from srv6kv.agent.values import (
+from srv6kv.ligato.validity import fault_of
+from srv6kv.ligato.values import (
     AgentValue,
     CrossConnect6,
     End,

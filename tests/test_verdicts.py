@@ -10,7 +10,7 @@ from clusters import Json, endpoint, service
 
 from srv6kv.kube.model import Service
 from srv6kv.kube.parse import parse
-from srv6kv.select import candidates_of, judge, unused
+from srv6kv.render.selection import candidates_of, judge, unused
 
 LEAVING: dict[str, Any] = {"ready": False, "serving": True, "terminating": True}
 GONE: dict[str, Any] = {"ready": False, "serving": False, "terminating": True}

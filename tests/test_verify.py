@@ -30,11 +30,11 @@ from verifying import (
 
 import srv6kv
 from srv6kv import verify
-from srv6kv.agent import keys
-from srv6kv.formats import showsr
-from srv6kv.formats.showsr_read import read
-from srv6kv.formats.showsr_values import Localsid, ShowSr, Steering
-from srv6kv.verify.values import FOREIGN
+from srv6kv.ligato import keys
+from srv6kv.verify.differences import FOREIGN
+from srv6kv.vpp import showsr
+from srv6kv.vpp.showsr_read import read
+from srv6kv.vpp.showsr_values import Localsid, ShowSr, Steering
 
 
 def test_no_difference() -> None:

@@ -25,9 +25,9 @@ from verifying import (
 )
 
 from srv6kv import verify
-from srv6kv.agent import keys
 from srv6kv.agent.status import State, ValueStatus
-from srv6kv.formats.showsr_values import ShowSr
+from srv6kv.ligato import keys
+from srv6kv.vpp.showsr_values import ShowSr
 
 
 def test_an_agent_that_reads_nothing() -> None:

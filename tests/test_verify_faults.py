@@ -24,9 +24,9 @@ from verify_node import (
     well,
 )
 
-from srv6kv.agent import keys
-from srv6kv.embedded import EmbeddedEtcd
-from srv6kv.store import Etcd3Store
+from srv6kv.etcd.embedded import EmbeddedEtcd
+from srv6kv.etcd.store import Etcd3Store
+from srv6kv.ligato import keys
 
 
 @pytest.fixture(scope="module")

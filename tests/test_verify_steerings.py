@@ -20,9 +20,9 @@ from verifying import (
 )
 
 from srv6kv import verify
-from srv6kv.agent import keys
 from srv6kv.agent.status import State, ValueStatus
-from srv6kv.formats.showsr_values import Steering
+from srv6kv.ligato import keys
+from srv6kv.vpp.showsr_values import Steering
 
 
 def test_a_steering_into_another_policy() -> None:

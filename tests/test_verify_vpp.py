@@ -30,10 +30,10 @@ from verifying import (
 )
 
 from srv6kv import verify
-from srv6kv.agent import keys
 from srv6kv.agent.status import State, ValueStatus
-from srv6kv.formats.showsr_values import Localsid, Policy, SegmentList, ShowSr, Steering
+from srv6kv.ligato import keys
 from srv6kv.verify import Difference
+from srv6kv.vpp.showsr_values import Localsid, Policy, SegmentList, ShowSr, Steering
 
 LACKING = {
     SID_KEY: replace(SEEN, localsids=(HOST_SEEN,)),

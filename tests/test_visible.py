@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from processes import AGENT_STATE, NODE, SEED, environment, srv6kv
 
 import srv6kv as package
-from srv6kv import recording, visible
-from srv6kv.recording import Recorded
-from srv6kv.transaction import Operation, Transaction
+from srv6kv.foreign import visible
+from srv6kv.txn import recording
+from srv6kv.txn.recording import Recorded
+from srv6kv.txn.transaction import Operation, Transaction
 
 ROOT = Path(package.__file__).parent
 CONTROLS = (
@@ -89,7 +90,7 @@ def test_nothing_else_prints() -> None:
         if "gen" not in path.parts and _prints(path)
     }
 
-    assert found == PRINTERS | {"formats/trees.py"}
+    assert found == PRINTERS | {"show/trees.py"}
 
 
 def test_rich_gets_nothing_hidden() -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from processes import NODE, SEED, srv6kv
 
-from srv6kv.embedded import EmbeddedEtcd
-from srv6kv.records import PREFIX
-from srv6kv.store import Etcd3Store
+from srv6kv.cluster.noderecords import PREFIX
+from srv6kv.etcd.embedded import EmbeddedEtcd
+from srv6kv.etcd.store import Etcd3Store
 
 CONFIG = SEED / "contiv.conf"
 FILES = ("-f", SEED / "manifests", "--config", CONFIG)

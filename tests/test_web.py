@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srv6kv import web
 from srv6kv.errors import InputError
-from srv6kv.health import KEEPS_UP_SECONDS, LIVE_SECONDS, State
-from srv6kv.telemetry import Telemetry
-from srv6kv.web import Pages, Web, serving
+from srv6kv.telemetry import web
+from srv6kv.telemetry.health import KEEPS_UP_SECONDS, LIVE_SECONDS, State
+from srv6kv.telemetry.metrics import Telemetry
+from srv6kv.telemetry.web import Pages, Web, serving
 
 PATHS = ("/livez", "/readyz", "/healthz", "/statusz", "/metrics")
 

@@ -10,16 +10,9 @@ import pytest
 from clusters import Json, base_keys, pod_keys, vrf_keys
 from test_pod_wiring import LOCALSID, MARKS, POD, POLICY, Sidecar, pod
 
-from srv6kv.agent import keys
-from srv6kv.agent.wired import (
-    SETTLED_SECONDS,
-    Answers,
-    Process,
-    Told,
-    parse_dump,
-    parse_process,
-)
-from srv6kv.agent.wiring import Unwired, Wired
+from srv6kv.agent.wired import SETTLED_SECONDS, Answers, Process, Told, parse_dump, parse_process
+from srv6kv.cluster.attachment import Unwired, Wired
+from srv6kv.ligato import keys
 
 BASE = base_keys(1, "fe10:f00d::1")
 WIRING = pod_keys(POD, "web-0")

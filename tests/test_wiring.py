@@ -8,8 +8,8 @@ from itertools import permutations
 import pytest
 from clusters import Json, pod_keys
 
-from srv6kv.agent.values import Namespace
-from srv6kv.agent.wiring import Unwired, Wired, Wiring
+from srv6kv.cluster.attachment import Unwired, Wired, Wiring
+from srv6kv.ligato.values import Namespace
 
 POD = "2001:0:0:1::5"
 ARP = "config/vpp/v2/arp/"

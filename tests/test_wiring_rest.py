@@ -18,8 +18,8 @@ from test_agent_rest import Server, reply
 from srv6kv.agent import wiringpoll
 from srv6kv.agent.rest import AgentRest
 from srv6kv.agent.wired import SETTLED_SECONDS
-from srv6kv.agent.wiring import Wired, Wiring
 from srv6kv.agent.wiringpoll import WiringPoll
+from srv6kv.cluster.attachment import Wired, Wiring
 from srv6kv.errors import Unavailable
 
 POD = pod_address(1, 5)

@@ -1,4 +1,4 @@
-"""Laws of ``srv6kv.yamlmarks``: JSON values, true lines, and no text that hangs or crashes."""
+"""Laws of ``srv6kv.yamllines``: JSON values, true lines, and no text that hangs or crashes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from srv6kv import yamlmarks
-from srv6kv.yamlmarks import Node, TextError
+from srv6kv import yamllines
+from srv6kv.yamllines import Node, TextError
 
 JSON = st.recursive(
     st.none()
@@ -23,11 +23,11 @@ JSON = st.recursive(
 
 
 def plain(text: str) -> list[object]:
-    return [node.plain() for node in yamlmarks.documents(text)]
+    return [node.plain() for node in yamllines.documents(text)]
 
 
 def entry(text: str, *path: str | int) -> Node:
-    node = yamlmarks.documents(text)[0]
+    node = yamllines.documents(text)[0]
     for step in path:
         if isinstance(step, int):
             assert isinstance(node.value, list)
@@ -119,7 +119,7 @@ def test_scalar(text: str, value: object) -> None:
 def test_refusal(text: str, line: int, problem: str) -> None:
     """A text beyond JSON's values or the limits is refused at the line where that shows."""
     with pytest.raises(TextError) as caught:
-        yamlmarks.documents(text)
+        yamllines.documents(text)
 
     assert (line, problem) == (caught.value.line, caught.value.problem[: len(problem)])
     assert len(str(caught.value).splitlines()) == 1
@@ -130,7 +130,7 @@ def test_billion_laughs() -> None:
     levels = [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)]
 
     with pytest.raises(TextError, match="line 6: aliases stand for more than 100000 values"):
-        yamlmarks.documents("\n".join(["a0: &a0 [lol]", *levels]))
+        yamllines.documents("\n".join(["a0: &a0 [lol]", *levels]))
 
 
 def test_alias_and_merge() -> None:

@@ -12,7 +12,7 @@ from processes import SEED
 
 from srv6kv.cli import sites
 from srv6kv.trace import Network, Question, Site
-from srv6kv.trace.values import End, Hop, Sender, Trace
+from srv6kv.trace.hops import End, Hop, Sender, Trace
 
 CLIENT, OWN, REMOTE = "2001:0:0:1::2", "2001:0:0:1::5", "2001:0:0:2::7"
 LOCALSID = "config/vpp/srv6/v2/localsid/"

@@ -14,10 +14,10 @@ from agentmodel import FakeVpp, LiveAgent
 from click.testing import CliRunner, Result
 from processes import Bench, srv6kv
 
-from srv6kv.agent import keys
 from srv6kv.cli import looking, verify
-from srv6kv.embedded import EmbeddedEtcd
-from srv6kv.store import Etcd3Store
+from srv6kv.etcd.embedded import EmbeddedEtcd
+from srv6kv.etcd.store import Etcd3Store
+from srv6kv.ligato import keys
 
 HOST_END = keys.INTERFACE + "tap-vpp2"
 POLICY, OTHER = "5555::d765", "5555::a"

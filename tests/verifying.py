@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from srv6kv import verify
-from srv6kv.addresses import Prefix
-from srv6kv.agent import keys
 from srv6kv.agent.status import State, ValueStatus
-from srv6kv.formats.schema import decoded
-from srv6kv.formats.showsr_values import Localsid, Policy, SegmentList, ShowSr, Steering
-from srv6kv.ownership import Ranges
+from srv6kv.ligato import keys
+from srv6kv.ligato.schema import decoded
+from srv6kv.net.addresses import Prefix
+from srv6kv.plan.ownership import Ranges
 from srv6kv.verify import Difference, Held
+from srv6kv.vpp.showsr_values import Localsid, Policy, SegmentList, ShowSr, Steering
 
 LABEL = "node1"
 SID, HOST_SID, BSID = "6666:0:0:1::5", "6655::1", "5555::d765"

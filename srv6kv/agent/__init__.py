@@ -1,0 +1,1 @@
+"""What a live vpp-agent says: states, REST, boots."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from srv6kv import foreign
-from srv6kv.agent import keys
+from srv6kv.ligato import keys
 
 _BY_PID = b'"/proc/'
 

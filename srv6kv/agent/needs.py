@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from srv6kv.agent import keys
 from srv6kv.agent.status import AgentStatus, PluginStatus, State, ValueStatus
+from srv6kv.ligato import keys
 
 SRV6 = (keys.LOCALSID, keys.POLICY, keys.STEERING)
 """What the agent cannot read back from VPP."""

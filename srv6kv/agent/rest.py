@@ -11,11 +11,11 @@ import msgspec
 import urllib3
 
 from srv6kv import __version__, foreign
-from srv6kv.agent import keys
 from srv6kv.agent.ask import Server
 from srv6kv.agent.status import ValueStatus, parse_rest
 from srv6kv.agent.wired import MODELS, Process, parse_dump, parse_process
 from srv6kv.errors import InputError, Unavailable
+from srv6kv.ligato import keys
 
 MOST_BYTES = 1 << 26
 """More than this is no answer: 100,000 values are 20 MiB."""

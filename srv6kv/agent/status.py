@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from srv6kv import foreign
-from srv6kv.agent import keys
+from srv6kv.ligato import keys
 
 STATUS = "config-status/"
 """Where the state of ``config/...`` is published; only with ``ENABLE_STATUS_PUBLISHING``."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from srv6kv import foreign
-from srv6kv.agent import keys
+from srv6kv.ligato import keys
 
 MODELS = (keys.INTERFACE, keys.ARP, keys.ROUTE, keys.LINUX_INTERFACE, keys.VRF_TABLE)
 """Prefixes of the keys that tell of wiring, and of what the node needs for it."""

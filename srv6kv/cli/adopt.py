@@ -8,20 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from srv6kv.cli import terminal
-from srv6kv.cli.options import (
-    cluster_options,
-    config_option,
-    etcd_options,
-    node_options,
-    store_of,
-)
+from srv6kv.cli.options import cluster_options, config_option, etcd_options, node_options, store_of
 from srv6kv.errors import Conflict
 
 if TYPE_CHECKING:
-    from srv6kv.adoption import Adoption
-    from srv6kv.cli.writing import Step
     from srv6kv.etcd.values import Snapshot
-    from srv6kv.reconciler import Reconciler
+    from srv6kv.oneshot.adopt import Adoption
+    from srv6kv.oneshot.writing import Step
+    from srv6kv.sync.reconciler import Reconciler
 
 
 @click.command("adopt")
@@ -89,14 +83,13 @@ def _adopt(reconciler: Reconciler, label: str, options: dict[str, Any]) -> Adopt
     Raises:
         Conflict: somebody else writes for the label, or endpoints would be lost.
     """
-    from srv6kv import adoption
-    from srv6kv.cli import writing
+    from srv6kv.oneshot import adopt, writing
 
     dry_run, strips_loopbacks = options["dry_run"], options["loopbacks"]
 
     def make(snapshot: Snapshot) -> tuple[Adoption, list[Step]]:
         reconciler.keep_to(store.limits)
-        found = adoption.adopt(reconciler, snapshot.entries, strips_loopbacks=strips_loopbacks)
+        found = adopt.adopt(reconciler, snapshot.entries, strips_loopbacks=strips_loopbacks)
         if found.lost and not dry_run:
             _say(found, reconciler, strips_loopbacks=strips_loopbacks)
             raise Conflict(f"{len(found.lost)} endpoints would be lost; nothing is written")
@@ -112,7 +105,7 @@ def _adopt(reconciler: Reconciler, label: str, options: dict[str, Any]) -> Adopt
 
 
 def _steps(found: Adoption, reconciler: Reconciler) -> list[Step]:
-    from srv6kv.transaction import Transaction
+    from srv6kv.txn.transaction import Transaction
 
     transactions = found.plan.transactions or (Transaction(()),)
     steps = [

@@ -12,10 +12,10 @@ from srv6kv.cli import terminal
 from srv6kv.cli.options import PATH, etcd_options, label_option, store_of
 
 if TYPE_CHECKING:
-    from srv6kv.cleanup import Removal
-    from srv6kv.cli.writing import Step
     from srv6kv.etcd.values import Snapshot
-    from srv6kv.ownership import Ranges
+    from srv6kv.oneshot.cleanup import Removal
+    from srv6kv.oneshot.writing import Step
+    from srv6kv.plan.ownership import Ranges
 
 
 @click.command("cleanup")
@@ -40,10 +40,10 @@ def command(label: str, config: Path | None, dry_run: bool, output: str, **etcd:
       srv6kv cleanup --label node1 --etcd 127.0.0.1:2379 --dry-run
       srv6kv cleanup --label node1 --etcd 127.0.0.1:2379
     """
-    from srv6kv import ownership
-    from srv6kv.agent import keys
-    from srv6kv.cleanup import removal
-    from srv6kv.cli import writing
+    from srv6kv.ligato import keys
+    from srv6kv.oneshot import writing
+    from srv6kv.oneshot.cleanup import removal
+    from srv6kv.plan import ownership
 
     today = _today(config)
     prefixes = (keys.agent_prefix(label) + keys.CONFIG, ownership.own_prefix(label))
@@ -66,7 +66,7 @@ def command(label: str, config: Path | None, dry_run: bool, output: str, **etcd:
 def _today(config: Path | None) -> Ranges:
     """The ranges of the settings, if any are named."""
     from srv6kv.cli import cluster
-    from srv6kv.ownership import Ranges, ranges_of
+    from srv6kv.plan.ownership import Ranges, ranges_of
     from srv6kv.render.node import drop_routes
 
     if config is None:
@@ -77,7 +77,7 @@ def _today(config: Path | None) -> Ranges:
 
 def _steps(found: Removal) -> list[Step]:
     """The notes go last: they say what is ours to whoever has to begin again."""
-    from srv6kv.transaction import Transaction
+    from srv6kv.txn.transaction import Transaction
 
     transactions = found.transactions or ((Transaction(()),) if found.notes else ())
     last = len(transactions) - 1

@@ -14,18 +14,20 @@ from urllib.parse import urlsplit
 import click
 import msgspec
 
-from srv6kv import brake, foreign, ownnode
-from srv6kv.addresses import canonical_of_any
-from srv6kv.agent import keys
+from srv6kv import foreign
 from srv6kv.cli import config, terminal
 from srv6kv.cli.options import api_of
+from srv6kv.cluster import ownnode
 from srv6kv.errors import InputError
 from srv6kv.etcd.values import KeyValue
-from srv6kv.kube.manifests import INPUT_REASONS, RawObject, read_with_gaps
 from srv6kv.kube.model import Body, Identity
+from srv6kv.ligato import keys
+from srv6kv.net.addresses import canonical_of_any
 from srv6kv.notes import Note
-from srv6kv.reconciler import Reconciler
 from srv6kv.settings import Settings
+from srv6kv.sources.manifests import INPUT_REASONS, RawObject, read_with_gaps
+from srv6kv.sync import guard
+from srv6kv.sync.reconciler import Reconciler
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ def read_any(
     """
     if paths:
         return read_files(paths, config_option, node, label, needs_node=needs_node)
-    from srv6kv.kube.source import list_once
+    from srv6kv.sources.apisource import list_once
 
     api = api_of(servers)
     reconciler = Reconciler(settings_of(config_option, (), api=api.host), node, label or node)
@@ -205,7 +207,7 @@ def report(files: Files, output: str, *, is_question: bool, is_guarded: bool = F
     from srv6kv.cli import output as printer
 
     plan = files.reconciler.plan()
-    held = brake.warning_of(files.reconciler.loss_of(plan)) if is_guarded else None
+    held = guard.warning_of(files.reconciler.loss_of(plan)) if is_guarded else None
     if output == "json":
         printer.print_json(printer.transactions_json(plan.transactions))
     else:

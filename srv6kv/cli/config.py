@@ -8,7 +8,7 @@ from pathlib import Path
 from srv6kv import foreign, settings
 from srv6kv.errors import InputError, SettingsError
 from srv6kv.settings import Settings
-from srv6kv.yamlmarks import Excerpt
+from srv6kv.yamllines import Excerpt
 
 ENVIRONMENT = "CONTIV_CONFIG"
 DEFAULT_FILE = Path("/etc/contiv/contiv.conf")

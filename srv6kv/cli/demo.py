@@ -22,9 +22,9 @@ from srv6kv.cli.options import PATH, identity
 from srv6kv.errors import InputError, Unavailable
 
 if TYPE_CHECKING:
-    from srv6kv.controller import Controller
-    from srv6kv.embedded import EmbeddedEtcd
-    from srv6kv.transaction import Transaction
+    from srv6kv.etcd.embedded import EmbeddedEtcd
+    from srv6kv.run.controller import Controller
+    from srv6kv.txn.transaction import Transaction
 
 SECONDS = 30.0
 """How long a step may take before the demo gives up."""
@@ -56,7 +56,7 @@ def command(example: Path, node: str, output: str) -> None:
         signal.signal(number, _end)
     folder = Path(tempfile.mkdtemp(prefix="srv6kv-demo-"))
     try:
-        from srv6kv.embedded import EmbeddedEtcd
+        from srv6kv.etcd.embedded import EmbeddedEtcd
 
         shutil.copytree(example / "manifests", folder / "manifests")
         with EmbeddedEtcd(folder / "etcd") as etcd:
@@ -102,7 +102,7 @@ class _Demo:
 
     def etcdctl(self, *words: str) -> str:
         """What etcdctl prints."""
-        from srv6kv import embedded
+        from srv6kv.etcd import embedded
 
         done = subprocess.run(
             [str(embedded.program("etcdctl")), "--endpoints", self.etcd.endpoint, *words],
@@ -141,9 +141,9 @@ def _show(demo: _Demo) -> None:
 
 def _load_agent_state(demo: _Demo) -> int:
     """Write the wiring keys that a CNI would have written."""
-    from srv6kv.agent import keys
     from srv6kv.cli import cluster
-    from srv6kv.store import Etcd3Store
+    from srv6kv.etcd.store import Etcd3Store
+    from srv6kv.ligato import keys
 
     state = cluster.read_agent_state(
         demo.example / f"agent-state-{demo.node}.json", keys.agent_prefix(demo.node)
@@ -161,11 +161,11 @@ def _load_agent_state(demo: _Demo) -> int:
 def _running(demo: _Demo) -> Iterator[Controller]:
     """A controller at work in a thread, as ``srv6kv run`` has it."""
     from srv6kv.cli.cluster import say
-    from srv6kv.controller import Controller
-    from srv6kv.reconciler import Reconciler
+    from srv6kv.etcd.store import Etcd3Store
+    from srv6kv.run.controller import Controller
     from srv6kv.settings import load
-    from srv6kv.source import ManifestSource
-    from srv6kv.store import Etcd3Store
+    from srv6kv.sources.source import ManifestSource
+    from srv6kv.sync.reconciler import Reconciler
 
     file = demo.example / "contiv.conf"
     settings, warnings = load(file.read_text(encoding="utf-8"), str(file.name))
@@ -223,7 +223,7 @@ def _show_state(demo: _Demo, prefix: str) -> None:
 
 def _show_policies(demo: _Demo, prefix: str, title: str) -> None:
     from srv6kv.cli import output as printer
-    from srv6kv.formats import showsr
+    from srv6kv.vpp import showsr
 
     text = demo.etcdctl("get", "--prefix", f"{prefix}config/vpp/srv6/v2/policy/")
     demo.say(title, showsr.show_policies(_pairs(text.splitlines(), prefix, printer.readable)))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from srv6kv import select
-from srv6kv.addresses import canonical_of_any, is_ipv4
-from srv6kv.cluster import Cluster
+from srv6kv.cluster.cluster import Cluster
 from srv6kv.errors import InputError
 from srv6kv.kube.model import Ref, Service, ServicePort
+from srv6kv.net.addresses import canonical_of_any, is_ipv4
+from srv6kv.render import selection
 from srv6kv.render.addresses import wishes
 from srv6kv.trace import Network, Question
-from srv6kv.trace.values import Sender
+from srv6kv.trace.hops import Sender
 
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 FORMS = "NODE/POD-ADDRESS, NODE or outside@NODE"
@@ -188,11 +188,11 @@ def choices_of(
     slices = [item for item in cluster.slices_of(service.ref) if item.is_ipv4 == ipv4]
     own = cluster.nodes.get(source.node)
     is_cluster_ip = target.address in (service.cluster_ip, service.cluster_ipv4)
-    selection = select.select(
+    chosen = selection.select(
         service,
-        select.candidates_of(service, slices),
+        selection.candidates_of(service, slices),
         source.node,
         own.zone if own is not None else "",
         local_only=is_cluster_ip and service.is_internal_local,
     )
-    return tuple((one.address, one.target) for one in selection.by_port.get(port, ()))
+    return tuple((one.address, one.target) for one in chosen.by_port.get(port, ()))

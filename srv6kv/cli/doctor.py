@@ -22,10 +22,10 @@ from srv6kv.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from srv6kv.doctor.values import Finding
+    from srv6kv.doctor.findings import Finding
+    from srv6kv.etcd.store import Etcd3Store
     from srv6kv.etcd.values import KeyValue
-    from srv6kv.reconciler import Reconciler
-    from srv6kv.store import Etcd3Store
+    from srv6kv.sync.reconciler import Reconciler
 
 
 @click.command("doctor")
@@ -61,7 +61,7 @@ def command(
         --node node1 --agent-state examples/cni/ok.json
     """
     from srv6kv.cli import cluster, states
-    from srv6kv.doctor.values import ERROR, Finding
+    from srv6kv.doctor.findings import ERROR, Finding
     from srv6kv.errors import SettingsError
 
     if agent_state is not None and servers["endpoints"]:
@@ -108,7 +108,7 @@ def _examine(reconciler: Reconciler, held: Sequence[KeyValue]) -> list[Finding]:
 
 
 def _offline() -> Iterator[Finding]:
-    from srv6kv.doctor.values import NOT_CHECKED, Finding
+    from srv6kv.doctor.findings import NOT_CHECKED, Finding
 
     for check in ("agent", "ranges", "writer", "etcd"):
         yield Finding(check, NOT_CHECKED, "etcd is not asked", "leave out --agent-state")
@@ -119,7 +119,7 @@ def _online(
 ) -> Iterator[Finding]:
     from srv6kv import doctor
     from srv6kv.doctor import agent
-    from srv6kv.doctor.values import OK, Finding
+    from srv6kv.doctor.findings import OK, Finding
 
     said, _ = store.get(reconciler.prefix + agent.KEY)
     yield agent.status(said, time.time())
@@ -132,10 +132,10 @@ def _online(
 
 def _transactions(store: Etcd3Store, prefix: str) -> Finding:
     """How large transactions the server takes."""
-    from srv6kv.doctor.values import ERROR, OK, WARNING, Finding
+    from srv6kv.doctor.findings import ERROR, OK, WARNING, Finding
     from srv6kv.errors import Refused
-    from srv6kv.etcd.limits import DEFAULT_OPERATIONS, LEAST_OPERATIONS
     from srv6kv.etcd.probe import operations_taken, version_of
+    from srv6kv.txn.limits import DEFAULT_OPERATIONS, LEAST_OPERATIONS
 
     version = version_of(store)
     try:
@@ -155,7 +155,7 @@ def _transactions(store: Etcd3Store, prefix: str) -> Finding:
 def _end(found: Sequence[Finding], output: str, *, has_bad_input: bool = False) -> None:
     """Print the findings, and end with the exit code that they mean."""
     from srv6kv.cli import output as printer
-    from srv6kv.doctor.values import ERROR
+    from srv6kv.doctor.findings import ERROR
 
     is_well = all(item.verdict != ERROR for item in found)
     if output == "json":
@@ -171,7 +171,7 @@ def _end(found: Sequence[Finding], output: str, *, has_bad_input: bool = False) 
 def _table(found: Sequence[Finding]) -> Any:
     from rich.table import Table
 
-    from srv6kv.formats.tables import cells
+    from srv6kv.show.tables import cells
 
     table = Table(title="Doctor", title_justify="left")
     for name in ("check", "verdict", "found", "cure"):

@@ -24,7 +24,7 @@ from srv6kv.errors import InputError
 if TYPE_CHECKING:
     from srv6kv.agent.status import ValueStatus
     from srv6kv.cli.cluster import Files
-    from srv6kv.explain.values import Explanation
+    from srv6kv.explain.account import Explanation
     from srv6kv.kube.model import EndpointSlice, Ref
 
 
@@ -148,6 +148,6 @@ def _print(explanation: Explanation, output: str) -> None:
 
         printer.print_json(explanation)
         return
-    from srv6kv.formats import trees
+    from srv6kv.show import trees
 
     terminal.show(trees.text_of(explanation))

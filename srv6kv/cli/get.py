@@ -35,10 +35,11 @@ def command(kind: str, label: str, output: str, agent_rest: str | None, **etcd: 
     Example:
       srv6kv get policies --label node1 --etcd 127.0.0.1:2379 -o vpp
     """
-    from srv6kv.agent import keys
     from srv6kv.cli import output as printer
     from srv6kv.cli import states as told
-    from srv6kv.formats import showsr, tables
+    from srv6kv.ligato import keys
+    from srv6kv.show import tables
+    from srv6kv.vpp import showsr
 
     prefix = keys.agent_prefix(label)
     entries, states = told.read(etcd, [prefix + "config/vpp/srv6/v2/"], prefix, agent_rest)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from srv6kv.agent import keys
 from srv6kv.agent.needs import History
 from srv6kv.agent.status import ValueStatus
 from srv6kv.agent.view import View
 from srv6kv.cli.vpptexts import ask
 from srv6kv.errors import Unavailable
-from srv6kv.formats.showsr_values import ShowSr
+from srv6kv.etcd.store import Etcd3Store
+from srv6kv.ligato import keys
 from srv6kv.repair.choose import Known
-from srv6kv.store import Etcd3Store
+from srv6kv.vpp.showsr_values import ShowSr
 
 if TYPE_CHECKING:
     from srv6kv.agent.rest import AgentRest

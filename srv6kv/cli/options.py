@@ -15,9 +15,9 @@ from srv6kv.errors import InputError
 
 if TYPE_CHECKING:
     from srv6kv.agent.rest import AgentRest
+    from srv6kv.etcd.store import Etcd3Store
     from srv6kv.etcd.values import KeyValue
-    from srv6kv.kube.api import ApiServer
-    from srv6kv.store import Etcd3Store
+    from srv6kv.sources.api import ApiServer
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -139,7 +139,7 @@ def api_of(options: Mapping[str, Any]) -> ApiServer:
     Raises:
         InputError: there are no credentials for one.
     """
-    from srv6kv.kube.api import ApiServer
+    from srv6kv.sources.api import ApiServer
 
     return ApiServer(options["kubeconfig"], options["kube_context"])
 
@@ -197,7 +197,7 @@ def store_of(options: Mapping[str, Any]) -> Etcd3Store:
     Raises:
         InputError: a file cannot be read or an endpoint is none.
     """
-    from srv6kv.store import Etcd3Store, Tls
+    from srv6kv.etcd.store import Etcd3Store, Tls
 
     password_file = options["etcd_password_file"]
     tls = Tls(options["etcd_ca"], options["etcd_cert"], options["etcd_key"])

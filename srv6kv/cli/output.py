@@ -7,16 +7,21 @@ from typing import Any
 
 import click
 
-from srv6kv import foreign, recording, visible
-from srv6kv.agent import keys
+from srv6kv import foreign
+from srv6kv.agentlog import spelling, writer
 from srv6kv.cli import terminal
-from srv6kv.formats import agentlog, agentstate, parts, schema, showsr, spelling, tables, vppcli
-from srv6kv.formats.agentstate import States
-from srv6kv.formats.schema import Api
+from srv6kv.foreign import visible
+from srv6kv.ligato import keys, parts, schema
+from srv6kv.ligato.schema import Api
 from srv6kv.notes import Note
-from srv6kv.plan import Plan
-from srv6kv.recording import Recorded
-from srv6kv.transaction import Transaction
+from srv6kv.plan.plan import Plan
+from srv6kv.show import tables
+from srv6kv.txn import recording
+from srv6kv.txn.recording import Recorded
+from srv6kv.txn.transaction import Transaction
+from srv6kv.verify import agentstate
+from srv6kv.verify.agentstate import States
+from srv6kv.vpp import showsr, vppcli
 
 Values = Mapping[str, bytes]
 """Key (short form) to canonical JSON."""
@@ -46,7 +51,7 @@ def print_values(
                 print_json({"key": key, "value": value})
         case "log":
             for key, value in values.items():
-                terminal.show("".join(f"{line}\n" for line in agentlog.lines(key, value, api)))
+                terminal.show("".join(f"{line}\n" for line in writer.lines(key, value, api)))
         case "vpp":
             for line in vppcli.commands(decoded(values), interfaces or {}):
                 terminal.say(line)

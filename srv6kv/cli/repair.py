@@ -22,10 +22,10 @@ from srv6kv.cli.options import (
 if TYPE_CHECKING:
     from srv6kv.cli.looking import Looker
     from srv6kv.cli.repairing import Repairer
+    from srv6kv.etcd.store import Etcd3Store
     from srv6kv.repair.choose import Fault, Known
     from srv6kv.repair.ground import Ground, Step
     from srv6kv.repair.means import Mending, Task
-    from srv6kv.store import Etcd3Store
 
 MEANS = ("touch", "flip", "move", "rewrite")
 ROUNDS = 3
@@ -195,7 +195,7 @@ def _faults(ground: Ground, known: Known, options: dict[str, Any]) -> list[Fault
         InputError: there is nothing to tell it from, or it is not this label's.
     """
     from srv6kv.errors import InputError
-    from srv6kv.ownership import Ranges
+    from srv6kv.plan.ownership import Ranges
     from srv6kv.repair.choose import faults, is_deaf
 
     if not ground.actual.entries and ground.ranges == Ranges():

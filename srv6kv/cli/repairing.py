@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from srv6kv.agent import keys
 from srv6kv.agent.status import State, ValueStatus
 from srv6kv.cli.options import identity
 from srv6kv.errors import Conflict, LimitsLowered, Srv6kvError, Unavailable
+from srv6kv.etcd.store import Etcd3Store, Writer, writer_key
+from srv6kv.ligato import keys
 from srv6kv.repair.choose import ABSENT, Fault
 from srv6kv.repair.ground import Ground, Pause, Step
 from srv6kv.repair.means import Mending, Task
-from srv6kv.store import Etcd3Store, Writer, writer_key
 
 TRIES = 5
 """Somebody who edits faster than that has to be stopped first."""

@@ -13,8 +13,8 @@ from srv6kv.cli.options import PATH, config_option, etcd_options, identity, stor
 from srv6kv.errors import Conflict, InputError
 
 if TYPE_CHECKING:
-    from srv6kv.recording import Recorded
-    from srv6kv.replay import Reading
+    from srv6kv.oneshot.replay import Reading
+    from srv6kv.txn.recording import Recorded
 
 
 @click.command("replay")
@@ -62,7 +62,7 @@ def command(
       srv6kv replay node1.txn --check -f manifests --config contiv.conf --node node1
       kubectl logs vpp-agent-x7k2p | srv6kv replay - --label node1 --convert
     """
-    from srv6kv import replay
+    from srv6kv.oneshot import replay
 
     if check and convert:
         raise click.UsageError("--check and --convert are two different things")
@@ -95,8 +95,9 @@ def _say_remarks(reading: Reading) -> bool:
 
 
 def _convert(reading: Reading, output: str, api: str) -> None:
-    from srv6kv import recording, visible
     from srv6kv.cli import output as printer
+    from srv6kv.foreign import visible
+    from srv6kv.txn import recording
 
     if output == "json":
         transactions = [_spelled(found, api).transaction for found in reading]
@@ -109,8 +110,8 @@ def _convert(reading: Reading, output: str, api: str) -> None:
 
 
 def _spelled(found: Recorded, api: str) -> Recorded:
-    from srv6kv.formats import spelling
-    from srv6kv.recording import Recorded
+    from srv6kv.agentlog import spelling
+    from srv6kv.txn.recording import Recorded
 
     return Recorded(found.number, spelling.transaction(found.transaction, api), found.time)
 
@@ -118,8 +119,8 @@ def _spelled(found: Recorded, api: str) -> Recorded:
 def _write(reading: Reading, output: str, options: dict[str, Any]) -> None:
     from rich.progress import Progress
 
-    from srv6kv import replay
     from srv6kv.cli import output as printer
+    from srv6kv.oneshot import replay
 
     recordings = [_spelled(found, options["agent_api"]) for found in reading]
     label = reading.label()
@@ -154,7 +155,7 @@ def _write(reading: Reading, output: str, options: dict[str, Any]) -> None:
 def _check(reading: Reading, output: str, options: dict[str, Any]) -> None:
     from srv6kv.cli import cluster
     from srv6kv.etcd.values import KeyValue
-    from srv6kv.recording import state_of
+    from srv6kv.txn.recording import state_of
 
     if not options["paths"] or not options["node"]:
         raise click.UsageError("--check needs --filename and --node")

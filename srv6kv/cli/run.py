@@ -28,10 +28,10 @@ from srv6kv.errors import InputError, SettingsError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from srv6kv.controller import Controller
-    from srv6kv.kube.api import ApiServer
-    from srv6kv.kube.manifests import RawObject
-    from srv6kv.source import Source
+    from srv6kv.run.controller import Controller
+    from srv6kv.sources.api import ApiServer
+    from srv6kv.sources.manifests import RawObject
+    from srv6kv.sources.source import Source
 
 LATE_SECONDS = 1.6
 """Nothing is lost by an end in the middle of a plan: the writer key is given back by then, and a
@@ -97,11 +97,11 @@ def command(
       srv6kv run --manifests examples/seed/manifests --config examples/seed/contiv.conf \\
         --node node1 --etcd 127.0.0.1:2379 --record node1.txn
     """
-    from srv6kv import logs
     from srv6kv.cli import cluster
-    from srv6kv.controller import Controller
-    from srv6kv.reconciler import Reconciler
-    from srv6kv.recorder import Recorder
+    from srv6kv.run.controller import Controller
+    from srv6kv.run.recorder import Recorder
+    from srv6kv.sync.reconciler import Reconciler
+    from srv6kv.telemetry import logs
 
     for number in (signal.SIGTERM, signal.SIGINT):  # the first process of a container dies of none
         signal.signal(number, lambda *_: os._exit(0))
@@ -132,7 +132,7 @@ def command(
 
 def _read(manifests: Path | None) -> tuple[Sequence[RawObject], InputError | None]:
     """The objects in the manifests, for the settings among them, or why they cannot be read yet."""
-    from srv6kv.kube.manifests import read
+    from srv6kv.sources.manifests import read
 
     if manifests is None:
         return (), None
@@ -146,7 +146,7 @@ def _read(manifests: Path | None) -> tuple[Sequence[RawObject], InputError | Non
 
 def _run(controller: Controller, listen: str, **names: str) -> None:
     """Let it work until a signal or until it is done, and show meanwhile what it does."""
-    from srv6kv.web import Pages, serving
+    from srv6kv.telemetry.web import Pages, serving
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         controller.stop()
@@ -169,11 +169,11 @@ def _run(controller: Controller, listen: str, **names: str) -> None:
 def _source(manifests: Path | None, api: ApiServer | None, node: str) -> Source:
     """Where the cluster comes from; the API's library is loaded only if it is used."""
     if api is None:
-        from srv6kv.source import ManifestSource
+        from srv6kv.sources.source import ManifestSource
 
         assert manifests is not None
         return ManifestSource(manifests)
-    from srv6kv.kube.source import KubernetesSource
+    from srv6kv.sources.apisource import KubernetesSource
 
     return KubernetesSource(api, node)
 

@@ -19,8 +19,8 @@ from srv6kv.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from srv6kv.balance.answer import Answer
     from srv6kv.cli.simulating import Hash
+    from srv6kv.simulate.answer import Answer
 
 
 @click.command("simulate")
@@ -152,8 +152,8 @@ def hash_of(version: str, words: str | None, label: str | None) -> Hash:
     Raises:
         BadParameter: one makes no sense.
     """
-    from srv6kv.balance import flowhash
     from srv6kv.cli.simulating import Hash, version_is_capped
+    from srv6kv.simulate import flowhash
 
     number = 0
     if label is not None:
@@ -175,7 +175,7 @@ def hash_of(version: str, words: str | None, label: str | None) -> Hash:
 
 def _print(found: Answer, output: str) -> None:
     from srv6kv.cli import output as printer
-    from srv6kv.formats import shares
+    from srv6kv.show import shares
 
     if output == "json":
         printer.print_json(found)

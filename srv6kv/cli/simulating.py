@@ -10,27 +10,27 @@ from typing import Any
 import click
 import msgspec
 
-from srv6kv.addresses import is_ipv4
-from srv6kv.agent import keys
-from srv6kv.agent.values import SegmentList
-from srv6kv.balance import draw, flowhash
-from srv6kv.balance.answer import Answer, notes_of
-from srv6kv.balance.buckets import table
-from srv6kv.balance.draw import Balanced
-from srv6kv.balance.shift import Shifts, shifts
 from srv6kv.cli import cluster, destinations, sites, vpptexts
 from srv6kv.cli.cluster import Files
 from srv6kv.cli.options import read_etcd
 from srv6kv.cli.sites import Scene
-from srv6kv.cluster import Cluster
+from srv6kv.cluster.cluster import Cluster
 from srv6kv.errors import InputError
 from srv6kv.etcd.values import KeyValue
-from srv6kv.kube.manifests import read
+from srv6kv.ligato import keys
+from srv6kv.ligato.values import SegmentList
+from srv6kv.net.addresses import is_ipv4
 from srv6kv.notes import Note
-from srv6kv.ownership import own_prefix
+from srv6kv.plan.ownership import own_prefix
+from srv6kv.simulate import draw, flowhash
+from srv6kv.simulate.answer import Answer, notes_of
+from srv6kv.simulate.buckets import table
+from srv6kv.simulate.draw import Balanced
+from srv6kv.simulate.shift import Shifts, shifts
+from srv6kv.sources.manifests import read
 from srv6kv.trace import Network, Site
+from srv6kv.trace.hops import Hop, Packet, Trace
 from srv6kv.trace.state import node_of
-from srv6kv.trace.values import Hop, Packet, Trace
 
 SUPPOSED = "pods that no key tells of are taken as wired after the change"
 

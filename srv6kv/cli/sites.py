@@ -12,19 +12,19 @@ import click
 import msgspec
 
 from srv6kv import foreign
-from srv6kv.addresses import network_of
-from srv6kv.agent import keys
 from srv6kv.cli import cluster
 from srv6kv.cli.cluster import Files
-from srv6kv.cluster import Cluster
+from srv6kv.cluster.cluster import Cluster
+from srv6kv.cluster.topology import Peer, Topology, host_end_of, topology_of
 from srv6kv.errors import InputError
 from srv6kv.etcd.values import KeyValue
 from srv6kv.kube.model import Body, Identity, Pod
 from srv6kv.kube.parse import ParseError, parse
+from srv6kv.ligato import keys
+from srv6kv.net.addresses import network_of
 from srv6kv.notes import Note
-from srv6kv.reconciler import Reconciler
 from srv6kv.settings import Settings
-from srv6kv.topology import Peer, Topology, host_end_of, topology_of
+from srv6kv.sync.reconciler import Reconciler
 from srv6kv.trace import Site
 
 

@@ -11,7 +11,7 @@ from srv6kv.cli.options import rest_of, store_of
 
 if TYPE_CHECKING:
     from srv6kv.agent.status import ValueStatus
-    from srv6kv.cluster import Cluster
+    from srv6kv.cluster.cluster import Cluster
     from srv6kv.etcd.values import KeyValue
 
 

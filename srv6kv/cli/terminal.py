@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from srv6kv import visible
+from srv6kv.foreign import visible
 
 if TYPE_CHECKING:
     from rich.console import Console

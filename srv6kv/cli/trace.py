@@ -86,8 +86,8 @@ def _scene(
     etcd: dict[str, Any],
     node: str,
 ) -> Scene:
-    from srv6kv.agent import keys
     from srv6kv.cli import cluster, sites
+    from srv6kv.ligato import keys
 
     named = sites.states_of(states)
     files = cluster.read_files(paths, config, "", None) if paths else None
@@ -106,8 +106,8 @@ def traced(scene: Scene, destination: str, sender: str) -> Trace:
     """
     from dataclasses import replace
 
-    from srv6kv.addresses import is_ipv4
     from srv6kv.cli import destinations
+    from srv6kv.net.addresses import is_ipv4
     from srv6kv.trace import Network
 
     network = Network(scene.sites)
@@ -121,9 +121,9 @@ def traced(scene: Scene, destination: str, sender: str) -> Trace:
 def text_of(found: Trace, output: str) -> str:
     """A path as ``text`` or ``svg``."""
     if output == "svg":
-        from srv6kv.formats import picture
+        from srv6kv.show import picture
 
         return picture.svg_of(found)
-    from srv6kv.formats import paths
+    from srv6kv.show import paths
 
     return paths.text_of(found)

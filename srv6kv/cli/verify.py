@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from srv6kv.agent.rest import AgentRest
     from srv6kv.agent.status import ValueStatus
     from srv6kv.etcd.values import KeyValue
-    from srv6kv.formats.showsr_values import ShowSr
     from srv6kv.verify import Difference
+    from srv6kv.vpp.showsr_values import ShowSr
 
 REPAIR = "srv6kv repair"
 _SRV6 = "config/vpp/srv6/v2/"
@@ -138,8 +138,7 @@ def _look(
     names: dict[str, str],
 ) -> Look:
     from srv6kv import verify
-    from srv6kv.agent import keys
-    from srv6kv.formats import schema
+    from srv6kv.ligato import keys, schema
 
     held = verify.held_of(label, {item.key: item.value for item in entries}, schema.decoded)
     prefix = keys.agent_prefix(label)
@@ -214,9 +213,9 @@ def _hint(label: str, agent_rest: str | None) -> str:
 
 def _prefixes(label: str) -> list[str]:
     """The configuration of the label, the published states, and what srv6kv has noted."""
-    from srv6kv.agent import keys
     from srv6kv.agent.status import STATUS
-    from srv6kv.ownership import own_prefix
+    from srv6kv.ligato import keys
+    from srv6kv.plan.ownership import own_prefix
 
     prefix = keys.agent_prefix(label)
     return [prefix + keys.CONFIG, prefix + STATUS, own_prefix(label)]
@@ -260,7 +259,7 @@ def _print(
 def _table(found: Sequence[Difference]) -> Any:
     from rich.table import Table
 
-    from srv6kv.formats.tables import cells
+    from srv6kv.show.tables import cells
 
     table = Table(title="Differences", title_justify="left", show_lines=True)
     for name in ("object", "where", "difference", "likely cause", "cure"):

@@ -9,18 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from srv6kv.cli import terminal
-from srv6kv.cli.options import (
-    PATH,
-    api_of,
-    cluster_options,
-    config_option,
-    etcd_options,
-    read_etcd,
-)
+from srv6kv.cli.options import PATH, api_of, cluster_options, config_option, etcd_options, read_etcd
 from srv6kv.errors import InputError
 
 if TYPE_CHECKING:
-    from srv6kv.reconciler import Reconciler
+    from srv6kv.sync.reconciler import Reconciler
 
 
 @click.command("vpp-exec")
@@ -42,7 +35,7 @@ def command(
     Example:
       srv6kv vpp-exec -f examples/seed/manifests --config examples/seed/contiv.conf --node node1
     """
-    from srv6kv.topology import topology_of
+    from srv6kv.cluster.topology import topology_of
 
     reconciler = _read(paths, config, node, servers)
     settings = reconciler.settings
@@ -73,9 +66,9 @@ def _read(
 
     if paths:
         return cluster.read_files(paths, config, node, None).reconciler
-    from srv6kv.kube.bodies import Resource
-    from srv6kv.kube.watch import complete_list
-    from srv6kv.reconciler import Reconciler
+    from srv6kv.sources.apiwatch import complete_list
+    from srv6kv.sources.bodies import Resource
+    from srv6kv.sync.reconciler import Reconciler
 
     reconciler = Reconciler(cluster.settings_of(config, ()), node, node)
     only = Resource("Node", "/api/v1/nodes", False, (("fieldSelector", f"metadata.name={node}"),))
@@ -85,10 +78,10 @@ def _read(
 
 
 def _read_records(reconciler: Reconciler, servers: dict[str, Any]) -> None:
-    from srv6kv import records
     from srv6kv.cli import cluster
+    from srv6kv.cluster import noderecords
 
-    entries = read_etcd(servers, [records.PREFIX])
+    entries = read_etcd(servers, [noderecords.PREFIX])
     reconciler.cluster.renote({item.key: item.value for item in entries})
     cluster.say_notes(sorted(reconciler.cluster.records.notes()))
 

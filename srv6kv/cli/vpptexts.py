@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from srv6kv.errors import InputError, Unavailable
-from srv6kv.formats import showsr_read
-from srv6kv.formats.showsr_values import COMMANDS, SECTIONS, ShowSr
+from srv6kv.vpp import showsr_read
+from srv6kv.vpp.showsr_values import COMMANDS, SECTIONS, ShowSr
 
 SECONDS = 10.0
 """How long one command may take."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from srv6kv.doctor import base, contract, foreign, pods
-from srv6kv.doctor.values import NOT_CHECKED, OK, WARNING, Finding
-from srv6kv.ownership import load
-from srv6kv.reconciler import Reconciler
+from srv6kv.doctor.findings import NOT_CHECKED, OK, WARNING, Finding
+from srv6kv.plan.ownership import load
+from srv6kv.sync.reconciler import Reconciler
 
 __all__ = ["examine", "ranges_of_note"]
 

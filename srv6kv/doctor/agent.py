@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from srv6kv import foreign
-from srv6kv.doctor.values import ERROR, OK, WARNING, Finding
+from srv6kv.doctor.findings import ERROR, OK, WARNING, Finding
 
 KEY = "check/status/v1/agent"
 """Below ``/vnf-agent/<label>/``."""

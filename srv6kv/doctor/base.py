@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from srv6kv.addresses import Prefix
-from srv6kv.agent.keys import HOST_INTERCONNECT
+from srv6kv.cluster.topology import Peer, host_end_of, one_node_subnet
 from srv6kv.doctor.contract import Seen, Value
-from srv6kv.doctor.values import ERROR, NOT_CHECKED, OK, WARNING, Finding
-from srv6kv.reconciler import Reconciler
+from srv6kv.doctor.findings import ERROR, NOT_CHECKED, OK, WARNING, Finding
+from srv6kv.ligato.keys import HOST_INTERCONNECT
+from srv6kv.net.addresses import Prefix
 from srv6kv.render.node import ENCAPSULATION, pod_subnets
-from srv6kv.topology import Peer, host_end_of, one_node_subnet
+from srv6kv.sync.reconciler import Reconciler
 
 _DEFAULT_MTU = 1500
 _EVERYTHING = "::/0"

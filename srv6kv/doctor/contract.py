@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from srv6kv import addresses, foreign
-from srv6kv.addresses import Prefix
-from srv6kv.agent import keys
-from srv6kv.doctor.values import ERROR, OK, Finding
+from srv6kv import foreign
+from srv6kv.doctor.findings import ERROR, OK, Finding
+from srv6kv.ligato import keys
+from srv6kv.net import addresses
+from srv6kv.net.addresses import Prefix
 
 Value = dict[str, Any]
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from srv6kv import foreign
-from srv6kv.addresses import Prefix, network_of
-from srv6kv.agent import keys
-from srv6kv.agent.values import LocalSid, RuleChain
-from srv6kv.doctor.values import ERROR, OK, WARNING, Finding
-from srv6kv.reconciler import Reconciler
+from srv6kv.doctor.findings import ERROR, OK, WARNING, Finding
+from srv6kv.ligato import keys
+from srv6kv.ligato.values import LocalSid, RuleChain
+from srv6kv.net.addresses import Prefix, network_of
+from srv6kv.sync.reconciler import Reconciler
 
 CHECK = "foreign-keys"
 _CONTIVS = keys.RULE_CHAIN + "port-forward-"

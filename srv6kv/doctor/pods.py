@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from srv6kv.addresses import host_length, is_ipv4
-from srv6kv.agent.wiring import Unwired
+from srv6kv.cluster.attachment import Unwired
+from srv6kv.cluster.topology import PodEndpoint
 from srv6kv.doctor.contract import Seen, Value
-from srv6kv.doctor.values import ERROR, OK, WARNING, Finding
-from srv6kv.reconciler import Reconciler
+from srv6kv.doctor.findings import ERROR, OK, WARNING, Finding
+from srv6kv.net.addresses import host_length, is_ipv4
 from srv6kv.render.node import ENCAPSULATION
-from srv6kv.topology import PodEndpoint
+from srv6kv.sync.reconciler import Reconciler
 
 CHECK = "pod"
 _COLLISIONS = ("SidCollision", "SandboxCollision", "InvalidValue")

@@ -1,4 +1,4 @@
-"""The parts of srv6kv.store; nothing else imports them, except `values` and `limits`."""
+"""The parts of srv6kv.etcd.store; nothing else imports them, except `values` and `limits`."""
 
 import os
 

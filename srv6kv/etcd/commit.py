@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from srv6kv.etcd import limits
 from srv6kv.etcd.lease import Writer
-from srv6kv.etcd.limits import Limits
 from srv6kv.etcd.stubs import etcdrpc, transactions
 from srv6kv.etcd.values import Change, KeysChanged, end_of, key_text
-from srv6kv.transaction import Operation
+from srv6kv.txn import limits
+from srv6kv.txn.limits import Limits
+from srv6kv.txn.transaction import Operation
 
 
 @dataclass(frozen=True, slots=True)

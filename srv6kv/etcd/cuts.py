@@ -6,8 +6,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from srv6kv.etcd.limits import DEFAULT, Limits, size_of
-from srv6kv.transaction import Operation
+from srv6kv.txn.limits import DEFAULT, Limits, size_of
+from srv6kv.txn.transaction import Operation
 
 SMALL_BYTES = 1 << 12
 """What is not larger passes every proxy."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from srv6kv.errors import TooLarge
-from srv6kv.etcd.limits import DEFAULT_OPERATIONS
 from srv6kv.etcd.stubs import etcdrpc, transactions
+from srv6kv.txn.limits import DEFAULT_OPERATIONS
 
 
 def version_of(store: Any) -> str:

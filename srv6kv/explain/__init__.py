@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from srv6kv.addresses import is_ipv4
+from srv6kv.explain.account import Explanation, Remark, SlicePart, link_of
 from srv6kv.explain.endpoints import slices_of
 from srv6kv.explain.places import addresses_of
 from srv6kv.explain.scene import Scene, port_text
-from srv6kv.explain.values import Explanation, Remark, SlicePart, link_of
-from srv6kv.formats.agentstate import States
 from srv6kv.kube.model import EndpointSlice, Ref, Service
 from srv6kv.kube.parse import PROXY_NAME
-from srv6kv.plan import Plan
-from srv6kv.reconciler import Reconciler
+from srv6kv.net.addresses import is_ipv4
+from srv6kv.plan.plan import Plan
 from srv6kv.render.addresses import wishes
+from srv6kv.sync.reconciler import Reconciler
+from srv6kv.verify.agentstate import States
 
 __all__ = ["Explanation", "explain"]
 

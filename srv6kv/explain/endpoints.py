@@ -4,32 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from srv6kv import select, sids
-from srv6kv.addresses import is_ipv4
-from srv6kv.agent.values import AgentValue
-from srv6kv.agent.wiring import Wired
-from srv6kv.explain import values
+from srv6kv.cluster.attachment import Wired
+from srv6kv.cluster.topology import HostEndpoint, PodEndpoint
+from srv6kv.explain import account
 from srv6kv.explain.scene import Scene, policy_name, port_text
 from srv6kv.kube.model import Endpoint, EndpointSlice
-from srv6kv.render import endpoint
+from srv6kv.ligato.values import AgentValue
+from srv6kv.net import sids
+from srv6kv.net.addresses import is_ipv4
+from srv6kv.render import endpoint, selection
 from srv6kv.render.addresses import places_of, wishes
 from srv6kv.render.endpoint import Translation
 from srv6kv.render.service import HOSTS, Receivers
-from srv6kv.topology import HostEndpoint, PodEndpoint
 
 
-def slices_of(scene: Scene, slices: Iterable[EndpointSlice]) -> Iterator[values.SlicePart]:
+def slices_of(scene: Scene, slices: Iterable[EndpointSlice]) -> Iterator[account.SlicePart]:
     """Each slice of the service; an endpoint that another slice has is told with the endpoint."""
     listed = sorted(slices, key=lambda item: item.ref)
     verdicts = _verdicts(scene)
-    unused: dict[str, list[values.Unused]] = {}
-    for item in select.unused(scene.service, listed, ipv4=scene.settings.ipv4):
+    unused: dict[str, list[account.Unused]] = {}
+    for item in selection.unused(scene.service, listed, ipv4=scene.settings.ipv4):
         address, _, port = item.place.partition(" for ")
         if port:
-            lost = values.Verdict("", (port,), False, item.rule, item.why)
+            lost = account.Verdict("", (port,), False, item.rule, item.why)
             verdicts.setdefault((item.slice_name, address), []).append(lost)
         else:
-            part = values.Unused(item.place, item.rule, item.why)
+            part = account.Unused(item.place, item.rule, item.why)
             unused.setdefault(item.slice_name, []).append(part)
     receivers = scene.renderer.services.receivers_of(scene.service.ref)
     for found in listed:
@@ -43,24 +43,24 @@ def slices_of(scene: Scene, slices: Iterable[EndpointSlice]) -> Iterator[values.
             for item in found.endpoints
             if is_used
         )
-        yield values.SlicePart(name, parts, tuple(endpoints))
+        yield account.SlicePart(name, parts, tuple(endpoints))
 
 
-def _verdicts(scene: Scene) -> dict[tuple[str, str], list[values.Verdict]]:
+def _verdicts(scene: Scene) -> dict[tuple[str, str], list[account.Verdict]]:
     """What each policy in use makes of the candidates, by slice and address; equal ones joined."""
     joined: dict[tuple[str, str], dict[tuple[str, bool, str, str], list[str]]] = {}
     own = scene.topology.own_name
     offers = [item for ipv4 in scene.families for item in scene.candidates(ipv4).items()]
     for local_only in _policies(scene):
         for port, offered in offers:
-            for item in select.judge(offered, own, scene.zone, local_only=local_only):
+            for item in selection.judge(offered, own, scene.zone, local_only=local_only):
                 place = (item.candidate.slice_name, item.candidate.address)
                 verdict = (policy_name(local_only), item.kept, item.rule, item.why)
                 table = joined.setdefault(place, {})
                 table.setdefault(verdict, []).append(port_text(port))
     return {
         place: [
-            values.Verdict(policy, tuple(ports), kept, rule, why)
+            account.Verdict(policy, tuple(ports), kept, rule, why)
             for (policy, kept, rule, why), ports in table.items()
         ]
         for place, table in joined.items()
@@ -68,8 +68,8 @@ def _verdicts(scene: Scene) -> dict[tuple[str, str], list[values.Verdict]]:
 
 
 def _endpoint(
-    scene: Scene, item: Endpoint, verdicts: list[values.Verdict], receivers: Receivers
-) -> values.EndpointPart:
+    scene: Scene, item: Endpoint, verdicts: list[account.Verdict], receivers: Receivers
+) -> account.EndpointPart:
     topology = scene.topology
     name, node = "", item.node or ""
     match topology.locate(item, scene.settings.pod_subnet):
@@ -83,7 +83,7 @@ def _endpoint(
     is_here = what != "outside" and node == topology.own_name
     path = scene.path_to(item)
     conditions = ("ready", "serving", "terminating")
-    return values.EndpointPart(
+    return account.EndpointPart(
         address=item.address,
         node=node,
         pod=str(item.pod) if item.pod else "",
@@ -95,7 +95,7 @@ def _endpoint(
     )
 
 
-def _receive_side(scene: Scene, name: str, receivers: Receivers) -> values.ReceiveSide:
+def _receive_side(scene: Scene, name: str, receivers: Receivers) -> account.ReceiveSide:
     """What there is for a local pod, by its address, or for the host, by one of ``HOSTS``."""
     if name not in receivers.pods:
         problem = "no packet of this service is sent to it"
@@ -107,7 +107,7 @@ def _receive_side(scene: Scene, name: str, receivers: Receivers) -> values.Recei
         for item in receivers.pods.get(name, ())
         if scene.renderer.is_up(name, scene.service.ref)
     )
-    return values.ReceiveSide(tuple(map(scene.key, _keys_of(scene, name))), problem, translations)
+    return account.ReceiveSide(tuple(map(scene.key, _keys_of(scene, name))), problem, translations)
 
 
 def _ports(first: int, item: Translation) -> str:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from srv6kv import select
-from srv6kv.actual import Target
-from srv6kv.addresses import is_ipv4
-from srv6kv.agent import keys
-from srv6kv.explain import values
+from srv6kv.explain import account
+from srv6kv.explain.account import Place
 from srv6kv.explain.scene import Scene, policy_name
-from srv6kv.explain.values import Place
 from srv6kv.kube.model import Ref
+from srv6kv.ligato import keys
+from srv6kv.net.addresses import is_ipv4
+from srv6kv.plan.actual import Target
+from srv6kv.render import selection
 from srv6kv.render.addresses import FIELDS, Role, denial_of, named, places_of
 
 
-def addresses_of(scene: Scene) -> Iterator[values.Address]:
+def addresses_of(scene: Scene) -> Iterator[account.Address]:
     """Every address that the service names, whether it may have it or not."""
     service, settings = scene.service, scene.settings
     services = scene.renderer.services
@@ -36,7 +36,7 @@ def addresses_of(scene: Scene) -> Iterator[values.Address]:
                 said = services.on_sharing(address, service.ref, sharers[0])
                 # Of an address that is shared, a port may be another's and the rest is exact.
                 problem = "; ".join(n.text for n in said if n.reason != "ServicePortConflict")
-        yield values.Address(
+        yield account.Address(
             address,
             FIELDS[role],
             tuple(map(str, others)),
@@ -76,11 +76,11 @@ def _places(scene: Scene, address: str, role: Role) -> Iterator[Place]:
         )
 
 
-def _paths(scene: Scene, target: Target, local_only: bool) -> Iterator[values.Path]:
+def _paths(scene: Scene, target: Target, local_only: bool) -> Iterator[account.Path]:
     """The lists of a target, and who is behind each."""
     topology = scene.topology
     candidates = scene.candidates(is_ipv4(target[1]))
-    chosen = select.select(
+    chosen = selection.select(
         scene.service, candidates, topology.own_name, scene.zone, local_only=local_only
     )
     behind: dict[tuple[str, ...] | str, set[str]] = {}
@@ -90,4 +90,4 @@ def _paths(scene: Scene, target: Target, local_only: bool) -> Iterator[values.Pa
             behind.setdefault(path, set()).add(candidate.address)
     for item in scene.renderer.desired.steered[target].lists:
         addresses = tuple(sorted(behind.get(item.segments, ())))
-        yield values.Path(item.segments, item.weight, addresses)
+        yield account.Path(item.segments, item.weight, addresses)

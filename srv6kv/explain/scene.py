@@ -9,21 +9,21 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
-from srv6kv import foreign, select
-from srv6kv.actual import Actual, Target, steering_facts
-from srv6kv.addresses import is_ipv4
-from srv6kv.agent import keys
-from srv6kv.explain.values import DIFFERS, IN_ETCD, MISSING, TO_GO, Key, Said
-from srv6kv.formats import agentstate
-from srv6kv.formats.agentstate import States
+from srv6kv import foreign
+from srv6kv.cluster.topology import Topology
+from srv6kv.explain.account import DIFFERS, IN_ETCD, MISSING, TO_GO, Key, Said
 from srv6kv.kube.model import Endpoint, Service, ServicePort
-from srv6kv.plan import Plan
-from srv6kv.reconciler import Reconciler
-from srv6kv.render import Renderer
+from srv6kv.ligato import keys
+from srv6kv.net.addresses import is_ipv4
+from srv6kv.plan.actual import Actual, Target, steering_facts
+from srv6kv.plan.plan import Plan
+from srv6kv.render import Renderer, selection
 from srv6kv.render.addresses import Role, asked_by
 from srv6kv.render.service import path_to
 from srv6kv.settings import Settings
-from srv6kv.topology import Topology
+from srv6kv.sync.reconciler import Reconciler
+from srv6kv.verify import agentstate
+from srv6kv.verify.agentstate import States
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +72,10 @@ class Scene:
         """The address families that are rendered, as whether it is IPv4."""
         return sorted({is_ipv4(address) for address in self.asked})
 
-    def candidates(self, ipv4: bool) -> select.Candidates:
+    def candidates(self, ipv4: bool) -> selection.Candidates:
         """What the slices of a family offer."""
         slices = self.reconciler.cluster.slices_of(self.service.ref)
-        return select.candidates_of(self.service, (i for i in slices if i.is_ipv4 == ipv4))
+        return selection.candidates_of(self.service, (i for i in slices if i.is_ipv4 == ipv4))
 
     def path_to(self, item: Endpoint) -> tuple[str, ...] | str:
         """The segments to an endpoint, or why there are none."""

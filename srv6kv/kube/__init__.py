@@ -1,0 +1,1 @@
+"""Kubernetes objects as values: model, wire format, parsing. Pure."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import NoReturn
 
-from srv6kv import addresses
-from srv6kv.addresses import Prefix
 from srv6kv.kube import wire
 from srv6kv.kube.model import Ref
+from srv6kv.net import addresses
+from srv6kv.net.addresses import Prefix
 
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 

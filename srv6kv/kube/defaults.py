@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from srv6kv.addresses import Prefix, canonical_of_any, is_ipv4
+from srv6kv.net.addresses import Prefix, canonical_of_any, is_ipv4
 
 Json = Mapping[str, Any]
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from srv6kv import foreign
-from srv6kv.kube import checks, mesh, podwiring, servicespec, tolerant, wire
+from srv6kv.kube import checks, mesh, podannotations, servicespec, tolerant, wire
 from srv6kv.kube.checks import ParseError
 from srv6kv.kube.model import (
     Body,
@@ -219,7 +219,7 @@ def _pod(raw: wire.Pod, skipped: Skipped) -> Pod:
     own = set(each("status.podIPs", status.pod_ips, address, skipped))
     own = own or set(one("status.podIP", status.pod_ip, checks.address, skipped))
     marks = raw.metadata.annotations or {}
-    wiring = podwiring.wiring_of(marks)
+    wiring = podannotations.wiring_of(marks)
     return Pod(ref, spec.node_name or "", tuple(sorted(own)), mesh.interception_of(marks), wiring)
 
 

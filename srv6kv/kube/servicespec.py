@@ -5,11 +5,11 @@ Rule: pure. A field or element that cannot be used is skipped, with its path.
 
 from __future__ import annotations
 
-from srv6kv.addresses import is_ipv4
 from srv6kv.kube import checks, wire
 from srv6kv.kube.checks import ParseError
 from srv6kv.kube.model import Service, ServicePort
 from srv6kv.kube.tolerant import Skipped, each, one, word
+from srv6kv.net.addresses import is_ipv4
 
 PROXY_NAME = "service.kubernetes.io/service-proxy-name"
 TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")

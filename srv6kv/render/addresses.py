@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-from srv6kv.addresses import is_ipv4, is_ordinary
+from srv6kv.cluster.topology import Topology
 from srv6kv.kube.model import Service
+from srv6kv.net.addresses import is_ipv4, is_ordinary
 from srv6kv.notes import Note
 from srv6kv.settings import Settings
-from srv6kv.topology import Topology
 
 
 class Role(IntEnum):

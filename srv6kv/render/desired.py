@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from srv6kv.actual import Target
-from srv6kv.agent import keys
-from srv6kv.agent.values import AgentValue, LocalSid
-from srv6kv.bsids import Home
 from srv6kv.kube.model import Ref
+from srv6kv.ligato import keys
+from srv6kv.ligato.values import AgentValue, LocalSid
+from srv6kv.net.bsids import Home
 from srv6kv.notes import Note
+from srv6kv.plan.actual import Target
 from srv6kv.render.lists import Lists
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from srv6kv import sids
-from srv6kv.addresses import host_length, is_ipv4
-from srv6kv.agent.keys import HOST_INTERCONNECT
-from srv6kv.agent.values import (
+from srv6kv.cluster.attachment import Wired
+from srv6kv.cluster.topology import host_end_of
+from srv6kv.ligato.keys import HOST_INTERCONNECT
+from srv6kv.ligato.values import (
     AgentValue,
     Arp,
     CrossConnect4,
@@ -20,9 +20,9 @@ from srv6kv.agent.values import (
     Route,
     RuleChain,
 )
-from srv6kv.agent.wiring import Wired
+from srv6kv.net import sids
+from srv6kv.net.addresses import host_length, is_ipv4
 from srv6kv.settings import Settings
-from srv6kv.topology import host_end_of
 
 MOST_SINGLE_RULES = 64
 """A chain of more translations has one rule for ports that follow one another, where it can."""

@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from srv6kv.addresses import is_ipv4
-from srv6kv.agent.values import encode
-from srv6kv.agent.wiring import Wired
+from srv6kv.cluster.attachment import Wired
 from srv6kv.kube.model import Ref
+from srv6kv.ligato.values import encode
+from srv6kv.net.addresses import is_ipv4
 from srv6kv.render import endpoint
 from srv6kv.render.endpoint import Translation
 

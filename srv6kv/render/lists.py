@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from srv6kv.agent.validity import MOST_WEIGHT
-from srv6kv.agent.values import SegmentList
+from srv6kv.ligato.validity import MOST_WEIGHT
+from srv6kv.ligato.values import SegmentList
 
 Path = tuple[str, ...]
 """The SIDs of one list."""

@@ -11,15 +11,15 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import chain
 
-from srv6kv import sids
-from srv6kv.addresses import to_int
-from srv6kv.agent import keys
-from srv6kv.agent.validity import fault_of
-from srv6kv.agent.values import AgentValue, Namespace, RuleChain
-from srv6kv.agent.wiring import Unwired, Wired
-from srv6kv.cluster import Cluster
-from srv6kv.etcd import limits
+from srv6kv.cluster.attachment import Unwired, Wired
+from srv6kv.cluster.cluster import Cluster
+from srv6kv.cluster.topology import Topology, host_end_of
 from srv6kv.kube.model import Pod, Ref
+from srv6kv.ligato import keys
+from srv6kv.ligato.validity import fault_of
+from srv6kv.ligato.values import AgentValue, Namespace, RuleChain
+from srv6kv.net import sids
+from srv6kv.net.addresses import to_int
 from srv6kv.notes import Note
 from srv6kv.render import endpoint
 from srv6kv.render.claims import Claims
@@ -28,7 +28,7 @@ from srv6kv.render.fitting import Excess, left_out
 from srv6kv.render.parts import Parts
 from srv6kv.render.service import HOST_IPV4, HOSTS, Receivers
 from srv6kv.settings import Settings
-from srv6kv.topology import Topology, host_end_of
+from srv6kv.txn import limits
 
 WIRING_UNKNOWN = "PodWiringUnknown"
 _KEY_BYTES = 1 << 12

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from srv6kv import sids
-from srv6kv.addresses import EVERY_IPV4, Prefix
-from srv6kv.agent.values import AgentValue, End, LocalSid, Route, VrfTable
-from srv6kv.agent.wiring import Wiring
+from srv6kv.cluster.attachment import Wiring
+from srv6kv.cluster.topology import Peer, Topology, one_node_subnet
+from srv6kv.ligato.values import AgentValue, End, LocalSid, Route, VrfTable
+from srv6kv.net import sids
+from srv6kv.net.addresses import EVERY_IPV4, Prefix
 from srv6kv.notes import Note
 from srv6kv.settings import Settings
-from srv6kv.topology import Peer, Topology, one_node_subnet
 
 
 def node_objects(topology: Topology, settings: Settings) -> Iterator[AgentValue]:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable
 
-from srv6kv.addresses import is_ipv4
 from srv6kv.kube.model import EndpointSlice, Service, ServicePort
+from srv6kv.net.addresses import is_ipv4
 from srv6kv.notes import Note
 from srv6kv.render.addresses import Asked, Role, not_own, wishes
 from srv6kv.render.service import Reach

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import partial
 
-from srv6kv.actual import Target
-from srv6kv.cluster import Cluster, Dirt
+from srv6kv.cluster.cluster import Cluster, Dirt
+from srv6kv.cluster.topology import Topology, topology_of
 from srv6kv.kube.model import Ref
 from srv6kv.notes import Note
+from srv6kv.plan.actual import Target
 from srv6kv.render.desired import Carried, Delta, Desired, Steered
 from srv6kv.render.local import LocalEndpoints
 from srv6kv.render.node import mtu_notes, node_objects, plumbing
@@ -20,7 +21,6 @@ from srv6kv.render.parts import Parts
 from srv6kv.render.services import Services
 from srv6kv.render.tunnels import carried_by, tunnel_objects
 from srv6kv.settings import Settings
-from srv6kv.topology import Topology, topology_of
 
 
 def render(cluster: Cluster, settings: Settings, own_name: str) -> Desired:

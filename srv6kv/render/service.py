@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-from srv6kv import sids
-from srv6kv.addresses import is_ipv4
+from srv6kv.cluster.topology import HostEndpoint, PodEndpoint, Topology
 from srv6kv.kube.model import Endpoint, ServicePort
+from srv6kv.net import sids
+from srv6kv.net.addresses import is_ipv4
 from srv6kv.render.endpoint import Translation
 from srv6kv.render.lists import Lists
-from srv6kv.select import Candidate, Candidates, Facts, chosen_by, rule_of
+from srv6kv.render.selection import Candidate, Candidates, Facts, chosen_by, rule_of
 from srv6kv.settings import Settings
-from srv6kv.topology import HostEndpoint, PodEndpoint, Topology
 
 HOST, HOST_IPV4 = "", "."
 """Name the node's own host where local pods are named by their addresses: one for each family."""

@@ -10,18 +10,20 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from srv6kv import sids
-from srv6kv.addresses import is_ipv4
-from srv6kv.cluster import Cluster
+from srv6kv.cluster.cluster import Cluster
+from srv6kv.cluster.topology import PodEndpoint, Topology
 from srv6kv.kube.model import Endpoint, Ref, Service
+from srv6kv.net import sids
+from srv6kv.net.addresses import is_ipv4
 from srv6kv.notes import Note
-from srv6kv.offers import Offers
 from srv6kv.render import remarks
 from srv6kv.render.addresses import FIELDS, Asked, Place, Role, asked_by, places_of
 from srv6kv.render.claims import Claims
 from srv6kv.render.desired import Steered
 from srv6kv.render.endpoint import Translation
 from srv6kv.render.lists import Lists
+from srv6kv.render.offers import Offers
+from srv6kv.render.selection import anywhere
 from srv6kv.render.service import (
     HOSTS,
     Answers,
@@ -34,9 +36,7 @@ from srv6kv.render.service import (
     runs_of,
 )
 from srv6kv.render.way import Way, is_local
-from srv6kv.select import anywhere
 from srv6kv.settings import Settings
-from srv6kv.topology import PodEndpoint, Topology
 
 Ends = set[tuple[str, tuple[str, ...], tuple[str, ...]]]
 """Endpoints by address, with node hints and zone hints."""

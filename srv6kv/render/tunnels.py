@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
 
-from srv6kv.addresses import Prefix, is_ipv4, is_ordinary, network_of
-from srv6kv.agent.values import AgentValue, LocalSid, LookUp4, LookUp6
-from srv6kv.bsids import Home
+from srv6kv.cluster.topology import Peer, Topology, one_node_subnet
+from srv6kv.ligato.values import AgentValue, LocalSid, LookUp4, LookUp6
+from srv6kv.net.addresses import Prefix, is_ipv4, is_ordinary, network_of
+from srv6kv.net.bsids import Home
 from srv6kv.notes import Note
 from srv6kv.render.desired import Carried, Tunnel
 from srv6kv.render.node import route_to
 from srv6kv.settings import Settings
-from srv6kv.topology import Peer, Topology, one_node_subnet
 
 PODS, HOST, MANAGEMENT = "lookupInPodVRF", "lookupInMainVRF", "managementIP-"
 

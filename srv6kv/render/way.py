@@ -10,15 +10,15 @@ from collections import Counter
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 
-from srv6kv import sids
-from srv6kv.addresses import is_ipv4
+from srv6kv.cluster.topology import HostEndpoint, PodEndpoint, Topology
 from srv6kv.kube.model import Endpoint, ServicePort
-from srv6kv.offers import Offers, Part
+from srv6kv.net import sids
+from srv6kv.net.addresses import is_ipv4
 from srv6kv.render.lists import Lists, Path, size_of
+from srv6kv.render.offers import Offers, Part
+from srv6kv.render.selection import chosen_by, rule_of
 from srv6kv.render.service import IsUp, Reach, path_to
-from srv6kv.select import chosen_by, rule_of
 from srv6kv.settings import Settings
-from srv6kv.topology import HostEndpoint, PodEndpoint, Topology
 
 Rules = Mapping[ServicePort, str]
 

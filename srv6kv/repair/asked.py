@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from srv6kv.agent import keys
 from srv6kv.agent.needs import SRV6, Means
 from srv6kv.errors import InputError
+from srv6kv.ligato import keys
 from srv6kv.repair.choose import Known, faults, task_of
 from srv6kv.repair.ground import Ground
 from srv6kv.repair.means import Task

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from srv6kv import foreign
-from srv6kv.agent import keys
 from srv6kv.agent.needs import SRV6, Means, vpp_code
 from srv6kv.agent.status import State, ValueStatus
-from srv6kv.agent.values import decode
-from srv6kv.formats.showsr_values import ShowSr
+from srv6kv.ligato import keys
+from srv6kv.ligato.values import decode
 from srv6kv.repair.ground import Ground, put_order
 from srv6kv.repair.means import Task
 from srv6kv.verify import vpp
-from srv6kv.verify.values import SRV6_GLOBAL, Difference, Held
+from srv6kv.verify.differences import SRV6_GLOBAL, Difference, Held
 from srv6kv.verify.wanted import wanted_of
+from srv6kv.vpp.showsr_values import ShowSr
 
 ABSENT = frozenset({State.NONEXISTENT, State.MISSING, State.UNIMPLEMENTED, State.REMOVED})
 """The agent does not have the value."""

@@ -11,15 +11,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from srv6kv import ownership, recording
-from srv6kv.actual import Actual
-from srv6kv.agent import keys
 from srv6kv.agent.needs import Means
-from srv6kv.etcd.limits import DEFAULT, Limits
-from srv6kv.ownership import Ranges
-from srv6kv.plan import split
-from srv6kv.reconciler import ledger_of
-from srv6kv.transaction import Operation, Transaction
+from srv6kv.ligato import keys
+from srv6kv.plan import ownership
+from srv6kv.plan.actual import Actual
+from srv6kv.plan.ownership import Ranges
+from srv6kv.plan.plan import split
+from srv6kv.sync.reconciler import ledger_of
+from srv6kv.txn import recording
+from srv6kv.txn.limits import DEFAULT, Limits
+from srv6kv.txn.transaction import Operation, Transaction
 
 
 class Pause(StrEnum):

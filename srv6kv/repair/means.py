@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from srv6kv.agent import keys
 from srv6kv.agent.needs import SRV6, Means
-from srv6kv.agent.values import Policy, decode, encode
+from srv6kv.ligato import keys
+from srv6kv.ligato.values import Policy, decode, encode
 from srv6kv.repair.ground import Change, Draft, Ground, Pause, Step, ordered, put_order
 from srv6kv.repair.move import Mover
 from srv6kv.repair.never import never

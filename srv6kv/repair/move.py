@@ -11,12 +11,12 @@ from collections.abc import Iterable
 
 import msgspec
 
-from srv6kv import bsids
-from srv6kv.actual import Texts
-from srv6kv.addresses import Prefix, is_canonical
-from srv6kv.agent import keys
-from srv6kv.agent.values import Policy, Steering, decode, encode
-from srv6kv.bsids import Home
+from srv6kv.ligato import keys
+from srv6kv.ligato.values import Policy, Steering, decode, encode
+from srv6kv.net import bsids
+from srv6kv.net.addresses import Prefix, is_canonical
+from srv6kv.net.bsids import Home
+from srv6kv.plan.actual import Texts
 from srv6kv.repair.ground import Change, Ground
 
 

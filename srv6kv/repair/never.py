@@ -11,8 +11,8 @@ import re
 
 import msgspec
 
-from srv6kv.agent import keys
-from srv6kv.agent.values import (
+from srv6kv.ligato import keys
+from srv6kv.ligato.values import (
     End,
     L3Traffic,
     LocalSid,

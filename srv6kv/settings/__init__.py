@@ -13,16 +13,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from srv6kv import yamlmarks
-from srv6kv.addresses import Prefix, is_ipv4
-from srv6kv.kube.podwiring import PodAnnotations
+from srv6kv import yamllines
+from srv6kv.kube.podannotations import PodAnnotations
+from srv6kv.net.addresses import Prefix, is_ipv4
 from srv6kv.settings import configmap, file
 from srv6kv.settings.externalips import external_ips_of
 from srv6kv.settings.file import Findings, Place, Section
 from srv6kv.settings.podannotations import pod_annotations_of
 from srv6kv.settings.sids import SidPrefixes, sids_of
 from srv6kv.settings.subnets import gateway_of, networks_of
-from srv6kv.yamlmarks import Excerpt, Node
+from srv6kv.yamllines import Excerpt, Node
 
 __all__ = ["Settings", "SidPrefixes", "load", "load_excerpt"]
 
@@ -148,8 +148,8 @@ def load_excerpt(source: Excerpt) -> tuple[Settings, tuple[str, ...]]:
 
 def _documents(source: Excerpt, findings: Findings) -> list[Node]:
     try:
-        found = [node for node in yamlmarks.documents(source.text) if node.value is not None]
-    except yamlmarks.TextError as error:
+        found = [node for node in yamllines.documents(source.text) if node.value is not None]
+    except yamllines.TextError as error:
         findings.refuse(Place(error.line), f"{error.problem}; give valid YAML")
         raise findings.first() from None
     if not found:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from srv6kv.yamlmarks import Excerpt, Node
+from srv6kv.yamllines import Excerpt, Node
 
 CONFIG_MAP = "contiv-agent-cfg"
 CONFIG_KEY = "contiv.conf"

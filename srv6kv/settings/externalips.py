@@ -6,7 +6,7 @@ to his pods, all ports of it (CVE-2020-8554).
 
 from __future__ import annotations
 
-from srv6kv.addresses import EVERY_ADDRESS, Prefix
+from srv6kv.net.addresses import EVERY_ADDRESS, Prefix
 from srv6kv.settings import file
 from srv6kv.settings.file import Findings, Place, Section
 

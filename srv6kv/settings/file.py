@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from typing import TypeAlias
 
 from srv6kv.errors import SettingsError
-from srv6kv.yamlmarks import Excerpt, Node
+from srv6kv.yamllines import Excerpt, Node
 
 # What a key may hold: truth, text, list, mapping, a number of a range, one of some words, or
 # anything (``object``) that is checked where it is used.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from posixpath import normpath
 
-from srv6kv.kube.podwiring import PodAnnotations
+from srv6kv.kube.podannotations import PodAnnotations
 from srv6kv.settings import file
 from srv6kv.settings.file import Findings, Place, Section
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
-from srv6kv.addresses import Prefix
+from srv6kv.net.addresses import Prefix
 from srv6kv.settings.file import Findings, Place, Section
 from srv6kv.settings.subnets import Networks, prefix_at
 

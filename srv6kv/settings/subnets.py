@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from srv6kv import addresses
-from srv6kv.addresses import Prefix
+from srv6kv.net import addresses
+from srv6kv.net.addresses import Prefix
 from srv6kv.settings.file import Findings, Place, Section, shown
 
 DEFAULT_ONE_NODE_LENGTH = 24  # Contiv's, made for IPv4

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from srv6kv.addresses import is_ipv4
+from srv6kv.net.addresses import is_ipv4
+from srv6kv.trace.hops import Branch, End, Hop, Packet, Question, Site, Trace
 from srv6kv.trace.reply import with_replies
 from srv6kv.trace.state import Node, node_of
-from srv6kv.trace.values import Branch, End, Hop, Packet, Question, Site, Trace
 from srv6kv.trace.walk import Walk
 
 __all__ = ["Network", "Question", "Site", "Trace"]

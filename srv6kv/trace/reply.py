@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from srv6kv.trace.values import Branch, End, Hop
+from srv6kv.trace.hops import Branch, End, Hop
 
 
 def with_replies(path: Hop, back: Callable[[End], Hop | None]) -> Hop:

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from srv6kv.addresses import Prefix, is_ipv4
-from srv6kv.agent import keys
-from srv6kv.agent.values import Namespace, RuleChain
-from srv6kv.agent.wiring import sandbox_of
-from srv6kv.trace.values import Packet
+from srv6kv.cluster.attachment import sandbox_of
+from srv6kv.ligato import keys
+from srv6kv.ligato.values import Namespace, RuleChain
+from srv6kv.net.addresses import Prefix, is_ipv4
+from srv6kv.trace.hops import Packet
 
 _ADDRESS = r"[0-9a-f.:]+"
 _DNAT = re.compile(

@@ -14,11 +14,11 @@ from typing import Any
 import msgspec
 
 from srv6kv import foreign
-from srv6kv.addresses import Prefix, canonical_of_any, is_ipv4, mask, to_int
-from srv6kv.agent import keys
-from srv6kv.agent.values import LocalSid, Namespace, Policy, Route, RuleChain, Steering
+from srv6kv.ligato import keys
+from srv6kv.ligato.values import LocalSid, Namespace, Policy, Route, RuleChain, Steering
+from srv6kv.net.addresses import Prefix, canonical_of_any, is_ipv4, mask, to_int
+from srv6kv.trace.hops import Site
 from srv6kv.trace.rules import Chain, chain_of
-from srv6kv.trace.values import Site
 
 HOST_INTERCONNECTS = ("tap-vpp2", "afpacket-vpp2")
 """Logical names of VPP's end of the host interconnect (spec/contiv.md 3.3)."""

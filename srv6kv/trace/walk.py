@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from srv6kv.addresses import is_ipv4
-from srv6kv.agent.values import LocalSid, Namespace, Policy, Route, SegmentList, Steering
+from srv6kv.ligato.values import LocalSid, Namespace, Policy, Route, SegmentList, Steering
+from srv6kv.net.addresses import is_ipv4
+from srv6kv.trace.hops import Branch, End, Hop, Kind, Outer, Packet
 from srv6kv.trace.rules import first_met
 from srv6kv.trace.state import Entry, Node, Own
-from srv6kv.trace.values import Branch, End, Hop, Kind, Outer, Packet
 
 LONGEST = 32
 """Decisions after which a packet goes round in circles: more than its hop limit would last."""

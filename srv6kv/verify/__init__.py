@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from srv6kv.agent import keys
-from srv6kv.formats.showsr_values import SECTIONS, ShowSr
+from srv6kv.ligato import keys
 from srv6kv.verify import agent, held, objects, vpp
 from srv6kv.verify.agent import States
-from srv6kv.verify.values import (
+from srv6kv.verify.differences import (
     AGENT,
     ANOTHERS,
     PLACES,
@@ -22,6 +21,7 @@ from srv6kv.verify.values import (
     held_of,
 )
 from srv6kv.verify.wanted import wanted_of
+from srv6kv.vpp.showsr_values import SECTIONS, ShowSr
 
 __all__ = ["Difference", "Held", "compare", "held_of", "not_compared"]
 

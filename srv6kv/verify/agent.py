@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from srv6kv.agent import keys
 from srv6kv.agent.status import State, ValueStatus
+from srv6kv.ligato import keys
 from srv6kv.verify.codes import meaning, short
+from srv6kv.verify.differences import AGENT, FOREIGN, TOUCH, Difference, Held
 from srv6kv.verify.needs import needed
-from srv6kv.verify.values import AGENT, FOREIGN, TOUCH, Difference, Held
 
 _FINE = {State.CONFIGURED, State.OBTAINED, State.DISCOVERED}
 _NONE = {State.NONEXISTENT, State.REMOVED, State.MISSING}

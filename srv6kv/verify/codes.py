@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 
-from srv6kv.agent import keys
 from srv6kv.agent.needs import vpp_code
-from srv6kv.verify.values import FLIP, MOVE, REWRITE, TOUCH
+from srv6kv.ligato import keys
+from srv6kv.verify.differences import FLIP, MOVE, REWRITE, TOUCH
 
 _DUMP = re.compile(r" (?:in dump |\(dump: )")
 _NO_INDEX = re.compile(r"(?:can't|failed to) find index for")

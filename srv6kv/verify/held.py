@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from srv6kv.actual import Texts
-from srv6kv.agent import keys
-from srv6kv.verify.values import ETCD, MOVE, REWRITE, Difference, Held
+from srv6kv.ligato import keys
+from srv6kv.plan.actual import Texts
+from srv6kv.verify.differences import ETCD, MOVE, REWRITE, Difference, Held
 from srv6kv.verify.wanted import Wanted, key_of
 
 FATAL = frozenset({"Unreadable", "KeyMismatch", "Invalid"})

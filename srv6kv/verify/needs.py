@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from srv6kv.agent import keys
-from srv6kv.formats import parts
-from srv6kv.verify.values import Json
+from srv6kv.ligato import keys, parts
+from srv6kv.verify.differences import Json
 
 
 def needed(key: str, value: Json | None, label: str) -> tuple[str, str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from srv6kv.formats.showsr_values import Localsid, Policy, SegmentList
-from srv6kv.verify.values import FLIP, REWRITE, VPP, Difference, Interface
+from srv6kv.verify.differences import FLIP, REWRITE, VPP, Difference, Interface
+from srv6kv.vpp.showsr_values import Localsid, Policy, SegmentList
 
 Names = Mapping[str, str]
 _UNSET = "::"

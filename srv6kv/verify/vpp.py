@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from srv6kv.agent import keys
-from srv6kv.formats.showsr_values import ShowSr, Steering
+from srv6kv.ligato import keys
 from srv6kv.verify import objects
 from srv6kv.verify.agent import States
+from srv6kv.verify.differences import FOREIGN, REWRITE, SRV6_GLOBAL, VPP, Difference, Held
 from srv6kv.verify.objects import Names
-from srv6kv.verify.values import FOREIGN, REWRITE, SRV6_GLOBAL, VPP, Difference, Held
 from srv6kv.verify.wanted import Wanted
+from srv6kv.vpp.showsr_values import ShowSr, Steering
 
 Found = TypeVar("Found")
 Blamed = frozenset[str]

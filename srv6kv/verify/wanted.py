@@ -7,18 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from srv6kv.addresses import to_int, to_text
-from srv6kv.agent import keys
-from srv6kv.formats import parts
-from srv6kv.formats.showsr_values import (
-    Localsid,
-    Policy,
-    SegmentList,
-    Steering,
-    address_of,
-    prefix_of,
-)
-from srv6kv.verify.values import SRV6_GLOBAL, Held, Json
+from srv6kv.ligato import keys, parts
+from srv6kv.net.addresses import to_int, to_text
+from srv6kv.verify.differences import SRV6_GLOBAL, Held, Json
+from srv6kv.vpp.showsr_values import Localsid, Policy, SegmentList, Steering, address_of, prefix_of
 
 BEHAVIOURS = {
     "end": "End",

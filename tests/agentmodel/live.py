@@ -19,7 +19,7 @@ from agentmodel.graph import State, Status
 from agentmodel.rest import serve, status_json
 from agentmodel.vpp import FakeVpp
 from srv6kv.errors import Conflict, Srv6kvError
-from srv6kv.store import Change, Etcd3Store
+from srv6kv.etcd.store import Change, Etcd3Store
 
 SECONDS = 15.0
 HURRY = 50.0

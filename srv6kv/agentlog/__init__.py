@@ -1,0 +1,1 @@
+"""The agent's transaction log, read and written."""

@@ -1,0 +1,81 @@
+"""What there is to say about an agent's log besides its values."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from srv6kv.agentlog import entries
+
+
+class Remark(NamedTuple):
+    """Something about a log that its reader has to know.
+
+    Attributes:
+        line: where, counted from 1; 0: the whole log.
+        is_bad: something that the log should tell could not be read.
+    """
+
+    line: int
+    text: str
+    is_bad: bool = False
+
+
+class _Failure(NamedTuple):
+    line: int
+    operation: str
+    text: str
+    times: int
+
+
+class Remarks:
+    """Collects them; of what recurs it keeps one remark a key."""
+
+    def __init__(self) -> None:
+        self._said: list[Remark] = []
+        self._failures: dict[str, _Failure] = {}
+        self._left_out: dict[str, set[str]] = {}
+        self._last = -1
+
+    def say(self, line: int, text: str, *, is_bad: bool = False) -> None:
+        """Something about one line."""
+        self._said.append(Remark(line, text, is_bad))
+
+    def count(self, line: int, sequence: int) -> None:
+        """The number of a transaction: the agent counts all of them, from 0 when it starts."""
+        expected = self._last + 1 if sequence > self._last else 0
+        self._last = sequence
+        if sequence > expected:
+            last = f" to #{sequence - 1}" if sequence > expected + 1 else ""
+            self.say(
+                line,
+                f"#{expected}{last} not in the log before #{sequence}: what the agent was given"
+                " there is missing, until its next full resync",
+            )
+
+    def fail(self, line: int, operation: str, key: str, text: str) -> None:
+        """An operation that was executed with an error."""
+        before = self._failures.get(key)
+        times = before.times + 1 if before else 1
+        self._failures[key] = _Failure(line, operation, text, times)
+
+    def leave_out(self, key: str) -> None:
+        """A key of a model that srv6kv does not know."""
+        self._left_out.setdefault(entries.model_of(key), set()).add(key)
+
+    def all(self) -> list[Remark]:
+        """Everything so far, by line."""
+        found = list(self._said)
+        for model, names in self._left_out.items():
+            what = "1 key" if len(names) == 1 else f"{len(names)} keys"
+            found.append(
+                Remark(0, f"{model}: {what} of a kind that srv6kv does not know, left out")
+            )
+        for key, (line, operation, text, times) in self._failures.items():
+            often = "" if times == 1 else f" {times} times, here the last time"
+            found.append(Remark(line, f"{operation} of {key} failed{often}: {text}"))
+        if self._failures:
+            total = sum(failure.times for failure in self._failures.values())
+            what = "1 operation" if total == 1 else f"{total} operations"
+            text = f"{what} failed; the values are those that the agent was asked for"
+            found.append(Remark(0, text))
+        return sorted(found)

@@ -1,0 +1,282 @@
+"""The cluster as known now, and what has changed since it was last rendered.
+
+One thread owns it. It holds values and indexes only; every rule is elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from srv6kv.agent.wired import Told
+from srv6kv.cluster.attachment import Unwired, Wired, Wiring, claims_of
+from srv6kv.cluster.noderecords import NodeRecord, Records
+from srv6kv.cluster.pods import Pods
+from srv6kv.kube.model import EndpointSlice, KubeObject, Node, Pod, PodWiring, Ref, Service
+from srv6kv.kube.podannotations import PodAnnotations
+
+
+@dataclass(slots=True)
+class Dirt:
+    """What has changed: services (or their slices), nodes, addresses of pods, by their wiring or by
+    the Pod that has them, and keys that the agent tells or tells no more."""
+
+    services: set[Ref] = field(default_factory=set)
+    addresses: set[str] = field(default_factory=set)
+    told: set[str] = field(default_factory=set)
+    nodes: bool = False
+    lost_node: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.services or self.addresses or self.told or self.nodes)
+
+
+@dataclass(slots=True)
+class Cluster:
+    """Kubernetes objects and the wiring of the own node's pods.
+
+    Attributes:
+        slices: the slices of each service, by slice name.
+        knows_pods: every pod of the own node is among ``pods``, or soon will be.
+        absent: pods that are not there with the addresses for which slices name them, nor soon
+            will be; they may be there without.
+        told: what the agent says of wiring that etcd does not have.
+        pod_annotations: what annotations of pods may name; None: they do not count.
+        unread_nodes: names of nodes that cannot be read; "" among them: it may be any.
+        unread_pods: names of pods that cannot be read.
+        held: which next hop each localsid in etcd has; it decides who is the newcomer when two
+            local endpoints want one SID.
+    """
+
+    services: dict[Ref, Service] = field(default_factory=dict)
+    slices: dict[Ref, dict[str, EndpointSlice]] = field(default_factory=dict)
+    nodes: dict[str, Node] = field(default_factory=dict)
+    pods: Pods = field(default_factory=Pods)
+    knows_pods: bool = False
+    absent: dict[Ref, set[str]] = field(default_factory=dict)
+    records: Records = field(default_factory=Records)
+    wiring: Wiring = field(default_factory=Wiring)
+    told: Told = field(default_factory=Told)
+    pod_annotations: PodAnnotations | None = None
+    unread_nodes: frozenset[str] = frozenset()
+    unread_pods: frozenset[Ref] = frozenset()
+    held: dict[str, str] = field(default_factory=dict)
+    dirt: Dirt = field(default_factory=Dirt)
+    _service_of_slice: dict[Ref, Ref] = field(default_factory=dict)
+
+    def put(self, value: KubeObject) -> None:
+        """Add or replace an object."""
+        match value:
+            case Service():
+                if self.services.get(value.ref) != value:
+                    self.services[value.ref] = value
+                    self.dirt.services.add(value.ref)
+            case EndpointSlice():
+                self._put_slice(value)
+            case Node():
+                if self.nodes.get(value.name) != value:
+                    self.nodes[value.name] = value
+                    self.dirt.nodes = True
+            case Pod():
+                self._put_pod(value)
+
+    def remove(self, kind: str, namespace: str, name: str) -> None:
+        """Forget an object; an unknown one is no error."""
+        ref = Ref(namespace, name)
+        match kind:
+            case "Service":
+                if self.services.pop(ref, None) is not None:
+                    self.dirt.services.add(ref)
+            case "EndpointSlice":
+                self._remove_slice(ref)
+            case "Node":
+                if self.nodes.pop(name, None) is not None:
+                    self.dirt.nodes = self.dirt.lost_node = True
+            case "Pod":
+                self.dirt.addresses |= self.pods.remove(ref)
+
+    def _put_pod(self, value: Pod) -> None:
+        absent = self.absent.get(value.ref)
+        self.dirt.addresses |= self.pods.put(value)
+        if absent:
+            self.dirt.addresses |= absent
+            absent -= set(value.addresses)
+
+    def miss(self, pods: Mapping[str, Ref]) -> None:
+        """Whoever knows every pod does not know these, by the addresses for which slices name
+        them; those that have come meanwhile are no matter."""
+        for address, ref in pods.items():
+            if address not in self.pods:
+                self.absent.setdefault(ref, set()).add(address)
+                self.dirt.addresses.add(address)
+
+    def wire(self, key: str, value: bytes | None, revision: int, *, is_gone: bool = False) -> None:
+        """Take in one agent key of etcd, or that etcd does not have it any more."""
+        if is_gone:
+            value, revision = self.told.get(key)
+        else:
+            self.told.hide(key)
+        self._apply(key, value, revision)
+
+    def _apply(self, key: str, value: bytes | None, revision: int) -> None:
+        """Take in what is to be known by a key; whoever names the same in annotations notices."""
+        before = self.wiring.claims_by(key)
+        self.dirt.addresses |= self.wiring.apply(key, value, revision)
+        claims = before | self.wiring.claims_by(key)
+        if claims and self.pods.annotated:
+            self.dirt.addresses |= self.pods.addresses_concerned(claims)
+
+    def learn(self, values: Mapping[str, bytes], held: Container[str]) -> bool:
+        """Let these be all that the agent tells; whether that is news.
+
+        Args:
+            held: the keys that etcd has.
+        """
+        changed = self.told.learn(values, held)
+        for key in changed:
+            self._apply(key, *self.told.get(key))
+        self.dirt.told |= changed
+        return bool(changed)
+
+    def miss_nodes(self, names: frozenset[str]) -> None:
+        """Let these be the nodes that cannot be read."""
+        if names != self.unread_nodes:
+            self.unread_nodes = names
+            self.dirt.nodes = True
+
+    def miss_pods(self, refs: frozenset[Ref]) -> None:
+        """Let these be the pods that cannot be read."""
+        changed = refs ^ self.unread_pods
+        self.unread_pods = refs
+        if changed:
+            ends = (
+                end
+                for table in self.slices.values()
+                for one in table.values()
+                for end in one.endpoints
+            )
+            self.dirt.addresses |= {end.address for end in ends if end.pod in changed}
+
+    def note(self, key: str, value: bytes | None) -> None:
+        """Take in one of Contiv's records of nodes; None: it is gone."""
+        before = self.records.by_name()
+        self.records.apply(key, value)
+        self._renumber(before)
+
+    def renote(self, values: Mapping[str, bytes]) -> None:
+        """Let these be all of Contiv's records."""
+        before = self.records.by_name()
+        self.records.replace(values)
+        self._renumber(before)
+
+    def _renumber(self, before: Mapping[str, NodeRecord]) -> None:
+        if self.records.by_name() != before:
+            self.dirt.nodes = True
+
+    def wiring_of(self, address: str, node: str) -> Wired | Unwired:
+        """How the pod of a node with this address hangs on VPP."""
+        if self.pod_annotations is None:
+            return self.wiring.of(address)
+        said = self.pods.wirings(address, node)
+        return self.wiring.of(address, {self._checked(item, address, node) for item in said})
+
+    def _checked(self, said: PodWiring, address: str, node: str) -> PodWiring:
+        """What annotations say, or why they do not count: the settings forbid it, or what they name
+        is another pod's by the agent's keys, or named by another pod's annotations as well."""
+        own = [pod for pod in self.pods.at(address, node) if pod.wiring == said]
+        fault = self._refusal(said, own)
+        for claim in claims_of(said) if not fault else ():
+            if self.wiring.holders(claim):
+                continue  # ours by the agent's keys, whatever others say
+            rivals = (
+                pod
+                for pod in self.pods.claiming(claim, node)
+                if address not in pod.addresses and pod.addresses and pod.wiring is not None
+                if not self._refusal(pod.wiring, [pod])
+            )
+            if (rival := next(rivals, None)) is not None:
+                fault = f"{claim} is named by the annotations of Pod {rival.ref} too"
+                break
+        return PodWiring(fault=fault) if fault else said
+
+    def _refusal(self, said: PodWiring, own: Iterable[Pod]) -> str:
+        """Why annotations do not count, whatever those of other pods say."""
+        if self.pod_annotations is None:
+            return ""
+        if fault := self.pod_annotations.refusal(said):
+            return fault
+        addresses = {address for pod in own for address in pod.addresses}
+        for claim in claims_of(said):
+            if others := self.wiring.holders(claim) - addresses:
+                return f"{claim} is that of {min(others)} by the agent's keys"
+        return ""
+
+    def hold(self, sid: str, next_hop: str | None) -> None:
+        """Etcd has a localsid with this next hop; None: with none, or not at all."""
+        before = self.held.pop(sid, None)
+        if next_hop is not None:
+            self.held[sid] = next_hop
+        self._doubt(before, next_hop)
+
+    def hold_nothing(self) -> None:
+        """What localsids etcd has is not known."""
+        self._doubt(*self.held.values())
+        self.held = {}
+
+    def _doubt(self, *addresses: str | None) -> None:
+        """What is in etcd is believed while the agent has not told all."""
+        if not self.told.is_complete:
+            self.dirt.addresses.update(filter(None, addresses))
+
+    def rewire(self, wiring: Wiring, held: Container[str] = ()) -> None:
+        """Replace all that is known of the wiring by this, and by what the agent tells besides.
+
+        Args:
+            held: the keys that etcd has.
+        """
+        self.told.yield_to(held)
+        for key, value, revision in self.told.items():
+            if key not in held:
+                wiring.apply(key, value, revision)
+        self.dirt.addresses |= self.wiring.addresses() | wiring.addresses()
+        for pod in self.pods.annotated.values():
+            self.dirt.addresses.update(pod.addresses)
+        self.wiring = wiring
+
+    def _put_slice(self, value: EndpointSlice) -> None:
+        known = self._service_of_slice.get(value.ref)
+        if known is not None and known != value.service:
+            self._remove_slice(value.ref)
+        if value.service is None:
+            return
+        table = self.slices.setdefault(value.service, {})
+        if table.get(value.ref.name) != value:
+            self._contest(value, table.get(value.ref.name))
+            table[value.ref.name] = value
+            self._service_of_slice[value.ref] = value.service
+            self.dirt.services.add(value.service)
+
+    def _remove_slice(self, ref: Ref) -> None:
+        service = self._service_of_slice.pop(ref, None)
+        if service is not None:
+            self._contest(self.slices[service].pop(ref.name))
+            if not self.slices[service]:
+                del self.slices[service]
+            self.dirt.services.add(service)
+
+    def _contest(self, *changed: EndpointSlice | None) -> None:
+        """Which pod has an address may follow from slices when several claim it."""
+        if self.pods.contested:
+            listed = {item.address for found in changed if found for item in found.endpoints}
+            self.dirt.addresses |= self.pods.contested & listed
+
+    def is_news(self, value: EndpointSlice) -> bool:
+        """Whether to put this slice changes what is known."""
+        if value.service is None:
+            return value.ref in self._service_of_slice
+        return self.slices.get(value.service, {}).get(value.ref.name) != value
+
+    def slices_of(self, service: Ref) -> tuple[EndpointSlice, ...]:
+        """The slices of a service in name order."""
+        table = self.slices.get(service, {})
+        return tuple(table[name] for name in sorted(table))

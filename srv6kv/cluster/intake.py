@@ -1,0 +1,112 @@
+"""Raw objects into the cluster: what can be read replaces, what cannot keeps its last good version.
+
+Either gets one note naming object and fields: that it is malformed, or which elements are ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from srv6kv.cluster.cluster import Cluster
+from srv6kv.cluster.triggers import Triggers
+from srv6kv.kube import parse, tolerant
+from srv6kv.kube.gaps import gap_of
+from srv6kv.kube.model import Body, EndpointSlice, Gap, Identity, Ref
+from srv6kv.notes import Note
+
+MALFORMED = "Malformed"
+
+
+@dataclass(slots=True)
+class Intake:
+    """Feeds a cluster; remembers what is to be said about malformed objects.
+
+    Attributes:
+        kept: the object whose last good version stays when it is gone (rule M6).
+        triggers: when the slices' changes were triggered that nobody has asked for yet.
+        is_kept_away: the kept object is gone.
+    """
+
+    cluster: Cluster
+    kept: Identity | None = None
+    triggers: Triggers = field(default_factory=Triggers)
+    _notes: dict[Identity, Note] = field(default_factory=dict)
+    _warnings: dict[Identity, Note] = field(default_factory=dict)
+    _gaps: dict[Identity, Gap] = field(default_factory=dict)
+    _all_gaps: frozenset[Gap] | None = None
+    _good: set[Identity] = field(default_factory=set)
+    is_kept_away: bool = False
+
+    def take(self, identity: Identity, body: Body | None) -> None:
+        """Take in one object; None: it is gone. Kinds that nobody reads are skipped."""
+        kind = identity[0]
+        if kind not in parse.KINDS:
+            return
+        self._notes.pop(identity, None)
+        self._warnings.pop(identity, None)
+        if self._gaps.pop(identity, None) is not None:
+            self._all_gaps = None
+        if identity == self.kept:
+            self.is_kept_away = body is None
+            if body is None:
+                return
+        if body is None:
+            self._good.discard(identity)
+            self.cluster.remove(*identity)
+            if kind == "EndpointSlice":
+                self.triggers.forget(Ref(*identity[1:]))
+            return
+        try:
+            value, skipped = parse.read(kind, body)
+        except parse.ParseError as error:
+            self._notes[identity] = self._note(identity, str(error))
+            gap = gap_of(identity, body) if identity not in self._good else None
+            if gap is not None:
+                self._gaps[identity], self._all_gaps = gap, None
+            return
+        self._good.add(identity)
+        if skipped:
+            self._warnings[identity] = tolerant.note_on(_subject(identity), skipped)
+        if isinstance(value, EndpointSlice) and self.cluster.is_news(value):
+            self.triggers.add(value.ref, value.triggered)
+        self.cluster.put(value)
+
+    def _note(self, identity: Identity, problem: str) -> Note:
+        kept = "its last good version stays" if identity in self._good else "it is left out"
+        return Note(_subject(identity), MALFORMED, f"{problem}; {kept}")
+
+    def is_malformed(self, identity: Identity) -> bool:
+        """Whether what came last of an object makes no sense."""
+        return identity in self._notes
+
+    def problem_of(self, identity: Identity) -> str:
+        """What is wrong with an object that never was good; "": nothing, or it was."""
+        note = self._notes.get(identity)
+        return note.text if note is not None and identity not in self._good else ""
+
+    def gaps(self) -> frozenset[Gap]:
+        """What the objects could define that are malformed and never were good; the same set as
+        long as nothing of it changes."""
+        if self._all_gaps is None:
+            self._all_gaps = frozenset(self._gaps.values())
+        return self._all_gaps
+
+    @property
+    def has_malformed(self) -> bool:
+        """Whether an object is malformed now."""
+        return bool(self._notes)
+
+    def notes(self) -> Iterator[Note]:
+        """The notes about objects that are malformed now, and on elements that are ignored."""
+        yield from sorted((*self._notes.values(), *self._warnings.values()))
+
+    def take_all(self, objects: Iterable[tuple[Identity, Body | None]]) -> None:
+        """Take in several objects."""
+        for identity, body in objects:
+            self.take(identity, body)
+
+
+def _subject(identity: Identity) -> str:
+    kind, namespace, name = identity
+    return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"

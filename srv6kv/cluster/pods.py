@@ -1,0 +1,114 @@
+"""Pods by name and by address: whose network namespace an endpoint's address leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from srv6kv.cluster.attachment import Claim, claims_of
+from srv6kv.kube.model import Pod, PodWiring, Ref
+
+
+@dataclass(slots=True)
+class Pods:
+    """All pods that are known; those of other nodes do no harm.
+
+    Attributes:
+        contested: addresses of more than one pod: one that is going and one that has come.
+        annotated: the pods whose annotations say something about their wiring.
+    """
+
+    contested: set[str] = field(default_factory=set)
+    annotated: dict[Ref, Pod] = field(default_factory=dict)
+    _pods: dict[Ref, Pod] = field(default_factory=dict)
+    _at: dict[str, set[Ref]] = field(default_factory=dict)
+    _claiming: dict[Claim, set[Ref]] = field(default_factory=dict)
+
+    def __contains__(self, address: object) -> bool:
+        return address in self._at
+
+    def put(self, pod: Pod) -> set[str]:
+        """Add or replace a pod; the addresses that this concerns."""
+        if self._pods.get(pod.ref) == pod:
+            return set()
+        touched = self.remove(pod.ref)
+        self._pods[pod.ref] = pod
+        if pod.wiring is not None:
+            self.annotated[pod.ref] = pod
+            for claim in claims_of(pod.wiring):
+                self._claiming.setdefault(claim, set()).add(pod.ref)
+            touched |= self.addresses_claiming(claims_of(pod.wiring))
+        for address in pod.addresses:
+            self._at.setdefault(address, set()).add(pod.ref)
+        touched.update(pod.addresses)
+        self._count(touched)
+        return touched
+
+    def remove(self, ref: Ref) -> set[str]:
+        """Forget a pod; the addresses that this concerns. An unknown one is no error."""
+        pod = self._pods.pop(ref, None)
+        if pod is None:
+            return set()
+        for address in pod.addresses:
+            self._at[address].discard(ref)
+            if not self._at[address]:
+                del self._at[address]
+        touched = set(pod.addresses)
+        if pod.wiring is not None:
+            del self.annotated[ref]
+            for claim in claims_of(pod.wiring):
+                self._claiming[claim].discard(ref)
+                if not self._claiming[claim]:
+                    del self._claiming[claim]
+            touched |= self.addresses_claiming(claims_of(pod.wiring))
+        self._count(set(pod.addresses))
+        return touched
+
+    def addresses_claiming(self, claims: Iterable[Claim]) -> set[str]:
+        """The addresses of the pods whose annotations name one of these."""
+        refs = {ref for claim in claims for ref in self._claiming.get(claim, ())}
+        return {address for ref in refs for address in self._pods[ref].addresses}
+
+    def addresses_concerned(self, claims: Iterable[Claim]) -> set[str]:
+        """The addresses of those pods, and of all that name something else together with them."""
+        refs = {ref for claim in claims for ref in self._claiming.get(claim, ())}
+        theirs = (self.annotated[ref].wiring for ref in refs)
+        return self.addresses_claiming({c for said in theirs if said for c in claims_of(said)})
+
+    def claiming(self, claim: Claim, node: str) -> list[Pod]:
+        """The pods of a node whose annotations name an interface or a namespace."""
+        pods = (self._pods[ref] for ref in sorted(self._claiming.get(claim, ())))
+        return [pod for pod in pods if pod.node == node]
+
+    def at(self, address: str, node: str) -> list[Pod]:
+        """The pods of a node with an address; usually one."""
+        pods = (self._pods[ref] for ref in sorted(self._at.get(address, ())))
+        return [pod for pod in pods if pod.node == node]
+
+    def _count(self, touched: set[str]) -> None:
+        several = {address for address in touched if len(self._at.get(address, ())) > 1}
+        self.contested = (self.contested - touched) | several
+
+    def wirings(self, address: str, node: str) -> set[PodWiring]:
+        """What the pods of a node with this address say about their wiring; usually one thing."""
+        return {pod.wiring for pod in self.at(address, node) if pod.wiring is not None}
+
+    def intercepted(
+        self, address: str, node: str, named: Callable[[], Iterable[Ref]]
+    ) -> Pod | None:
+        """The pod of a node that an address leads to, if a mesh owns its rule chains.
+
+        Args:
+            named: which pods the slices name for the address; asked only if it is contested. Of
+                several pods those count that are named; in doubt one with a mesh.
+        """
+        found = self.at(address, node)
+        if len(found) > 1:
+            chosen = set(named())
+            found = [pod for pod in found if pod.ref in chosen] or found
+        return next((pod for pod in found if pod.mesh), None)
+
+    def intercepted_by_name(self, refs: Iterable[Ref]) -> Pod | None:
+        """One of the pods of these names, if a mesh owns its rule chains."""
+        pods = (self._pods[ref] for ref in sorted(refs) if ref in self._pods)
+        return next((pod for pod in pods if pod.mesh), None)

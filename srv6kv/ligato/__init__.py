@@ -1,0 +1,1 @@
+"""What the vpp-agent accepts: keys, values, validity, schema."""

@@ -1,0 +1,107 @@
+"""What VPP's commands, VPP's tables and our own tables all ask of a value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from srv6kv.ligato import keys
+
+Json = Mapping[str, Any]
+Values = Mapping[str, Json]
+
+BASE_END = "base_end_function"
+_FUNCTION = "end_function_"
+
+
+def below(prefix: str, values: Values) -> Iterator[tuple[str, Json]]:
+    """The values of one kind with their keys."""
+    return ((key, value) for key, value in values.items() if key.startswith(prefix))
+
+
+def localsids(values: Values) -> list[tuple[str, Json]]:
+    """All localsids in the order of their addresses."""
+    found = below(keys.LOCALSID, values)
+    return sorted(found, key=lambda item: (address_order(item[1].get("sid", "")), item[0]))
+
+
+def policies(values: Values) -> list[tuple[str, Json]]:
+    """All policies in the order of their BSIDs."""
+    found = below(keys.POLICY, values)
+    return sorted(found, key=lambda item: (address_order(item[1].get("bsid", "")), item[0]))
+
+
+def steerings(values: Values) -> list[tuple[str, Json]]:
+    """All steerings in the order of the prefixes, then VRFs; those of interfaces come last."""
+
+    def order(item: tuple[str, Json]) -> tuple[Any, ...]:
+        traffic = item[1].get("l3_traffic", {})
+        prefix = prefix_order(traffic.get("prefix_address", ""))
+        return prefix, traffic.get("installation_vrf_id", 0), item[0]
+
+    return sorted(below(keys.STEERING, values), key=order)
+
+
+def routes(values: Values) -> list[tuple[str, Json]]:
+    """All routes in the order of their VRFs, then networks."""
+
+    def order(item: tuple[str, Json]) -> tuple[Any, ...]:
+        route = item[1]
+        return route.get("vrf_id", 0), prefix_order(route.get("dst_network", "")), item[0]
+
+    return sorted(below(keys.ROUTE, values), key=order)
+
+
+def vrf_tables(values: Values) -> list[tuple[str, Json]]:
+    """All VRF tables in the order of family and id."""
+
+    def order(item: tuple[str, Json]) -> tuple[str, int]:
+        return item[1].get("protocol", "IPV4"), item[1].get("id", 0)
+
+    return sorted(below(keys.VRF_TABLE, values), key=order)
+
+
+def address_order(text: str) -> tuple[int, int, str]:
+    """Sorts by number, IPv4 first; what is no address comes last, as text."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return 9, 0, text
+    return address.version, int(address), ""
+
+
+def prefix_order(text: str) -> tuple[int, int, str, int]:
+    """Sorts by network, then length; what is no prefix comes last, as text."""
+    try:
+        network = ip_network(text, strict=False)
+    except ValueError:
+        return 9, 0, text, 0
+    return network.version, int(network.network_address), "", network.prefixlen
+
+
+def end_function(key: str, localsid: Json) -> tuple[str, Json]:
+    """The one end function of a localsid: ``end``, ``dx6``, ... and its fields.
+
+    Raises:
+        ValueError: it has none, or several.
+    """
+    found = [name for name in localsid if name == BASE_END or name.startswith(_FUNCTION)]
+    if len(found) != 1:
+        raise ValueError(f"{key}: end_function: {len(found)} are set, not one")
+    name = found[0]
+    return ("end" if name == BASE_END else name.removeprefix(_FUNCTION)), localsid[name]
+
+
+def text_of(key: str, value: Json, *path: str) -> str:
+    """A field that has to be there.
+
+    Raises:
+        ValueError: it is empty or absent.
+    """
+    found: Any = value
+    for name in path:
+        found = found.get(name) if isinstance(found, Mapping) else None
+    if not found:
+        raise ValueError(f"{key}: {'.'.join(path)}: missing")
+    return str(found)

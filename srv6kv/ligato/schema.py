@@ -1,0 +1,139 @@
+"""Which message stands behind a key, and how the two generations of agents spell its names.
+
+Canonical JSON has the names of agents 3.x; agents 2.x wrote the letters of most end functions in
+upper case and the protocol of a rule chain with a small v (spec/vpp-agent.md 1.2 and 1.4).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
+
+from google.protobuf import json_format
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+from srv6kv import foreign
+from srv6kv.gen.ligato.linux.interfaces import interface_pb2
+from srv6kv.gen.ligato.linux.iptables import iptables_pb2
+from srv6kv.gen.ligato.vpp.l3 import arp_pb2, route_pb2, vrf_pb2
+from srv6kv.gen.ligato.vpp.srv6 import srv6_pb2
+from srv6kv.ligato import keys
+
+Api = Literal["v2", "v3"]
+
+SRV6_GLOBAL = "config/vpp/srv6/v2/srv6-global"
+"""The one key that is a whole model: the agent knows a single value of it."""
+
+_MESSAGES: dict[str, type[Message]] = {
+    keys.LOCALSID: srv6_pb2.LocalSID,
+    keys.POLICY: srv6_pb2.Policy,
+    keys.STEERING: srv6_pb2.Steering,
+    keys.ROUTE: route_pb2.Route,
+    keys.VRF_TABLE: vrf_pb2.VrfTable,
+    keys.ARP: arp_pb2.ARPEntry,
+    keys.LINUX_INTERFACE: interface_pb2.Interface,
+    keys.RULE_CHAIN: iptables_pb2.RuleChain,
+}
+
+_SINGLETONS: dict[str, type[Message]] = {SRV6_GLOBAL: srv6_pb2.SRv6Global}
+
+_V2_FIELDS = {
+    f"end_function_{letters}": f"end_function_{letters.upper()}"
+    for letters in ("x", "t", "dx2", "dx4", "dx6", "dt4", "dt6", "ad")
+}
+_OLDEST_FIELDS = {"installation_vrf_id": "fib_table_id"}
+"""Names of agents 2.0, read and never written."""
+_V2_ENUMS = {
+    ("ligato.linux.iptables.RuleChain.Protocol", "IPV4"): "IPv4",
+    ("ligato.linux.iptables.RuleChain.Protocol", "IPV6"): "IPv6",
+}
+
+
+class Shape(NamedTuple):
+    """The fields of a message by every name they have, in any generation."""
+
+    message: str
+    fields: dict[str, FieldDescriptor]
+
+
+def message_of(key: str) -> type[Message] | None:
+    """The class of the message below a key; None for a model that srv6kv does not know."""
+    if key in _SINGLETONS:
+        return _SINGLETONS[key]
+    for prefix, message in _MESSAGES.items():
+        if key.startswith(prefix) and len(key) > len(prefix):
+            return message
+    return None
+
+
+def known_message(key: str) -> type[Message]:
+    """The class of the message below a key.
+
+    Raises:
+        ValueError: a model that srv6kv does not know.
+    """
+    message = message_of(key)
+    if message is None:
+        raise ValueError(f"{key}: not a kind of key that srv6kv knows")
+    return message
+
+
+def parse_json(key: str, value: bytes) -> Message:
+    """The message behind canonical JSON.
+
+    Raises:
+        ValueError: a key of an unknown kind, or the agent could not decode the value.
+    """
+    message = known_message(key)()
+    try:
+        return json_format.ParseDict(foreign.plain(value, dict[str, Any], is_unique=True), message)
+    except (json_format.ParseError, foreign.Unreadable) as error:
+        raise ValueError(f"{key}: {foreign.brief(str(error))}") from None
+
+
+def decoded(key: str, value: bytes) -> dict[str, Any]:
+    """A value with the agent's own names, without defaults.
+
+    Raises:
+        ValueError: as ``parse_json``.
+    """
+    message = parse_json(key, value)
+    found: dict[str, Any] = json_format.MessageToDict(message, preserving_proto_field_name=True)
+    return found
+
+
+@lru_cache
+def shape_of(descriptor: Any) -> Shape:
+    """The names that a reader of a message has to understand."""
+    fields = {field.name: field for field in descriptor.fields}
+    for others in (_V2_FIELDS, _OLDEST_FIELDS):
+        fields |= {others[name]: field for name, field in fields.items() if name in others}
+    return Shape(descriptor.name, fields)
+
+
+def field_name(field: FieldDescriptor, api: Api) -> str:
+    """The field's name in one generation."""
+    name: str = field.name
+    return _V2_FIELDS.get(name, name) if api == "v2" else name
+
+
+def enum_name(field: FieldDescriptor, number: int, api: Api) -> str:
+    """The name of an enum value in one generation; a number without a name stays a number."""
+    known = field.enum_type.values_by_number.get(number)
+    if known is None:
+        return str(number)
+    name: str = known.name
+    own = (field.enum_type.full_name, name)
+    return _V2_ENUMS.get(own, name) if api == "v2" else name
+
+
+def enum_value(field: FieldDescriptor, text: str) -> str | None:
+    """The canonical name behind the name or number of an enum value; None if there is none."""
+    if text.isascii() and text.isdigit():
+        name = enum_name(field, int(text), "v3")
+        return None if name.isdigit() else name
+    for (enum, name), old in _V2_ENUMS.items():
+        if enum == field.enum_type.full_name and old == text:
+            return name
+    return text if text in field.enum_type.values_by_name else None

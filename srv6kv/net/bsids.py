@@ -1,0 +1,87 @@
+"""Which BSID a policy gets (design.md section 3).
+
+The first choice is the SID formula. The agent matches BSIDs as text and by prefix
+(spec/vpp-agent.md 4.5b), so no BSID on a node may be a text prefix of another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from srv6kv.net import sids
+from srv6kv.net.addresses import Prefix, to_int, to_text
+from srv6kv.plan.actual import Target, Texts
+
+_SPARE_BITS = 16
+
+
+class Home(NamedTuple):
+    """What a BSID is made of: a BSID prefix, and the address of a service or node."""
+
+    prefix: Prefix
+    address: str
+
+
+def choices(prefix: Prefix, address: str, most: int = 1 << _SPARE_BITS) -> Iterable[str]:
+    """The BSIDs that an address may have, best first: the formula, then 1, 2, ... in the 16 bits
+    after the prefix."""
+    yield sids.sid_of(prefix, address)
+    shift = 128 - prefix.length - _SPARE_BITS
+    rest = to_int(sids.sid_of(prefix, address)) & ~(0xFFFF << shift)
+    for number in range(1, most):
+        yield to_text(rest | number << shift)
+
+
+def choices_after(home: Home, bsid: str) -> Iterable[str]:
+    """The BSIDs that an address may have, in the order of ``choices``, beginning behind one of them
+    and ending before it. Of a home that is the BSID itself the first choice is not known."""
+    shift = 128 - home.prefix.length - _SPARE_BITS
+    rest = to_int(bsid) & ~(0xFFFF << shift)
+    first = sids.sid_of(*home) if home.address != bsid else None
+    number = 0 if bsid == first else to_int(bsid) >> shift & 0xFFFF
+    for other in range(number + 1, 1 << _SPARE_BITS):
+        text = to_text(rest | other << shift)
+        if text != first:
+            yield text
+    if first is not None and first != bsid:
+        yield first
+    for other in range(1, number):
+        text = to_text(rest | other << shift)
+        if text != first:
+            yield text
+
+
+def is_choice(home: Home, bsid: str) -> bool:
+    """Whether an address may have this BSID."""
+    spare = 0xFFFF << (128 - home.prefix.length - _SPARE_BITS)
+    return (to_int(sids.sid_of(*home)) ^ to_int(bsid)) & ~spare == 0
+
+
+def assign(
+    homes: Mapping[Target, Home],
+    bsids: Texts,
+    is_taken: Callable[[str], bool],
+) -> dict[Target, str]:
+    """New BSIDs; those for which every choice is in use are left out.
+
+    Args:
+        homes: what the BSID of each target is to be made of.
+        bsids: all BSIDs on the node; none may be a text prefix of another.
+        is_taken: whether the very text belongs to something else.
+    """
+    given: dict[Target, str] = {}
+    new = Texts()
+    for target in sorted(homes, key=lambda item: _order(homes[item], item)):
+        for bsid in choices(*homes[target]):
+            is_used = bsid in new or is_taken(bsid)
+            if not (is_used or bsids.relates_to(bsid) or new.relates_to(bsid)):
+                given[target] = bsid
+                new.add(bsid)
+                break
+    return given
+
+
+def _order(home: Home, target: Target) -> tuple[int, int, Target]:
+    """The longest text first, then the lower address."""
+    return (-len(sids.sid_of(*home)), to_int(home.address), target)

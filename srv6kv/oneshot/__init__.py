@@ -1,0 +1,1 @@
+"""Writes that end: adopt, cleanup, replay, and the writer session that they share."""

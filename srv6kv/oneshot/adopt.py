@@ -1,0 +1,217 @@
+"""From what Contiv has left in an agent's etcd to what srv6kv wants there.
+
+Rule: most of it is planning, because where a service has one ClusterIP both write the same keys and
+values (design.md section 3), and BSIDs stay with their addresses. What remains are keys that Contiv
+wrote under names of its own: of those only the exact forms below go, and only with the content that
+Contiv gave them. A pod's loopback is the CNI's: service addresses on it are taken off only on
+request.
+
+A deleted rule chain empties the pod's built-in chain (spec/vpp-agent.md 1.4), so Contiv's goes
+immediately before ours comes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from srv6kv import foreign
+from srv6kv.etcd.values import KeyValue
+from srv6kv.ligato import keys
+from srv6kv.net import addresses, sids
+from srv6kv.plan import ownership
+from srv6kv.plan.plan import Plan, split
+from srv6kv.settings import Settings
+from srv6kv.sync.reconciler import Reconciler
+from srv6kv.txn.transaction import Operation, Transaction
+
+_FORWARD = re.compile(
+    rf"{keys.RULE_CHAIN}port-forward-([0-9A-Za-z]+)-(PREROUTING|OUTPUT)\Z"
+)  # spec/contiv.md 2.3
+_REDIRECT = re.compile(
+    r"-d [0-9a-f:.]+/(128|32) -p (tcp|udp) -m (tcp|udp) --dport \d+ -j REDIRECT --to-ports \d+\Z"
+)
+_TUNNEL = re.compile(
+    rf"{keys.STEERING}forNodeToNodeTunneling-"
+    r"(lookupInPodVRF|lookupInMainVRF|usingPolicyWithBSID-[0-9a-f:]+-and-podCrossconnection)\Z"
+)  # spec/contiv.md 3.8 and 3.6
+_LOOPBACK = f"{keys.LINUX_INTERFACE}linux-loop-"
+_OUR_CHAIN = keys.RULE_CHAIN + keys.OUR_RULE_CHAIN
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """The way from Contiv's keys to ours; all keys are in short form.
+
+    Attributes:
+        plan: what is to be written.
+        kept: keys of Contiv's that stay byte for byte.
+        changed: keys that stay with another value.
+        added: keys that are new.
+        removed: keys of Contiv's that go.
+        loopbacks: service addresses on pods' loopbacks, by key.
+        lost: localsids in use that would go because nothing tells where they lead, with the reason.
+    """
+
+    plan: Plan
+    kept: tuple[str, ...]
+    changed: tuple[str, ...]
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    loopbacks: Mapping[str, tuple[str, ...]]
+    lost: tuple[str, ...]
+
+
+def adopt(
+    reconciler: Reconciler, entries: Iterable[KeyValue], *, strips_loopbacks: bool
+) -> Adoption:
+    """Plan the way for the cluster that the reconciler knows.
+
+    Args:
+        reconciler: of the node; it is reset with what etcd holds.
+        entries: what etcd holds below the reconciler's prefixes.
+        strips_loopbacks: take service addresses off the loopbacks of pods.
+    """
+    held = {e.key.removeprefix(reconciler.prefix): e for e in entries}
+    theirs = tuple(sorted(key for key, entry in held.items() if _is_theirs(key, entry, reconciler)))
+    reconciler.reset(_as_noted(held, theirs, reconciler))
+    plan = reconciler.plan()
+    loopbacks = dict(_loopbacks(held, reconciler, plan))
+    extra = list(_stripped(held, loopbacks)) if strips_loopbacks else []
+    plan = replace(plan, transactions=_in_order(plan, theirs, reconciler, extra))
+    there = {key: held[key].value for key in plan.wanted if key in held}
+    put = {key: value for key, value in plan.wanted.items() if value is not None}
+    return Adoption(
+        plan,
+        kept=tuple(sorted(key for key in put if there.get(key) == put[key])),
+        changed=tuple(sorted(k for k in put if k in there and there[k] != put[k])),
+        added=tuple(sorted(put.keys() - there.keys())),
+        removed=tuple(sorted(there.keys() - put.keys())),
+        loopbacks=loopbacks,
+        lost=tuple(_lost(plan, there, reconciler)),
+    )
+
+
+def _is_theirs(key: str, entry: KeyValue, reconciler: Reconciler) -> bool:
+    """Whether a key is of a form that nobody but Contiv's renderer wrote, and reads like it."""
+    if _TUNNEL.match(key):
+        return reconciler.settings.has_tunnels
+    return _FORWARD.match(key) is not None and _only_redirects(entry.value)
+
+
+def _only_redirects(value: bytes) -> bool:
+    body = _decoded(value)
+    rules = body.get("rules", [])
+    return isinstance(rules, list) and all(
+        isinstance(rule, str) and _REDIRECT.match(rule) for rule in rules
+    )
+
+
+def _decoded(value: bytes) -> dict[str, Any]:
+    """A JSON object; an unreadable one has a rule that nobody knows."""
+    try:
+        return foreign.plain(value, dict[str, Any], is_unique=True)
+    except foreign.Unreadable:
+        return {"rules": [None]}
+
+
+def _as_noted(
+    held: Mapping[str, KeyValue], theirs: tuple[str, ...], reconciler: Reconciler
+) -> Iterator[KeyValue]:
+    """What etcd holds, as if Contiv's keys had been noted as ours."""
+    name = f"{reconciler.own_prefix}ranges"
+    noted = ownership.load(held[name].value if name in held else None)
+    yield KeyValue(name, (noted | ownership.Ranges(keys=theirs)).dump(), 0)
+    yield from (entry for key, entry in held.items() if key != name)
+
+
+def _in_order(
+    plan: Plan, theirs: tuple[str, ...], reconciler: Reconciler, extra: list[Operation]
+) -> tuple[Transaction, ...]:
+    """The plan's transactions with each chain of Contiv's before ours of the same pod."""
+    prefix, limits = reconciler.prefix, reconciler.limits
+    chains = {prefix + key for key in theirs if key.startswith(keys.RULE_CHAIN)}
+    going = {o.key: o for t in plan.transactions for o in t.operations if o.key in chains}
+    found = []
+    for transaction in plan.transactions:
+        operations: list[Operation] = []
+        for operation in transaction.operations:
+            if operation.key in chains:
+                continue
+            if operation.is_put and operation.key.startswith(prefix + _OUR_CHAIN):
+                operations += _of_the_same_pod(operation.key, going, prefix)
+            operations.append(operation)
+        found.append(operations)
+    rest = [*going.values(), *(replace(item, key=prefix + item.key) for item in extra)]
+    if rest:
+        found = [*found[:-1], [*(found[-1] if found else []), *rest]]
+    return tuple(
+        transaction
+        for operations in found
+        for transaction in split(operations, limits.planned, limits.size)
+    )
+
+
+def _of_the_same_pod(key: str, going: dict[str, Operation], prefix: str) -> list[Operation]:
+    """Contiv's chains of one sandbox, whose names hold the whole id; they are taken out."""
+    sandbox = key.removeprefix(prefix + _OUR_CHAIN).removesuffix("-IPv4").rpartition("-")[0]
+    start = f"{prefix}{keys.RULE_CHAIN}port-forward-{sandbox}"
+    return [going.pop(one) for one in sorted(going) if one.startswith(start)]
+
+
+def _loopbacks(
+    held: Mapping[str, KeyValue], reconciler: Reconciler, plan: Plan
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The service addresses that Contiv has put on the loopbacks of pods."""
+    desired = reconciler.renderer.desired
+    steered = {address for _, address in desired.steered}
+    for key, entry in sorted(held.items()):
+        if key.startswith(_LOOPBACK):
+            listed = _decoded(entry.value).get("ip_addresses", [])
+            texts = [t for t in listed if isinstance(t, str)] if isinstance(listed, list) else []
+            found = [t for t in texts if _is_service(t, steered, reconciler.settings)]
+            if found:
+                yield key, tuple(found)
+
+
+def _is_service(text: str, steered: set[str], settings: Settings) -> bool:
+    """Whether an interface's address is one of a service."""
+    address, _, length = text.partition("/")
+    try:
+        address = addresses.canonical_of_any(address)
+    except ValueError:
+        return False
+    if length != str(addresses.host_length(address)):
+        return False
+    return address in steered or any(address in prefix for prefix in settings.service_cidrs)
+
+
+def _stripped(
+    held: Mapping[str, KeyValue], loopbacks: Mapping[str, tuple[str, ...]]
+) -> Iterator[Operation]:
+    """The loopbacks without these addresses, and otherwise as they are."""
+    for key, found in loopbacks.items():
+        body = _decoded(held[key].value)
+        left = [text for text in body["ip_addresses"] if text not in found]
+        value = msgspec.json.encode({**body, "ip_addresses": left})
+        yield Operation(key, value, held[key].mod_revision)
+
+
+def _lost(plan: Plan, there: Mapping[str, bytes], reconciler: Reconciler) -> Iterator[str]:
+    """Localsids that Contiv has and we would take away, because an endpoint's wiring is unknown."""
+    prefixes = reconciler.settings.sid
+    for note in sorted(reconciler.notes()):
+        kind, _, name = note.subject.partition(" ")
+        if note.reason == "PodWiringUnknown" and kind == "Endpoint":
+            sid = sids.sid_of(prefixes.pod, name)
+        elif note.reason == "HostWiringUnknown":
+            sid = sids.host_sid(prefixes.host)
+        else:
+            continue
+        key = keys.localsid(sid)
+        if key in there and plan.wanted.get(key) is None:
+            yield str(note)

@@ -1,0 +1,99 @@
+"""Removing all that is srv6kv's below a label, also of a node that is gone.
+
+Rule (design.md sections 6 and 8): only keys that are ours by name, by the ranges noted in etcd or
+by today's, in the order in which a plan deletes: steerings, policies, rule chains, routes,
+localsids. What we made because others lacked it goes too, unless somebody else uses it by now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from srv6kv import foreign
+from srv6kv.etcd.values import KeyValue
+from srv6kv.ligato import keys
+from srv6kv.plan import ownership
+from srv6kv.plan.ownership import Ranges
+from srv6kv.plan.plan import split
+from srv6kv.sync.reconciler import ledger_of
+from srv6kv.txn.limits import DEFAULT, Limits
+from srv6kv.txn.transaction import Operation, Transaction
+
+NOTES = ("boot", "ranges", "shared")
+"""What is noted below ``/srv6kv/<label>/``, but for the writer key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What is to be deleted, and what has to stay.
+
+    Attributes:
+        transactions: one after the other.
+        notes: what we have noted about ourselves, to be deleted with the last transaction.
+        kept: what we made and others use: key (short form) to one of the keys that need it.
+    """
+
+    transactions: tuple[Transaction, ...]
+    notes: tuple[Operation, ...]
+    kept: Mapping[str, str]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All keys of the agent that go, in their order."""
+        return tuple(o.key for transaction in self.transactions for o in transaction.operations)
+
+
+def removal(
+    label: str, entries: list[KeyValue], today: Ranges, limits: Limits = DEFAULT
+) -> Removal:
+    """What of these keys is srv6kv's.
+
+    Args:
+        label: of the agent.
+        entries: all keys below ``/vnf-agent/<label>/config/`` and ``/srv6kv/<label>/``.
+        today: the ranges of the settings in use; those noted in etcd count anyway.
+        limits: of what one transaction may hold.
+    """
+    prefix, own_prefix = keys.agent_prefix(label), ownership.own_prefix(label)
+    noted = {e.key.removeprefix(own_prefix): e for e in entries if e.key.startswith(own_prefix)}
+    held = {e.key.removeprefix(prefix): e for e in entries if e.key.startswith(prefix)}
+    ledger = ledger_of({name: entry.value for name, entry in noted.items()})
+    owned = ledger.ranges | today
+    gone = {key for key in held if owned.owns(key)}
+    made = {k for k, v in ledger.shared.items() if k in held and held[k].value == v.encode()}
+    kept = dict(_in_use(made, {k: v.value for k, v in held.items() if k not in gone | made}))
+    order = sorted(gone | made - kept.keys(), key=lambda key: (-keys.rank(key), key))
+    deletes = [Operation(prefix + key, None, held[key].mod_revision) for key in order]
+    return Removal(
+        tuple(split(deletes, limits.planned, limits.size)),
+        tuple(Operation(own_prefix + name, None, 0) for name in NOTES if name in noted),
+        kept,
+    )
+
+
+def _in_use(made: set[str], others: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
+    """The VRF tables that a key of somebody else needs: its objects would go with the table."""
+    users: dict[int, str] = {}
+    for key, value in sorted(others.items()):
+        if key.startswith((keys.INTERFACE, keys.ROUTE)):
+            for vrf in _vrfs_of(value):
+                users.setdefault(vrf, key)
+    for key in sorted(made):
+        if key.startswith(keys.VRF_TABLE):
+            number = key.removeprefix(f"{keys.VRF_TABLE}id/").partition("/")[0]
+            if number.isascii() and number.isdigit() and int(number) in users:
+                yield key, users[int(number)]
+
+
+def _vrfs_of(value: bytes) -> Iterator[int]:
+    """The VRFs that an interface or a route names; 0, which always exists, if it names none."""
+    try:
+        body: Any = foreign.plain(value)
+    except ValueError:  # not the agent's either
+        return
+    if isinstance(body, dict):
+        for name in ("vrf", "vrf_id", "via_vrf_id", "vrfId", "viaVrfId"):
+            if isinstance(body.get(name), int):
+                yield body[name]

@@ -1,0 +1,1 @@
+"""From the desired state and what etcd holds to transactions."""

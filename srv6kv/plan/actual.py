@@ -1,0 +1,206 @@
+"""What etcd holds below one agent's label, indexed for planning.
+
+Rule: this is the only history that counts. Keys are in short form (``config/...``).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import msgspec
+
+from srv6kv import foreign
+from srv6kv.ligato import keys
+from srv6kv.net import addresses
+
+Target = tuple[int, str]
+"""VRF id and destination: what one steering takes. A destination is an address, or the text
+``network/length`` of more than one."""
+
+
+class Entry(NamedTuple):
+    """A key's bytes and mod revision."""
+
+    value: bytes
+    revision: int
+
+
+class SteeringFacts(NamedTuple):
+    """What a steering in etcd says, whoever wrote it; no target: not a prefix in a VRF."""
+
+    target: Target | None
+    bsid: str
+
+
+@dataclass(slots=True)
+class Texts:
+    """A set of texts that can tell whether one is a text prefix of another."""
+
+    _sorted: list[str] = field(default_factory=list)
+    _all: set[str] = field(default_factory=set)
+
+    def add(self, text: str) -> None:
+        """Take in a text."""
+        if text not in self._all:
+            self._all.add(text)
+            insort(self._sorted, text)
+
+    def discard(self, text: str) -> None:
+        """Forget a text."""
+        if text in self._all:
+            self._all.discard(text)
+            del self._sorted[bisect_left(self._sorted, text)]
+
+    def __contains__(self, text: object) -> bool:
+        return text in self._all
+
+    def relates_to(self, text: str) -> bool:
+        """Whether another text here begins with this one or is the beginning of it."""
+        index = bisect_left(self._sorted, text)
+        if text in self._all:
+            index += 1
+        if index < len(self._sorted) and self._sorted[index].startswith(text):
+            return True
+        return any(text[:end] in self._all for end in range(1, len(text)))
+
+
+def _no_targets() -> dict[str, Counter[int]]:
+    return {keys.SERVICE_STEERING: Counter(), keys.TUNNEL_STEERING: Counter()}
+
+
+@dataclass(slots=True)
+class Actual:
+    """The keys of one agent as last read or watched.
+
+    Attributes:
+        entries: every key with its bytes and mod revision.
+        steerings: which steering keys take a target, whoever wrote them.
+        vrfs: how many targets are steered in each VRF, by kind: a name of ours begins with it.
+        facts: what each steering key says.
+        users: which steering keys refer to a BSID.
+        bsids: the BSIDs of all policies.
+        host_routes: which route keys lead to exactly one (VRF, address).
+    """
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    steerings: dict[Target, set[str]] = field(default_factory=dict)
+    vrfs: dict[str, Counter[int]] = field(default_factory=_no_targets)
+    facts: dict[str, SteeringFacts] = field(default_factory=dict)
+    users: dict[str, set[str]] = field(default_factory=dict)
+    bsids: Texts = field(default_factory=Texts)
+    host_routes: dict[Target, set[str]] = field(default_factory=dict)
+
+    def subject_of(self, key: str) -> Target | None:
+        """What a steering or a route to one address is about."""
+        facts = self.facts.get(key)
+        return facts.target if facts is not None else host_route_of(key)
+
+    def apply(self, key: str, value: bytes | None, revision: int) -> None:
+        """Take in one key; None: it is gone."""
+        known = self.entries.get(key)
+        if known is not None:
+            self._unindex(key)
+        if value is None:
+            self.entries.pop(key, None)
+        else:
+            self.entries[key] = Entry(value, revision)
+            self._index(key, value)
+
+    def _index(self, key: str, value: bytes) -> None:
+        if key.startswith(keys.STEERING):
+            facts = steering_facts(value)
+            if facts is not None:
+                self.facts[key] = facts
+                if facts.target is not None:
+                    self.steerings.setdefault(facts.target, set()).add(key)
+                    self._count(key, facts.target[0], 1)
+                self.users.setdefault(facts.bsid, set()).add(key)
+        elif key.startswith(keys.POLICY):
+            self.bsids.add(key.removeprefix(keys.POLICY))
+        elif (host := host_route_of(key)) is not None:
+            self.host_routes.setdefault(host, set()).add(key)
+
+    def _unindex(self, key: str) -> None:
+        if key.startswith(keys.POLICY):
+            self.bsids.discard(key.removeprefix(keys.POLICY))
+        elif (facts := self.facts.pop(key, None)) is not None:
+            if facts.target is not None:
+                _discard(self.steerings, facts.target, key)
+                self._count(key, facts.target[0], -1)
+            _discard(self.users, facts.bsid, key)
+        elif (host := host_route_of(key)) is not None:
+            _discard(self.host_routes, host, key)
+
+    def _count(self, key: str, vrf: int, change: int) -> None:
+        for kind, counts in self.vrfs.items():
+            if key.startswith(keys.STEERING + kind):
+                counts[vrf] += change
+
+
+def _discard(index: dict[Any, set[str]], entry: Any, key: str) -> None:
+    index[entry].discard(key)
+    if not index[entry]:
+        del index[entry]
+
+
+_Number = int | float | str | bool | None
+"""The agent takes numbers as texts, too."""
+
+
+class _Traffic(msgspec.Struct, gc=False):
+    """Names in both spellings that the agent takes; null is absent."""
+
+    installation_vrf_id: _Number = None
+    camel_vrf: _Number = msgspec.field(default=None, name="installationVrfId")
+    prefix_address: str | None = None
+    camel_address: str | None = msgspec.field(default=None, name="prefixAddress")
+
+
+class _Steering(msgspec.Struct, gc=False):
+    policy_bsid: str | None = None
+    camel_bsid: str | None = msgspec.field(default=None, name="policyBsid")
+    l3_traffic: _Traffic | None = None
+    camel_traffic: _Traffic | None = msgspec.field(default=None, name="l3Traffic")
+
+
+def steering_facts(value: bytes) -> SteeringFacts | None:
+    """What a steering says; None for what the agent could not decode either."""
+    try:
+        found = foreign.decode(value, _Steering)
+    except foreign.Unreadable:
+        return None
+    bsid = found.policy_bsid if found.policy_bsid is not None else found.camel_bsid
+    traffic = found.l3_traffic if found.l3_traffic is not None else found.camel_traffic
+    return SteeringFacts(_target_of(traffic), bsid or "")
+
+
+def _target_of(traffic: _Traffic | None) -> Target | None:
+    prefix = (traffic.prefix_address or traffic.camel_address) if traffic is not None else None
+    if traffic is None or prefix is None:
+        return None
+    try:
+        vrf = int(traffic.installation_vrf_id or traffic.camel_vrf or 0)
+        text, _, length = prefix.partition("/")
+        address = addresses.canonical_of_any(text)
+        if length == str(addresses.host_length(address)):
+            return (vrf, address)
+        return (vrf, str(addresses.Prefix.parse_any(prefix)))
+    except ValueError:
+        return None
+
+
+def host_route_of(key: str) -> Target | None:
+    """VRF and address of a route key whose destination is one address."""
+    if not key.startswith(keys.ROUTE):
+        return None
+    head, _, tail = key.partition("/dst/")
+    address, _, rest = tail.partition("/")
+    if rest.partition("/")[0] != str(addresses.host_length(address)):
+        return None
+    try:
+        return int(head.rpartition("/vrf/")[2]), address
+    except ValueError:
+        return None

@@ -1,0 +1,138 @@
+"""Keys of ours that others write at the same time: what depends on them, and what does not.
+
+Rule: pure. An edit of one key costs the plan of what depends on it, and a key that is edited all
+the time holds up nothing else: what needs it goes out last, in a transaction of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from srv6kv.ligato import keys
+from srv6kv.plan.actual import Actual, Target, steering_facts
+from srv6kv.plan.effects import lists_of
+from srv6kv.render.desired import Delta, Desired
+from srv6kv.txn.transaction import Operation, Transaction
+
+_DESTINATION = re.compile(r"/dst/([^/]+)/")
+_MATCHED_ADDRESS = re.compile(rb"-d ([0-9a-f:.]+)/")
+
+
+def concerned(key: str, actual: Actual, desired: Desired) -> Delta:
+    """Find what has to be planned again when a key (short form) of ours has changed.
+
+    It is asked before and after the change: what a steering said decides as much as what it says,
+    and the policy that it has left may have no other.
+    """
+    if key.startswith(keys.POLICY):
+        return Delta(targets=_users(key.removeprefix(keys.POLICY), actual))
+    if not key.startswith(keys.STEERING):
+        return Delta()
+    found = Delta(targets=set(desired.names.get(key.removeprefix(keys.STEERING), ())))
+    facts = actual.facts.get(key)
+    if facts is not None:
+        others = actual.steerings.get(facts.target, ()) if facts.target is not None else ()
+        for bsid in {facts.bsid, *(actual.facts[other].bsid for other in others)}:
+            found.keys.add(keys.policy(bsid))
+            found.targets |= _users(bsid, actual)
+    return found
+
+
+def _users(bsid: str, actual: Actual) -> set[Target]:
+    targets = (actual.facts[user].target for user in actual.users.get(bsid, ()))
+    return {target for target in targets if target is not None}
+
+
+def set_apart(
+    transactions: Sequence[Transaction], contended: Collection[str], actual: Actual, prefix: str
+) -> tuple[Transaction, ...]:
+    """Split transactions so that what needs a contended key comes last.
+
+    Operations that depend on each other stay together and in their order.
+
+    Args:
+        contended: keys (short form) that others have just changed.
+        actual: what etcd holds.
+        prefix: ``/vnf-agent/<label>/``.
+
+    Returns:
+        First what needs no contended key, then one group after the other of those that do.
+    """
+    operations = [one for transaction in transactions for one in transaction.operations]
+    neighbours = _neighbours(operations, actual, prefix)
+    left = {one.key for one in operations}
+    groups = []
+    for key in sorted(prefix + key for key in contended):
+        if key in left:
+            group = _group(key, neighbours)
+            left -= group
+            groups.append(group)
+    return tuple(part for group in (left, *groups) for part in _restrict(transactions, group))
+
+
+def _restrict(transactions: Iterable[Transaction], group: set[str]) -> Iterator[Transaction]:
+    for transaction in transactions:
+        part = tuple(one for one in transaction.operations if one.key in group)
+        if part:
+            yield Transaction(part)
+
+
+def _group(key: str, neighbours: dict[str, set[str]]) -> set[str]:
+    """The key and all that depends on it, however indirectly."""
+    found, open_ = {key}, [key]
+    while open_:
+        new = neighbours[open_.pop()] - found
+        found |= new
+        open_ += new
+    return found
+
+
+def _neighbours(
+    operations: Iterable[Operation], actual: Actual, prefix: str
+) -> dict[str, set[str]]:
+    """Which keys of these operations share something that one of them provides."""
+    providers: dict[str, set[str]] = defaultdict(set)
+    users: dict[str, set[str]] = defaultdict(set)
+    for operation in operations:
+        key = operation.key.removeprefix(prefix)
+        entry = actual.entries.get(key)
+        for value in {operation.value, entry.value if entry is not None else None}:
+            for name, is_provider in _names(key, value, actual):
+                users[name].add(operation.key)
+                if is_provider:
+                    providers[name].add(operation.key)
+    found: dict[str, set[str]] = defaultdict(set)
+    for name in providers:
+        for key in users[name]:
+            found[key] |= users[name] - {key}
+    return found
+
+
+def _names(key: str, value: bytes | None, actual: Actual) -> Iterator[tuple[str, bool]]:
+    """What connects a key with others, and whether others need the key for it: policies with one
+    SID do not depend on each other, but each on the localsid."""
+    if key.startswith(keys.LOCALSID):
+        yield f"sid {key.removeprefix(keys.LOCALSID)}", True
+    elif key.startswith(keys.ROUTE):
+        for address in _DESTINATION.findall(key):
+            yield f"sid {address}", True
+    elif key.startswith(keys.RULE_CHAIN):
+        for matched in _MATCHED_ADDRESS.findall(value or b""):
+            yield f"address {str(matched, 'ascii')}", True
+    elif key.startswith(keys.POLICY):
+        bsid = key.removeprefix(keys.POLICY)
+        yield f"bsid {bsid}", True
+        for _, destination in _users(bsid, actual):
+            yield f"address {destination}", False
+        for segments, _ in lists_of(key, value) if value is not None else ():
+            for segment in segments:
+                yield f"sid {segment}", False
+    elif key.startswith(keys.STEERING):
+        facts = steering_facts(value) if value is not None else None
+        if facts is not None:
+            yield f"bsid {facts.bsid}", True
+            if facts.target is not None:
+                yield f"target {facts.target}", True
+                yield f"address {facts.target[1]}", False

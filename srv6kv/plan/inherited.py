@@ -1,0 +1,406 @@
+"""What etcd holds from before this process and what cannot be read may define: it stays.
+
+Rule: pure. A gap holds back only keys that it could define (``gaps``): a service and its slices the
+steerings with its name, their policies, and the local pods that these lead to; a node what leads to
+a node that is not known; a pod what has one of its addresses. Names in etcd may be ambiguous
+(``a-b``/``c`` and ``a``/``b-c`` share one): these are held for either. What this process has wanted
+itself is never held: it goes when it is gone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Container, Hashable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from srv6kv.cluster.attachment import Wired
+from srv6kv.cluster.cluster import Cluster
+from srv6kv.cluster.topology import Topology, address_of
+from srv6kv.kube.gaps import NODE, POD, SERVICE
+from srv6kv.kube.model import Gap, Node, Ref
+from srv6kv.ligato import keys
+from srv6kv.ligato.values import LocalSid, Namespace, Policy, Route, RuleChain, decode
+from srv6kv.net import sids
+from srv6kv.net.addresses import Prefix, is_canonical, is_ipv4
+from srv6kv.plan.actual import Actual, Target
+from srv6kv.render.desired import Delta, Desired, Steered
+from srv6kv.render.lists import Lists, Path, paths_in
+from srv6kv.settings import Settings
+
+_CHAIN = re.compile(
+    re.escape(keys.RULE_CHAIN + keys.OUR_RULE_CHAIN) + r"(.+)-(?:PREROUTING|OUTPUT)(?:-IPv4)?\Z"
+)
+_SERVICE_ADDRESS = re.compile(r"-d ([0-9a-f:.]+)/")
+_POD_ADDRESS = re.compile(
+    r"--to-destination (?:\[([0-9a-f:.]+)\]:\d+|([0-9.]+):\d+|([0-9a-f:.]+))\Z"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reached:
+    """What the gaps could define: addresses of services, and of the local endpoints addresses, SIDs
+    and what names their rule chains."""
+
+    services: frozenset[str] = frozenset()
+    addresses: frozenset[str] = frozenset()
+    sids: frozenset[str] = frozenset()
+    sandboxes: frozenset[str] = frozenset()
+
+    def __or__(self, other: _Reached) -> _Reached:
+        return _Reached(
+            self.services | other.services,
+            self.addresses | other.addresses,
+            self.sids | other.sids,
+            self.sandboxes | other.sandboxes,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """The gaps by what they cover, however many there are.
+
+    Attributes:
+        is_open: one of them may be anything.
+        services: by namespace and name.
+        namespaces: those of which any service may be meant; "": any at all.
+        names: what of a steering's name follows from a service.
+        beginnings: what it begins with for those of a namespace.
+    """
+
+    is_open: bool
+    services: frozenset[Ref]
+    namespaces: frozenset[str]
+    names: frozenset[str]
+    beginnings: tuple[str, ...]
+    nodes: tuple[Gap, ...]
+    pods: tuple[Gap, ...]
+
+
+def _index_of(gaps: Collection[Gap]) -> _Index:
+    of = {kind: [gap for gap in gaps if gap.kind == kind] for kind in (SERVICE, NODE, POD)}
+    services = {Ref(gap.namespace, gap.name) for gap in of[SERVICE] if gap.name}
+    spaces = {gap.namespace for gap in of[SERVICE] if not gap.name}
+    return _Index(
+        any(not gap.kind for gap in gaps),
+        frozenset(services),
+        frozenset(spaces),
+        frozenset(f"{ref.namespace}-{ref.name}" for ref in services),
+        tuple(f"{space}-" if space else "" for space in sorted(spaces)),
+        tuple(of[NODE]),
+        tuple(of[POD]),
+    )
+
+
+@dataclass(slots=True)
+class Inherited:
+    """Decides what stays although nothing that can be read asks for it.
+
+    Attributes:
+        cluster: what is known; its slices say which pod has which address.
+        actual: what etcd holds.
+        owns: whether a key (short form) is ours.
+        topology: of the nodes that can be read.
+        gaps: what cannot be read.
+        waiting: local pods whose wiring the agent may not have told yet.
+        wanted: all keys that this process has wanted so far.
+        kept: the keys that stay now.
+    """
+
+    settings: Settings
+    node: str
+    cluster: Cluster
+    actual: Actual
+    owns: Callable[[str], bool]
+    topology: Topology
+    gaps: frozenset[Gap] = frozenset()
+    waiting: frozenset[str] = frozenset()
+    wanted: set[str] = field(default_factory=set)
+    kept: Container[str] = ()
+    _ips: tuple[str | None, ...] = ()
+    _parts: tuple[frozenset[Gap], ...] = ()
+    _index: _Index = field(default_factory=lambda: _index_of(()))
+    _shown: dict[str, set[Hashable]] = field(default_factory=dict)
+    _reached: _Reached | None = None
+    _reached_before: _Reached = _Reached()
+
+    @property
+    def unread_nodes(self) -> frozenset[str]:
+        """The names of the nodes that cannot be read; "" among them: it may be any."""
+        names = {gap.name for gap in self._index.nodes}
+        return frozenset(names | ({""} if self._index.is_open else set()))
+
+    @property
+    def unread_pods(self) -> frozenset[Ref]:
+        """The names of the pods that cannot be read."""
+        return frozenset(Ref(gap.namespace, gap.name) for gap in self._index.pods)
+
+    def read(self, actual: Actual) -> None:
+        """Begin again with what etcd holds; what the same gaps could define, they still could."""
+        self.actual = actual
+        self._reached_before, self._reached = self._reached or self._reached_before, None
+
+    def see(self, topology: Topology) -> bool:
+        """Let these be the nodes that can be read; whether what leads to others may be another's
+        now."""
+        ips = tuple(self._ip_of(gap) for gap in self._index.nodes)
+        is_news = (topology, ips) != (self.topology, self._ips)
+        self.topology, self._ips = topology, ips
+        return is_news
+
+    def wait(self, pods: frozenset[str]) -> bool:
+        """Let these be the pods that wait for the agent; whether that is news."""
+        is_news = pods != self.waiting
+        if is_news:
+            self.waiting, self._reached, self._reached_before = pods, None, _Reached()
+        return is_news
+
+    def miss(self, parts: tuple[frozenset[Gap], ...]) -> frozenset[Gap]:
+        """Let this be what cannot be read; what of it has come or gone."""
+        if parts == self._parts:  # most often the very same sets
+            return frozenset()
+        self._parts, gaps = parts, frozenset[Gap]().union(*parts)
+        changed = gaps ^ self.gaps
+        if changed:
+            self.gaps, self._index = gaps, _index_of(gaps)
+            self._reached, self._reached_before = None, _Reached()
+        return changed
+
+    def concerned(self, changed: Collection[Gap], desired: Desired) -> Delta:
+        """What may stay or go because these gaps have come or gone."""
+        index = _index_of(changed)
+        targets = {
+            target for target, entry in desired.steered.items() if _covers(index, entry.service)
+        }
+        chains = {key for key in self._shown if key.startswith(keys.RULE_CHAIN)}
+        if not self.gaps:
+            self._shown = {}
+        return Delta(chains, targets)
+
+    def may_go(self, key: str, leaving: Container[str] = ()) -> bool:
+        """Whether a key (short form) that nothing asks for may be deleted.
+
+        Args:
+            leaving: steerings that leave their policies.
+        """
+        if key in self.wanted or not (self.gaps or self.waiting):
+            return True
+        if self._index.is_open:
+            return False
+        if key.startswith(keys.STEERING):
+            return not self._is_steering_held(key)
+        if key.startswith(keys.POLICY):
+            users = filter(self.owns, self.actual.users.get(key.removeprefix(keys.POLICY), ()))
+            staying = (user for user in users if user not in leaving)
+            return not any(map(self._is_steering_held, staying))
+        if key.startswith(keys.LOCALSID):
+            return not self._is_localsid_held(key)
+        if key.startswith(keys.ROUTE):
+            return not self._is_route_held(key)
+        if key.startswith(keys.RULE_CHAIN):
+            return not self._is_chain_held(key)
+        if key.startswith(keys.ARP):
+            return key.rpartition("/")[2] not in self._reach().addresses
+        return True
+
+    # What an object of etcd keeps ------------------------------------------------------------
+
+    def completed(self, entry: Steered) -> Steered | None:
+        """What is steered, with the segment lists that stay; None: it has none at all."""
+        is_covered = _covers(self._index, entry.service)
+        there = self._lists_at(entry.target) if is_covered or entry.unsure else None
+        kept = {}
+        if there and is_covered:
+            key, lists = there
+            left = self._left(key, lists, entry.lists.paths)
+            kept = {path: weight for path, weight in lists.items() if path in left}
+        if there and entry.unsure:
+            known = {peer.sid for peer in self.topology.peers.values()}
+            kept |= {
+                path: weight
+                for path, weight in there[1].items()
+                if path[-1] in entry.unsure and (len(path) == 1 or path[0] not in known)
+            }
+        if not kept:
+            return entry if entry.lists else None
+        discard = (sids.discard_sid(self.settings.sid.node),)
+        own = {path: weight for path, weight in entry.lists.paths.items() if path != discard}
+        return replace(entry, lists=Lists.of(kept | own))
+
+    def _lists_at(self, target: Target) -> tuple[str, dict[Path, int]] | None:
+        """The policy of a target in etcd and its lists, with their weights."""
+        for key in sorted(filter(self.owns, self.actual.steerings.get(target, ()))):
+            policy = keys.policy(self.actual.facts[key].bsid)
+            found = self._value(policy)
+            if isinstance(found, Policy):
+                return policy, paths_in(found.segment_lists)
+        return None
+
+    def completed_chain(self, value: RuleChain) -> RuleChain:
+        """A rule chain with the rules that stay."""
+        there = set(self._rules(value.key)) if self.gaps else set()
+        if there <= set(value.rules):
+            return value
+        left = self._left(value.key, there, value.rules)
+        kept = {rule for rule in there if rule in left and self._is_rule_held(rule)}
+        rules = tuple(sorted({*value.rules, *kept}))
+        return msgspec.structs.replace(value, rules=rules) if kept else value
+
+    def _is_rule_held(self, rule: str) -> bool:
+        found = _SERVICE_ADDRESS.match(rule)
+        return found is not None and found[1] in self._reach().services
+
+    def _left(self, key: str, there: Iterable[Hashable], now: Iterable[Hashable]) -> set[Hashable]:
+        """What of a value in etcd this process has never wanted."""
+        if key not in self._shown:
+            self._shown[key] = set(there) if key in self.wanted else set()
+        self._shown[key].update(now)
+        return set(there) - self._shown[key]
+
+    # Services --------------------------------------------------------------------------------
+
+    def _is_steering_held(self, key: str) -> bool:
+        name = key.removeprefix(keys.STEERING)
+        if name.startswith(keys.TUNNEL_STEERING):
+            return self._is_tunnel_held(key)
+        plain = name.removeprefix(keys.SERVICE_STEERING).partition("_")[0]
+        index = self._index
+        return index.is_open or plain in index.names or plain.startswith(index.beginnings)
+
+    # Local endpoints -------------------------------------------------------------------------
+
+    def _reach(self) -> _Reached:
+        """Made when the first key asks for it: it looks at all that etcd holds."""
+        if self._reached is None:
+            self._reached = self._reached_before | self._reached_now()
+        return self._reached
+
+    def _reached_now(self) -> _Reached:
+        services, addresses, reached = set(), {*self.waiting, *self._pods()}, set()
+        for key, facts in self.actual.facts.items():
+            if self.owns(key) and self._is_steering_held(key):
+                services |= {facts.target[1]} if facts.target else set()
+                reached |= {path[0] for path in self._paths(facts.bsid) if len(path) == 1}
+        behind: dict[str, set[str]] = {}
+        for key in self.actual.entries:
+            found = _CHAIN.match(key) if self.owns(key) else None
+            if found is not None:
+                pods = set(self._translations(key))
+                behind.setdefault(found[1], set()).update(pod for _, pod in pods)
+                addresses |= {pod for one, pod in pods if one in services}
+        addresses |= {self.cluster.held[sid] for sid in reached & self.cluster.held.keys()}
+        prefix = self.settings.sid.pod
+        reached |= {sids.sid_of(prefix, one) for one in addresses if _is_address(one)}
+        names = {name for name, pods in behind.items() if pods & addresses}
+        names |= {end.sandbox for sid in reached if (end := self._end_of(sid)) is not None}
+        return _Reached(*map(frozenset, (services, addresses, reached, names)))
+
+    def _end_of(self, sid: str) -> Wired | None:
+        value = self._value(keys.localsid(sid))
+        end = value.cross_connect if isinstance(value, LocalSid) else None
+        return Wired(end.outgoing_interface, Namespace()) if end is not None else None
+
+    def _pods(self) -> Iterator[str]:
+        """The addresses of pods that cannot be read, as they or slices say."""
+        for gap in self._index.pods:
+            yield from gap.hints
+        if self._index.pods:
+            for table in self.cluster.slices.values():
+                for item in (end for found in table.values() for end in found.endpoints):
+                    if item.pod and any(gap.covers(POD, *item.pod) for gap in self._index.pods):
+                        yield item.address
+
+    def _translations(self, key: str) -> Iterator[tuple[str, str]]:
+        """The service address and the pod of each rule of a chain that has both."""
+        for rule in self._rules(key):
+            service, pod = _SERVICE_ADDRESS.match(rule), _POD_ADDRESS.search(rule)
+            if service and pod:
+                yield service[1], pod[pod.lastindex or 0]
+
+    def _rules(self, key: str) -> tuple[str, ...]:
+        chain = self._value(key)
+        return chain.rules if isinstance(chain, RuleChain) else ()
+
+    def _paths(self, bsid: str) -> list[tuple[str, ...]]:
+        policy = self._value(keys.policy(bsid))
+        return [one.segments for one in policy.segment_lists] if isinstance(policy, Policy) else []
+
+    def _value(self, key: str) -> object:
+        entry = self.actual.entries.get(key)
+        try:
+            return decode(key, entry.value) if entry is not None else None
+        except ValueError:
+            return None
+
+    def _is_localsid_held(self, key: str) -> bool:
+        sid = key.removeprefix(keys.LOCALSID)
+        value = self._value(key)
+        end = value.cross_connect if isinstance(value, LocalSid) else None
+        if end is None or end.outgoing_interface == keys.HOST_INTERCONNECT:
+            return sid in self._reach().sids or self._is_own_node_unread
+        return sid in self._reach().sids or end.next_hop in self._reach().addresses
+
+    def _is_chain_held(self, key: str) -> bool:
+        found = _CHAIN.match(key)
+        is_reached = found is not None and found[1] in self._reach().sandboxes
+        return is_reached or any(map(self._is_rule_held, self._rules(key)))
+
+    # Nodes -----------------------------------------------------------------------------------
+
+    @property
+    def _is_own_node_unread(self) -> bool:
+        return any(gap.covers(NODE, "", self.node) for gap in self._index.nodes)
+
+    def _is_route_held(self, key: str) -> bool:
+        route = self._value(key)
+        if not isinstance(route, Route):
+            return False
+        if route.type == "INTER_VRF":
+            address, _, length = route.dst_network.partition("/")
+            if length == "128":
+                return address in self._reach().sids
+            return self._is_own_node_unread
+        return not route.type and self._is_unread_node(lambda ip: ip == route.next_hop_addr)
+
+    def _is_tunnel_held(self, key: str) -> bool:
+        facts = self.actual.facts.get(key)
+        ends = {path[-1] for path in self._paths(facts.bsid)} if facts is not None else set()
+        prefixes = (self.settings.sid.tunnel_pod, self.settings.sid.tunnel_host)
+        return self._is_unread_node(
+            lambda ip: any(sids.sid_of(prefix, ip) in ends for prefix in prefixes)
+        )
+
+    def _is_unread_node(self, is_there: Callable[[str], bool]) -> bool:
+        """Whether something leads to a node that cannot be read: to its address if that can be
+        read, else to none that is known."""
+        ips = [self._ip_of(gap) for gap in self._index.nodes]
+        if any(ip is not None and is_there(ip) for ip in ips):
+            return True
+        known = (peer.ip for peer in self.topology.peers.values() if peer.ip is not None)
+        return None in ips and not any(map(is_there, known))
+
+    def _ip_of(self, gap: Gap) -> str | None:
+        """The address of a node that cannot be read, by what can."""
+        cidrs = tuple(text for text in gap.hints if "/" in text and _is_prefix(text))
+        node_ip = next((text for text in gap.hints if is_canonical(text)), "")
+        record = self.cluster.records.by_name().get(gap.name)
+        return address_of(Node(gap.name, cidrs, node_ip=node_ip), record, self.settings)
+
+
+def _covers(index: _Index, ref: Ref) -> bool:
+    """Whether what cannot be read may be a part of a service."""
+    is_any = index.is_open or "" in index.namespaces
+    return is_any or ref.namespace in index.namespaces or ref in index.services
+
+
+def _is_address(text: str) -> bool:
+    return is_ipv4(text) or is_canonical(text)
+
+
+def _is_prefix(text: str) -> bool:
+    try:
+        Prefix.parse_any(text)
+    except ValueError:
+        return False
+    return True

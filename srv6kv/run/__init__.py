@@ -1,0 +1,1 @@
+"""The loop of ``srv6kv run``."""

@@ -1,0 +1,125 @@
+"""What share of flows a change of segment lists moves to another backend.
+
+Rule: shares are counted over bucket tables, so they are exact for flows whose hashes are spread
+evenly. A backend is known by its segments; a weight is not part of it. The agent changes a policy
+in place: it adds every new list, one call each, then deletes the old ones, and VPP puts its last
+list into the place of a deleted one (spec/vpp-agent.md 4.5, spec/vpp.md 2.5).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from srv6kv.ligato.values import SegmentList
+from srv6kv.simulate.buckets import table
+
+Lists = Sequence[SegmentList]
+"""Segment lists in the order in which VPP holds them."""
+Segments = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """So many buckets of all that are meant.
+
+    Attributes:
+        share: of ``of``, between 0 and 1; 0 of nothing.
+    """
+
+    moved: int
+    of: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """Flows that get another backend than before, or none.
+
+    Attributes:
+        of_all: among all that had a backend.
+        of_kept: among those whose backend is there before and after the change.
+    """
+
+    of_all: Share
+    of_kept: Share
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a change does to the flows of one policy.
+
+    Attributes:
+        calls: how many calls of VPP the agent makes for it; each one makes a new table.
+        final: against the last table.
+        worst: against the table of all these that moves the most kept flows, then the most of all.
+        worst_call: after which call that table is there, counted from 1; 0: there is no call.
+    """
+
+    calls: int
+    final: Moves
+    worst: Moves
+    worst_call: int
+
+
+def changed(held: Lists, old: Lists, new: Lists, *, is_capped: bool = True) -> Change:
+    """The effect of what the agent does when a policy's value changes.
+
+    Args:
+        held: as VPP holds them before.
+        old: those of the agent's value before.
+        new: those of its value after.
+        is_capped: as ``buckets.table``.
+    """
+    moments = list(calls(held, old, new))
+    kept = {item.segments for item in held} & {item.segments for item in new}
+    found = [_moves(held, moment, kept, is_capped=is_capped) for moment in moments]
+    if not found:
+        none = _moves(held, held, kept, is_capped=is_capped)
+        return Change(0, none, none, 0)
+    worst = max(found, key=lambda item: (item.of_kept.share, item.of_all.share))
+    return Change(len(found), found[-1], worst, found.index(worst) + 1)
+
+
+def replaced(held: Lists, new: Lists, *, is_capped: bool = True) -> Moves:
+    """The effect of another policy with these lists in place of one."""
+    kept = {item.segments for item in held} & {item.segments for item in new}
+    return _moves(held, new, kept, is_capped=is_capped)
+
+
+def calls(held: Lists, old: Lists, new: Lists) -> Iterator[tuple[SegmentList, ...]]:
+    """What VPP holds after each call that the agent makes; arguments as ``changed``."""
+    now = list(held)
+    for item in new:
+        if item not in old:
+            now.append(item)
+            yield tuple(now)
+    for item in old:
+        if item not in new and item in now:
+            last = now.pop()
+            if item in now:
+                now[now.index(item)] = last
+            yield tuple(now)
+
+
+def _moves(before: Lists, after: Lists, kept: set[Segments], *, is_capped: bool) -> Moves:
+    old, new = _owners(before, is_capped), _owners(after, is_capped)
+    width = max(len(old), len(new))
+    pairs = Counter(zip(old * (width // len(old)), new * (width // len(new)), strict=True))
+    had = {pair: count for pair, count in pairs.items() if pair[0] is not None}
+    stay = {pair: count for pair, count in had.items() if pair[0] in kept}
+    return Moves(_share(had), _share(stay))
+
+
+def _owners(lists: Lists, is_capped: bool) -> list[Segments | None]:
+    """Whose each bucket is. Tables are repeated to one width: a hash that is k modulo a large power
+    of two is k modulo the smaller one in it too."""
+    owners = table([item.weight for item in lists], is_capped=is_capped).owners()
+    return [None if index is None else lists[index].segments for index in owners]
+
+
+def _share(pairs: dict[tuple[Segments | None, Segments | None], int]) -> Share:
+    moved = sum(count for (old, new), count in pairs.items() if old != new)
+    of = sum(pairs.values())
+    return Share(moved, of, moved / of if of else 0.0)

@@ -1,0 +1,149 @@
+"""How much of what etcd holds for traffic a plan would take away.
+
+Rule: pure. Traffic loses a policy when an address that is steered has no endpoint afterwards, and
+endpoints when the segment lists that it gets weigh less than before; which BSID or name it is
+steered by does not matter. The discard SID is no endpoint. Deleting a localsid takes the traffic
+that other nodes send.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from srv6kv.ligato import keys
+from srv6kv.plan.actual import Actual, Target, steering_facts
+from srv6kv.plan.effects import lists_of
+from srv6kv.plan.plan import Plan
+
+POLICIES, ENDPOINTS, LOCALSIDS = "policies", "endpoints", "localsids"
+KINDS = (POLICIES, ENDPOINTS, LOCALSIDS)
+_GROWING = {"create", "grow"}
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What a plan takes away.
+
+    Attributes:
+        lost: how much of a kind, by kind and key.
+        held: how much of each kind etcd holds of ours.
+        left: how much of each kind it holds when the plan is done.
+        takes: a key is deleted, or a policy does not only grow.
+    """
+
+    lost: Counter[tuple[str, str]] = field(default_factory=Counter)
+    held: Counter[str] = field(default_factory=Counter)
+    left: Counter[str] = field(default_factory=Counter)
+    takes: bool = False
+
+
+def sum_of(lost: Mapping[tuple[str, str], int], kind: str) -> int:
+    """How much of a kind is lost."""
+    return sum(number for (one, _), number in lost.items() if one == kind)
+
+
+class Served:
+    """What etcd holds of ours for traffic, counted as it changes.
+
+    Args:
+        discard: the SID that drops what is sent to it.
+
+    Attributes:
+        weights: of all segment lists of a policy that lead to endpoints, by the policy's key.
+        held: how much there is of each kind.
+    """
+
+    def __init__(self, discard: str) -> None:
+        self.weights: dict[str, int] = {}
+        self.held: Counter[str] = Counter()
+        self._localsids: set[str] = set()
+        self._discard = discard
+
+    def hold(self, key: str, value: bytes | None) -> None:
+        """Take in a key of ours; None: it is gone."""
+        if key.startswith(keys.POLICY):
+            before, after = self.weights.pop(key, 0), self.weight_of(key, value)
+            if after:
+                self.weights[key] = after
+            self.held[POLICIES] += (after > 0) - (before > 0)
+            self.held[ENDPOINTS] += after - before
+        elif key.startswith(keys.LOCALSID):
+            if value is not None:
+                self._localsids.add(key)
+            else:
+                self._localsids.discard(key)
+            self.held[LOCALSIDS] = len(self._localsids)
+
+    def weight_of(self, key: str, value: bytes | None) -> int:
+        """The weight of all lists of a policy that lead to endpoints; 0 without the policy."""
+        if value is None:
+            return 0
+        nowhere = (self._discard,)
+        return sum(max(1, weight) for way, weight in lists_of(key, value) if way[-1:] != nowhere)
+
+
+def loss_of(found: Plan, actual: Actual, served: Served) -> Loss:
+    """What a plan takes away of what etcd holds."""
+    changes = {
+        key: value
+        for key, value in found.wanted.items()
+        if value != (entry.value if (entry := actual.entries.get(key)) is not None else None)
+    }
+    lost: Counter[tuple[str, str]] = Counter()
+    left = Counter(served.held)
+    after = {k: served.weight_of(k, v) for k, v in changes.items() if k.startswith(keys.POLICY)}
+    for key, weight in after.items():
+        before = served.weights.get(key, 0)
+        left[POLICIES] += (weight > 0) - (before > 0)
+        left[ENDPOINTS] += weight - before
+    for key, value in changes.items():
+        if key.startswith(keys.LOCALSID):
+            left[LOCALSIDS] += (value is not None) - (key in actual.entries)
+            lost[LOCALSIDS, key] += value is None
+    way = _Ways(changes, actual)
+    for key in sorted(_touched(changes, actual)):
+        before = served.weights.get(key, 0)
+        ways = list(way.after(key))
+        if not before or not ways:
+            continue
+        weight = min(after.get(one, served.weights.get(one, 0)) for one in ways)
+        lost[POLICIES, key] += weight == 0
+        lost[ENDPOINTS, key] += max(0, before - weight)
+    takes = any(value is None for value in changes.values()) or bool(
+        found.effects.keys() - _GROWING
+    )
+    return Loss(+lost, Counter(served.held), left, takes)
+
+
+def _touched(changes: Mapping[str, bytes | None], actual: Actual) -> set[str]:
+    """The policies that change, or whose steerings do."""
+    facts = (actual.facts.get(key) for key in changes)
+    return {key for key in changes if key.startswith(keys.POLICY)} | {
+        keys.POLICY + one.bsid for one in facts if one is not None
+    }
+
+
+class _Ways:
+    """Which policy the traffic of a policy gets when the changes are done."""
+
+    def __init__(self, changes: Mapping[str, bytes | None], actual: Actual) -> None:
+        self._changes = changes
+        self._actual = actual
+        self._coming: dict[Target, str] = {}
+        for key, value in changes.items():
+            facts = steering_facts(value) if value and key.startswith(keys.STEERING) else None
+            if facts is not None and facts.target is not None:
+                self._coming[facts.target] = keys.POLICY + facts.bsid
+
+    def after(self, policy: str) -> Iterable[str]:
+        """The key of the policy for each prefix that is steered into this one; "": none."""
+        for user in self._actual.users.get(policy.removeprefix(keys.POLICY), ()):
+            target = self._actual.facts[user].target
+            if target is not None:
+                yield self._coming.get(target) or self._staying(target)
+
+    def _staying(self, target: Target) -> str:
+        stay = sorted(self._actual.steerings[target] - self._changes.keys())
+        return keys.POLICY + self._actual.facts[stay[0]].bsid if stay else ""

@@ -1,0 +1,235 @@
+"""Which part of a plan may go out now, where the agent tells the states of its values.
+
+Order (design.md section 6): the receive side; policies and steerings; deletions. Each waits until
+the agent has what came before, for a bounded time: a policy must not lead to a localsid that VPP
+does not have yet, and nothing may go while VPP may still use it. A live policy that gains no path
+to this node, as one that loses the endpoints of a node that is gone, waits for nothing.
+
+Rule: pure; times are monotonic seconds, passed in. Without states a plan goes out as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from srv6kv.agent.status import State
+from srv6kv.agent.view import Told
+from srv6kv.ligato import keys
+from srv6kv.plan.actual import Actual
+from srv6kv.plan.effects import effects_of, lists_of
+from srv6kv.plan.plan import Ledger, Plan
+from srv6kv.txn.transaction import Operation, Transaction
+
+CONFIRM_SECONDS = 2.0
+"""So long a phase waits for the one before it."""
+QUIET_SECONDS = 0.3
+"""The agent says nothing new of a policy that was updated before and is updated again, and answers
+over REST have no revision: after this time what it said before counts. What is PENDING may wait for
+another key of the same phase, so it counts after this time too."""
+_ENDS = frozenset(State) - {State.NONEXISTENT, State.REMOVED, State.MISSING, State.RETRYING}
+"""Nothing more is to be expected of the agent itself."""
+SEND, GONE = "send", "gone"
+
+Telling = Callable[[str], Told | None]
+"""What the agent has said of a key (short form)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Put:
+    """A put that the agent has not confirmed: its revision and time, and whether the key was there
+    before."""
+
+    revision: int
+    when: float
+    was_there: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What of a plan goes out now.
+
+    Attributes:
+        plan: with the transactions of this part only.
+        is_last: nothing of the plan is left.
+        gone: the keys (short form) whose deletion is left.
+    """
+
+    plan: Plan
+    is_last: bool
+    gone: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class Phases:
+    """What is out and the agent has not confirmed, and what waits for that."""
+
+    _receive: dict[str, _Put] = field(default_factory=dict)
+    _send: dict[str, _Put] = field(default_factory=dict)
+    _held: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether a part of the last plan is out and the rest is not."""
+        return bool(self._held)
+
+    def part_of(
+        self, plan: Plan, ledger: Ledger, actual: Actual, tell: Telling | None, now: float
+    ) -> Part:
+        """What of a plan may go out now.
+
+        Args:
+            ledger: what is noted in etcd; a part notes nothing as gone that is not.
+            actual: what etcd holds.
+            tell: what the agent says; None: it tells no states, so all of the plan goes.
+        """
+        if tell is None:
+            self._receive, self._send, self._held = {}, {}, {}
+            return Part(plan, is_last=True)
+        for key in (*self._receive, *self._send):
+            self.hear(key, tell(key), now)
+        receive, send, gone = _by_phase(plan, actual)
+        holds_send = self._holds(SEND, send, bool(self._receive or receive), now)
+        is_waited_for = bool(self._receive or self._send or receive or send)
+        holds_gone = self._holds(GONE, gone, is_waited_for, now, must_wait=holds_send)
+        left = (send if holds_send else set()) | (gone if holds_gone else set())
+        if not left:
+            return Part(plan, is_last=True)
+        deleted = frozenset(_short(one) for one in left if not one.is_put)
+        return Part(_without(plan, left, ledger, actual), is_last=False, gone=deleted)
+
+    def committed(self, transaction: Transaction, prefix: str, revision: int, now: float) -> None:
+        """A transaction of a part is in etcd at this revision."""
+        for operation in transaction.operations:
+            key = operation.key.removeprefix(prefix)
+            self._receive.pop(key, None)
+            self._send.pop(key, None)
+            if operation.is_put:
+                puts = self._send if _is_send(key) else self._receive
+                puts[key] = _Put(revision, now, operation.guard != 0)
+
+    def hear(self, key: str, told: Told | None, now: float) -> None:
+        """What the agent says of a key (short form) now."""
+        for puts in (self._receive, self._send):
+            if key in puts and _is_done(puts[key], told, now):
+                del puts[key]
+
+    @property
+    def awaited(self) -> tuple[str, ...]:
+        """The keys (short form) that something waits for."""
+        return (*self._receive, *self._send) if self._held else ()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether the agent has confirmed all that what is held back next waits for."""
+        return bool(self._held) and not (self._receive or (SEND not in self._held and self._send))
+
+    def is_ready(self, now: float) -> bool:
+        """Whether what is held back may go, or it is time to look again."""
+        due = self.due(now)
+        return self.is_free or (due is not None and due <= now)
+
+    def due(self, now: float) -> float | None:
+        """When to look again at the latest; None: nothing is held back."""
+        if not self._held:
+            return None
+        first = SEND if SEND in self._held else GONE
+        ends = [self._held[first] + _limit(first)]
+        for put in (*self._receive.values(), *self._send.values()):
+            quiet = put.when + QUIET_SECONDS
+            ends.append(quiet if quiet > now else put.when + CONFIRM_SECONDS)
+        return min(ends)
+
+    def _holds(
+        self,
+        name: str,
+        operations: set[Operation],
+        waits: bool,
+        now: float,
+        *,
+        must_wait: bool = False,
+    ) -> bool:
+        """Whether these are held back: not for ever, but as long as what comes before them is."""
+        if waits and operations:
+            since = self._held.setdefault(name, now)
+            if must_wait or now - since < _limit(name):
+                return True
+        self._held.pop(name, None)
+        return False
+
+
+def _limit(name: str) -> float:
+    """Deletions wait for two phases."""
+    return CONFIRM_SECONDS * (2 if name == GONE else 1)
+
+
+def _is_done(put: _Put, told: Told | None, now: float) -> bool:
+    """Whether the agent has done what it can with a put, or nothing more will be heard of it."""
+    if now - put.when >= CONFIRM_SECONDS:
+        return True
+    if told is None or told.status.state not in _ENDS:
+        return False
+    is_quiet = now - put.when >= QUIET_SECONDS
+    if told.status.state is State.PENDING and not is_quiet:
+        return False
+    if told.revision > put.revision or (told.revision == 0 and not put.was_there):
+        return True
+    # etcd is told only of another state, operation, error or other details than before.
+    is_same = told.status.operation == "UPDATE" or told.status.state is not State.CONFIGURED
+    may_be_untold = told.revision == 0 or (put.was_there and is_same)
+    return may_be_untold and is_quiet
+
+
+def _is_send(key: str) -> bool:
+    return keys.rank(key) >= keys.POLICY_RANK
+
+
+def _short(operation: Operation) -> str:
+    return keys.CONFIG + operation.key.partition(f"/{keys.CONFIG}")[2]
+
+
+def _by_phase(plan: Plan, actual: Actual) -> tuple[set[Operation], set[Operation], set[Operation]]:
+    """The receive side, policies and steerings that follow it, and deletions.
+
+    A deletion before the last put makes room for one.
+    """
+    receive: set[Operation] = set()
+    send: set[Operation] = set()
+    gone: set[Operation] = set()
+    operations = [one for transaction in plan.transactions for one in transaction.operations]
+    last = max((index for index, one in enumerate(operations) if one.is_put), default=-1)
+    for index, operation in enumerate(operations):
+        if not operation.is_put:
+            (gone if index > last else send).add(operation)
+        elif not _is_send(_short(operation)):
+            receive.add(operation)
+        elif not _stands_alone(operation, plan, actual):
+            send.add(operation)
+    return receive, send, gone
+
+
+def _stands_alone(operation: Operation, plan: Plan, actual: Actual) -> bool:
+    """Whether it changes a live policy, which gains no path that ends on this node."""
+    key = _short(operation)
+    old = actual.entries.get(key)
+    if not key.startswith(keys.POLICY) or old is None or operation.value is None:
+        return False
+    gained = lists_of(key, operation.value) - lists_of(key, old.value)
+    ends = {keys.localsid(segments[-1]) for segments, _ in gained if segments}
+    return not any(end in actual.entries or plan.wanted.get(end) for end in ends)
+
+
+def _without(plan: Plan, left: set[Operation], ledger: Ledger, actual: Actual) -> Plan:
+    """The plan without what is left for later."""
+    transactions = tuple(
+        Transaction(operations)
+        for transaction in plan.transactions
+        if (operations := tuple(one for one in transaction.operations if one not in left))
+    )
+    done = {_short(one): one.value for part in transactions for one in part.operations}
+    return replace(
+        plan,
+        transactions=transactions,
+        ledger=Ledger(plan.ledger.ranges | ledger.ranges, ledger.shared | plan.ledger.shared),
+        effects=effects_of(done, actual),
+    )

@@ -1,0 +1,312 @@
+"""What the loop does, told as it happens: one log line a decision, metrics, and a snapshot for
+whoever asks about health.
+
+Rule: only the loop's thread calls the methods; any thread may read ``state``, a value.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from srv6kv import __version__
+from srv6kv.agent.digest import AgentShown, News
+from srv6kv.agentlog import writer
+from srv6kv.errors import Conflict, Srv6kvError
+from srv6kv.notes import Note
+from srv6kv.plan.plan import Plan
+from srv6kv.sources.manifests import UNAVAILABLE
+from srv6kv.sync.reconciler import Reconciler
+from srv6kv.telemetry import figures
+from srv6kv.telemetry.health import State
+from srv6kv.telemetry.logs import tell
+from srv6kv.telemetry.metrics import Telemetry
+from srv6kv.txn.transaction import Transaction
+
+log = logging.getLogger("srv6kv")
+
+REMIND_SECONDS = 30.0
+COUNT_SECONDS = 1.0
+"""What follows the number of services is counted this often at most."""
+
+
+def _started() -> State:
+    return State(turned=time.monotonic())
+
+
+@dataclass(slots=True)
+class Progress:
+    """What the loop has done.
+
+    Attributes:
+        state: all of it as one value.
+        stage: what would have failed if an error came now: writer (getting the writer key), read,
+            watch or commit.
+        began: Unix time of the start; what was triggered before is not measured.
+    """
+
+    telemetry: Telemetry = field(default_factory=Telemetry)
+    state: State = field(default_factory=_started)
+    stage: str = "writer"
+    began: float = field(default_factory=time.time)
+    _notes: set[Note] = field(default_factory=set)
+    _trouble: type[Srv6kvError] | None = None
+    _keys: Counter[str] = field(default_factory=Counter)
+    _are_keys_counted: bool = True
+    _is_counted: bool = False
+    _counted: float = 0.0
+    _reminded: float = 0.0
+
+    def _set(self, **changes: Any) -> None:
+        self.state = replace(self.state, **changes)
+
+    def starts(self, **fields: str) -> None:
+        """The process begins."""
+        tell(log, logging.INFO, "start", version=__version__, **fields)
+
+    def ends(self) -> None:
+        """The loop is done and the writer key, if it was ours, is given back."""
+        self.writes(False)
+        tell(log, logging.INFO, "end", revision=self.state.revision, syncs=self.state.syncs)
+
+    def turn(self) -> None:
+        """The loop turns."""
+        now = time.monotonic()
+        self._set(turned=now)
+        self.remind(now)
+
+    def remind(self, now: float) -> None:
+        """Repeat what stops everything for as long as it lasts, every ``REMIND_SECONDS``."""
+        if now < self._reminded + REMIND_SECONDS:
+            return
+        self._reminded = now
+        for note in sorted(self._notes):
+            if note.reason == UNAVAILABLE:
+                _say(note)
+
+    def _do(self, level: int, what: str, text: str, **fields: Any) -> None:
+        """What the loop does from now on; one line if that is news."""
+        if text != self.state.doing:
+            self._set(doing=text)
+            tell(log, level, what, text, **fields)
+
+    def waits_for_cluster(self) -> None:
+        """Nothing is written before a complete list that is new enough."""
+        text = "waiting for a complete list of the cluster"
+        self._do(logging.INFO, "waiting", text, resource="cluster")
+
+    def waits_for_node(self) -> None:
+        """Nothing is written before the own Node has been seen; its note says so."""
+        self._set(doing=self.state.node_warning)
+
+    def writes(self, is_writer: bool) -> None:
+        """Whether the writer key is ours."""
+        if is_writer != self.state.is_writer:
+            self._set(is_writer=is_writer)
+            self.telemetry.show_writer(is_writer)
+        if is_writer and self.state.holder:
+            self._set(holder="")
+
+    def lost_writer(self, label: str) -> None:
+        """The writer key was ours and is not any more."""
+        text = f"no longer the writer for {label}"
+        tell(log, logging.WARNING, "writer lost", text, label=label)
+        self.writes(False)
+
+    def stands_by(self, holder: str, label: str) -> None:
+        """Somebody else writes; what changes meanwhile waits for nobody."""
+        self._trouble = None
+        self._set(holder=holder, trouble="", waits_since=None)
+        text = f"standing by: {holder} writes for {label}"
+        self._do(logging.INFO, "standing by", text, holder=holder, label=label)
+
+    def failed(self, error: Srv6kvError) -> None:
+        """A session is over; one line for an outage, however long it is and whatever else it
+        looks like."""
+        is_new = type(error) is not self._trouble
+        self._trouble = type(error)
+        self.telemetry.failed(self.stage)
+        self._set(trouble=str(error))
+        text = f"etcd: {error}; trying again"
+        level = logging.WARNING if is_new else logging.DEBUG
+        kind = type(error).__name__
+        self._do(level, "etcd", text, stage=self.stage, kind=kind, error=str(error))
+
+    def session(self, revision: int, writer: str, reconciler: Reconciler) -> None:
+        """A session begins with all that etcd holds."""
+        tell(log, logging.INFO, "session", revision=revision, writer=writer)
+        self.stage = "watch"
+        self._set(trouble="")
+        self._count_keys(reconciler)
+
+    def _count_keys(self, reconciler: Reconciler) -> None:
+        self._are_keys_counted = True
+        self._keys = figures.models_of(reconciler.held(), reconciler.prefix)
+        self.telemetry.show_keys(self._keys)
+
+    def queued(self) -> None:
+        """Something has changed and is to be compared with etcd, as soon as the cluster is here."""
+        if self.state.has_cluster and self.state.waits_since is None:
+            self._set(waits_since=time.monotonic())
+        self.telemetry.queued(time.time())
+
+    def cluster(self, is_node_eligible: bool, node_warning: Note | None = None) -> None:
+        """Objects were taken in.
+
+        Args:
+            node_warning: says that the own Node was never seen; its line is not ours.
+        """
+        if is_node_eligible != self.state.is_node_eligible and node_warning is None:
+            tell(log, logging.WARNING, "node", eligible=is_node_eligible)
+        self._set(
+            has_cluster=True,
+            is_node_eligible=is_node_eligible,
+            node_warning=str(node_warning or ""),
+        )
+        self.queued()
+
+    def edited(self, number: int, revision: int) -> None:
+        """Somebody else has changed so many keys of ours."""
+        text = f"foreign edit of our keys revision={revision}"
+        tell(log, logging.WARNING, "foreign edit", text, revision=revision, keys=number)
+        self.telemetry.edited(number)
+        self._are_keys_counted = False
+
+    def compared(self, keys: int, unreported: Sequence[str]) -> None:
+        """Everything was read once more; these keys differ, and no watch has reported it."""
+        self.telemetry.compared(len(unreported))
+        level = logging.WARNING if unreported else logging.DEBUG
+        first = f", first {unreported[0]}" if unreported else ""
+        text = f"full comparison keys={keys} unreported={len(unreported)}{first}"
+        tell(log, level, "full comparison", text, keys=keys, unreported=len(unreported))
+
+    def notes(self, notes: set[Note]) -> None:
+        """All there is to say now: one line for each note that comes or goes."""
+        if notes == self._notes:
+            return
+        for note in sorted(notes - self._notes):
+            _say(note)
+            if note.reason == UNAVAILABLE:
+                self._reminded = time.monotonic()
+        for note in sorted(self._notes - notes):
+            tell(log, logging.INFO, "note gone", f"no longer: {note}", **_fields(note))
+        self._notes = notes
+        reasons = Counter(note.reason for note in notes)
+        self._set(notes=dict(sorted(reasons.items())))
+        self.telemetry.show_notes(reasons)
+
+    def agent(self, shown: AgentShown, news: Iterable[News]) -> None:
+        """What the agent says of our keys now, and a line for what of it is new."""
+        self._set(agent=shown)
+        self.telemetry.show_agent(shown.states, {need.means for need in shown.needs})
+        for one in news:  # whoever reads the line finds the state as it says
+            level = logging.WARNING if one.is_warning else logging.INFO
+            tell(log, level, one.what, one.text, **one.fields)
+
+    def parted(self, plan: Plan) -> None:
+        """A part of a plan is in etcd; the agent is to confirm it before the rest follows."""
+        self.telemetry.policies_changed(plan.effects)
+
+    def boots_anew(self, chains: int) -> None:
+        """The node has a new boot: so many rule chains of the last one are about to go."""
+        text = f"new boot: {chains} rule chains of the last one go"
+        tell(log, logging.WARNING, "new boot", text, chains=chains)
+
+    def plumbs(self, text: str) -> None:
+        """What of the node's plumbing was there, and what was made."""
+        tell(log, logging.INFO, "plumbing", text)
+
+    @contextmanager
+    def committing(self, transaction: Transaction, prefix: str) -> Iterator[None]:
+        """Around the commit of a transaction of keys below that prefix."""
+        self.stage = "commit"
+        started = time.monotonic()
+        try:
+            yield
+        except Srv6kvError as error:
+            seconds = time.monotonic() - started
+            self.telemetry.answered(seconds, is_conflict=isinstance(error, Conflict))
+            raise
+        self.stage = "watch"
+        self.telemetry.answered(time.monotonic() - started)
+        puts = sum(operation.is_put for operation in transaction.operations)
+        self.telemetry.committed(puts, len(transaction) - puts)
+        self._keys.update(figures.change_of_models(transaction, prefix))
+        self.telemetry.show_keys(self._keys)
+
+    def committed(
+        self,
+        transaction: Transaction,
+        revision: int,
+        plan: Plan,
+        started: float,
+        prefix: str,
+    ) -> None:
+        """A transaction of a plan that was begun at that monotonic time is in etcd."""
+        puts = sum(operation.is_put for operation in transaction.operations)
+        milliseconds = round(1000 * (time.monotonic() - started))
+        tell(
+            log,
+            logging.INFO,
+            "sync",
+            **{"put": puts, "del": len(transaction) - puts, "compared": plan.compared},
+            rev=revision,
+            ms=milliseconds,
+        )
+        if log.isEnabledFor(logging.DEBUG):
+            for operation in transaction.operations:
+                key = operation.key.removeprefix(prefix)
+                for line in writer.lines(key, operation.value, "v3"):
+                    log.debug("%s", line)
+        self._set(revision=revision, commits=self.state.commits + 1)
+
+    def synced(
+        self,
+        plan: Plan,
+        started: float,
+        revision: int,
+        triggered: Iterable[float],
+        *,
+        is_full: bool,
+    ) -> None:
+        """Desired and actual are equal; changes that were triggered at these Unix times are done
+        (those before our start are not ours to measure: spec/services.md 3.5 M7)."""
+        now = time.time()
+        seconds = time.monotonic() - started
+        self._trouble = None
+        self._is_counted = False
+        self.telemetry.synced(now, seconds, is_full=is_full, has_written=bool(plan))
+        self.telemetry.policies_changed(plan.effects)
+        self.telemetry.programmed(max(0.0, now - one) for one in triggered if one >= self.began)
+        self._set(syncs=self.state.syncs + 1, last_sync=now, waits_since=None, trouble="")
+        text = f"in step with the cluster at revision {revision}"
+        self._do(logging.DEBUG, "in step", text, revision=revision)
+
+    def count(self, reconciler: Reconciler) -> None:
+        """Count what follows the number of services, now and then."""
+        now = time.monotonic()
+        if not self._is_counted and now - self._counted >= COUNT_SECONDS:
+            self._is_counted, self._counted = True, now
+            if not self._are_keys_counted:
+                self._count_keys(reconciler)
+            self.telemetry.show_services(
+                figures.service_states(
+                    reconciler.cluster.services.keys(), reconciler.steered(), self._notes
+                )
+            )
+
+
+def _say(note: Note) -> None:
+    level = logging.INFO if note.is_routine else logging.WARNING
+    if note.reason == UNAVAILABLE:
+        level = logging.ERROR
+    tell(log, level, "note", f"note {note}", **_fields(note))
+
+
+def _fields(note: Note) -> dict[str, str]:
+    return {"subject": note.subject, "reason": note.reason, "text": note.text}

@@ -1,0 +1,136 @@
+"""What ``verify`` compares, and what it says about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from srv6kv import foreign
+from srv6kv.ligato import keys
+from srv6kv.plan import ownership
+from srv6kv.plan.ownership import Ranges
+from srv6kv.sync.reconciler import ledger_of
+
+SRV6 = "config/vpp/srv6/v2/"
+SRV6_GLOBAL = SRV6 + "srv6-global"
+FOREIGN = "Foreign"
+ETCD, AGENT, VPP = PLACES = ("etcd", "agent", "VPP")
+
+REWRITE = "srv6kv repair --means rewrite"
+FLIP = "srv6kv repair --means flip"
+MOVE = "srv6kv repair --means move"
+TOUCH = "srv6kv repair --means touch"
+
+ANOTHERS = {
+    REWRITE: "have its writer delete it, wait 2 s and put it again",
+    FLIP: "have its writer delete it, wait 2 s and put it again",
+    MOVE: "have its writer give it another BSID",
+    TOUCH: "have its writer put it again",
+}
+"""What stands for a means where the key is not srv6kv's."""
+
+Json = Mapping[str, Any]
+Decode = Callable[[str, bytes], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that is not as etcd has it.
+
+    Attributes:
+        subject: a key (``config/...``) of etcd, of the agent, or that the object would have; a
+            steering of VPP that is nobody's has no key: ``steering <prefix>``.
+        where: ``etcd``, ``agent`` or ``VPP``: whose word it is.
+        reason: stable CamelCase name; ``docs/verify.md`` lists them.
+        what: the difference itself.
+        cause: the likely one.
+        cure: what to do.
+    """
+
+    subject: str
+    where: str
+    reason: str
+    what: str
+    cause: str
+    cure: str
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is somebody else's, so that nothing is wrong with it."""
+        return self.reason == FOREIGN
+
+
+class Interface(msgspec.Struct, frozen=True):
+    """What an interface's value tells about VPP's name of it."""
+
+    type: str | int = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What etcd holds for one agent. Keys are in short form.
+
+    Attributes:
+        label: of the agent.
+        keys: all below ``config/``.
+        values: those of SRv6 that the agent can decode, with canonical names.
+        unreadable: those of SRv6 that it cannot, and why.
+        interfaces: by logical name.
+        ranges: what srv6kv has noted as its own.
+        shared: keys that srv6kv made because others lacked them.
+    """
+
+    label: str = ""
+    keys: frozenset[str] = frozenset()
+    values: Mapping[str, Json] = field(default_factory=dict)
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    interfaces: Mapping[str, Interface] = field(default_factory=dict)
+    ranges: Ranges = field(default_factory=Ranges)
+    shared: frozenset[str] = frozenset()
+
+    def concerns(self, key: str) -> bool:
+        """Whether a key is compared: all of SRv6, and whatever is srv6kv's."""
+        return key.startswith(SRV6) or key in self.shared or self.ranges.owns(key)
+
+
+def held_of(label: str, entries: Mapping[str, bytes], decode: Decode) -> Held:
+    """What is in etcd.
+
+    Args:
+        entries: all keys (full form) below ``/vnf-agent/<label>/config/`` and ``/srv6kv/<label>/``.
+        decode: a value as the agent reads it, or ValueError if it cannot.
+    """
+    prefix, own_prefix = keys.agent_prefix(label), ownership.own_prefix(label)
+    noted = {k.removeprefix(own_prefix): v for k, v in entries.items() if k.startswith(own_prefix)}
+    below = {k.removeprefix(prefix): v for k, v in entries.items() if k.startswith(prefix)}
+    ledger = ledger_of(noted)
+    values, unreadable = {}, {}
+    for key in (key for key in below if key.startswith(SRV6)):
+        try:
+            values[key] = decode(key, below[key])
+        except ValueError as error:
+            unreadable[key] = str(error).removeprefix(f"{key}: ")
+    return Held(
+        label,
+        frozenset(key for key in below if key.startswith(keys.CONFIG)),
+        values,
+        unreadable,
+        _interfaces(below),
+        ledger.ranges,
+        frozenset(key for key in ledger.shared if key in below),
+    )
+
+
+def _interfaces(entries: Mapping[str, bytes]) -> dict[str, Interface]:
+    found = {}
+    for key, value in entries.items():
+        if key.startswith(keys.INTERFACE):
+            try:
+                name = key.removeprefix(keys.INTERFACE)
+                found[name] = foreign.decode(value, Interface)
+            except foreign.Unreadable:  # then VPP's name of it cannot be told
+                continue
+    return found

@@ -1,0 +1,1 @@
+"""VPP's own text: what ``show sr`` prints, read and written, and CLI commands."""
