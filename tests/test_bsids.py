@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from srv6kv.net.addresses import Prefix, to_text
-from srv6kv.net.bsids import Home, assign, choices
-from srv6kv.plan.actual import Texts
+from srv6kv.net.bsids import Home, Texts, assign, choices
 
 SEED = Prefix.parse("5555::/16")
 

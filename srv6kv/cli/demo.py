@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from srv6kv.cli import terminal
-from srv6kv.cli.options import PATH, identity
+from srv6kv.cli.options import PATH
 from srv6kv.errors import InputError, Unavailable
+from srv6kv.etcd.lease import identity
 
 if TYPE_CHECKING:
     from srv6kv.etcd.embedded import EmbeddedEtcd

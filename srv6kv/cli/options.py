@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -239,8 +237,3 @@ def _password(path: Path) -> str:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
-
-
-def identity() -> str:
-    """What the writer key says about this process; no two processes say the same."""
-    return f"{os.uname().nodename}/{os.getpid()}/{secrets.token_hex(4)}"

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from srv6kv.agent.status import State, ValueStatus
-from srv6kv.cli.options import identity
 from srv6kv.errors import Conflict, LimitsLowered, Srv6kvError, Unavailable
+from srv6kv.etcd.lease import identity
 from srv6kv.etcd.store import Etcd3Store, Writer, writer_key
 from srv6kv.ligato import keys
 from srv6kv.repair.choose import ABSENT, Fault

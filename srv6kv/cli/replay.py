@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from srv6kv.cli import terminal
-from srv6kv.cli.options import PATH, config_option, etcd_options, identity, store_of, valid_name
+from srv6kv.cli.options import PATH, config_option, etcd_options, store_of, valid_name
 from srv6kv.errors import Conflict, InputError
+from srv6kv.etcd.lease import identity
 
 if TYPE_CHECKING:
     from srv6kv.oneshot.replay import Reading

@@ -17,13 +17,13 @@ from srv6kv.cli.options import (
     api_of,
     config_option,
     etcd_options,
-    identity,
     kube_options,
     node_options,
     rest_of,
     store_of,
 )
 from srv6kv.errors import InputError, SettingsError
+from srv6kv.etcd.lease import identity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

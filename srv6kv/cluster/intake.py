@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from srv6kv.cluster.cluster import Cluster
 from srv6kv.cluster.triggers import Triggers
 from srv6kv.kube import parse, tolerant
+from srv6kv.kube.checks import MALFORMED
 from srv6kv.kube.gaps import gap_of
 from srv6kv.kube.model import Body, EndpointSlice, Gap, Identity, Ref
 from srv6kv.notes import Note
-
-MALFORMED = "Malformed"
 
 
 @dataclass(slots=True)

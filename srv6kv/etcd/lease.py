@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
+import secrets
 import threading
 import time
 from collections import deque
@@ -26,6 +28,11 @@ MOST_SECONDS = 60
 ROUND_TRIPS = 6
 """So many a lease lasts: two in each third, so that a lost stream leaves time for a new one."""
 RETRY_SECONDS = 0.5
+
+
+def identity() -> str:
+    """What the writer key says about this process; no two processes say the same."""
+    return f"{os.uname().nodename}/{os.getpid()}/{secrets.token_hex(4)}"
 
 
 def writer_key(label: str) -> str:

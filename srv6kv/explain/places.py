@@ -10,7 +10,7 @@ from srv6kv.explain.scene import Scene, policy_name
 from srv6kv.kube.model import Ref
 from srv6kv.ligato import keys
 from srv6kv.net.addresses import is_ipv4
-from srv6kv.plan.actual import Target
+from srv6kv.net.targets import Target
 from srv6kv.render import selection
 from srv6kv.render.addresses import FIELDS, Role, denial_of, named, places_of
 

@@ -15,7 +15,8 @@ from srv6kv.explain.account import DIFFERS, IN_ETCD, MISSING, TO_GO, Key, Said
 from srv6kv.kube.model import Endpoint, Service, ServicePort
 from srv6kv.ligato import keys
 from srv6kv.net.addresses import is_ipv4
-from srv6kv.plan.actual import Actual, Target, steering_facts
+from srv6kv.net.targets import Target
+from srv6kv.plan.actual import Actual, steering_facts
 from srv6kv.plan.plan import Plan
 from srv6kv.render import Renderer, selection
 from srv6kv.render.addresses import Role, asked_by

@@ -6,6 +6,9 @@ from the value, else a whole resync of the agent is void.
 
 from __future__ import annotations
 
+from srv6kv.net import addresses
+from srv6kv.net.targets import Target
+
 AGENT = "/vnf-agent/"
 CONFIG = "config/"
 LOCALSID = "config/vpp/srv6/v2/localsid/"
@@ -90,3 +93,17 @@ _RANKS = {
     POLICY: POLICY_RANK,
     STEERING: STEERING_RANK,
 }
+
+
+def host_route_of(key: str) -> Target | None:
+    """VRF and address of a route key whose destination is one address."""
+    if not key.startswith(ROUTE):
+        return None
+    head, _, tail = key.partition("/dst/")
+    address, _, rest = tail.partition("/")
+    if rest.partition("/")[0] != str(addresses.host_length(address)):
+        return None
+    try:
+        return int(head.rpartition("/vrf/")[2]), address
+    except ValueError:
+        return None

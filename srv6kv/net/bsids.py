@@ -6,14 +6,48 @@ The first choice is the SID formula. The agent matches BSIDs as text and by pref
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from srv6kv.net import sids
 from srv6kv.net.addresses import Prefix, to_int, to_text
-from srv6kv.plan.actual import Target, Texts
+from srv6kv.net.targets import Target
 
 _SPARE_BITS = 16
+
+
+@dataclass(slots=True)
+class Texts:
+    """A set of texts that can tell whether one is a text prefix of another."""
+
+    _sorted: list[str] = field(default_factory=list)
+    _all: set[str] = field(default_factory=set)
+
+    def add(self, text: str) -> None:
+        """Take in a text."""
+        if text not in self._all:
+            self._all.add(text)
+            insort(self._sorted, text)
+
+    def discard(self, text: str) -> None:
+        """Forget a text."""
+        if text in self._all:
+            self._all.discard(text)
+            del self._sorted[bisect_left(self._sorted, text)]
+
+    def __contains__(self, text: object) -> bool:
+        return text in self._all
+
+    def relates_to(self, text: str) -> bool:
+        """Whether another text here begins with this one or is the beginning of it."""
+        index = bisect_left(self._sorted, text)
+        if text in self._all:
+            index += 1
+        if index < len(self._sorted) and self._sorted[index].startswith(text):
+            return True
+        return any(text[:end] in self._all for end in range(1, len(text)))
 
 
 class Home(NamedTuple):

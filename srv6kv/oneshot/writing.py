@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
-from srv6kv.cli.options import identity
 from srv6kv.errors import Conflict, LimitsLowered
+from srv6kv.etcd.lease import identity
 from srv6kv.etcd.store import Etcd3Store, Writer
 from srv6kv.etcd.values import Snapshot
 from srv6kv.txn.transaction import Operation, Transaction

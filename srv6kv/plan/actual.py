@@ -5,7 +5,6 @@ Rule: this is the only history that counts. Keys are in short form (``config/...
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -15,10 +14,8 @@ import msgspec
 from srv6kv import foreign
 from srv6kv.ligato import keys
 from srv6kv.net import addresses
-
-Target = tuple[int, str]
-"""VRF id and destination: what one steering takes. A destination is an address, or the text
-``network/length`` of more than one."""
+from srv6kv.net.bsids import Texts
+from srv6kv.net.targets import Target
 
 
 class Entry(NamedTuple):
@@ -33,38 +30,6 @@ class SteeringFacts(NamedTuple):
 
     target: Target | None
     bsid: str
-
-
-@dataclass(slots=True)
-class Texts:
-    """A set of texts that can tell whether one is a text prefix of another."""
-
-    _sorted: list[str] = field(default_factory=list)
-    _all: set[str] = field(default_factory=set)
-
-    def add(self, text: str) -> None:
-        """Take in a text."""
-        if text not in self._all:
-            self._all.add(text)
-            insort(self._sorted, text)
-
-    def discard(self, text: str) -> None:
-        """Forget a text."""
-        if text in self._all:
-            self._all.discard(text)
-            del self._sorted[bisect_left(self._sorted, text)]
-
-    def __contains__(self, text: object) -> bool:
-        return text in self._all
-
-    def relates_to(self, text: str) -> bool:
-        """Whether another text here begins with this one or is the beginning of it."""
-        index = bisect_left(self._sorted, text)
-        if text in self._all:
-            index += 1
-        if index < len(self._sorted) and self._sorted[index].startswith(text):
-            return True
-        return any(text[:end] in self._all for end in range(1, len(text)))
 
 
 def _no_targets() -> dict[str, Counter[int]]:
@@ -96,7 +61,7 @@ class Actual:
     def subject_of(self, key: str) -> Target | None:
         """What a steering or a route to one address is about."""
         facts = self.facts.get(key)
-        return facts.target if facts is not None else host_route_of(key)
+        return facts.target if facts is not None else keys.host_route_of(key)
 
     def apply(self, key: str, value: bytes | None, revision: int) -> None:
         """Take in one key; None: it is gone."""
@@ -120,7 +85,7 @@ class Actual:
                 self.users.setdefault(facts.bsid, set()).add(key)
         elif key.startswith(keys.POLICY):
             self.bsids.add(key.removeprefix(keys.POLICY))
-        elif (host := host_route_of(key)) is not None:
+        elif (host := keys.host_route_of(key)) is not None:
             self.host_routes.setdefault(host, set()).add(key)
 
     def _unindex(self, key: str) -> None:
@@ -131,7 +96,7 @@ class Actual:
                 _discard(self.steerings, facts.target, key)
                 self._count(key, facts.target[0], -1)
             _discard(self.users, facts.bsid, key)
-        elif (host := host_route_of(key)) is not None:
+        elif (host := keys.host_route_of(key)) is not None:
             _discard(self.host_routes, host, key)
 
     def _count(self, key: str, vrf: int, change: int) -> None:
@@ -188,19 +153,5 @@ def _target_of(traffic: _Traffic | None) -> Target | None:
         if length == str(addresses.host_length(address)):
             return (vrf, address)
         return (vrf, str(addresses.Prefix.parse_any(prefix)))
-    except ValueError:
-        return None
-
-
-def host_route_of(key: str) -> Target | None:
-    """VRF and address of a route key whose destination is one address."""
-    if not key.startswith(keys.ROUTE):
-        return None
-    head, _, tail = key.partition("/dst/")
-    address, _, rest = tail.partition("/")
-    if rest.partition("/")[0] != str(addresses.host_length(address)):
-        return None
-    try:
-        return int(head.rpartition("/vrf/")[2]), address
     except ValueError:
         return None

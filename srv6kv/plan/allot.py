@@ -13,7 +13,8 @@ from srv6kv.ligato import keys
 from srv6kv.net import bsids
 from srv6kv.net.addresses import is_canonical
 from srv6kv.net.bsids import Home
-from srv6kv.plan.actual import Actual, Target
+from srv6kv.net.targets import Target
+from srv6kv.plan.actual import Actual
 from srv6kv.plan.ownership import Ranges
 from srv6kv.render.desired import Carried, Desired, Steered
 from srv6kv.settings import Settings

@@ -11,7 +11,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from srv6kv.ligato import keys
-from srv6kv.plan.actual import Actual, Target, steering_facts
+from srv6kv.net.targets import Target
+from srv6kv.plan.actual import Actual, steering_facts
 from srv6kv.plan.effects import lists_of
 from srv6kv.render.desired import Delta, Desired
 from srv6kv.txn.transaction import Operation, Transaction

@@ -24,7 +24,8 @@ from srv6kv.ligato import keys
 from srv6kv.ligato.values import LocalSid, Namespace, Policy, Route, RuleChain, decode
 from srv6kv.net import sids
 from srv6kv.net.addresses import Prefix, is_canonical, is_ipv4
-from srv6kv.plan.actual import Actual, Target
+from srv6kv.net.targets import Target
+from srv6kv.plan.actual import Actual
 from srv6kv.render.desired import Delta, Desired, Steered
 from srv6kv.render.lists import Lists, Path, paths_in
 from srv6kv.settings import Settings

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from srv6kv.net.targets import Target
 from srv6kv.notes import Note
-from srv6kv.plan.actual import Target
 from srv6kv.plan.plan import Plan, kept_note
 from srv6kv.plan.resolve import Part
 from srv6kv.render.desired import Delta

@@ -15,8 +15,9 @@ import msgspec
 
 from srv6kv.ligato import keys
 from srv6kv.ligato.values import encode
+from srv6kv.net.targets import Target
 from srv6kv.notes import Note
-from srv6kv.plan.actual import Actual, Target, steering_facts
+from srv6kv.plan.actual import Actual, steering_facts
 from srv6kv.plan.effects import effects_of
 from srv6kv.plan.inherited import Inherited
 from srv6kv.plan.ownership import Ranges

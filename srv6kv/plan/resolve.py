@@ -24,8 +24,9 @@ from srv6kv.ligato.values import (
     encode,
 )
 from srv6kv.net.addresses import network_of
+from srv6kv.net.targets import Target
 from srv6kv.notes import Note
-from srv6kv.plan.actual import Actual, Target
+from srv6kv.plan.actual import Actual
 from srv6kv.plan.allot import Allotment
 from srv6kv.plan.inherited import Inherited
 from srv6kv.plan.ownership import Ranges

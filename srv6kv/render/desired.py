@@ -9,8 +9,8 @@ from srv6kv.kube.model import Ref
 from srv6kv.ligato import keys
 from srv6kv.ligato.values import AgentValue, LocalSid
 from srv6kv.net.bsids import Home
+from srv6kv.net.targets import Target
 from srv6kv.notes import Note
-from srv6kv.plan.actual import Target
 from srv6kv.render.lists import Lists
 
 

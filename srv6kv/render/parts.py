@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 
+from srv6kv.ligato.keys import host_route_of
 from srv6kv.ligato.values import AgentValue
 from srv6kv.notes import Note
-from srv6kv.plan.actual import host_route_of
 from srv6kv.render.desired import Delta, Desired
 
 

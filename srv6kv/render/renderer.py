@@ -12,8 +12,8 @@ from functools import partial
 from srv6kv.cluster.cluster import Cluster, Dirt
 from srv6kv.cluster.topology import Topology, topology_of
 from srv6kv.kube.model import Ref
+from srv6kv.net.targets import Target
 from srv6kv.notes import Note
-from srv6kv.plan.actual import Target
 from srv6kv.render.desired import Carried, Delta, Desired, Steered
 from srv6kv.render.local import LocalEndpoints
 from srv6kv.render.node import mtu_notes, node_objects, plumbing

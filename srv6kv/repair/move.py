@@ -15,8 +15,7 @@ from srv6kv.ligato import keys
 from srv6kv.ligato.values import Policy, Steering, decode, encode
 from srv6kv.net import bsids
 from srv6kv.net.addresses import Prefix, is_canonical
-from srv6kv.net.bsids import Home
-from srv6kv.plan.actual import Texts
+from srv6kv.net.bsids import Home, Texts
 from srv6kv.repair.ground import Change, Ground
 
 

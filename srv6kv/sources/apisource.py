@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from srv6kv.cluster.intake import MALFORMED
 from srv6kv.foreign import typed
 from srv6kv.kube import parse
+from srv6kv.kube.checks import MALFORMED
 from srv6kv.kube.gaps import unnamed_gap
 from srv6kv.kube.model import Gap, Identity
 from srv6kv.notes import Note

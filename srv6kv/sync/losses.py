@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from srv6kv.ligato import keys
-from srv6kv.plan.actual import Actual, Target, steering_facts
+from srv6kv.net.targets import Target
+from srv6kv.plan.actual import Actual, steering_facts
 from srv6kv.plan.effects import lists_of
 from srv6kv.plan.plan import Plan
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from srv6kv.ligato import keys
-from srv6kv.plan.actual import Texts
+from srv6kv.net.bsids import Texts
 from srv6kv.verify.differences import ETCD, MOVE, REWRITE, Difference, Held
 from srv6kv.verify.wanted import Wanted, key_of
 
