@@ -1,4 +1,4 @@
-"""Writes transaction logs as agents do, in the forms of both generations (spec/vpp-agent.md 7).
+"""Writes transaction logs as agents do, in the forms of both generations (agent rule A48).
 
 ``LogWriter`` counts transactions as an agent does; its ``text`` is what the agent printed.
 """

@@ -57,7 +57,7 @@ TABLE = [
     (SID, "{} {}", "unexpected token", ""),
     (SID, '{"@type":"x"}', "unknown field", "unknown field"),
 ]
-"""Values with what protojson and jsonpb say about them (spec/vpp-agent.md 1.3); "": nothing."""
+"""Values with what protojson and jsonpb say about them (agent rule A31); "": nothing."""
 
 NAMES = [
     (SID, '{"sid":"A::1"}', keys.localsid("A::1")),
@@ -69,7 +69,7 @@ NAMES = [
     (ROUTE, '{"dst_network":"::/0","vrf_id":1,"next_hop_addr":"::"}', keys.route(1, "::/0", "::")),
     (SRV6_GLOBAL, '{"encap_source_address":"A::1"}', SRV6_GLOBAL),
 ]
-"""Values with the keys that follow from them (spec/vpp-agent.md 2.2)."""
+"""Values with the keys that follow from them (agent rule A34)."""
 
 
 def judged(decoders: Decoders, values: dict[str, str]) -> None:

@@ -1,5 +1,5 @@
 """What srv6kv's own checks let through, the model of the agent takes; made of values that are odd
-in every way (spec/vpp-agent.md 8)."""
+in every way (agent rules A1 to A28)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """What was measured on the real scheduler and the real SRv6 descriptors holds of the model: values
-that come, change and go (spec/vpp-agent.md 0 and 4.1 to 4.6)."""
+that come, change and go (docs/rules/agent.md and 4.1 to 4.6)."""
 
 from __future__ import annotations
 

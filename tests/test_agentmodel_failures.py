@@ -1,5 +1,5 @@
 """What was measured on the real scheduler about failures holds of the model: invalid values, VPP's
-refusals, retries, restarts (spec/vpp-agent.md 0.3 to 0.6, 4.7 and 4.8)."""
+refusals, retries, restarts (agent rule A46 to 0.6, 4.7 and 4.8)."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def test_a_policy_that_failed_half_way_stays() -> None:
     assert agent.state(f"{STEERING}s") == State.PENDING
 
 
-# Return codes (4.8, spec/vpp.md 1) ----------------------------------------------------------------
+# Return codes (4.8, VPP rule V1) ----------------------------------------------------------------
 
 
 def _code(act: object, *arguments: object) -> int:
@@ -243,7 +243,7 @@ def test_codes_of_steerings() -> None:
 
 
 def test_indexes_are_global_and_used_again() -> None:
-    """Those of lists run over all policies (spec/vpp.md 1.2)."""
+    """Those of lists run over all policies (VPP rule V2)."""
     vpp = FakeVpp()
     for bsid in ("5555::1", "5555::2"):
         vpp.policy_add(Policy(bsid, 0, True, False), ("6666::1",), 1)

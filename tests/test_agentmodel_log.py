@@ -1,5 +1,5 @@
-"""The model prints its transactions as the agent does (spec/vpp-agent.md 7), and VPP's objects as
-VPP does (spec/vpp.md 5)."""
+"""The model prints its transactions as the agent does (agent rule A48), and VPP's objects as
+VPP does (VPP rule V12)."""
 
 from __future__ import annotations
 

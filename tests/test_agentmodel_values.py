@@ -1,4 +1,4 @@
-"""The model takes keys and JSON as the agent does (spec/vpp-agent.md 1.3, 2 and 3.2)."""
+"""The model takes keys and JSON as the agent does (agent rule A31, 2 and 3.2)."""
 
 from __future__ import annotations
 

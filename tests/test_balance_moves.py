@@ -1,4 +1,4 @@
-"""Moved flows: the rows of spec/vpp.md 2.5, what the agent does to lists, and laws."""
+"""Moved flows: the rows of VPP rule V7, what the agent does to lists, and laws."""
 
 from __future__ import annotations
 

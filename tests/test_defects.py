@@ -1,4 +1,4 @@
-"""The reference's defects (spec/contiv.md section 7): what happens here instead.
+"""The reference's defects (rules D1 to D36): what happens here instead.
 
 The clusters are those of ``clusters``' address plan, with the seed's prefixes unless it says so.
 """

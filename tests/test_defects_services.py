@@ -1,4 +1,4 @@
-"""Defects of the reference (spec/contiv.md section 7) in what a service promises its users.
+"""Defects of the reference (rules D1 to D36) in what a service promises its users.
 
 ``test_defects.py`` has those of keys and values; ``test_pod_namespace.py`` shows D26 to D28 in a
 real network namespace.

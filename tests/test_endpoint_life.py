@@ -1,4 +1,4 @@
-"""The life of an endpoint (spec/services.md 2.10): what receives exists before anybody sends, and
+"""The life of an endpoint (rule L10): what receives exists before anybody sends, and
 stays until nobody does."""
 
 from __future__ import annotations

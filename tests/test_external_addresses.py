@@ -144,7 +144,7 @@ def test_local_without_a_local_endpoint_drops_and_never_goes_remote() -> None:
 
 
 def test_no_address_of_a_cluster_is_routed_to_the_drop() -> None:
-    """A DROP route on a steered /128 would poison the steering (spec/vpp.md 0a)."""
+    """A DROP route on a steered /128 would poison the steering (VPP rule V14)."""
     sidecar = _sidecar().put(_balanced()).settle()
 
     assert not [k for k in sidecar.values() if f"/dst/{BALANCED}/" in k or "/dst/2096::10/" in k]

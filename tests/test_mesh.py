@@ -1,4 +1,4 @@
-"""Pods that a service mesh intercepts are recognised and left alone (spec/services.md R9)."""
+"""Pods that a service mesh intercepts are recognised and left alone (rule R9)."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def test_what_cannot_be_expressed_is_noted() -> None:
 def test_a_port_whose_endpoints_are_not_selected_is_noted(
     listed: dict[str, Any], spec: dict[str, Any], is_noted: bool
 ) -> None:
-    """A port has none if no rule keeps any, though a slice lists some (spec/services.md 2.2)."""
+    """A port has none if no rule keeps any, though a slice lists some (rule L2)."""
     ports = [("a", "TCP", 80), ("b", "TCP", 81)]
     sidecar = _sidecar().put(service("web", "2096::10", ports, **spec))
     sidecar.put(endpoint_slice("web", [endpoint(POD, "node1")], ports[:1]))

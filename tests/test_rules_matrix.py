@@ -82,7 +82,7 @@ def _agree(places: Iterable[Place], node: str, zone: str) -> int:
 
 
 def _is_local(policies: Policies, traffic: str) -> bool:
-    """How ``select`` is asked (spec/services.md 2.3)."""
+    """How ``select`` is asked (rule L3)."""
     if traffic == TRAFFIC[0]:
         return policies.internal_local
     return traffic == TRAFFIC[2] and policies.external_local

@@ -87,7 +87,7 @@ def test_c1_and_c8_each_traffic_has_the_set_of_its_policy(internal: str, externa
 
 
 def test_c1_the_cluster_ip_is_for_pods() -> None:
-    """It has no set for traffic from outside (spec/services.md 2.3)."""
+    """It has no set for traffic from outside (rule L3)."""
     listed = endpoint_slice("web", [endpoint(HERE, "node1"), endpoint(THERE, "node2")])
     network = Network({"node1": _sidecar(1, service("web", "2096::10"), listed).settle().values()})
     [found] = network.trace("node1", None, "2096::10", "TCP", 80)
@@ -218,7 +218,7 @@ def test_c2_hints_are_judged_for_each_port() -> None:
 
 
 def test_a_port_without_endpoints_does_not_differ_from_the_others() -> None:
-    """Neither one that no slice offers nor one with nothing to select (spec/services.md 2.2)."""
+    """Neither one that no slice offers nor one with nothing to select (rule L2)."""
     ports = [("a", "TCP", 1), ("b", "TCP", 2), ("c", "TCP", 3), ("d", "TCP", 4)]
     alike = web_slice(endpoint(ONE), ports=ports[:2], name="s")
     starting = web_slice(endpoint(TWO, ready=False), ports=ports[2:3], name="t")

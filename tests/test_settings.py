@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from srv6kv import settings
-from srv6kv.cli import config
 from srv6kv.errors import InputError, SettingsError
 from srv6kv.kube.podannotations import PodAnnotations
 from srv6kv.net.addresses import Prefix
+from srv6kv.offline import settingsfile
 from srv6kv.settings import Settings, SidPrefixes, file
 from srv6kv.yamllines import Excerpt
 
@@ -763,10 +763,10 @@ def test_find_order(tmp_path: Path) -> None:
     environ = {"CONTIV_CONFIG": str(variable)}
     empty = {"CONTIV_CONFIG": ""}
     found = [
-        config.find(option, environ, excerpt, default),
-        config.find(None, environ, excerpt, default),
-        config.find(None, empty, excerpt, default),
-        config.find(None, {}, excerpt, tmp_path / "absent"),
+        settingsfile.find(option, environ, excerpt, default),
+        settingsfile.find(None, environ, excerpt, default),
+        settingsfile.find(None, empty, excerpt, default),
+        settingsfile.find(None, {}, excerpt, tmp_path / "absent"),
     ]
 
     assert [one.mtu for one, _ in found] == [1501, 1502, 1503, 1504]
@@ -789,7 +789,7 @@ def test_find_failures(tmp_path: Path) -> None:
     ]
     for path, message in cases:
         with pytest.raises((SettingsError, InputError)) as caught:
-            config.find(path, {}, None, tmp_path / "none")
+            settingsfile.find(path, {}, None, tmp_path / "none")
 
         assert message == str(caught.value)
 

@@ -1,4 +1,4 @@
-"""One address, several services: who has it, and what the others get (spec/services.md 2.5)."""
+"""One address, several services: who has it, and what the others get (rule L5)."""
 
 from __future__ import annotations
 

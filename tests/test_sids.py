@@ -1,4 +1,4 @@
-"""The SID formula by the worked examples of spec/contiv.md 4.2."""
+"""The SID formula by the worked examples of rule N1."""
 
 from __future__ import annotations
 

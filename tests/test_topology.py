@@ -1,4 +1,4 @@
-"""Who has which id, address and SID, and what an endpoint is (spec/contiv.md 4.6)."""
+"""Who has which id, address and SID, and what an endpoint is (rule N9)."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ NOBODY = Dropped("")
 
 
 def _with_host_routes(scene: Scene, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """As Contiv routes to the addresses of a node's host (spec/contiv.md 3.3)."""
+    """As Contiv routes to the addresses of a node's host (rule N3)."""
     linux = values["config/linux/interfaces/v2/interface/tap-vpp1"]
     hop = linux["ip_addresses"][0].partition("/")[0]
     vrf = values["config/vpp/v2/interfaces/tap-vpp2"]["vrf"]

@@ -1,4 +1,4 @@
-"""The tunnels between nodes (spec/contiv.md 3.5, 3.6, 8.2), and how they follow the nodes."""
+"""The tunnels between nodes (rule N5, 3.6, 8.2), and how they follow the nodes."""
 
 from __future__ import annotations
 

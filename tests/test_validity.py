@@ -1,4 +1,4 @@
-"""What the agent or VPP would refuse never leaves the planner (spec/vpp-agent.md section 8)."""
+"""What the agent or VPP would refuse never leaves the planner (agent rules A1 to A28)."""
 
 from __future__ import annotations
 

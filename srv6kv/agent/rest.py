@@ -1,4 +1,4 @@
-"""The agent's REST server (spec/vpp-agent.md 3.5), which answers from what the agent holds: states
+"""The agent's REST server (agent rule A39), which answers from what the agent holds: states
 of values, its history, and VPP's own command line."""
 
 from __future__ import annotations

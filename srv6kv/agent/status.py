@@ -1,4 +1,4 @@
-"""What the agent says about values and about itself (spec/vpp-agent.md 3.5): etcd's keys
+"""What the agent says about values and about itself (agent rule A39): etcd's keys
 ``config-status/...`` and ``check/status/v1/...`` below ``/vnf-agent/<label>/``, and the answers of
 its REST server.
 

@@ -1,4 +1,4 @@
-"""The words of an agent's transaction log, of every generation (spec/vpp-agent.md 7)."""
+"""The words of an agent's transaction log, of every generation (agent rule A48)."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def refuse_other(key: str, value: Json | None) -> None:
     that is not UTF-8.
 
     Raises:
-        ValueError: it names the field. No agent takes such a pair (spec/vpp-agent.md 2.3).
+        ValueError: it names the field. No agent takes such a pair (agent rule A35).
     """
     if not _is_utf8(key):
         raise ValueError(f"{key}: not UTF-8")

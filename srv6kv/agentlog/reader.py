@@ -2,7 +2,7 @@
 
 Rule: what is whole is kept. Whatever is cut, lost or unreadable is a remark with its line, never
 an exception. Only what came from the north counts: a retry and a notification repeat or report
-something, and an SB sync has no values (spec/vpp-agent.md 7).
+something, and an SB sync has no values (agent rule A48).
 """
 
 from __future__ import annotations

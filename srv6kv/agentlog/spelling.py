@@ -1,4 +1,4 @@
-"""How older agents spell the same values (spec/vpp-agent.md 1.2)."""
+"""How older agents spell the same values (agent rule A30)."""
 
 from __future__ import annotations
 

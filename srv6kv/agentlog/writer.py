@@ -1,4 +1,4 @@
-"""The agent's transaction log: the text of a value, written and read (spec/vpp-agent.md 7).
+"""The agent's transaction log: the text of a value, written and read (agent rule A48).
 
 Rule: writing gives the bytes of the agents that Contiv shipped (v2) or of later ones (v3); reading
 takes both, with any number of blanks. JSON in and out has the canonical names of agents 3.x.

@@ -15,7 +15,7 @@ import click
 import msgspec
 
 from srv6kv import foreign
-from srv6kv.cli import config, terminal
+from srv6kv.cli import terminal
 from srv6kv.cli.options import api_of
 from srv6kv.cluster import ownnode
 from srv6kv.errors import InputError
@@ -24,6 +24,7 @@ from srv6kv.kube.model import Body, Identity
 from srv6kv.ligato import keys
 from srv6kv.net.addresses import canonical_of_any
 from srv6kv.notes import Note
+from srv6kv.offline import settingsfile
 from srv6kv.settings import Settings
 from srv6kv.sources.manifests import INPUT_REASONS, RawObject, read_with_gaps
 from srv6kv.sync import guard
@@ -164,7 +165,7 @@ def settings_of(
         SettingsError: they are refused.
     """
     config_map = next((item.settings for item in objects if item.settings is not None), None)
-    settings, warnings = config.find(config_option, os.environ, config_map)
+    settings, warnings = settingsfile.find(config_option, os.environ, config_map)
     (warn or say)(warnings)
     context = click.get_current_context(silent=True)
     etcd = context.params.get("endpoints") if context is not None else None

@@ -26,7 +26,7 @@ TRIES = 5
 RETRY_SECONDS = 0.3
 POLL_SECONDS = 0.1
 FORGET_SECONDS = 2.0
-"""The agent tries a failed deletion once more after 1 s (spec/vpp-agent.md 4.1, 8.22)."""
+"""The agent tries a failed deletion once more after 1 s (agent rule A40, 8.22)."""
 FORGET_SECONDS_A_KEY = 0.01
 """For the agent's transactions, where no states tell that they are done."""
 LONGEST_SECONDS = 30.0

@@ -173,7 +173,7 @@ def _values(reconciler: Reconciler, state: Sequence[KeyValue]) -> dict[str, Any]
 def _supposed(
     node: str, objects: Sequence[tuple[Identity, Body]], reconciler: Reconciler
 ) -> Iterator[KeyValue]:
-    """The keys that a CNI writes for the pods of a node (spec/contiv.md 3.4)."""
+    """The keys that a CNI writes for the pods of a node (rule N4)."""
     made: dict[str, Any] = {}
     for pod in _pods(objects):
         if pod.node == node and pod.addresses:

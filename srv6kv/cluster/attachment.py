@@ -304,7 +304,7 @@ _CAMEL = re.compile(rb'"(ipAddresses|ipAddress|dstNetwork|outgoingInterface|vppT
 
 
 def _snake_case(value: bytes) -> bytes:
-    """lowerCamel names, which the agent accepts too (spec/vpp-agent.md 1.3), as proto names."""
+    """lowerCamel names, which the agent accepts too (agent rule A31), as proto names."""
     return _CAMEL.sub(
         lambda found: b'"%s":' % re.sub(rb"[A-Z]", lambda c: b"_" + c[0].lower(), found[1]), value
     )

@@ -1,4 +1,4 @@
-"""Node ids that Contiv has allocated, as it records them in etcd (spec/contiv.md 4.5).
+"""Node ids that Contiv has allocated, as it records them in etcd (rule N8).
 
 Rule: read, never written. An address that cannot be used is skipped; a record that becomes
 unreadable keeps its last good version. Either has a note; only an absent record is gone.

@@ -242,7 +242,7 @@ def host_end_of(node_id: int, settings: Settings) -> str:
 
 
 def one_node_subnet(subnet: Prefix, length: int, node_id: int) -> Prefix:
-    """The node's part of a cluster-wide subnet; id 2^bits is part 0 (spec/contiv.md 4.6).
+    """The node's part of a cluster-wide subnet; id 2^bits is part 0 (rule N9).
 
     Raises:
         ValueError: the id does not fit.

@@ -1,4 +1,4 @@
-"""What the agent itself says in etcd, which it writes anew every 10 s (spec/vpp-agent.md 3.5).
+"""What the agent itself says in etcd, which it writes anew every 10 s (agent rule A39).
 
 The key outlives the agent: only its time tells whether somebody is there.
 """

@@ -1,6 +1,6 @@
 """The keys that a CNI has given an agent, indexed, and what is wrong with each by itself.
 
-Rule (spec/vpp-agent.md 2.3): a key that does not follow from its value makes the agent drop a whole
+Rule (agent rule A35): a key that does not follow from its value makes the agent drop a whole
 resync, everybody's keys included.
 """
 
@@ -77,7 +77,7 @@ def faults(seen: Seen) -> Iterator[Finding]:
 
 
 def _snake(value: Any) -> Any:
-    """The agent accepts lowerCamel names too (spec/vpp-agent.md 1.3)."""
+    """The agent accepts lowerCamel names too (agent rule A31)."""
     if isinstance(value, dict):
         return {_CAMEL.sub(r"_\1", k).lower(): _snake(item) for k, item in value.items()}
     return [_snake(item) for item in value] if isinstance(value, list) else value

@@ -197,7 +197,7 @@ def _node(raw: wire.Node, skipped: Skipped) -> Node:
 
 
 def _node_address(field: str, item: wire.NodeAddress) -> str:
-    """An address of any type: a Hostname may be one too (spec/services.md 2.9); "": it is none."""
+    """An address of any type: a Hostname may be one too (rule L9); "": it is none."""
     try:
         return checks.address(f"{field}.address", item.address)
     except ParseError:

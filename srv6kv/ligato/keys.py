@@ -1,4 +1,4 @@
-"""Keys of the agent, below ``/vnf-agent/<label>/`` (spec/vpp-agent.md 2.1).
+"""Keys of the agent, below ``/vnf-agent/<label>/`` (agent rule A33).
 
 The one place that knows a key template; each function gives the exact text that the agent computes
 from the value, else a whole resync of the agent is void.
@@ -26,7 +26,7 @@ TUNNEL_STEERING = "forNodeToNodeTunneling-usingPolicyWithBSID-"
 OUR_RULE_CHAIN = "srv6kv-"
 
 HOST_INTERCONNECT = "tap-vpp2"
-"""Logical name of VPP's end of the host interconnect (spec/contiv.md 3.3)."""
+"""Logical name of VPP's end of the host interconnect (rule N3)."""
 
 VRF_RANK, LOCALSID_RANK, ROUTE_RANK, POD_RANK, POLICY_RANK, STEERING_RANK = range(6)
 
@@ -52,7 +52,7 @@ def steering(name: str) -> str:
 
 
 def tunnel_steering(bsid: str, suffix: str) -> str:
-    """Name of a steering into the tunnel with this BSID (spec/contiv.md 3.6)."""
+    """Name of a steering into the tunnel with this BSID (rule N6)."""
     return f"{TUNNEL_STEERING}{bsid}-and-{suffix}"
 
 

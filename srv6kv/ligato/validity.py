@@ -1,5 +1,5 @@
 """What the agent would call INVALID, and more: VPP's limits and the producer rules of
-spec/vpp-agent.md section 8. A value with a fault never leaves the planner."""
+agent rules A1 to A28. A value with a fault never leaves the planner."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from srv6kv.net import addresses
 from srv6kv.net.addresses import Prefix
 
 MOST_SEGMENTS = 5
-"""VPP's packet headroom holds an SRH of at most five SIDs (spec/vpp.md 1.2)."""
+"""VPP's packet headroom holds an SRH of at most five SIDs (VPP rule V2)."""
 MOST_WEIGHT = 9
-"""One digit: the agent compares weights as text (spec/vpp-agent.md 4.5c)."""
+"""One digit: the agent compares weights as text (agent rule A10)."""
 MOST_INTERFACE = 63
 MOST_PATH = 4096
 """Linux opens no longer one, and a chain shares its value with its namespace's name."""

@@ -77,7 +77,7 @@ class SegmentList(_Value, frozen=True):
 
 
 class Policy(_Value, frozen=True):
-    """An SR policy; BSIDs are matched as text by the agent (spec/vpp-agent.md 4.5)."""
+    """An SR policy; BSIDs are matched as text by the agent (agent rule A44)."""
 
     bsid: str
     installation_vrf_id: int = 0

@@ -18,7 +18,7 @@ _DOTTED_BY_LIBC = 1 << 48  # ::a.b.c.d and ::ffff:a.b.c.d, the two forms libc pr
 
 @lru_cache(maxsize=65536)
 def to_int(text: str) -> int:
-    """The 128 bits of an address; an IPv4 one counts as mapped (spec/contiv.md 4.1).
+    """The 128 bits of an address; an IPv4 one counts as mapped (rule N1).
 
     Raises:
         ValueError: the text is no address (zone ids are none).

@@ -1,7 +1,7 @@
 """Which BSID a policy gets (design.md section 3).
 
 The first choice is the SID formula. The agent matches BSIDs as text and by prefix
-(spec/vpp-agent.md 4.5b), so no BSID on a node may be a text prefix of another one.
+(agent rule A3), so no BSID on a node may be a text prefix of another one.
 """
 
 from __future__ import annotations

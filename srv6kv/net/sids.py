@@ -1,4 +1,4 @@
-"""The SID formula and the constant SIDs of a node (spec/contiv.md 4.1)."""
+"""The SID formula and the constant SIDs of a node (rule N1)."""
 
 from __future__ import annotations
 

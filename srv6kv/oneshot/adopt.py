@@ -6,7 +6,7 @@ wrote under names of its own: of those only the exact forms below go, and only w
 Contiv gave them. A pod's loopback is the CNI's: service addresses on it are taken off only on
 request.
 
-A deleted rule chain empties the pod's built-in chain (spec/vpp-agent.md 1.4), so Contiv's goes
+A deleted rule chain empties the pod's built-in chain (agent rule A32), so Contiv's goes
 immediately before ours comes.
 """
 
@@ -31,14 +31,14 @@ from srv6kv.txn.transaction import Operation, Transaction
 
 _FORWARD = re.compile(
     rf"{keys.RULE_CHAIN}port-forward-([0-9A-Za-z]+)-(PREROUTING|OUTPUT)\Z"
-)  # spec/contiv.md 2.3
+)  # rule N2
 _REDIRECT = re.compile(
     r"-d [0-9a-f:.]+/(128|32) -p (tcp|udp) -m (tcp|udp) --dport \d+ -j REDIRECT --to-ports \d+\Z"
 )
 _TUNNEL = re.compile(
     rf"{keys.STEERING}forNodeToNodeTunneling-"
     r"(lookupInPodVRF|lookupInMainVRF|usingPolicyWithBSID-[0-9a-f:]+-and-podCrossconnection)\Z"
-)  # spec/contiv.md 3.8 and 3.6
+)  # rule N7 and 3.6
 _LOOPBACK = f"{keys.LINUX_INTERFACE}linux-loop-"
 _OUR_CHAIN = keys.RULE_CHAIN + keys.OUR_RULE_CHAIN
 

@@ -224,7 +224,7 @@ def _faulty_sid(
 def _name_of(entry: Steered, desired: Desired, actual: Actual, ranges: Ranges) -> str:
     """The name in etcd; else the plain one, unless a namesake has it or is older.
 
-    Of a shared address the next service takes over the steering as it is (spec/services.md 2.5):
+    Of a shared address the next service takes over the steering as it is (rule L5):
     to rename it would let packets through to the next best route.
     """
     there = filter(ranges.owns, actual.steerings.get(entry.target, ()))

@@ -1,6 +1,6 @@
 """Which addresses a service asks for, which of them it may have, and in which VRFs they are served.
 
-Rules: spec/services.md S3, by family: without a ClusterIP of a family no address of that family is
+Rules: rule S3, by family: without a ClusterIP of a family no address of that family is
 the service's; S4; 2.3 for traffic policies by VRF; 2.7 for what is never steered.
 """
 
@@ -83,7 +83,7 @@ def places_of(role: Role, service: Service, settings: Settings) -> tuple[Place, 
 def denial_of(
     address: str, role: Role, service: Service, topology: Topology, settings: Settings
 ) -> str | None:
-    """Why a service may not take an address (spec/services.md 2.7); None if it may.
+    """Why a service may not take an address (rule L7); None if it may.
 
     Steering takes all ports of an address, so what the cluster itself needs is never given away.
     """

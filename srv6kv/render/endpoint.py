@@ -106,7 +106,7 @@ def _chain(
 
 
 def _dnats(items: Sequence[tuple[str, Translation]]) -> Iterator[str]:
-    """Equal ports too: the reply must carry the service address (spec/services.md 2.11)."""
+    """Equal ports too: the reply must carry the service address (rule L11)."""
     has_ranges = is_long(item for _, item in items)
     for pod, item in items:
         if has_ranges and _is_range(item):
@@ -162,7 +162,7 @@ def _host(pod: str) -> str:
 
 
 def _notrack(address: str) -> str:
-    """A pod's call to its own service leaves the pod and is balanced (spec/vpp.md 0a)."""
+    """A pod's call to its own service leaves the pod and is balanced (VPP rule V14)."""
     return f"-d {_whole(address)} -j CT --notrack"
 
 

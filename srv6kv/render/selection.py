@@ -38,7 +38,7 @@ class Selection:
     Attributes:
         by_port: the selected candidates of each port, in address order.
         addresses: all selected addresses, sorted: the union over the ports.
-        ports_differ: ports that have endpoints do not have the same ones (spec/services.md 2.2).
+        ports_differ: ports that have endpoints do not have the same ones (rule L2).
         unserved: ports without endpoints while others have some.
     """
 

@@ -1,6 +1,6 @@
 """All services together: who may have which address, and what each one receives and sends.
 
-Rule (spec/services.md 2.5): an address that several services ask for is steered for the first by
+Rule (rule L5): an address that several services ask for is steered for the first by
 role, creation timestamp and name, the same on every node. Where the others select the same
 endpoints this is exact, because a pod translates for all of them; else they are told.
 """

@@ -60,7 +60,7 @@ def asked(
 
 def related(ground: Ground) -> set[str]:
     """Our policies whose BSID begins with another one's, or begins that of somebody else
-    (spec/vpp-agent.md 4.5b)."""
+    (agent rule A3)."""
     bsids = {
         key.removeprefix(keys.POLICY): ground.ranges.owns(key)
         for key in ground.actual.entries

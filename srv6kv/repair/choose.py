@@ -1,6 +1,6 @@
 """Which means each key needs, from what the agent says of it and what VPP shows.
 
-Rules: spec/vpp-agent.md 4.7 and 4.8 (what a restart or a change of the encap source leads to), 8.21
+Rules: agent rule A46 and 4.8 (what a restart or a change of the encap source leads to), 8.21
 (an error means that VPP's state is not known) and 8.24 (lost events).
 """
 

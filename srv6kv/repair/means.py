@@ -1,4 +1,4 @@
-"""The four means as steps (design.md section 6, spec/vpp-agent.md 8.22 and 8.24).
+"""The four means as steps (design.md section 6, agent rule A22 and 8.24).
 
 What of the agent they rest on: every put and deletion raises a watch event, and those of one model
 come in their order, each as a transaction of its own (3.1); a policy whose VRF changes is made

@@ -1,7 +1,7 @@
 """The settings of srv6kv: what Contiv's contiv.conf says, and our own options under ``srv6kv:``.
 
 Rule: pure. ``load`` turns a text into ``Settings`` or refuses it with one line that names file,
-line and key; which file is read is decided in ``cli.config``.
+line and key; which file is read is decided in ``offline.settingsfile``.
 
 Contiv renamed its options after 3.1; both generations are read. The generation decides the SID
 prefixes that are not given.

@@ -1,4 +1,4 @@
-"""Which ``spec.externalIPs`` are honoured: ``srv6kv.externalIPs`` (spec/services.md 2.7).
+"""Which ``spec.externalIPs`` are honoured: ``srv6kv.externalIPs`` (rule L7).
 
 Rule: none by default. Whoever may write a Service could otherwise draw any address of the network
 to his pods, all ports of it (CVE-2020-8554).

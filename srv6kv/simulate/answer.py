@@ -70,7 +70,7 @@ def notes_of(answer: Answer) -> Iterator[str]:
 
 
 def _traps(found: Balanced, *, is_capped: bool) -> Iterator[str]:
-    """What VPP's tables do to some weights (spec/vpp.md 2.2)."""
+    """What VPP's tables do to some weights (VPP rule V4)."""
     cut = [item for item in found.backends if not item.buckets]
     version = "23.06 or later" if is_capped else "before 23.06"
     if not found.buckets or len(cut) == len(found.backends):

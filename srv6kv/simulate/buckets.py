@@ -1,6 +1,6 @@
 """The bucket table that VPP makes of the weights of a policy's segment lists.
 
-Rule: VPP's load balance normalisation (spec/vpp.md 2.2, ``ip_multipath_normalize_next_hops``) in
+Rule: VPP's load balance normalisation (VPP rule V4, ``ip_multipath_normalize_next_hops``) in
 IEEE doubles, as on x86-64. A flow takes bucket ``hash modulo size``.
 """
 

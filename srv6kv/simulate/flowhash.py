@@ -2,7 +2,7 @@
 
 Rule: addresses and ports are loaded as they stand in the packet by a little-endian machine (x86,
 arm64). VPP's router id is taken as 0, its default, and a path without any other load balance in
-front of the policy's (spec/vpp.md 2.4).
+front of the policy's (VPP rule V6).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Rule: shares are counted over bucket tables, so they are exact for flows whose hashes are spread
 evenly. A backend is known by its segments; a weight is not part of it. The agent changes a policy
 in place: it adds every new list, one call each, then deletes the old ones, and VPP puts its last
-list into the place of a deleted one (spec/vpp-agent.md 4.5, spec/vpp.md 2.5).
+list into the place of a deleted one (agent rule A44, VPP rule V7).
 """
 
 from __future__ import annotations

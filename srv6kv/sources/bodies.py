@@ -1,7 +1,7 @@
 """What an API server answers, as bytes, to what it says: pages of lists and events of watches.
 
 Rule: pure. Objects stay raw; only what makes one the same object is looked at here. A body that is
-not what was asked for is an error and never an empty list (spec/services.md 3.5 M5).
+not what was asked for is an error and never an empty list (rule M5).
 """
 
 from __future__ import annotations

@@ -275,7 +275,7 @@ class Progress:
         is_full: bool,
     ) -> None:
         """Desired and actual are equal; changes that were triggered at these Unix times are done
-        (those before our start are not ours to measure: spec/services.md 3.5 M7)."""
+        (those before our start are not ours to measure: rule M7)."""
         now = time.time()
         seconds = time.monotonic() - started
         self._trouble = None

@@ -21,10 +21,10 @@ from srv6kv.trace.hops import Site
 from srv6kv.trace.rules import Chain, chain_of
 
 HOST_INTERCONNECTS = ("tap-vpp2", "afpacket-vpp2")
-"""Logical names of VPP's end of the host interconnect (spec/contiv.md 3.3)."""
+"""Logical names of VPP's end of the host interconnect (rule N3)."""
 GLOBAL = "config/vpp/srv6/v2/srv6-global"
 OWN, SEGMENT, ROUTE = range(3)
-"""Who made an entry; of several on one prefix VPP takes the first (spec/vpp.md 1.3)."""
+"""Who made an entry; of several on one prefix VPP takes the first (VPP rule V3)."""
 
 
 @dataclass(frozen=True, slots=True)

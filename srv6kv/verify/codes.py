@@ -1,4 +1,4 @@
-"""What VPP's return codes really mean (spec/vpp-agent.md 4.8).
+"""What VPP's return codes really mean (agent rule A47).
 
 The agent prints them with the names of VPP's generic error table, which SRv6 does not use.
 """

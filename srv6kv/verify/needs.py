@@ -1,6 +1,6 @@
 """Which key a value waits for when the agent says that a dependency is unmet.
 
-Rule: the labels and keys of spec/vpp-agent.md 4.2; the agent compares keys as text.
+Rule: the labels and keys of agent rule A41; the agent compares keys as text.
 """
 
 from __future__ import annotations

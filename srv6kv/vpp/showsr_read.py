@@ -1,6 +1,6 @@
 """What ``show sr localsids``, ``policies``, ``steering-policies`` and ``encaps source addr`` say.
 
-Rule: the text of every VPP from 19.04 to 26.06 (spec/vpp.md section 5), as VPP wrote it or as it
+Rule: the text of every VPP from 19.04 to 26.06 (VPP rule V12), as VPP wrote it or as it
 was copied from a terminal: backspaces, CRLF, colours, leftovers of the pager and prompts do not
 matter. Lines outside of an output are passed over; one that makes no sense inside is an error.
 """

@@ -38,7 +38,7 @@ class Agent:
 
     Args:
         vpp: the VPP below it.
-        api: v2 or v3: the names of fields and the text of the log (spec/vpp-agent.md 1.2).
+        api: v2 or v3: the names of fields and the text of the log (agent rule A30).
         version: of the agent; decides on the start and on steerings by index.
         rechecks: as of ``applying.Graph``.
 
@@ -89,7 +89,7 @@ class Agent:
 
     def resync(self, entries: Mapping[str, bytes]) -> Txn | None:
         """All that etcd holds. What cannot be decoded is absent; one key that is not its value's
-        makes the whole void (spec/vpp-agent.md 2.3, 3.2)."""
+        makes the whole void (agent rule A35, 3.2)."""
         wanted = {}
         self.values = dict(entries)
         for key, text in (self.given | self.values).items():

@@ -1,6 +1,6 @@
 """What the agent's scheduler does with one value, and with those that hang on it.
 
-Rule: spec/vpp-agent.md 4.1 and 4.7.
+Rule: agent rule A40 and 4.7.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the agent's descriptors do with a value: validate, depend, compare, create, update, delete.
 
-Rule: spec/vpp-agent.md 4.2 to 4.6 for SRv6, 1.4 for the others. Everything goes through FakeVpp,
+Rule: agent rule A41 to 4.6 for SRv6, 1.4 for the others. Everything goes through FakeVpp,
 which answers with VPP's codes.
 """
 
@@ -20,7 +20,7 @@ Dependency = tuple[str, str]
 
 
 class Invalid(Exception):
-    """A value that Validate refuses (spec/vpp-agent.md 4.7)."""
+    """A value that Validate refuses (agent rule A46)."""
 
     def __init__(self, field: str, text: str) -> None:
         super().__init__(f"field {field} is invalid: {text}")
@@ -91,7 +91,7 @@ def vrf_table(vrf: int, family: str) -> str:
 
 
 class LocalSids(Descriptor):
-    """``vpp-sr-localsid`` (spec/vpp-agent.md 4.3)."""
+    """``vpp-sr-localsid`` (agent rule A42)."""
 
     def validate(self, value: Any) -> None:
         """The SID, the next hop and that there is an end function; nothing else."""
@@ -190,7 +190,7 @@ def _same_field(function: str, field: str, old: Any, new: Any) -> bool:
 
 
 class Steerings(Descriptor):
-    """``vpp-sr-steering`` (spec/vpp-agent.md 4.4)."""
+    """``vpp-sr-steering`` (agent rule A43)."""
 
     def __init__(self, *, takes_index: bool = False) -> None:
         self._takes_index = takes_index
@@ -279,7 +279,7 @@ def _cidr(text: str) -> str:
 
 
 class Globals(Descriptor):
-    """``vpp-srv6-global`` (spec/vpp-agent.md 4.6): no validation, no dependencies."""
+    """``vpp-srv6-global`` (agent rule A45): no validation, no dependencies."""
 
     can_update = True
 

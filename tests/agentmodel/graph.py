@@ -8,7 +8,7 @@ from typing import Any
 
 
 class State(StrEnum):
-    """The states of a value in the order of their numbers (spec/vpp-agent.md 3.5)."""
+    """The states of a value in the order of their numbers (agent rule A39)."""
 
     NONEXISTENT = "NONEXISTENT"
     MISSING = "MISSING"

@@ -1,5 +1,5 @@
 """An agent that follows a real etcd: one watch a model, one transaction a key, and what it writes
-back (spec/vpp-agent.md 3.1, 3.3, 3.5)."""
+back (agent rule A36, 3.3, 3.5)."""
 
 from __future__ import annotations
 

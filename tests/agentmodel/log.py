@@ -1,4 +1,4 @@
-"""The transaction log that the agent prints, in the text of v3 or v2 (spec/vpp-agent.md 7)."""
+"""The transaction log that the agent prints, in the text of v3 or v2 (agent rule A48)."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Call(NamedTuple):
 
 
 class VppError(Exception):
-    """VPP's return value, as the agent prints it (spec/vpp-agent.md 4.8)."""
+    """VPP's return value, as the agent prints it (agent rule A47)."""
 
     def __init__(self, code: int) -> None:
         text = _TEXTS.get(code, "")
@@ -72,7 +72,7 @@ class Pool(Generic[Item]):
 
 @dataclass(frozen=True, slots=True)
 class Localsid:
-    """One of "my localsids"; the installation table is never shown (spec/vpp.md 5.1)."""
+    """One of "my localsids"; the installation table is never shown (VPP rule V12)."""
 
     address: str
     vrf: int
@@ -85,7 +85,7 @@ class Localsid:
 
 @dataclass(frozen=True, slots=True)
 class SegmentList:
-    """A list of a policy; its encap source is the one of its birth (spec/vpp.md 4.1)."""
+    """A list of a policy; its encap source is the one of its birth (VPP rule V10)."""
 
     segments: tuple[str, ...]
     weight: int
@@ -105,7 +105,7 @@ class Policy:
 
 @dataclass(slots=True)
 class Steering:
-    """What an address, length and table lead to, by the policy's BSID (spec/vpp.md 1.3)."""
+    """What an address, length and table lead to, by the policy's BSID (VPP rule V3)."""
 
     vrf: int
     prefix: str

@@ -1,5 +1,5 @@
 """Descriptors of what the agent reads back from VPP or Linux: VRF tables, routes, neighbours,
-interfaces, rule chains (spec/vpp-agent.md 1.4). Where no call of VPP's matters they are plain
+interfaces, rule chains (agent rule A32). Where no call of VPP's matters they are plain
 values."""
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """``vpp-sr-policy``: the one SRv6 descriptor that updates in place, by VPP's printed text.
 
-Rule: spec/vpp-agent.md 4.5.
+Rule: agent rule A44.
 """
 
 from __future__ import annotations

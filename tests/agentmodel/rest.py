@@ -1,4 +1,4 @@
-"""The agent's REST server on loopback (spec/vpp-agent.md 3.5)."""
+"""The agent's REST server on loopback (agent rule A39)."""
 
 from __future__ import annotations
 

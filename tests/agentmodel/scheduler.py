@@ -1,6 +1,6 @@
 """The agent's scheduler: one transaction at a time, a graph of dependencies, retries.
 
-Rule: spec/vpp-agent.md 4.1 and 4.7. Time is virtual: ``now`` moves only by ``advance``.
+Rule: agent rule A40 and 4.7. Time is virtual: ``now`` moves only by ``advance``.
 """
 
 from __future__ import annotations

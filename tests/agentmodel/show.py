@@ -1,4 +1,4 @@
-"""What VPP prints for its SR objects, byte for byte, by version (spec/vpp.md 5.1-5.3)."""
+"""What VPP prints for its SR objects, byte for byte, by version (VPP rule V12-5.3)."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _localsid(vpp: FakeVpp, sid: Localsid, version: str) -> list[str]:
         is_since(version, "20.05") and sid.behaviour != "end"
     )
     if sid.behaviour == "dx2" and not is_since(version, "26.06"):
-        # The agent sends vlan 0, not "none" (spec/vpp.md 1.1).
+        # The agent sends vlan 0, not "none" (VPP rule V1).
         return ["\tUnsupported yet. (DX2 with egress VLAN rewrite)"]
     lines = [
         f"\tAddress: \t{sid.address}{'/128' if has_length else ''}",

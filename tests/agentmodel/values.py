@@ -40,12 +40,12 @@ _V2_NAMES = {
     f"end_function_{letters}": f"end_function_{letters.upper()}"
     for letters in ("x", "t", "dx2", "dx4", "dx6", "dt4", "dt6", "ad")
 }
-"""Agents 2.x (spec/vpp-agent.md 1.2); their lowerCamel names of the first two are those of 3.x."""
+"""Agents 2.x (agent rule A30); their lowerCamel names of the first two are those of 3.x."""
 _V2_PROTOCOLS = {"IPv4": "IPV4", "IPv6": "IPV6"}
 
 
 class Undecodable(ValueError):
-    """What the agent's JSON decoder refuses (spec/vpp-agent.md 1.3)."""
+    """What the agent's JSON decoder refuses (agent rule A31)."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ Value = Any
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model of the agent: what is behind a key prefix (spec/vpp-agent.md 2.1)."""
+    """One model of the agent: what is behind a key prefix (agent rule A33)."""
 
     prefix: str
     message: type[Message] | None

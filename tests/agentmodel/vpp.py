@@ -14,9 +14,9 @@ from agentmodel import show
 from agentmodel.objects import Call, Localsid, Policy, Pool, SegmentList, Steering, VppError
 
 MOST_SIDS = 16
-"""What fits a message on the wire (spec/vpp.md 1.2)."""
+"""What fits a message on the wire (VPP rule V2)."""
 ROOM = 5
-"""What fits the packet's headroom (spec/vpp.md 1.2)."""
+"""What fits the packet's headroom (VPP rule V2)."""
 
 
 class FakeVpp:
@@ -25,7 +25,7 @@ class FakeVpp:
     Attributes:
         calls: every message since ``calls.clear()``.
         faults: what VPP took although it breaks traffic or itself.
-        version: of VPP, which decides how it prints (spec/vpp.md 5).
+        version: of VPP, which decides how it prints (VPP rule V12).
         encap_source: the one that the next segment list gets.
         plain: what the agent can read back: interfaces, VRF tables, routes, neighbours; by key.
         kernel: what outlives VPP: the Linux objects of the agent; by key.
@@ -89,7 +89,7 @@ class FakeVpp:
         if not found:
             self._hosts.pop((vrf, address), None)
 
-    # Localsids (spec/vpp.md 1.1) ----------------------------------------------------------------
+    # Localsids (VPP rule V1) ----------------------------------------------------------------
 
     def localsid_add(self, sid: Localsid) -> None:
         """-1 exists, in any table; -3 no table; -4 a /128 entry is there; -2 bad interface."""
@@ -120,7 +120,7 @@ class FakeVpp:
         self.localsids.remove(index)
         self._leave(vrf, address, "localsid")
 
-    # Policies (spec/vpp.md 1.2) -----------------------------------------------------------------
+    # Policies (VPP rule V2) -----------------------------------------------------------------
 
     def policy_add(self, policy: Policy, segments: tuple[str, ...], weight: int) -> None:
         """-12 the BSID exists, or a /128 entry for it; -13 no table."""
@@ -169,14 +169,14 @@ class FakeVpp:
             code = 0 if index in policy.lists else -22
         self._done("list_del", bsid, code)
         assert policy is not None
-        # vec_del1: the last one takes the place (spec/vpp.md 2.5)
+        # vec_del1: the last one takes the place (VPP rule V7)
         place = policy.lists.index(index)
         policy.lists[place] = policy.lists[-1]
         policy.lists.pop()
         self.lists.remove(index)
 
     def policy_del(self, bsid: str) -> None:
-        """-1 no such policy; steerings into it stay and lose every packet (spec/vpp.md 3.1)."""
+        """-1 no such policy; steerings into it stay and lose every packet (VPP rule V8)."""
         policy = self.policy(bsid)
         self._done("policy_del", bsid, 0 if policy else -1)
         assert policy is not None
@@ -188,11 +188,11 @@ class FakeVpp:
         self._leave(policy.vrf, bsid, "bsid")
 
     def set_encap_source(self, address: str) -> None:
-        """Lists that are there keep theirs (spec/vpp.md 4.1)."""
+        """Lists that are there keep theirs (VPP rule V10)."""
         self._done("encap_source", address)
         self.encap_source = address
 
-    # Steerings (spec/vpp.md 1.3) ----------------------------------------------------------------
+    # Steerings (VPP rule V3) ----------------------------------------------------------------
 
     def steering_add(self, vrf: int, prefix: str, bsid: str, interface: str = "") -> None:
         """-2 no such policy or interface; -5 not an encap policy; an entry that is there is
@@ -260,7 +260,7 @@ class FakeVpp:
         self.tables.add((family, vrf))
 
     def del_table(self, family: str, vrf: int) -> None:
-        """A VRF table goes; whatever SR object is in it dangles (spec/vpp.md 3.5)."""
+        """A VRF table goes; whatever SR object is in it dangles (VPP rule V9)."""
         if any(table == vrf for table, _ in self._hosts) and family == "IPV6":
             self.faults.append(f"table {vrf}: deleted while something is in it")
         self.tables.discard((family, vrf))
