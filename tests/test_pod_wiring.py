@@ -1,4 +1,4 @@
-"""Pods whose wiring their annotations tell, because the agent's keys do not (design.md 5)."""
+"""Pods whose wiring their annotations tell, because the agent's keys do not (decision 0030)."""
 
 from __future__ import annotations
 

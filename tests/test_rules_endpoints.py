@@ -1,4 +1,4 @@
-"""Which endpoints a service has: rules E1 to E11 of spec/services.md 3.2."""
+"""Which endpoints a service has: rules E1 to E11."""
 
 from __future__ import annotations
 

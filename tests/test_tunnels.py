@@ -1,4 +1,4 @@
-"""The tunnels between nodes (rule N5, 3.6, 8.2), and how they follow the nodes."""
+"""The tunnels between nodes (rules N5 and N6), and how they follow the nodes."""
 
 from __future__ import annotations
 

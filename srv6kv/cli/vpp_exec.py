@@ -87,7 +87,7 @@ def _read_records(reconciler: Reconciler, servers: dict[str, Any]) -> None:
 
 
 def commands(source: str, main_vrf: int) -> str:
-    """The commands, one a line (design.md section 5).
+    """The commands, one a line (decision 0033).
 
     Without the first, encapsulated packets have the source ``::``. The second takes the flow label
     out of the hash that chooses an endpoint: a client that changes it, as Linux does after a lost

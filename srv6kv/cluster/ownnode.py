@@ -1,8 +1,8 @@
 """The own Node: who it is, and what is said while this process has not seen it.
 
 Rule: pure. Nothing is written or deleted for a node whose Node object this process has never seen
-(design.md 10): without it every pod looks remote. Once seen, its last good version stays while it
-is away (rule M6), so ``kube.intake`` never removes it.
+(rule M6): without it every pod looks remote. Once seen, its last good version stays while it
+is away, so ``kube.intake`` never removes it.
 """
 
 from __future__ import annotations

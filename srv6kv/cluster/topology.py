@@ -1,6 +1,6 @@
 """The nodes of the cluster as packets see them: who has which id, address and SID.
 
-Rule (design.md section 5): id and IP are those of Contiv's record if there is one; else id = index
+Rule (decision 0031): id and IP are those of Contiv's record if there is one; else id = index
 of the node's pod CIDR in podSubnetCIDR and IP = that host of nodeInterconnectCIDR; an annotation
 replaces the IP. All nodes compute the same: those with a record come first, then by name.
 """
@@ -90,7 +90,7 @@ class Topology:
         return (peer is None or peer.sid is None) and not self.unread.isdisjoint({name, ""})
 
     def locate(self, endpoint: Endpoint, pods: Prefix) -> HostEndpoint | PodEndpoint | None:
-        """What an endpoint is (design.md section 4); None: it lies outside the cluster.
+        """What an endpoint is (rule E11); None: it lies outside the cluster.
 
         Args:
             endpoint: the endpoint; its ``node`` decides, never address arithmetic.

@@ -84,7 +84,7 @@ def _place_of(value: bytes) -> tuple[str, str, str] | None:
 
 
 def kube_proxy(reconciler: Reconciler) -> Iterator[Finding]:
-    """Endpoints on hosts need kube-proxy there, in the right mode (design.md section 5)."""
+    """Endpoints on hosts need kube-proxy there, in the right mode (rule L9)."""
     mode = reconciler.settings.kube_proxy
     found = [note for note in sorted(reconciler.notes()) if note.reason in _NEEDS]
     for note in found:

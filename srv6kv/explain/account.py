@@ -1,6 +1,6 @@
 """Why a service looks as it does from one node: what ``explain`` answers, as plain values.
 
-A key is in short form (``config/...``). A rule is a name of spec/services.md: S1, E8, C2b, ...
+A key is in short form (``config/...``). A rule is a name of docs/rules: S1, E8, C2b, ...
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """From what Contiv has left in an agent's etcd to what srv6kv wants there.
 
 Rule: most of it is planning, because where a service has one ClusterIP both write the same keys and
-values (design.md section 3), and BSIDs stay with their addresses. What remains are keys that Contiv
+values (rule N2), and BSIDs stay with their addresses. What remains are keys that Contiv
 wrote under names of its own: of those only the exact forms below go, and only with the content that
 Contiv gave them. A pod's loopback is the CNI's: service addresses on it are taken off only on
 request.
@@ -38,7 +38,7 @@ _REDIRECT = re.compile(
 _TUNNEL = re.compile(
     rf"{keys.STEERING}forNodeToNodeTunneling-"
     r"(lookupInPodVRF|lookupInMainVRF|usingPolicyWithBSID-[0-9a-f:]+-and-podCrossconnection)\Z"
-)  # rule N7 and 3.6
+)  # rules N6 and N7
 _LOOPBACK = f"{keys.LINUX_INTERFACE}linux-loop-"
 _OUR_CHAIN = keys.RULE_CHAIN + keys.OUR_RULE_CHAIN
 

@@ -1,6 +1,6 @@
 """What has to be done so that etcd holds the desired state, in an order that is safe at each step.
 
-Order (design.md section 6): localsids, routes, pod objects, policies, steerings; then deletes in
+Order (rule R11): localsids, routes, pod objects, policies, steerings; then deletes in
 reverse. VPP keeps one entry for a (VRF, prefix): when its steering changes its key, the old key
 goes immediately before the new one comes.
 """
@@ -126,7 +126,7 @@ class Plan:
     @property
     def can_wait(self) -> bool:
         """Whether policies only grow or only shrink: each change moves flows of unaffected
-        endpoints, so the counterpart is worth waiting for (design.md section 6)."""
+        endpoints, so the counterpart is worth waiting for (rule M3)."""
         return bool(self.effects) and self.effects.keys() <= {"grow", "shrink"}
 
 

@@ -1,6 +1,6 @@
 """Desired state and etcd together: which keys, with which bytes, should be there.
 
-Rule (design.md section 3): BSIDs and steering names that etcd holds stay with their (VRF, address);
+Rule (decision 0028): BSIDs and steering names that etcd holds stay with their (VRF, address);
 everything else follows from the desired state. Whatever the agent would call INVALID is left out,
 with a note, and so is all of the service or tunnel that needs it.
 """

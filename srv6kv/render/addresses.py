@@ -1,7 +1,7 @@
 """Which addresses a service asks for, which of them it may have, and in which VRFs they are served.
 
 Rules: rule S3, by family: without a ClusterIP of a family no address of that family is
-the service's; S4; 2.3 for traffic policies by VRF; 2.7 for what is never steered.
+the service's; S4; L3 for traffic policies by VRF; L7 for what is never steered.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from srv6kv.settings import Settings
 
 
 class Role(IntEnum):
-    """What an address is to its service; the lower one has the better right to it (2.5)."""
+    """What an address is to its service; the lower one has the better right to it (rule L5)."""
 
     CLUSTER_IP = 0
     LOAD_BALANCER = 1
@@ -68,7 +68,7 @@ def asked_by(service: Service, topology: Topology, settings: Settings) -> Asked:
 
 
 def places_of(role: Role, service: Service, settings: Settings) -> tuple[Place, ...]:
-    """Where an address is steered: a ClusterIP for pods only, others for everyone (2.3).
+    """Where an address is steered: a ClusterIP for pods only, others for everyone (rule L3).
 
     Pods that use an external address are in the cluster: externalTrafficPolicy is not for them.
     """

@@ -1,6 +1,6 @@
 """The receive side: what an endpoint on this node needs so that packets to its SID arrive.
 
-It exists from when a slice lists the endpoint, ready or not, until none does (design.md section 4).
+It exists from when a slice lists the endpoint, ready or not, until none does (rule L10).
 """
 
 from __future__ import annotations

@@ -178,7 +178,7 @@ class Services:
         return (entry.asked.roles[address], entry.service.created, ref)
 
     def _is_denied(self, address: str, ref: Ref, first: Ref) -> bool:
-        """Another service's ClusterIP is never an external address (2.7)."""
+        """Another service's ClusterIP is never an external address (rule L7)."""
         roles = (self._entries[first].asked.roles[address], self._entries[ref].asked.roles[address])
         return roles[0] is Role.CLUSTER_IP and roles[1] is not Role.CLUSTER_IP
 

@@ -1,6 +1,6 @@
 """The tunnels between nodes: what ends them here, and what rides them from here.
 
-Rule (rule N5, 3.6): two policies lead to every other node, one to its pods and one to
+Rule (rules N5 and N6): two policies lead to every other node, one to its pods and one to
 its host; each ends in a SID of that node behind which VPP looks up the inner packet. All of it is
 in the main VRF. One prefix is carried to one node only.
 """

@@ -1,6 +1,6 @@
 """Whether the loop lives, is ready and keeps up: read from one snapshot of what it has done.
 
-The rules are those of kube-proxy (rule M8, 5.3).
+The rules are those of kube-proxy (rule M8).
 """
 
 from __future__ import annotations
