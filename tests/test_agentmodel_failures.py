@@ -186,7 +186,7 @@ def test_a_policy_that_failed_half_way_stays() -> None:
     assert agent.state(f"{STEERING}s") == State.PENDING
 
 
-# Return codes (agent rule A47, VPP rule V1) ----------------------------------------------------------------
+# Return codes (agent rule A47, VPP rule V1) -------------------------------------------------------
 
 
 def _code(act: object, *arguments: object) -> int:
@@ -255,7 +255,7 @@ def test_indexes_are_global_and_used_again() -> None:
     assert found == [[2], [1, 0]]
 
 
-# Restarts (agent rule A46) ------------------------------------------------------------------------------
+# Restarts (agent rule A46) ------------------------------------------------------------------------
 
 ALL = (vrf(), interface(), dx6(), policy(), steering())
 SRV6 = (SID, BSID, f"{STEERING}s")

@@ -1,4 +1,4 @@
-"""Bucket tables: the rows of VPP rule V5, the traps of 2.2, and laws."""
+"""Bucket tables: the rows of VPP rule V5, the traps of VPP rule V4, and laws."""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ def _host(pod: str) -> str:
 
 
 def _notrack(address: str) -> str:
-    """A pod's call to its own service leaves the pod and is balanced (VPP rule V14)."""
+    """A pod's call to its own service leaves the pod and is balanced (rule L8)."""
     return f"-d {_whole(address)} -j CT --notrack"
 
 

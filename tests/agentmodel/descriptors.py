@@ -111,7 +111,7 @@ class LocalSids(Descriptor):
                 raise Invalid(f"{name}.l3_service_address", f"{service!r} is no IP address")
 
     def dependencies(self, value: Any) -> tuple[Dependency, ...]:
-        """Rule A41: the VRF table even for VRF 0, the table or the interface of the end function."""
+        """Rule A41: the VRF table even for VRF 0, the end function's table or interface."""
         found = [
             (
                 "sr-localsid-installation-vrf-table-exists",

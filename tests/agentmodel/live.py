@@ -200,7 +200,7 @@ class LiveAgent:
         self._publish()
 
     def _lost(self, prefix: str, error: Srv6kvError) -> None:
-        """After a compaction the watch goes on behind the gap; what was in it is lost (rule A38)."""
+        """After a compaction the watch goes on behind it; what was in it is lost (rule A38)."""
         found = _COMPACTED.search(str(error))
         if prefix not in self._watches:
             return

@@ -129,7 +129,7 @@ def _is_in(item: Any, others: Any) -> bool:
 
 
 def _indexes(vpp: FakeVpp, policy: Any, done: str) -> Metadata:
-    """Rule A44: the first block whose BSID begins with the policy's text, in it each list as text, with
+    """Rule A44: the first block whose BSID begins with the policy's text, in it each list as text,
     a weight that begins with the list's."""
     text = vpp.cli("sh sr policies").lower()
     for block in text.split("-----------"):
