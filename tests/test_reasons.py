@@ -36,7 +36,7 @@ NO_REASONS = {
 }
 """Words of Kubernetes, VPP and the agent that look like reasons."""
 NOT_SEARCHED = (
-    *("gen", "etcd", "explain", "etcd/store.py", "settings", "yamlmarks", "sample"),
+    *("gen", "etcd", "explain", "etcd/store.py", "settings", "yamllines", "sample"),
     *("verify", "repair"),
 )
 """They make no notes, and name calls, classes and options that look like reasons; those of
@@ -122,6 +122,6 @@ def test_no_document_names_a_reason_that_the_code_cannot_give() -> None:
 
 
 def test_a_link_leads_to_a_heading() -> None:
-    """Of a service's reason to its own, of any other one to the list of all."""
+    """Of a service's reason to its own, of any other one to its row in the list of all."""
     assert link_of("PodNotWired") == "docs/limits.md#podnotwired"
-    assert link_of("PodWiringUnknown") == "docs/notes.md"
+    assert link_of("PodWiringUnknown") == "docs/notes.md#podwiringunknown"

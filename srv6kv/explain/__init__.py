@@ -6,10 +6,18 @@ Rule: it decides nothing. It asks the same functions that render, and puts their
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from srv6kv.explain.account import Explanation, Remark, SlicePart, link_of
+from srv6kv.explain.account import (
+    Address,
+    Explanation,
+    Remark,
+    SlicePart,
+    link_of,
+    page_of,
+)
 from srv6kv.explain.endpoints import slices_of
 from srv6kv.explain.places import addresses_of
 from srv6kv.explain.scene import Scene, port_text
@@ -51,15 +59,29 @@ def explain(
     if not rule and not scene.asked and all(map(is_ipv4, wishes(service))):
         rule = "S3: it has no IPv6 ClusterIP"
     parts = tuple(slices_of(scene, slices)) if not rule else ()
+    addresses = tuple(addresses_of(scene))
     return Explanation(
         service=str(ref),
         node=scene.topology.own_name,
         rule=rule,
         ports=tuple(map(port_text, service.ports)),
-        addresses=tuple(addresses_of(scene)),
+        addresses=addresses,
         slices=parts,
         notes=tuple(_remarks(scene, parts)),
+        rules=_rules_in(rule, addresses, parts),
     )
+
+
+def _rules_in(
+    rule: str, addresses: Iterable[Address], slices: Iterable[SlicePart]
+) -> dict[str, str]:
+    """The pages of all rules that an explanation names."""
+    named = [rule, *(item.problem for item in addresses)]
+    for item in slices:
+        named += [part.rule for part in item.unused]
+        named += [verdict.rule for part in item.endpoints for verdict in part.verdicts]
+    found = {match[0] for text in named if (match := re.match(r"[SEC]\d+[a-c]?\b", text))}
+    return {name: page_of(name) for name in sorted(found)}
 
 
 def _rule_against(service: Service, spec: Mapping[str, Any]) -> str:

@@ -45,7 +45,16 @@ LIMITS = frozenset(
 
 def link_of(reason: str) -> str:
     """Where a reason is explained."""
-    return f"docs/limits.md#{reason.lower()}" if reason in LIMITS else "docs/notes.md"
+    page = "limits" if reason in LIMITS else "notes"
+    return f"docs/{page}.md#{reason.lower()}"
+
+
+_PAGES = {"S": "services", "E": "endpoints", "C": "selection"}
+
+
+def page_of(rule: str) -> str:
+    """Where a rule of selection stands, such as ``E8``."""
+    return f"docs/rules/{_PAGES[rule[0]]}.md#{rule.lower()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +223,7 @@ class Explanation:
 
     Attributes:
         rule: by which rule nothing of it is rendered, and why; "" if something may be.
+        rules: every rule that is named, with the place where it stands.
     """
 
     service: str
@@ -223,3 +233,4 @@ class Explanation:
     addresses: tuple[Address, ...]
     slices: tuple[SlicePart, ...]
     notes: tuple[Remark, ...]
+    rules: dict[str, str]

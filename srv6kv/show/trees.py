@@ -56,6 +56,8 @@ def _tree_of(explanation: Explanation) -> Tree:
         _add(tree, "no EndpointSlice names it")
     for note in explanation.notes:
         _add_note(tree, note)
+    if explanation.rules:
+        _add(tree, "rules", (f"{name}: {page}" for name, page in explanation.rules.items()))
     return tree
 
 
