@@ -90,7 +90,9 @@ def test_every_decision_that_is_cited_has_its_page() -> None:
     """The list of decisions names each page with its title, and no other."""
     pages = {path.name[:4]: path for path in (DOCS / "decisions").glob("0*.md")}
     listed = dict(
-        re.findall(r"\[(\d{4})\]\([\w-]+\.md\) \| (.*) \|", (DOCS / "decisions/README.md").read_text())
+        re.findall(
+            r"\[(\d{4})\]\([\w-]+\.md\) \| (.*) \|", (DOCS / "decisions/README.md").read_text()
+        )
     )
     cited = {number for _, text in _texts() for number in _DECISION.findall(text)}
     titles = {n: page.read_text().partition("\n")[0] for n, page in pages.items()}
