@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,7 +32,7 @@ WORDS = {
     "let these be": r"let these be",
     "mend": r"mend(?:s|ed|ing)?",
     "nobody": r"nobody",
-    "north": r"north(?:s|'s)?",
+    "north": r"norths?",
     "plumbs": r"plumb(?:s|ed)?",
     "renote": r"renotes?",
     "settle": r"settle[sd]?|settling",
@@ -45,7 +46,7 @@ WORDS = {
 }
 """Left out are words that also have a plain meaning: take, move, miss, note, known, seen."""
 _PATTERNS = {word: re.compile(rf"\b(?:{text})\b", re.IGNORECASE) for word, text in WORDS.items()}
-_SEAMS = re.compile(r"[_\W]+(?<!')|(?<=[a-z0-9])(?=[A-Z])")
+_SEAMS = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])")
 
 Counts = dict[tuple[str, str], int]
 
@@ -56,6 +57,7 @@ def _texts() -> list[Path]:
     return sorted([*pages, *code, *(ROOT / "docs").rglob("*.md")])
 
 
+@cache
 def found() -> Counts:
     """How often each word stands in each file, also as a part of a name."""
     counts = Counter[tuple[str, str]]()
