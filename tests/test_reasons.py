@@ -69,7 +69,7 @@ def _given() -> frozenset[str]:
 
 
 def _noted() -> list[str]:
-    """The first column of the table in ``docs/notes.md``."""
+    """The first column of the table in ``docs/warnings.md``."""
     rows = (
         line.split("|")[1] for line in (DOCS / "notes.md").read_text().splitlines() if "|" in line
     )
@@ -82,7 +82,7 @@ def _headings() -> list[str]:
 
 
 def test_every_reason_is_in_the_notes_and_no_other() -> None:
-    """docs/notes.md lists what the code can give, each once."""
+    """docs/warnings.md lists what the code can give, each once."""
     assert sorted(_noted()) == sorted(_given())
 
 
@@ -96,7 +96,7 @@ def test_every_reason_about_a_service_has_its_heading_in_the_limits() -> None:
 
 
 def test_a_reason_of_a_service_is_told_in_the_notes_as_one() -> None:
-    """Each row of docs/notes.md about services has a heading in docs/limits.md, but for what is
+    """Each row of docs/warnings.md about services has a heading in docs/limits.md, but for what is
     wrong with the input."""
     rows = [line.split("|")[1:3] for line in (DOCS / "notes.md").read_text().splitlines()]
     about = {
@@ -123,5 +123,5 @@ def test_no_document_names_a_reason_that_the_code_cannot_give() -> None:
 
 def test_a_link_leads_to_a_heading() -> None:
     """Of a service's reason to its own, of any other one to the list of all."""
-    assert link_of("PodNotWired") == "docs/limits.md#podnotwired"
-    assert link_of("PodWiringUnknown") == "docs/notes.md"
+    assert link_of("PodNotAttached") == "docs/limits.md#podnotattached"
+    assert link_of("PodAttachmentUnknown") == "docs/warnings.md"
