@@ -290,7 +290,7 @@ def test_a_policy_of_others_moves_ours() -> None:
 
 def _notes(sidecar: Sidecar) -> set[tuple[str, str]]:
     notes = [*sidecar.desired().all_notes(), *sidecar.plan().notes]
-    return {(note.subject, note.reason) for note in notes}
+    return {(str(note.subject), note.reason) for note in notes}
 
 
 def test_one_address_is_carried_to_one_node() -> None:

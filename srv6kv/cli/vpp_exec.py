@@ -36,6 +36,7 @@ def command(
       srv6kv vpp-exec -f examples/seed/manifests --config examples/seed/contiv.conf --node node1
     """
     from srv6kv.cluster.topology import topology_of
+    from srv6kv.notes import Kind, Subject
 
     reconciler = _read(paths, config, node, servers)
     settings = reconciler.settings
@@ -46,7 +47,7 @@ def command(
     own = topology.own
     if own is None or own.ip is None:
         notes = [*reconciler.intake.notes(), *topology.notes]
-        why = [str(note) for note in notes if note.subject == f"Node {node}"]
+        why = [str(note) for note in notes if note.subject == Subject(Kind.NODE, node)]
         raise InputError("; ".join(why) or f"Node {node}: not known")
     text = commands(own.ip, settings.main_vrf)
     if out is None:

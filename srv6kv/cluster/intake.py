@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 
 from srv6kv.cluster.cluster import Cluster
 from srv6kv.cluster.triggers import Triggers
-from srv6kv.kube import parse, tolerant
-from srv6kv.kube.checks import MALFORMED
+from srv6kv.kube import parse
 from srv6kv.kube.gaps import gap_of
 from srv6kv.kube.model import Body, EndpointSlice, Gap, Identity, Ref
-from srv6kv.notes import Note
+from srv6kv.notes import Note, Reason, Subject, on_ignored
 
 
 @dataclass(slots=True)
@@ -66,14 +65,14 @@ class Intake:
             return
         self._good.add(identity)
         if skipped:
-            self._warnings[identity] = tolerant.note_on(_subject(identity), skipped)
+            self._warnings[identity] = on_ignored(Subject.of(identity), skipped)
         if isinstance(value, EndpointSlice) and self.cluster.is_news(value):
             self.triggers.add(value.ref, value.triggered)
         self.cluster.put(value)
 
     def _note(self, identity: Identity, problem: str) -> Note:
         kept = "its last good version stays" if identity in self._good else "it is left out"
-        return Note(_subject(identity), MALFORMED, f"{problem}; {kept}")
+        return Note(Subject.of(identity), Reason.MALFORMED, f"{problem}; {kept}")
 
     def is_malformed(self, identity: Identity) -> bool:
         """Whether what came last of an object makes no sense."""
@@ -104,8 +103,3 @@ class Intake:
         """Take in several objects."""
         for identity, body in objects:
             self.take(identity, body)
-
-
-def _subject(identity: Identity) -> str:
-    kind, namespace, name = identity
-    return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"

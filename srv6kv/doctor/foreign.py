@@ -10,15 +10,16 @@ from srv6kv.doctor.findings import ERROR, OK, WARNING, Finding
 from srv6kv.ligato import keys
 from srv6kv.ligato.values import LocalSid, RuleChain
 from srv6kv.net.addresses import Prefix, network_of
+from srv6kv.notes import Reason
 from srv6kv.sync.reconciler import Reconciler
 
 CHECK = "foreign-keys"
 _CONTIVS = keys.RULE_CHAIN + "port-forward-"
 _ADOPT = "srv6kv adopt --from contiv"
 _NEEDS = {
-    "HostNetworkBackendNeedsMasquerade": "run kube-proxy with masqueradeAll, then say so in"
+    Reason.HOST_ENDPOINT_NEEDS_MASQUERADE: "run kube-proxy with masqueradeAll, then say so in"
     " srv6kv.kubeProxy",
-    "HostNetworkBackendNeedsKubeProxy": "run kube-proxy on nodes with host-network pods",
+    Reason.HOST_ENDPOINT_NEEDS_KUBE_PROXY: "run kube-proxy on nodes with host-network pods",
 }
 
 

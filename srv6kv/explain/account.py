@@ -9,44 +9,45 @@ from dataclasses import dataclass
 
 from msgspec import UNSET, UnsetType
 
+from srv6kv.notes import Reason
+
 IN_ETCD, MISSING, DIFFERS, TO_GO = "in etcd", "missing", "differs", "to be deleted"
 
 
 LIMITS = frozenset(
     {
-        "AddressDenied",
-        "BsidExhausted",
-        "ClusterIPOutsideServiceCIDR",
-        "EndpointPortIgnored",
-        "ExternalAddressInvalid",
-        "ExternalBackendUnsupported",
-        "ExternalIPDenied",
-        "FamilyNotServed",
-        "HostFamilyUnsupported",
-        "HostNetworkBackendNeedsKubeProxy",
-        "HostNetworkBackendNeedsMasquerade",
-        "HostNotWired",
-        "IPv4NotRendered",
-        "InvalidValue",
-        "NodePortLeftToKubeProxy",
-        "NodeUnknown",
-        "PodChainsOwnedByMesh",
-        "PodNotWired",
-        "PortBackendsDiffer",
-        "PortWithoutEndpoints",
-        "ServiceIPConflict",
-        "ServicePortConflict",
-        "SessionAffinityUnsupported",
-        "SourceRangesUnsupported",
+        Reason.ADDRESS_DENIED,
+        Reason.BSID_EXHAUSTED,
+        Reason.CLUSTER_IP_OUTSIDE_SERVICE_CIDR,
+        Reason.ENDPOINT_PORT_IGNORED,
+        Reason.EXTERNAL_ADDRESS_INVALID,
+        Reason.EXTERNAL_ENDPOINT_UNSUPPORTED,
+        Reason.EXTERNAL_IP_DENIED,
+        Reason.FAMILY_NOT_SERVED,
+        Reason.HOST_FAMILY_UNSUPPORTED,
+        Reason.HOST_ENDPOINT_NEEDS_KUBE_PROXY,
+        Reason.HOST_ENDPOINT_NEEDS_MASQUERADE,
+        Reason.HOST_NOT_ATTACHED,
+        Reason.IPV4_NOT_RENDERED,
+        Reason.INVALID_VALUE,
+        Reason.NODE_PORT_LEFT_TO_KUBE_PROXY,
+        Reason.NODE_UNKNOWN,
+        Reason.POD_CHAINS_OWNED_BY_MESH,
+        Reason.POD_NOT_ATTACHED,
+        Reason.PORT_ENDPOINTS_DIFFER,
+        Reason.PORT_WITHOUT_ENDPOINTS,
+        Reason.SERVICE_IP_CONFLICT,
+        Reason.SERVICE_PORT_CONFLICT,
+        Reason.SESSION_AFFINITY_UNSUPPORTED,
+        Reason.SOURCE_RANGES_UNSUPPORTED,
     }
 )
-"""The reasons that ``docs/limits.md`` has a heading for; ``docs/notes.md`` has all."""
+"""The reasons that ``docs/limits.md`` has a heading for; ``docs/warnings.md`` has all."""
 
 
-def link_of(reason: str) -> str:
+def link_of(reason: Reason) -> str:
     """Where a reason is explained."""
-    page = "limits" if reason in LIMITS else "notes"
-    return f"docs/{page}.md#{reason.lower()}"
+    return f"docs/limits.md#{reason.lower()}" if reason in LIMITS else reason.anchor
 
 
 _PAGES = {"S": "services", "E": "endpoints", "C": "selection"}
@@ -232,5 +233,5 @@ class Explanation:
     ports: tuple[str, ...]
     addresses: tuple[Address, ...]
     slices: tuple[SlicePart, ...]
-    notes: tuple[Remark, ...]
+    warnings: tuple[Remark, ...]
     rules: dict[str, str]

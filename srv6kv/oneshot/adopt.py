@@ -23,6 +23,7 @@ from srv6kv import foreign
 from srv6kv.etcd.values import KeyValue
 from srv6kv.ligato import keys
 from srv6kv.net import addresses, sids
+from srv6kv.notes import Reason
 from srv6kv.plan import ownership
 from srv6kv.plan.plan import Plan, split
 from srv6kv.settings import Settings
@@ -205,10 +206,9 @@ def _lost(plan: Plan, there: Mapping[str, bytes], reconciler: Reconciler) -> Ite
     """Localsids that Contiv has and we would take away, because an endpoint's wiring is unknown."""
     prefixes = reconciler.settings.sid
     for note in sorted(reconciler.notes()):
-        kind, _, name = note.subject.partition(" ")
-        if note.reason == "PodWiringUnknown" and kind == "Endpoint":
-            sid = sids.sid_of(prefixes.pod, name)
-        elif note.reason == "HostWiringUnknown":
+        if note.reason is Reason.POD_ATTACHMENT_UNKNOWN:
+            sid = sids.sid_of(prefixes.pod, str(note.subject.ref))
+        elif note.reason is Reason.HOST_ATTACHMENT_UNKNOWN:
             sid = sids.host_sid(prefixes.host)
         else:
             continue

@@ -12,7 +12,7 @@ from enum import IntEnum
 from srv6kv.cluster.topology import Topology
 from srv6kv.kube.model import Service
 from srv6kv.net.addresses import is_ipv4, is_ordinary
-from srv6kv.notes import Note
+from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.settings import Settings
 
 
@@ -119,11 +119,11 @@ _SOURCE_RANGES = "has loadBalancerSourceRanges, which SRv6 cannot enforce"
 
 
 def _denial(service: Service, address: str, role: Role, reason: str) -> Note:
-    name = "AddressDenied" if role is Role.CLUSTER_IP else "ExternalIPDenied"
+    name = Reason.ADDRESS_DENIED if role is Role.CLUSTER_IP else Reason.EXTERNAL_IP_DENIED
     if reason is _SOURCE_RANGES:
-        name = "SourceRangesUnsupported"
+        name = Reason.SOURCE_RANGES_UNSUPPORTED
     return Note(
-        f"Service {service.ref}",
+        Subject(Kind.SERVICE, service.ref),
         name,
         f"{FIELDS[role]}: {address} {reason}; the service is not rendered for it",
     )

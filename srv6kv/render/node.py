@@ -9,7 +9,7 @@ from srv6kv.cluster.topology import Peer, Topology, one_node_subnet
 from srv6kv.ligato.values import AgentValue, End, LocalSid, Route, VrfTable
 from srv6kv.net import sids
 from srv6kv.net.addresses import EVERY_IPV4, Prefix
-from srv6kv.notes import Note
+from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.settings import Settings
 
 
@@ -62,7 +62,7 @@ def mtu_notes(own: Peer | None, wiring: Wiring, settings: Settings) -> tuple[Not
         f"mtuSize: {settings.mtu} and {ENCAPSULATION} bytes of SRv6 exceed the uplink's MTU {mtu};"
         f" large packets to other nodes are lost, set mtuSize to {most}"
     )
-    return (Note(f"Node {own.name}", "MtuTooLarge", text),)
+    return (Note(Subject(Kind.NODE, own.name), Reason.MTU_TOO_LARGE, text),)
 
 
 def plumbing(own: Peer | None, settings: Settings) -> Iterator[AgentValue]:
