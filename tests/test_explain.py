@@ -226,6 +226,11 @@ def test_what_a_slice_offers_in_vain_has_its_rule() -> None:
         "web-5": [("", "S1")],
     }
     assert [(v.kept, v.rule) for v in found.slices[1].endpoints[0].verdicts] == [(False, "E8")]
+    assert {name: page for name, page in found.rules.items() if name in "E3 E8 S1"} == {
+        "E3": "docs/rules/endpoints.md#e3",
+        "E8": "docs/rules/endpoints.md#e8",
+        "S1": "docs/rules/services.md#s1",
+    }
 
 
 def test_the_receive_side_of_a_local_endpoint() -> None:

@@ -6,18 +6,10 @@ Rule: it decides nothing. It asks the same functions that render, and puts their
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from srv6kv.explain.account import (
-    Address,
-    Explanation,
-    Remark,
-    SlicePart,
-    link_of,
-    page_of,
-)
+from srv6kv.explain.account import Explanation, Remark, SlicePart, link_of, rules_in
 from srv6kv.explain.endpoints import slices_of
 from srv6kv.explain.places import addresses_of
 from srv6kv.explain.scene import Scene, port_text
@@ -69,20 +61,8 @@ def explain(
         addresses=addresses,
         slices=parts,
         warnings=tuple(_remarks(scene, parts)),
-        rules=_rules_in(rule, addresses, parts),
+        rules=rules_in(rule, addresses, parts),
     )
-
-
-def _rules_in(
-    rule: str, addresses: Iterable[Address], slices: Iterable[SlicePart]
-) -> dict[str, str]:
-    """The pages of all rules that an explanation names."""
-    named = [rule, *(item.problem for item in addresses)]
-    for item in slices:
-        named += [part.rule for part in item.unused]
-        named += [verdict.rule for part in item.endpoints for verdict in part.verdicts]
-    found = {match[0] for text in named if (match := re.match(r"[SEC]\d+[a-c]?\b", text))}
-    return {name: page_of(name) for name in sorted(found)}
 
 
 def _rule_against(service: Service, spec: Mapping[str, Any]) -> str:

@@ -5,6 +5,8 @@ A key is in short form (``config/...``). A rule is a name of docs/rules: S1, E8,
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from msgspec import UNSET, UnsetType
@@ -235,3 +237,15 @@ class Explanation:
     slices: tuple[SlicePart, ...]
     warnings: tuple[Remark, ...]
     rules: dict[str, str]
+
+
+def rules_in(
+    rule: str, addresses: Iterable[Address], slices: Iterable[SlicePart]
+) -> dict[str, str]:
+    """The pages of all rules that an explanation names."""
+    named = [rule, *(item.problem for item in addresses)]
+    for item in slices:
+        named += [part.rule for part in item.unused]
+        named += [verdict.rule for part in item.endpoints for verdict in part.verdicts]
+    found = {match[0] for text in named if (match := re.match(r"[SEC]\d+[a-c]?\b", text))}
+    return {name: page_of(name) for name in sorted(found)}
