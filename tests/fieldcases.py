@@ -210,9 +210,9 @@ REPORTED: dict[str, dict[str, dict[str, Case]]] = {
         },
     },
     "EndpointSlice": {
-        "endpoints[].addresses": {"ExternalBackendUnsupported": Case(["2001:db8::1"])},
+        "endpoints[].addresses": {"ExternalEndpointUnsupported": Case(["2001:db8::1"])},
         "endpoints[].nodeName": {
-            "ExternalBackendUnsupported": Case(None),
+            "ExternalEndpointUnsupported": Case(None),
             "NodeUnknown": Case("node9"),
         },
         "ports[].port": {"EndpointPortIgnored": Case(None)},

@@ -1,6 +1,6 @@
 """What kube-proxy would do with a service, from the Kubernetes objects themselves, slowly.
 
-Rule: one plain loop for each rule S, E and C of spec/services.md section 3, in its order and words;
+Rule: one plain loop for each rule S, E and C of docs/rules, in its order and words;
 where kube-proxy's own code (pkg/proxy/endpointslicecache.go, topology.go) says otherwise, as it has
 it; nothing of srv6kv is used.
 """
@@ -82,7 +82,7 @@ def _of_slice(item: Json, port: Port) -> dict[Pair, Offer]:
 
 def _best(group: list[Offer]) -> Offer:
     """Rule E8 among slices that offer one address and target: kube-proxy takes them as Go's map
-    gives them; design section 10 says not terminating, ready, lowest name."""
+    gives them; rule E8 says not terminating, ready, lowest name."""
     living = [offer for offer in group if not offer.terminating] or group
     ready = [offer for offer in living if offer.ready] or living
     names = sorted(offer.slice_name for offer in ready)

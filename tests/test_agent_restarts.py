@@ -1,5 +1,5 @@
 """What becomes of all that srv6kv has written when the agent or VPP restarts or etcd is away
-(agent rule A38 and 4.7), with a real etcd."""
+(agent rules A38 and A46), with a real etcd."""
 
 from __future__ import annotations
 

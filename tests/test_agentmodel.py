@@ -1,5 +1,5 @@
 """What was measured on the real scheduler and the real SRv6 descriptors holds of the model: values
-that come, change and go (docs/rules/agent.md and 4.1 to 4.6)."""
+that come, change and go (agent rules A40 to A45)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from agentvalues import (
     weighted,
 )
 
-# Transactions (0.1, 4.1) --------------------------------------------------------------------------
+# Transactions (agent rules A36 and A40) -----------------------------------------------------------
 
 
 def test_one_key_is_one_transaction() -> None:
@@ -131,7 +131,7 @@ def test_the_main_vrf_is_always_there() -> None:
     assert agent.state(f"{LOCALSID}6666::5") == State.CONFIGURED
 
 
-# Localsids (4.3) and steerings (4.4) --------------------------------------------------------------
+# Localsids and steerings (agent rules A42 and A43) ------------------------------------------------
 
 
 def test_a_changed_localsid_goes_and_comes() -> None:
@@ -184,7 +184,7 @@ def test_a_steering_by_index_is_invalid_since_3_5() -> None:
     assert "(-2)" in old.states()[pair[0]].error
 
 
-# Policies (4.5) -----------------------------------------------------------------------------------
+# Policies (agent rule A44) ------------------------------------------------------------------------
 
 
 def test_lists_are_made_before_they_are_broken() -> None:
@@ -285,7 +285,7 @@ def test_the_same_bytes_again_do_no_harm() -> None:
     assert calls(agent) == ["list_del"]
 
 
-# The encap source (0.7, 4.6) ----------------------------------------------------------------------
+# The encap source (agent rule A45) ----------------------------------------------------------------
 
 SOURCE = put(GLOBAL, encap_source_address="fe10::1")
 

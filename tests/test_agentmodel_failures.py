@@ -1,5 +1,5 @@
 """What was measured on the real scheduler about failures holds of the model: invalid values, VPP's
-refusals, retries, restarts (agent rule A46 to 0.6, 4.7 and 4.8)."""
+refusals, retries, restarts (agent rules A44, A46 and A47)."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_what_is_not_checked(pair: Pair) -> None:
 
 
 def test_a_failed_create_is_tried_four_times() -> None:
-    """RETRYING after 1, 2 and 4 s, then FAILED (4.1)."""
+    """RETRYING after 1, 2 and 4 s, then FAILED (agent rule A40)."""
     agent = started()
     agent.vpp.localsid_add(Localsid("6666::5", 0, "end"))
     agent.change(*end())
@@ -186,7 +186,7 @@ def test_a_policy_that_failed_half_way_stays() -> None:
     assert agent.state(f"{STEERING}s") == State.PENDING
 
 
-# Return codes (4.8, VPP rule V1) ----------------------------------------------------------------
+# Return codes (agent rule A47, VPP rule V1) -------------------------------------------------------
 
 
 def _code(act: object, *arguments: object) -> int:
@@ -255,7 +255,7 @@ def test_indexes_are_global_and_used_again() -> None:
     assert found == [[2], [1, 0]]
 
 
-# Restarts (0.3, 4.7) ------------------------------------------------------------------------------
+# Restarts (agent rule A46) ------------------------------------------------------------------------
 
 ALL = (vrf(), interface(), dx6(), policy(), steering())
 SRV6 = (SID, BSID, f"{STEERING}s")

@@ -1,4 +1,4 @@
-"""The model takes keys and JSON as the agent does (agent rule A31, 2 and 3.2)."""
+"""The model takes keys and JSON as the agent does (agent rules A31, A33 and A35)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bucket tables: the rows of VPP rule V5, the traps of 2.2, and laws."""
+"""Bucket tables: the rows of VPP rule V5, the traps of VPP rule V4, and laws."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def counts(found: Table, lists: int) -> list[int]:
 @VERSIONS
 @pytest.mark.parametrize("lists", [1, 2, 4, 8, 16, 32, 64, 128, 256, 1024])
 def test_a_power_of_two_of_equal_lists_is_fair(lists: int, is_capped: bool) -> None:
-    """As many buckets as lists, one each, in their order (2.3, first row)."""
+    """As many buckets as lists, one each, in their order (VPP rule V4)."""
     found = table([1] * lists, is_capped=is_capped)
 
     assert found == Table(lists, tuple((index, 1) for index in range(lists)))

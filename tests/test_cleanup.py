@@ -1,4 +1,4 @@
-"""Removing what is ours: all of it, nothing else, in a safe order (design.md sections 6 and 8)."""
+"""Removing what is ours: all of it, nothing else, in a safe order (decision 0029)."""
 
 from __future__ import annotations
 

@@ -30,11 +30,13 @@ Service default/hosthere (client TCP 2379), seen from node node1
 │       ├── config/vpp/srv6/v2/steering/forK8sService-default-hosthere
 │       ├── config/vpp/srv6/v2/policy/5555::5ce9
 │       └── weight 1: 6655::1 to fd00::101
-└── EndpointSlice hosthere-1
-    └── fd00::101 (host here, node node1): ready, serving
-        ├── policy Cluster: kept for client TCP 2379, rule C4: ready
-        └── receive side
-            └── config/vpp/srv6/v2/localsid/6655::1
+├── EndpointSlice hosthere-1
+│   └── fd00::101 (host here, node node1): ready, serving
+│       ├── policy Cluster: kept for client TCP 2379, rule C4: ready
+│       └── receive side
+│           └── config/vpp/srv6/v2/localsid/6655::1
+└── rules
+    └── C4: docs/rules/selection.md#c4
 """
 HEADLESS = """\
 kind: Service

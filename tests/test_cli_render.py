@@ -124,7 +124,7 @@ def test_four_paths() -> None:
 
 def test_json() -> None:
     """json is one object with the keys of jsonl and the notes."""
-    assert json.loads(seed("-o", "json")) == {"keys": keys_of(seed()), "notes": []}
+    assert json.loads(seed("-o", "json")) == {"keys": keys_of(seed()), "warnings": []}
 
 
 def test_txn() -> None:

@@ -323,8 +323,11 @@ def test_d30_the_host_comes_first_when_both_are_new() -> None:
 
     assert sidecar.values()[f"{LOCALSID}9300::1"]["end_function_dx6"]["next_hop"] == "2002::2"
     assert [f"{STEERING}default-host"] == [key for key in sidecar.owned() if STEERING in key]
-    notes = {(note.subject, note.reason) for note in sidecar.desired().all_notes()}
-    assert {("Endpoint 2001::1", "SidCollision"), ("Service default/pod", "PodNotWired")} == notes
+    notes = {(str(note.subject), note.reason) for note in sidecar.desired().all_notes()}
+    assert {
+        ("Endpoint 2001::1", "SidCollision"),
+        ("Service default/pod", "PodNotAttached"),
+    } == notes
 
 
 def test_d30_the_newcomer_waits() -> None:

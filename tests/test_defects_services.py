@@ -69,7 +69,7 @@ def test_d5_ports_with_different_endpoints_are_said() -> None:
     second = endpoint_slice("web", [THERE], ports[1:], name="b")
     sidecar = _sidecar(service("web", VIP, ports), first, second)
 
-    assert _reasons(sidecar) == {"PortBackendsDiffer"}
+    assert _reasons(sidecar) == {"PortEndpointsDiffer"}
     assert len(sidecar.values()[POLICY]["segment_lists"]) == 2
 
 
@@ -133,7 +133,7 @@ def test_d23_an_endpoint_outside_the_cluster_is_said() -> None:
     """It is left out with its reason; the others work."""
     sidecar = _sidecar(_web(), endpoint_slice("web", [HERE, endpoint("2003::1")]))
 
-    assert _reasons(sidecar) == {"ExternalBackendUnsupported"}
+    assert _reasons(sidecar) == {"ExternalEndpointUnsupported"}
     assert len(sidecar.values()[POLICY]["segment_lists"]) == 1
 
 
@@ -142,7 +142,7 @@ def test_d25_hosts_on_several_nodes_need_masquerading_which_is_said() -> None:
     slices = endpoint_slice("web", [endpoint("fd00::101"), endpoint("fd00::102")])
 
     assert _trace(POD, VIP, _web(), slices) == {ToHost("node1"), ToHost("node2")}
-    assert _reasons(_sidecar(_web(), slices)) == {"HostNetworkBackendNeedsMasquerade"}
+    assert _reasons(_sidecar(_web(), slices)) == {"HostEndpointNeedsMasquerade"}
 
 
 def test_d26_rules_of_a_mesh_are_never_flushed() -> None:

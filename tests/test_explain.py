@@ -74,7 +74,7 @@ def test_every_endpoint_is_kept_or_dropped_by_a_rule() -> None:
         ("pod here", ""),
         ("pod there", ""),
         ("host there", ""),
-        ("outside", "ExternalBackendUnsupported"),
+        ("outside", "ExternalEndpointUnsupported"),
     ]
 
 
@@ -135,7 +135,7 @@ def test_an_address_that_is_not_rendered_says_why() -> None:
     assert [item.shared_with for item in found.addresses if item.address == "fd20::9"] == [
         ("default/older",)
     ]
-    assert {(note.reason, note.link) for note in found.notes} == {
+    assert {(note.reason, note.link) for note in found.warnings} == {
         ("ExternalIPDenied", "docs/limits.md#externalipdenied"),
         ("FamilyNotServed", "docs/limits.md#familynotserved"),
         ("ServiceIPConflict", "docs/limits.md#serviceipconflict"),
@@ -173,7 +173,7 @@ def test_a_pod_of_a_mesh_has_its_localsid_and_no_chains() -> None:
     found = Asked((*NODES, *bodies), AGENT, OPEN).explain()
     (part,) = _parts(found).values()
 
-    assert part.problem == "PodNotWired"
+    assert part.problem == "PodNotAttached"
     assert part.receive_side is not None
     assert part.receive_side.problem.endswith("(PodChainsOwnedByMesh)")
     assert [key.key.split("/")[1] for key in part.receive_side.keys] == ["vpp", "vpp"]
@@ -226,6 +226,11 @@ def test_what_a_slice_offers_in_vain_has_its_rule() -> None:
         "web-5": [("", "S1")],
     }
     assert [(v.kept, v.rule) for v in found.slices[1].endpoints[0].verdicts] == [(False, "E8")]
+    assert {name: page for name, page in found.rules.items() if name in "E3 E8 S1"} == {
+        "E3": "docs/rules/endpoints.md#e3",
+        "E8": "docs/rules/endpoints.md#e8",
+        "S1": "docs/rules/services.md#s1",
+    }
 
 
 def test_the_receive_side_of_a_local_endpoint() -> None:
@@ -248,7 +253,7 @@ def test_the_receive_side_of_a_local_endpoint() -> None:
     ]
     assert pod.translations == ("2096::10 TCP 80 -> 80",)
     assert (missing.keys, missing.translations) == ((), ())
-    assert missing.problem.endswith("(PodWiringUnknown)")
+    assert missing.problem.endswith("(PodAttachmentUnknown)")
     assert [key.key for key in host.keys] == ["config/vpp/srv6/v2/localsid/6655::1"]
 
 
@@ -308,7 +313,7 @@ def test_the_text_names_every_key_and_every_address_whole() -> None:
     for text in (
         "address fd10::5 (status.loadBalancer)",
         "ports[1]: not used, rule E3: has no number from 1 to 65535",
-        "cannot be sent to: ExternalBackendUnsupported",
-        "see docs/limits.md#externalbackendunsupported",
+        "cannot be sent to: ExternalEndpointUnsupported",
+        "see docs/limits.md#externalendpointunsupported",
     ):
         assert any(line.endswith(f" {text}") for line in lines), text

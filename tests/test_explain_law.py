@@ -27,9 +27,9 @@ def test_what_is_explained_is_what_is_rendered(scene: Scene) -> None:
         found = node1.explain(ref)
         told |= _keys_of(found, wanted)
         _check_endpoints(found)
-        said = {(n.reason, n.text) for n in found.notes if n.subject == f"Service {ref}"}
+        said = {(n.reason, n.text) for n in found.warnings if str(n.subject) == f"Service {ref}"}
         notes = node1.reconciler.notes()
-        assert said == {(n.reason, n.text) for n in notes if n.subject == f"Service {ref}"}
+        assert said == {(n.reason, n.text) for n in notes if str(n.subject) == f"Service {ref}"}
     every = {key for key in wanted if b"dx6" in wanted[key] or key.startswith(keys.RULE_CHAIN)}
     for key, value in wanted.items():
         if key.startswith(keys.STEERING + keys.SERVICE_STEERING):

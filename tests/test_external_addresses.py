@@ -1,4 +1,4 @@
-"""Load-balancer and external addresses: who may have one, what is steered where (2.3, 2.7)."""
+"""Load-balancer and external addresses: who may have one, what goes where (rules L3 and L7)."""
 
 from __future__ import annotations
 

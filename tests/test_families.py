@@ -10,7 +10,8 @@ from explaining import Asked
 from sidecar import Sidecar
 
 from srv6kv.explain.account import Explanation
-from srv6kv.notes import Note
+from srv6kv.kube.model import Ref
+from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.settings import Settings
 from srv6kv.show.trees import text_of
 
@@ -100,7 +101,13 @@ def test_what_is_left_to_the_routes_is_told(own: str, others: str, ipv4: bool) -
     listed = ", ".join(sorted(others.split(", ")))
     text = f"{listed}: the service has no ClusterIP of that family; packets follow the routes,"
 
-    assert found == [Note("Service default/web", "FamilyNotServed", f"{text} as with kube-proxy")]
+    assert found == [
+        Note(
+            Subject(Kind.SERVICE, Ref("default", "web")),
+            Reason.FAMILY_NOT_SERVED,
+            f"{text} as with kube-proxy",
+        )
+    ]
     assert found[0].is_routine
 
 
@@ -127,7 +134,7 @@ def test_explain_says_which_rule_leaves_an_address_alone() -> None:
     why = "S3: the service has no IPv4 ClusterIP; packets follow the routes"
 
     assert problems == {VIP: "", BALANCED: "", EXTERNAL: "", BALANCED4: why, EXTERNAL4: why}
-    assert "FamilyNotServed" in {note.reason for note in found.notes}
+    assert "FamilyNotServed" in {note.reason for note in found.warnings}
     assert any(line.endswith(why) for line in text_of(found).splitlines())
 
 

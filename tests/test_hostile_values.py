@@ -314,7 +314,7 @@ def test_a_note_for_each() -> None:
         reconciler = started("boot-a", entries)
         notes = [note for note in reconciler.notes() if note.reason == "ValueUnreadable"]
 
-        assert [note.subject for note in notes] == [f"Key {chosen}"]
+        assert [str(note.subject) for note in notes] == [f"Key {chosen}"]
         assert "; it counts as absent" in notes[0].text
 
     again = reconciler.bookkeeping(reconciler.plan(), 0)

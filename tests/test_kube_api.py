@@ -12,8 +12,8 @@ from cluster_seen import Follow, SeenCluster, is_followed, services
 from kubeconfig import write_kubeconfig
 
 from srv6kv.errors import InputError
+from srv6kv.notes import Reason
 from srv6kv.sources.api import ApiError, ApiServer
-from srv6kv.sources.apisource import FORBIDDEN
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -26,8 +26,8 @@ def test_denied(api: FakeApiServer, follow: Follow) -> None:
     api.forbidden = {"services"}
     api.cut()
     seen.source.relist()
-    seen.wait(lambda: any(note.reason == FORBIDDEN for note in seen.notes))
-    (note,) = (note for note in seen.notes if note.reason == FORBIDDEN)
+    seen.wait(lambda: any(note.reason == Reason.API_FORBIDDEN for note in seen.notes))
+    (note,) = (note for note in seen.notes if note.reason == Reason.API_FORBIDDEN)
     api.forbidden = set()
     is_followed(api, seen, "later")
 

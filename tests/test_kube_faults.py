@@ -8,9 +8,9 @@ from cluster_seen import Follow, is_followed, services
 
 from srv6kv.kube import parse
 from srv6kv.kube.model import Gap
+from srv6kv.notes import Reason
 from srv6kv.sources import api as kube_api
 from srv6kv.sources import apiwatch, bodies
-from srv6kv.sources.apisource import UNAVAILABLE
 from srv6kv.sources.known import BACK_SECONDS
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -46,7 +46,7 @@ def test_wrong_lists(api: FakeApiServer, follow: Follow, fault: Fault) -> None:
     fault.times = 2
     api.harm("list", "services", fault)
     number = seen.source.relist()
-    seen.wait(lambda: any(note.reason == UNAVAILABLE for note in seen.notes))
+    seen.wait(lambda: any(note.reason == Reason.API_UNAVAILABLE for note in seen.notes))
     seen.wait(lambda: seen.listed >= number and not seen.notes)
 
     assert seen.names() == {"stays"}
@@ -150,7 +150,7 @@ def test_frozen_server(api: FakeApiServer, follow: Follow, monkeypatch: pytest.M
     seen.wait(lambda: seen.listed > 0)
     api.harm("*", "*", Fault(hold=True))
     api.cut()
-    seen.wait(lambda: any(note.reason == UNAVAILABLE for note in seen.notes))
+    seen.wait(lambda: any(note.reason == Reason.API_UNAVAILABLE for note in seen.notes))
     api.heal()
     is_followed(api, seen, "later")
 

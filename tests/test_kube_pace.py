@@ -10,9 +10,9 @@ from apiserver import FakeApiServer, Fault
 from cluster_seen import SeenCluster
 from kube_objects import node, service, slice_of
 
+from srv6kv.notes import Reason
 from srv6kv.sources import api as kube_api
 from srv6kv.sources import apiwatch, pace
-from srv6kv.sources.apisource import FORBIDDEN, UNAVAILABLE
 
 WATCHED = ("services", "endpointslices", "nodes")
 SECONDS = 5.0
@@ -40,7 +40,7 @@ def test_outage(api: FakeApiServer, is_first: bool) -> None:
 
     assert 2 <= len(came) <= SECONDS
     assert min(gaps) > 0.95
-    assert reasons == {UNAVAILABLE}
+    assert reasons == {Reason.API_UNAVAILABLE}
     assert seen.gone == []
 
 
@@ -133,12 +133,14 @@ def test_denied_while_it_starts(api: FakeApiServer, monkeypatch: pytest.MonkeyPa
         api.harm("*", "*", again)
         seen.source.relist()
         api.wait_for_suffering(again)
-        lasted = seen.wait(lambda: any(note.reason == FORBIDDEN for note in seen.notes), 30)
+        lasted = seen.wait(
+            lambda: any(note.reason == Reason.API_FORBIDDEN for note in seen.notes), 30
+        )
     reasons = [[note.reason for note in told.notes] for told in seen.told]
     print(f"listed after {spent:.2f} s")
 
     assert spent < 1.0
-    assert {reason for found in reasons for reason in found} == {FORBIDDEN}
+    assert {reason for found in reasons for reason in found} == {Reason.API_FORBIDDEN}
     assert 2.5 < lasted < 5.0
 
 

@@ -10,13 +10,15 @@ from collections.abc import Iterator
 import pytest
 
 from srv6kv.errors import Unavailable
-from srv6kv.notes import Note
+from srv6kv.notes import Note, Reason, Subject
 from srv6kv.telemetry import logs
 from srv6kv.telemetry.logs import tell
 from srv6kv.telemetry.progress import Progress
 
 log = logging.getLogger("srv6kv")
-NOTE = Note("Service a/b\nERROR forged", "One", "evil \x1b[31m\u2028\x85text")
+NOTE = Note(
+    Subject("Service", "a/b\nERROR forged"), Reason.MALFORMED, "evil \x1b[31m\u2028\x85text"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -39,26 +41,26 @@ def test_text(capsys: pytest.CaptureFixture[str]) -> None:
     """Text is time, level, and the text or the name with its fields."""
     logs.start("info", "text")
     tell(log, logging.INFO, "sync", put=3, rev=7, why="a b", none="")
-    tell(log, logging.WARNING, "note", "note so and so", reason="One")
+    tell(log, logging.WARNING, "warning", "warning so and so", reason="One")
     tell(log, logging.DEBUG, "in step", rev=7)
     first, second = told(capsys)
 
     assert first.endswith(" INFO sync put=3 rev=7 why='a b' none=''")
-    assert second.endswith(" WARNING note so and so")
+    assert second.endswith(" WARNING warning so and so")
 
 
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     """JSON is one object a line: ts, level, msg and the fields."""
     logs.start("debug", "json")
     tell(log, logging.INFO, "sync", put=3, rev=7)
-    tell(log, logging.WARNING, "note", "note so and so", reason="One")
+    tell(log, logging.WARNING, "warning", "warning so and so", reason="One")
     log.debug("plain %s", "line")
     lines = [json.loads(line) for line in told(capsys)]
     times = [line.pop("ts") for line in lines]
 
     assert lines == [
         {"level": "info", "msg": "sync", "put": 3, "rev": 7},
-        {"level": "warning", "msg": "note", "reason": "One"},
+        {"level": "warning", "msg": "warning", "reason": "One"},
         {"level": "debug", "msg": "plain line"},
     ]
     assert all(time.endswith("Z") and len(time) == 24 for time in times)
@@ -111,7 +113,7 @@ def test_a_name_cannot_begin_a_line(capsys: pytest.CaptureFixture[str], form: st
     assert line.isprintable() or form == "json"
     assert "\x1b" not in line
     if form == "json":
-        assert json.loads(line)["subject"] == NOTE.subject
+        assert json.loads(line)["subject"] == str(NOTE.subject)
 
 
 def test_an_outage_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from srv6kv.errors import InputError
-from srv6kv.notes import Note
+from srv6kv.kube.model import Ref
+from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.sources import manifests
 from srv6kv.sources.lastgood import Version, after
 from srv6kv.sources.manifests import Identity, ManifestDirectory, RawObject, Scan
@@ -72,12 +73,18 @@ def told(scan: Scan) -> dict[Identity, object]:
 
 
 def kept(place: str, problem: str) -> tuple[Note, ...]:
-    return (Note(place, "ManifestUnreadable", f"{problem}; its last good version stays"),)
+    return (
+        Note(
+            Subject(Kind.FILE, place),
+            Reason.MANIFEST_UNREADABLE,
+            f"{problem}; its last good version stays",
+        ),
+    )
 
 
 def unnamed(place: str, problem: str) -> Note:
     rest = "so the document is skipped; what the file defined before stays"
-    return Note(place, "ManifestObjectUnnamed", f"{problem}, {rest}")
+    return Note(Subject(Kind.FILE, place), Reason.MANIFEST_OBJECT_UNNAMED, f"{problem}, {rest}")
 
 
 def test_read_on_second_sight(bench: Bench) -> None:
@@ -335,7 +342,7 @@ def test_bad_save(bench: Bench, content: str | bytes, place: str, problem: str) 
     first = bench.settle()
 
     assert first.changes == ()
-    assert [note.subject for note in first.notes] == [place]
+    assert [str(note.subject) for note in first.notes] == [place]
     assert first.notes[0].reason == "ManifestUnreadable"
     assert first.notes[0].text.startswith(problem)
     assert first.notes[0].text.endswith("; its last good version stays")
@@ -371,7 +378,7 @@ def test_never_good(bench: Bench) -> None:
     scan = bench.settle()
     (note,) = scan.notes
 
-    assert (scan.changes, note.subject, note.reason) == ((), "a.yaml:1", "ManifestUnreadable")
+    assert (scan.changes, str(note.subject), note.reason) == ((), "a.yaml:1", "ManifestUnreadable")
     assert note.text.startswith("not valid YAML: ")
     assert note.text.endswith("; nothing of it is used")
     assert bench.source.is_settled
@@ -440,7 +447,9 @@ def test_directory_away(bench: Bench) -> None:
     away = bench.path.parent / "away"
     bench.path.rename(away)
     text = "cannot be read: No such file or directory; all objects stay as they were"
-    missing = Scan((), (Note(str(bench.path), "ManifestsUnavailable", text),))
+    missing = Scan(
+        (), (Note(Subject(Kind.FILE, str(bench.path)), Reason.MANIFESTS_UNAVAILABLE, text),)
+    )
 
     assert [bench.source.scan() for _ in range(3)] == [missing] * 3
 
@@ -530,7 +539,9 @@ def test_defined_twice(bench: Bench) -> None:
     text = "defined at a.yaml:1 and at b.yaml:1; the last one counts"
 
     assert told(scan)[ECHO] == body("echo", address="2096::b")
-    assert scan.notes == (Note("Service default/echo", "DefinedTwice", text),)
+    assert scan.notes == (
+        Note(Subject(Kind.SERVICE, Ref("default", "echo")), Reason.DEFINED_TWICE, text),
+    )
 
     bench.write("c.yaml", node)
     (bench.path / "b.yaml").unlink()
@@ -538,14 +549,14 @@ def test_defined_twice(bench: Bench) -> None:
     text = "defined at a.yaml:9 and at c.yaml:1; the last one counts"
 
     assert told(scan) == {ECHO: body("echo", address="2096::a")}
-    assert scan.notes == (Note("Node n", "DefinedTwice", text),)
+    assert scan.notes == (Note(Subject(Kind.NODE, "n"), Reason.DEFINED_TWICE, text),)
 
 
 def test_strange_file_name(bench: Bench) -> None:
     """A note on a file whose name is no text can be printed."""
     (bench.path / os.fsdecode(b"\xff.yaml")).write_text("a: [")
 
-    assert bench.settle().notes[0].subject == "\\udcff.yaml:1"
+    assert str(bench.settle().notes[0].subject) == "\\udcff.yaml:1"
 
 
 def test_read(tmp_path: Path) -> None:
@@ -567,7 +578,7 @@ def test_read(tmp_path: Path) -> None:
         RawObject("Service", "default", "solo", body("solo"), str(single), 1),
         RawObject(*WEB, body("web", "shop"), f"{inside}/a.json", 1),
     ]
-    assert [(note.subject, note.reason) for note in notes] == [
+    assert [(str(note.subject), note.reason) for note in notes] == [
         (f"{inside}/bad.yaml:1", "ManifestUnreadable"),
         (f"{inside}/lost.yaml", "ManifestUnreadable"),
         ("Service default/echo", "DefinedTwice"),
@@ -579,7 +590,7 @@ def test_input_that_is_no_text() -> None:
     """It is a note with the line."""
     notes = manifests.read(["-"], b"\n\xff")[1]
 
-    assert [note.subject for note in notes] == ["<stdin>:2"]
+    assert [str(note.subject) for note in notes] == ["<stdin>:2"]
 
 
 @pytest.mark.parametrize("path", ["absent", "a\0b", "c" * 300])

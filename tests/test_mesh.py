@@ -94,7 +94,7 @@ def _sandboxes(sidecar: Sidecar) -> set[str]:
 
 def _notes(sidecar: Sidecar) -> list[tuple[str, str]]:
     return [
-        (note.subject, note.text)
+        (str(note.subject), note.text)
         for note in sidecar.desired().all_notes()
         if note.reason == "PodChainsOwnedByMesh"
     ]

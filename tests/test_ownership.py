@@ -1,4 +1,4 @@
-"""Which keys are ours, and which only look like it (design.md section 6)."""
+"""Which keys are ours, and which only look like it (decision 0029)."""
 
 from __future__ import annotations
 

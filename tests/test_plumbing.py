@@ -229,5 +229,5 @@ def test_an_uplink_that_is_not_known_is_no_matter() -> None:
 
     sidecar.wire(base_keys(1, "fe10:f00d::1")).plan_change()
     (note,) = sidecar.renderer.desired.all_notes()
-    assert (note.subject, note.reason) == ("Node node1", "MtuTooLarge")
+    assert (str(note.subject), note.reason) == ("Node node1", "MtuTooLarge")
     assert "set mtuSize to 1420" in note.text

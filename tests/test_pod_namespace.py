@@ -1,4 +1,4 @@
-"""The rule chains at work in real network namespaces (design.md section 3): a pod answers for a
+"""The rule chains at work in real network namespaces (VPP rule V15): a pod answers for a
 service address that it does not own, and its own calls leave it."""
 
 from __future__ import annotations

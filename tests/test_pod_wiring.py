@@ -1,4 +1,4 @@
-"""Pods whose wiring their annotations tell, because the agent's keys do not (design.md 5)."""
+"""Pods whose wiring their annotations tell, because the agent's keys do not (decision 0030)."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_annotations_wire_a_pod_that_no_key_speaks_of() -> None:
     assert sidecar.value(ARP) == ARP_VALUE
     assert sidecar.value(CHAIN)["namespace"] == {"type": "FD", "reference": "/run/netns/web-0"}
     assert sidecar.value(POLICY) is not None
-    assert "PodWiringUnknown" not in sidecar.notes()
+    assert "PodAttachmentUnknown" not in sidecar.notes()
 
 
 def test_without_keys_and_annotations_a_pod_waits_visibly() -> None:
@@ -165,13 +165,13 @@ def test_without_keys_and_annotations_a_pod_waits_visibly() -> None:
     sidecar.settle()
 
     assert (sidecar.value(LOCALSID), sidecar.value(POLICY)) == (None, None)
-    assert "no localsid until it is known" in sidecar.notes()["PodWiringUnknown"]
+    assert "no localsid until it is known" in sidecar.notes()["PodAttachmentUnknown"]
 
     sidecar.put(pod(MARKS)).settle()
 
     assert sidecar.value(LOCALSID) is not None
     assert sidecar.value(POLICY) is not None
-    assert "PodWiringUnknown" not in sidecar.notes()
+    assert "PodAttachmentUnknown" not in sidecar.notes()
 
 
 def test_a_recreated_sandbox_with_the_same_address_is_read_again() -> None:
@@ -339,7 +339,7 @@ def test_a_mistake_in_an_annotation_is_named(name: str, text: str) -> None:
     sidecar = Sidecar(BASE).put(pod({**MARKS, name: text, "kuma.io/sidecar-injected": "true"}))
     sidecar.settle()
 
-    assert f"metadata.annotations[{name}]" in sidecar.notes()["PodWiringUnknown"]
+    assert f"metadata.annotations[{name}]" in sidecar.notes()["PodAttachmentUnknown"]
     assert sidecar.value(LOCALSID) is None
     assert "Malformed" not in sidecar.notes()
 
@@ -349,11 +349,11 @@ def test_without_the_setting_annotations_say_nothing() -> None:
     for own in ({}, {"podAnnotations": False}):
         sidecar = Sidecar(BASE, conf={**TRUSTING, "srv6kv": own}).put(pod(MARKS))
         sidecar.settle()
-        notes = {(note.subject, note.reason) for note in sidecar.reconciler.notes()}
+        notes = {(str(note.subject), note.reason) for note in sidecar.reconciler.notes()}
 
         assert (sidecar.value(LOCALSID), sidecar.value(ARP), sidecar.value(CHAIN)) == (None,) * 3
         assert ("Pod default/web-0", "PodAnnotationsIgnored") in notes
-        assert (f"Endpoint {POD}", "PodWiringUnknown") in notes
+        assert (f"Endpoint {POD}", "PodAttachmentUnknown") in notes
 
         sidecar.wire(pod_keys(POD, "c")).settle()
 
@@ -416,7 +416,9 @@ def test_what_another_pod_has_by_the_keys_is_refused(
         sidecar.wire(keys).settle()
 
     assert (sidecar.value(LOCALSID), sidecar.value(ARP), sidecar.value(CHAIN)) == (None, None, None)
-    assert f"{what} is that of {OTHER} by the agent's keys" in sidecar.notes()["PodWiringUnknown"]
+    assert (
+        f"{what} is that of {OTHER} by the agent's keys" in sidecar.notes()["PodAttachmentUnknown"]
+    )
 
     for key in keys:
         sidecar.unwire(key)
@@ -435,7 +437,7 @@ def test_what_the_agent_tells_over_rest_counts_as_its_keys() -> None:
     sidecar.settle()
 
     assert sidecar.value(LOCALSID) is None
-    assert "by the agent's keys" in sidecar.notes()["PodWiringUnknown"]
+    assert "by the agent's keys" in sidecar.notes()["PodAttachmentUnknown"]
 
 
 def test_a_pod_with_two_addresses_is_not_another_pod() -> None:
@@ -463,7 +465,9 @@ def test_two_pods_that_name_the_same_have_neither(claim: dict[str, str]) -> None
     sidecar.put(_other({**MARKS, **claim})).settle()
 
     assert (sidecar.value(LOCALSID), sidecar.value(ARP), sidecar.value(CHAIN)) == (None, None, None)
-    assert "named by the annotations of Pod default/hostile" in sidecar.notes()["PodWiringUnknown"]
+    assert (
+        "named by the annotations of Pod default/hostile" in sidecar.notes()["PodAttachmentUnknown"]
+    )
 
     sidecar.put(_other({})).settle()
 
@@ -626,7 +630,7 @@ def test_the_hosts_interface_is_nobodys() -> None:
     sidecar.settle()
 
     assert sidecar.value(LOCALSID) is None
-    assert "is the host's interface" in sidecar.notes()["PodWiringUnknown"]
+    assert "is the host's interface" in sidecar.notes()["PodAttachmentUnknown"]
 
 
 def test_directories_and_pattern_are_the_settings() -> None:

@@ -1,19 +1,24 @@
-"""The documents and the code agree on the reasons of notes."""
+"""The documents, the code and the tests agree on the reasons of notes."""
 
 from __future__ import annotations
 
 import ast
 import re
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
+import pytest
+from warned import SCENARIOS
+
 import srv6kv
+from srv6kv import notes
 from srv6kv.explain.account import LIMITS, link_of
+from srv6kv.notes import Reason
 
 ROOT = Path(srv6kv.__file__).parent
 DOCS = ROOT.parent / "docs"
-_REASON = re.compile(r"(?=.*[a-z])(?:[A-Z][a-z0-9]*|IPv4){2,}|Malformed")
+WARNINGS = (DOCS / "warnings.md").read_text()
+_LIKE_A_REASON = re.compile(r"(?=.*[a-z])(?:[A-Z][a-z0-9]*|IPv4){2,}|Malformed")
 NO_REASONS = {
     "ClientIP",
     "ClusterIP",
@@ -35,45 +40,16 @@ NO_REASONS = {
     "ProtoMsgData",
 }
 """Words of Kubernetes, VPP and the agent that look like reasons."""
-NOT_SEARCHED = (
-    *("gen", "etcd", "explain", "settings", "yamllines", "sample", "foreign"),
-    *("verify", "repair"),
-)
-"""They make no notes, and name calls, classes and options that look like reasons; those of
-``verify`` have a page of their own (``test_verify.py``)."""
 
 
-def _constants() -> Iterator[str]:
-    """Every text in the code that is written like a reason, but for lists of public names."""
-    for path in sorted(ROOT.rglob("*.py")):
-        if path.relative_to(ROOT).parts[0] in NOT_SEARCHED:
-            continue
-        tree = ast.parse(path.read_text())
-        exported = {
-            id(item)
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
-            for item in ast.walk(node)
-        }
-        for item in ast.walk(tree):
-            if isinstance(item, ast.Constant) and isinstance(item.value, str):
-                is_reason = _REASON.fullmatch(item.value) and item.value not in NO_REASONS
-                if is_reason and id(item) not in exported:
-                    yield item.value
+def _texts(tree: ast.AST) -> Iterator[str]:
+    for item in ast.walk(tree):
+        if isinstance(item, ast.Constant) and isinstance(item.value, str):
+            yield item.value
 
 
-@cache
-def _given() -> frozenset[str]:
-    """The reasons that the code can give."""
-    return frozenset(_constants())
-
-
-def _noted() -> list[str]:
-    """The first column of the table in ``docs/notes.md``."""
-    rows = (
-        line.split("|")[1] for line in (DOCS / "notes.md").read_text().splitlines() if "|" in line
-    )
-    return [reason for row in rows for reason in re.findall(r"`(\w+)`", row)]
+def _rows() -> list[list[str]]:
+    return [line.split(" | ") for line in WARNINGS.splitlines() if line.startswith('| <a id="')]
 
 
 def _headings() -> list[str]:
@@ -81,27 +57,69 @@ def _headings() -> list[str]:
     return re.findall(r"^### (\w+)$", section, re.MULTILINE)
 
 
-def test_every_reason_is_in_the_notes_and_no_other() -> None:
-    """docs/notes.md lists what the code can give, each once."""
-    assert sorted(_noted()) == sorted(_given())
+@pytest.mark.parametrize("reason", Reason)
+def test_a_scenario_triggers_the_reason(reason: Reason) -> None:
+    """Each reason is given for something that can happen (tests/warned.py)."""
+    found = list(SCENARIOS[reason]())
+
+    assert reason in {note.reason for note in found}
+    assert all(str(note) == f"{note.subject}: {note.text} ({note.reason})" for note in found)
+
+
+def test_every_reason_is_documented_once_and_no_other() -> None:
+    """docs/warnings.md has a row for each, with an anchor."""
+    documented = [name for row in _rows() for name in re.findall(r"`(\w+)`", row[0])]
+    anchors = re.findall(r'<a id="(\w+)"></a>', WARNINGS)
+
+    assert sorted(documented) == sorted(Reason)
+    assert anchors == [name.lower() for name in documented]
+
+
+def test_every_reason_has_a_line_that_says_what_it_is() -> None:
+    """A string after each member, as for a constant of a module."""
+    tree = ast.parse(Path(notes.__file__).read_text())
+    (found,) = (item for item in tree.body if getattr(item, "name", "") == "Reason")
+    assert isinstance(found, ast.ClassDef)
+    after = [
+        later
+        for item, later in zip(found.body, found.body[1:], strict=False)
+        if isinstance(item, ast.Assign)
+    ]
+
+    assert len(after) == len(Reason)
+    assert all(isinstance(item, ast.Expr) and any(_texts(item)) for item in after)
+
+
+def test_a_reason_is_written_as_text_only_where_it_is_defined() -> None:
+    """All other code names the member."""
+    for path in ROOT.rglob("*.py"):
+        if path != Path(notes.__file__):
+            assert {*_texts(ast.parse(path.read_text()))} & {*Reason} == set(), path.name
+
+
+def test_every_note_is_made_with_a_reason_that_is_a_member() -> None:
+    """mypy holds that; here, that nothing makes a member of a text."""
+    for path in ROOT.rglob("*.py"):
+        calls = (
+            item for item in ast.walk(ast.parse(path.read_text())) if isinstance(item, ast.Call)
+        )
+        assert "Reason" not in {ast.unparse(call.func) for call in calls}, path.name
 
 
 def test_every_reason_about_a_service_has_its_heading_in_the_limits() -> None:
-    """Whatever a service can be told is explained, once, in alphabetical order."""
+    """Each reason that a service can have is explained, once, in alphabetical order."""
     headings = _headings()
 
     assert headings == sorted(headings, key=str.lower)
     assert set(headings) == LIMITS
-    assert LIMITS <= _given()
 
 
-def test_a_reason_of_a_service_is_told_in_the_notes_as_one() -> None:
-    """Each row of docs/notes.md about services has a heading in docs/limits.md, but for what is
+def test_a_reason_of_a_service_is_documented_as_one() -> None:
+    """Each row of docs/warnings.md about services has a heading in docs/limits.md, but for what is
     wrong with the input."""
-    rows = [line.split("|")[1:3] for line in (DOCS / "notes.md").read_text().splitlines()]
     about = {
         reason
-        for names, subjects in (row for row in rows if len(row) == 2)
+        for names, subjects, *_ in _rows()
         if "Service" in subjects and "Node" not in subjects and "Endpoint" not in subjects
         for reason in re.findall(r"`(\w+)`", names)
     }
@@ -116,12 +134,12 @@ def test_no_document_names_a_reason_that_the_code_cannot_give() -> None:
         named = {
             word
             for word in re.findall(r"`(\w+)`", path.read_text())
-            if _REASON.fullmatch(word) and word not in NO_REASONS
+            if _LIKE_A_REASON.fullmatch(word) and word not in NO_REASONS
         }
-        assert named - _given() == set(), path.name
+        assert named - {*Reason} == set(), path.name
 
 
-def test_a_link_leads_to_a_heading() -> None:
-    """Of a service's reason to its own, of any other one to the list of all."""
-    assert link_of("PodNotWired") == "docs/limits.md#podnotwired"
-    assert link_of("PodWiringUnknown") == "docs/notes.md"
+def test_a_link_leads_to_the_place_that_explains_a_reason() -> None:
+    """Of a service's reason to its own heading, of any other one to its row."""
+    assert link_of(Reason.POD_NOT_ATTACHED) == "docs/limits.md#podnotattached"
+    assert link_of(Reason.MTU_TOO_LARGE) == "docs/warnings.md#mtutoolarge"

@@ -23,7 +23,7 @@ def _sidecar(of: Settings | None = None) -> Sidecar:
 
 
 def _reasons(sidecar: Sidecar) -> list[tuple[str, str]]:
-    return [(note.subject, note.reason) for note in sidecar.desired().all_notes()]
+    return [(str(note.subject), note.reason) for note in sidecar.desired().all_notes()]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_what_cannot_be_expressed_is_noted() -> None:
     assert {reason for _, reason in _reasons(sidecar)} == {
         "ClusterIPOutsideServiceCIDR",
         "ExternalAddressInvalid",
-        "ExternalBackendUnsupported",
+        "ExternalEndpointUnsupported",
         "ExternalIPDenied",
         "FamilyNotServed",
         "NodeUnknown",
@@ -199,7 +199,7 @@ def test_hosts_on_two_nodes_need_masquerading(conf: str, is_noted: bool) -> None
     sidecar = Sidecar(settings(conf), "node1").put(node(1), node(2)).put(service("web", "2096::10"))
     both = [endpoint("fd00::101"), endpoint("fd00::102")]
     sidecar.put(endpoint_slice("web", both))
-    note = ("Service default/web", "HostNetworkBackendNeedsMasquerade")
+    note = ("Service default/web", "HostEndpointNeedsMasquerade")
 
     assert (note in _reasons(sidecar)) == is_noted
     assert note not in _reasons(sidecar.put(endpoint_slice("web", both[:1])))

@@ -25,7 +25,9 @@ def test_a_policy_larger_than_a_request_is_left_out() -> None:
     found = sidecar.put(endpoint_slice("web", many)).plan()
 
     assert found.transactions == ()
-    assert [("Service default/web", "InvalidValue")] == [(n.subject, n.reason) for n in found.notes]
+    assert [("Service default/web", "InvalidValue")] == [
+        (str(n.subject), n.reason) for n in found.notes
+    ]
     assert sidecar.owned() == before
 
 

@@ -15,13 +15,13 @@ import srv6kv
 ROOT = Path(srv6kv.__file__).parent
 ROOMS = (
     "errors",
-    "notes",
     "net",
     "foreign",
     "yamllines",
     "txn",
     "ligato",
     "kube",
+    "notes",
     "settings",
     "etcd",
     "sources",

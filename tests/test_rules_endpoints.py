@@ -1,4 +1,4 @@
-"""Which endpoints a service has: rules E1 to E11 of spec/services.md 3.2."""
+"""Which endpoints a service has: rules E1 to E11."""
 
 from __future__ import annotations
 
@@ -389,4 +389,4 @@ def test_e11_an_endpoint_beyond_the_cluster_is_not_used(body: Json) -> None:
     reasons = [note.reason for note in sidecar.desired().all_notes()]
 
     assert _paths(sidecar.settle()) == []
-    assert "ExternalBackendUnsupported" in reasons
+    assert "ExternalEndpointUnsupported" in reasons

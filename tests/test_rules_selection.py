@@ -1,4 +1,4 @@
-"""Which endpoints traffic reaches: rules C1 to C11 of spec/services.md 3.3, and its table 2.3."""
+"""Which endpoints traffic reaches: rules C1 to C11, and rule L3."""
 
 from __future__ import annotations
 

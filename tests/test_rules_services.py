@@ -1,4 +1,4 @@
-"""Which services are served, and at which addresses: rules S1 to S8 of spec/services.md 3.1."""
+"""Which services are served, and at which addresses: rules S1 to S8."""
 
 from __future__ import annotations
 

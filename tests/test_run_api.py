@@ -331,7 +331,7 @@ def test_short_node_lists(bench: ApiBench, history: History, quick: None) -> Non
         api.wait_for_request("list", "nodes", lists + 4)
 
         def is_done() -> None:
-            assert "MassDeleteHeld" not in controller.progress.state.notes
+            assert "MassDeleteHeld" not in controller.progress.state.warnings
             assert controller.progress.state.waits_since is None
 
         eventually(is_done, AssertionError)
@@ -353,14 +353,14 @@ def test_no_services_at_all(bench: ApiBench, history: History, quick: None) -> N
         api.forget_history()
         api.wait_for_request("list", "nodes", lists + 3)
         eventually(
-            lambda: _assert("MassDeleteHeld" in controller.progress.state.notes), AssertionError
+            lambda: _assert("MassDeleteHeld" in controller.progress.state.warnings), AssertionError
         )
         history.wait_for_silence(1.0)
         kept = history.last()
         api.heal()
         api.forget_history()
         eventually(
-            lambda: _assert("MassDeleteHeld" not in controller.progress.state.notes),
+            lambda: _assert("MassDeleteHeld" not in controller.progress.state.warnings),
             AssertionError,
         )
 
@@ -403,7 +403,7 @@ def test_held_mass_delete_is_not_done(bench: ApiBench, history: History, quick: 
         api.start()
 
         def is_held() -> None:
-            assert {"ApiUnavailable", "MassDeleteHeld"} <= controller.progress.state.notes.keys()
+            assert {"ApiUnavailable", "MassDeleteHeld"} <= controller.progress.state.warnings.keys()
             assert sum(fault.suffered for fault in away) >= 2
 
         eventually(is_held, AssertionError)

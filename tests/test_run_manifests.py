@@ -17,9 +17,8 @@ from processes import NODE, Bench, service, srv6kv
 
 from srv6kv.cli import cluster
 from srv6kv.etcd.store import Etcd3Store
-from srv6kv.notes import Note
+from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.run.controller import Controller
-from srv6kv.sources.manifests import UNAVAILABLE
 from srv6kv.sources.source import ManifestSource
 from srv6kv.sync.reconciler import Reconciler
 from srv6kv.telemetry.progress import REMIND_SECONDS, Progress
@@ -61,7 +60,7 @@ def wait_until_held(controller: Controller) -> None:
     """Return when a plan is held."""
 
     def is_held() -> None:
-        assert "MassDeleteHeld" in controller.progress.state.notes
+        assert "MassDeleteHeld" in controller.progress.state.warnings
 
     eventually(is_held, AssertionError)
 
@@ -83,7 +82,7 @@ def test_nothing_is_said(bench: Bench, history: History, left: str) -> None:
         if left == "a ConfigMap":
             bench.edit("x.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n")
         if left == "no directory":
-            eventually(lambda: _has(controller, UNAVAILABLE), AssertionError)
+            eventually(lambda: _has(controller, Reason.MANIFESTS_UNAVAILABLE), AssertionError)
         else:
             wait_until_held(controller)
         history.wait_for_silence(1.0)
@@ -98,13 +97,13 @@ def test_nothing_is_said(bench: Bench, history: History, left: str) -> None:
 
 
 def _has(controller: Controller, reason: str) -> None:
-    assert reason in controller.progress.state.notes
+    assert reason in controller.progress.state.warnings
 
 
 def _has_none(controller: Controller) -> None:
     state = controller.progress.state
     assert state.is_node_eligible
-    assert state.notes.keys().isdisjoint({UNAVAILABLE, "MassDeleteHeld"})
+    assert state.warnings.keys().isdisjoint({Reason.MANIFESTS_UNAVAILABLE, "MassDeleteHeld"})
 
 
 def test_nothing_is_said_at_the_start(bench: Bench, history: History) -> None:
@@ -226,13 +225,18 @@ def test_a_path_that_cannot_be_read(bench: Bench, history: History) -> None:
 def test_it_is_repeated(caplog: pytest.LogCaptureFixture) -> None:
     """As long as a path cannot be read, a line every 30 s says so; other warnings are said once."""
     progress = Progress()
-    progress.notes({Note("/there", UNAVAILABLE, "gone"), Note("x", "Malformed", "bad")})
+    progress.notes(
+        {
+            Note(Subject(Kind.FILE, "/there"), Reason.MANIFESTS_UNAVAILABLE, "gone"),
+            Note(Subject(Kind.NODE, "x"), Reason.MALFORMED, "bad"),
+        }
+    )
     now = time.monotonic()
     for seconds in (1, REMIND_SECONDS + 1, REMIND_SECONDS + 2, 2 * REMIND_SECONDS + 2):
         progress.remind(now + seconds)
 
     assert [record.getMessage() for record in caplog.records if "/there" in record.message] == [
-        "note /there: gone (ManifestsUnavailable)"
+        "warning /there: gone (ManifestsUnavailable)"
     ] * 3
     assert len([record for record in caplog.records if "Malformed" in record.message]) == 1
 

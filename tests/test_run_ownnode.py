@@ -71,7 +71,7 @@ def test_wrong_name(bench: Bench, history: History, name: str) -> None:
     line = process.wait_for(UNKNOWN)
     shown.wait(lambda: shown.statuses() == (200, 503, 503))
     bench.change()
-    shown.wait(lambda: shown.details()["notes"] == {"OwnNodeUnknown": 1})
+    shown.wait(lambda: shown.details()["warnings"] == {"OwnNodeUnknown": 1})
     once = run_as(bench, name, "--once")
 
     assert once.wait() == 2

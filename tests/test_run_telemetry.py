@@ -187,16 +187,16 @@ def test_notes(bench: Bench) -> None:
     shown = Shown(bench.run())
     shown.wait(lambda: shown.statuses() == (200, 200, 200))
 
-    assert shown.metric("srv6kv_notes", "AddressDenied") is None
+    assert shown.metric("srv6kv_warnings", "AddressDenied") is None
 
     for number in range(2):
         bench.edit(f"{number}.yaml", service(f"denied{number}", f"2001:0:0:1::{number}", RENDERED))
-    shown.wait(lambda: shown.metric("srv6kv_notes", "AddressDenied") == 2)
+    shown.wait(lambda: shown.metric("srv6kv_warnings", "AddressDenied") == 2)
     shown.wait(lambda: shown.metric("srv6kv_services", "denied") == 2)
     (bench.manifests / "0.yaml").unlink()
-    shown.wait(lambda: shown.metric("srv6kv_notes", "AddressDenied") == 1)
+    shown.wait(lambda: shown.metric("srv6kv_warnings", "AddressDenied") == 1)
     (bench.manifests / "1.yaml").unlink()
-    shown.wait(lambda: shown.metric("srv6kv_notes", "AddressDenied") is None)
+    shown.wait(lambda: shown.metric("srv6kv_warnings", "AddressDenied") is None)
     shown.wait(lambda: shown.metric("srv6kv_services", "denied") == 0)
 
 
@@ -352,17 +352,17 @@ def test_json_log(bench: Bench, history: History) -> None:
     bench.change()
     history.wait_for(bench.expected())
     (bench.manifests / "denied.yaml").unlink()
-    process.wait_for('"note gone"')
+    process.wait_for('"resolved"')
     process.stop()
     lines = [json.loads(line) for line in process.lines]
     decisions = Counter(line["msg"] for line in lines)
     syncs = [line for line in lines if line["msg"] == "sync"]
-    (note,) = [line for line in lines if line["msg"] == "note"]
+    (note,) = [line for line in lines if line["msg"] == "warning"]
 
     assert all(line.keys() >= {"ts", "level", "msg"} for line in lines)
     assert {line["level"] for line in lines} == {"debug", "info", "warning"}
     assert [
-        decisions[name] for name in ("start", "session", "sync", "note", "note gone", "end")
+        decisions[name] for name in ("start", "session", "sync", "warning", "resolved", "end")
     ] == [*(1, 1, 2, 1, 1, 1)]
     assert [line["rev"] for line in syncs] == [n for n, _ in history.revisions()][-2:]
     assert all(isinstance(line[name], int) for line in syncs for name in ("put", "del", "ms"))

@@ -108,7 +108,7 @@ def test_pods_that_etcd_has_no_keys_of(bench: Bench, live: LiveAgent, history: H
     assert f"config/vpp/v2/arp/{interface_of(state)}/{POD}" in TOLD
     assert not state.keys() & TOLD.keys()
     assert {str(one.state) for key, one in live.states().items() if "srv6" in key} == {"CONFIGURED"}
-    assert process.said("PodWiringUnknown") == []
+    assert process.said("PodAttachmentUnknown") == []
 
 
 def test_commands_that_ask_the_agent(bench: Bench, live: LiveAgent, history: History) -> None:
@@ -124,7 +124,7 @@ def test_commands_that_ask_the_agent(bench: Bench, live: LiveAgent, history: His
 
     assert (blind.returncode, LOCALSID in blind.stdout) == (1, True)
     assert (seen.returncode, seen.stdout) == (0, "")
-    assert (why.returncode, "PodWiringUnknown" in why.stdout) == (0, False)
+    assert (why.returncode, "PodAttachmentUnknown" in why.stdout) == (0, False)
     pods = [one for one in json.loads(checks.stdout)["checks"] if one["check"] == "pod"]
     assert {one["verdict"] for one in pods} == {"ok"}
     assert away.returncode == 3

@@ -51,7 +51,7 @@ def _slice(name: str, ports: Any, *pods: str) -> dict[str, Any]:
 
 
 def _notes(sidecar: Sidecar) -> list[tuple[str, str]]:
-    return [(note.subject, note.reason) for note in sidecar.desired().all_notes()]
+    return [(str(note.subject), note.reason) for note in sidecar.desired().all_notes()]
 
 
 def _from_outside(sidecar: Sidecar, protocol: str, port: int = 53) -> set[Outcome]:
@@ -82,7 +82,7 @@ def test_different_endpoints_have_one_owner() -> None:
     assert _from_outside(sidecar, "TCP") == {Delivered("node1", POD, 53)}
     assert Delivered("node1", OTHER, 53) not in _from_outside(sidecar, "UDP")
     notes = [note for note in sidecar.desired().all_notes() if "fd20" in note.text]
-    assert [(note.subject, note.reason) for note in notes] == [
+    assert [(str(note.subject), note.reason) for note in notes] == [
         ("Service default/young", "ServiceIPConflict")
     ]
     assert "Service default/old" in notes[0].text

@@ -10,7 +10,7 @@ import pytest
 from srv6kv.errors import Unavailable
 from srv6kv.etcd.values import KeyValue
 from srv6kv.kube.model import Ref
-from srv6kv.notes import Note
+from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.telemetry.figures import change_of_models, models_of, service_states
 from srv6kv.telemetry.health import is_ready
 from srv6kv.telemetry.metrics import Telemetry
@@ -47,7 +47,7 @@ def test_every_label_is_documented() -> None:
     telemetry.committed(1, 1)
     telemetry.show_keys(models_of([], PREFIX))
     telemetry.show_services(service_states(set(), [], []))
-    telemetry.show_notes({"Malformed": 1})
+    telemetry.show_warnings({"Malformed": 1})
     telemetry.show_agent({"CONFIGURED": 1}, ())
     found = {
         metric.name: ",".join(name for name in sample.labels if name != "le")
@@ -73,7 +73,7 @@ def test_log_lines_are_documented() -> None:
     names = set(re.findall(r'(?:WARNING|INFO|DEBUG|level), "([a-z ]+)"', text))
     names |= set(re.findall(r'logging\.INFO,\s+"([a-z ]+)"', text))
 
-    assert {"sync", "note", "etcd", "standing by"} <= names
+    assert {"sync", "warning", "etcd", "standing by"} <= names
     assert [name for name in sorted(names) if f"`{name}`" not in DOCUMENT] == []
 
 
@@ -87,20 +87,23 @@ def test_two_controllers_do_not_count_into_one_another() -> None:
 
 
 def test_notes_by_reason() -> None:
-    """The gauge of notes follows the notes that there are, and a reason without any is absent."""
+    """The gauge follows the warnings that hold, and a reason without any is absent."""
     progress = Progress()
     registry = progress.telemetry.registry
-    both = {Note("Service a/b", "One", "x"), Note("Service a/c", "One", "x")}
-    progress.notes(both | {Note("Node n", "Other", "x")})
+    both = {
+        Note(Subject(Kind.SERVICE, Ref("a", "b")), Reason.ADDRESS_DENIED, "x"),
+        Note(Subject(Kind.SERVICE, Ref("a", "c")), Reason.ADDRESS_DENIED, "x"),
+    }
+    progress.notes(both | {Note(Subject(Kind.NODE, "n"), Reason.NODE_UNKNOWN, "x")})
 
-    assert registry.get_sample_value("srv6kv_notes", {"reason": "One"}) == 2
-    assert registry.get_sample_value("srv6kv_notes", {"reason": "Other"}) == 1
+    assert registry.get_sample_value("srv6kv_warnings", {"reason": "AddressDenied"}) == 2
+    assert registry.get_sample_value("srv6kv_warnings", {"reason": "NodeUnknown"}) == 1
 
-    progress.notes({Note("Service a/c", "One", "x")})
+    progress.notes({Note(Subject(Kind.SERVICE, Ref("a", "c")), Reason.ADDRESS_DENIED, "x")})
 
-    assert registry.get_sample_value("srv6kv_notes", {"reason": "One"}) == 1
-    assert registry.get_sample_value("srv6kv_notes", {"reason": "Other"}) is None
-    assert progress.state.notes == {"One": 1}
+    assert registry.get_sample_value("srv6kv_warnings", {"reason": "AddressDenied"}) == 1
+    assert registry.get_sample_value("srv6kv_warnings", {"reason": "NodeUnknown"}) is None
+    assert progress.state.warnings == {"AddressDenied": 1}
 
 
 def test_services_by_state() -> None:
@@ -108,11 +111,11 @@ def test_services_by_state() -> None:
     known = {Ref("d", name) for name in "abcdef"}
     steered = [Ref("d", "a"), Ref("d", "a"), Ref("d", "b"), Ref("d", "c")]
     notes = [
-        Note("Service d/b", "One", "x"),
-        Note("Service d/b", "Other", "x"),
-        Note("Service d/d", "One", "x"),
-        Note("Service d/unknown", "Malformed", "x"),
-        Note("Endpoint 2001::1", "One", "x"),
+        Note(Subject(Kind.SERVICE, Ref("d", "b")), Reason.ADDRESS_DENIED, "x"),
+        Note(Subject(Kind.SERVICE, Ref("d", "b")), Reason.NODE_UNKNOWN, "x"),
+        Note(Subject(Kind.SERVICE, Ref("d", "d")), Reason.ADDRESS_DENIED, "x"),
+        Note(Subject(Kind.SERVICE, Ref("d", "unknown")), Reason.MALFORMED, "x"),
+        Note(Subject(Kind.ENDPOINT, "2001::1"), Reason.ADDRESS_DENIED, "x"),
     ]
 
     assert service_states(known, steered, notes) == {

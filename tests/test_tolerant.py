@@ -314,7 +314,7 @@ def test_a_bad_address_in_a_record_is_skipped(bad: Any) -> None:
 
     assert "config/vpp/v2/route/vrf/0/dst/9000:f00d::77/128/gw/fe10:f00d::77" in found.plan().wanted
     [note] = [one for one in found.notes() if one.reason == "ElementIgnored"]
-    assert note.subject == f"Record {PREFIX}2"
+    assert str(note.subject) == f"Record {PREFIX}2"
     assert note.text.startswith("ip_addresses[0]: ")
     assert not list(found.cluster.records.gaps())
 
@@ -380,7 +380,7 @@ def test_a_hostile_object_makes_one_short_note() -> None:
     found.intake.take(identity(body), _raw(body))
     [note] = found.intake.notes()
 
-    assert (note.subject, note.reason) == ("EndpointSlice default/web-1", "ElementIgnored")
+    assert (str(note.subject), note.reason) == ("EndpointSlice default/web-1", "ElementIgnored")
     assert len(note.text) < 1500
     assert "and 20000 more" in note.text
     assert [

@@ -124,7 +124,7 @@ def test_a_node_without_address_is_noted() -> None:
     found = _topology(node(1), strange)
 
     assert found.peers["node2"].sid is None
-    assert [(note.subject, note.reason) for note in found.notes] == [
+    assert [(str(note.subject), note.reason) for note in found.notes] == [
         ("Node node2", "NodeAddressUnknown")
     ]
     assert _topology(annotated).peers["node2"].sid == "7766:f00d::a2"
@@ -202,7 +202,9 @@ def test_ends_of_tunnels_are_unique_too() -> None:
         (None, "7799:f00d::2:1"),
     ]
     assert found.peers["node2"].sid == "7766:f00d::2:1"
-    assert [(note.subject, note.reason) for note in found.notes] == [("Node node2", "SidCollision")]
+    assert [(str(note.subject), note.reason) for note in found.notes] == [
+        ("Node node2", "SidCollision")
+    ]
     assert found.taken["7799:f00d::2:1"] == "the tunnel to the host of Node node2"
 
 

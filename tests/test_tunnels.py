@@ -1,4 +1,4 @@
-"""The tunnels between nodes (rule N5, 3.6, 8.2), and how they follow the nodes."""
+"""The tunnels between nodes (rules N5 and N6), and how they follow the nodes."""
 
 from __future__ import annotations
 
@@ -290,7 +290,7 @@ def test_a_policy_of_others_moves_ours() -> None:
 
 def _notes(sidecar: Sidecar) -> set[tuple[str, str]]:
     notes = [*sidecar.desired().all_notes(), *sidecar.plan().notes]
-    return {(note.subject, note.reason) for note in notes}
+    return {(str(note.subject), note.reason) for note in notes}
 
 
 def test_one_address_is_carried_to_one_node() -> None:

@@ -186,7 +186,7 @@ def test_json_is_ascii_there(tmp_path: Path) -> None:
     done = srv6kv("render", "-f", _evil_manifests(tmp_path), *FILES[2:], "--output", "json")
 
     assert is_clean(done.stdout)
-    assert any(EVIL in note["subject"] for note in json.loads(done.stdout)["notes"])
+    assert any(EVIL in note["subject"] for note in json.loads(done.stdout)["warnings"])
 
 
 def test_a_recording_that_is_printed(tmp_path: Path) -> None:

@@ -98,12 +98,12 @@ def test_healthz_is_that_of_kube_proxy(node: Node) -> None:
 
 def test_statusz(node: Node) -> None:
     """It tells of every component."""
-    node.set(notes={"Malformed": 2}, trouble="etcd is away", holder="other")
+    node.set(warnings={"Malformed": 2}, trouble="etcd is away", holder="other")
     found = json.loads(node.ask("/statusz?pretty")[2])
 
-    assert {"source", "etcd", "writer", "sync", "notes", "doing", "version"} <= found.keys()
+    assert {"source", "etcd", "writer", "sync", "warnings", "doing", "version"} <= found.keys()
     assert found["node"] == "node1"
-    assert found["notes"] == {"Malformed": 2}
+    assert found["warnings"] == {"Malformed": 2}
     assert found["etcd"]["trouble"] == "etcd is away"
     assert found["writer"] == {"held": False, "holder": "other"}
 

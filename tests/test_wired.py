@@ -264,7 +264,7 @@ def test_a_restart_with_the_agent_away_writes_nothing() -> None:
     again.settle()
 
     assert {key: item.value for key, item in again.held.items()} == before
-    assert {"DeletesHeld", "PodWiringUnknown"} <= again.notes().keys()
+    assert {"DeletesHeld", "PodAttachmentUnknown"} <= again.notes().keys()
 
     told(again, WIRING, is_complete=False)
     assert not again.settle()

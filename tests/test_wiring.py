@@ -1,4 +1,4 @@
-"""How a pod hangs on VPP, from the keys of its CNI (design.md section 5)."""
+"""How a pod is attached to VPP, from the keys of its CNI (decision 0030)."""
 
 from __future__ import annotations
 

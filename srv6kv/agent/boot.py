@@ -1,6 +1,6 @@
 """Network namespaces that are named by a process id, and the boots in which they mean something.
 
-Rule (design.md section 5): ``/proc/<pid>/ns/net`` is trusted only within the boot in which it was
+Rule (decision 0030): ``/proc/<pid>/ns/net`` is trusted only within the boot in which it was
 learnt; under another boot the agent would enter whatever has that pid now and flush its chains.
 """
 

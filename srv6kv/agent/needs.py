@@ -1,6 +1,6 @@
 """Which means of ``srv6kv repair`` is needed, as far as the agent's own words tell.
 
-Rules: agent rule A46 and 4.8. The agent cannot read SRv6 back from VPP: after a restart of
+Rules: agent rules A46 and A47. The agent cannot read SRv6 back from VPP: after a restart of
 one of the two it says CONFIGURED of what VPP does not have, or fails to create what VPP has.
 """
 

@@ -1,7 +1,7 @@
 """How pods hang on VPP by what the agent itself holds: agents that are configured in process, as
 Contiv's, have no keys in etcd.
 
-Rule (design.md section 5): a key that etcd has wins; what the agent has besides counts as older
+Rule (decision 0030): a key that etcd has wins; what the agent has besides counts as older
 than every key of etcd. Answers vanish with an agent that is away or begins anew, wiring does not:
 a key is gone when two answers in a row lack it, of an agent that has had time to be configured.
 

@@ -156,7 +156,7 @@ def settings_of(
     warn: Callable[[Sequence[str]], None] | None = None,
     api: str = "",
 ) -> Settings:
-    """The settings by design.md section 5; warnings go to ``warn``, else to stderr.
+    """The settings, from where docs/settings.md says; warnings go to ``warn``, else to stderr.
 
     The addresses of the servers that the command talks to are reserved: etcd's by its options, and
     the API server's URL ``api``.

@@ -93,6 +93,7 @@ def _ref_of(text: str, files: Files) -> Ref:
     import difflib
 
     from srv6kv.kube.model import Ref
+    from srv6kv.notes import Kind, Subject
 
     namespace, _, name = text.rpartition("/")
     ref = Ref(namespace or "default", name)
@@ -100,7 +101,7 @@ def _ref_of(text: str, files: Files) -> Ref:
     if ref in services:
         return ref
     for note in files.reconciler.intake.notes():
-        if note.subject == f"Service {ref}":
+        if note.subject == Subject(Kind.SERVICE, ref):
             raise InputError(str(note))
     near = difflib.get_close_matches(str(ref), map(str, services), n=3)
     near += [str(other) for other in sorted(services) if other.name == name]

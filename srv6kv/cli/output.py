@@ -36,7 +36,7 @@ def print_plan(
         return
     wanted = {key: value for key, value in sorted(plan.wanted.items()) if value is not None}
     if output == "json":
-        print_json({"keys": decoded(wanted, api), "notes": [_plain(n) for n in notes]})
+        print_json({"keys": decoded(wanted, api), "warnings": [note.fields() for note in notes]})
     else:
         print_values(wanted, output, api, interfaces)
 
@@ -108,10 +108,6 @@ def _value_of(value: bytes) -> Any:
         return foreign.plain(value)
     except foreign.Unreadable:
         return value.decode(errors="backslashreplace")
-
-
-def _plain(note: Note) -> dict[str, str]:
-    return {"subject": note.subject, "reason": note.reason, "text": note.text}
 
 
 def print_json(value: Any) -> None:

@@ -1,6 +1,6 @@
 """Doing a repair: under the writer key, step by step, and whatever happens nothing stays away.
 
-Rule (design.md section 2): a failed guard or a lost answer means read again and make again. What a
+Rule (decision 0032): a failed guard or a lost answer means read again and make again. What a
 repair has taken away is put back before it ends, also when a signal or an error ends it.
 """
 
@@ -26,7 +26,7 @@ TRIES = 5
 RETRY_SECONDS = 0.3
 POLL_SECONDS = 0.1
 FORGET_SECONDS = 2.0
-"""The agent tries a failed deletion once more after 1 s (agent rule A40, 8.22)."""
+"""The agent tries a failed deletion once more after 1 s (agent rules A40 and A22)."""
 FORGET_SECONDS_A_KEY = 0.01
 """For the agent's transactions, where no states tell that they are done."""
 LONGEST_SECONDS = 30.0

@@ -36,6 +36,7 @@ def command(
       srv6kv vpp-exec -f examples/seed/manifests --config examples/seed/contiv.conf --node node1
     """
     from srv6kv.cluster.topology import topology_of
+    from srv6kv.notes import Kind, Subject
 
     reconciler = _read(paths, config, node, servers)
     settings = reconciler.settings
@@ -46,7 +47,7 @@ def command(
     own = topology.own
     if own is None or own.ip is None:
         notes = [*reconciler.intake.notes(), *topology.notes]
-        why = [str(note) for note in notes if note.subject == f"Node {node}"]
+        why = [str(note) for note in notes if note.subject == Subject(Kind.NODE, node)]
         raise InputError("; ".join(why) or f"Node {node}: not known")
     text = commands(own.ip, settings.main_vrf)
     if out is None:
@@ -87,7 +88,7 @@ def _read_records(reconciler: Reconciler, servers: dict[str, Any]) -> None:
 
 
 def commands(source: str, main_vrf: int) -> str:
-    """The commands, one a line (design.md section 5).
+    """The commands, one a line (decision 0033).
 
     Without the first, encapsulated packets have the source ``::``. The second takes the flow label
     out of the hash that chooses an endpoint: a client that changes it, as Linux does after a lost

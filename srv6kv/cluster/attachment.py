@@ -1,6 +1,6 @@
 """How a local pod hangs on VPP, read from the keys that its CNI has given the agent.
 
-Rule (design.md section 5): ARP entry, route and Linux interface for the pod's address name the
+Rule (decision 0030): ARP entry, route and Linux interface for the pod's address name the
 interface; of several, the one whose interface key exists, then the higher mod revision. Without a
 static neighbour DX6 loses every packet, so such a pod counts as not wired. What the keys leave open
 the Pod's annotations may tell, if both mean the same interface.
@@ -45,7 +45,7 @@ class Wired:
 
     @property
     def sandbox(self) -> str:
-        """What names this pod's rule chains (design.md section 3)."""
+        """What names this pod's rule chains (rule N2)."""
         return sandbox_of(self.interface)
 
 

@@ -10,13 +10,10 @@ from dataclasses import dataclass, field, replace
 
 from srv6kv.cluster.cluster import Cluster
 from srv6kv.cluster.triggers import Triggers
-from srv6kv.kube import parse, tolerant
-from srv6kv.kube.checks import MALFORMED
+from srv6kv.kube import parse
 from srv6kv.kube.gaps import gap_of
 from srv6kv.kube.model import Body, EndpointSlice, Gap, Identity, KubeObject, Node, Ref
-from srv6kv.notes import Note
-
-INCOMPLETE = "OwnNodeIncomplete"
+from srv6kv.notes import Note, Reason, Subject, on_ignored
 
 
 @dataclass(slots=True)
@@ -70,14 +67,14 @@ class Intake:
             return
         self._good.add(identity)
         if skipped:
-            self._warnings[identity] = tolerant.note_on(_subject(identity), skipped)
+            self._warnings[identity] = on_ignored(Subject.of(identity), skipped)
         if isinstance(value, EndpointSlice) and self.cluster.is_news(value):
             self.triggers.add(value.ref, value.triggered)
         if identity == self.kept and not skipped:
-            value = self._completed(value)
+            value = self._completed(identity, value)
         self.cluster.put(value)
 
-    def _completed(self, value: KubeObject) -> KubeObject:
+    def _completed(self, identity: Identity, value: KubeObject) -> KubeObject:
         """The kept Node with what it lacks and its last good version had: one that was deleted is
         registered again before it has its pod CIDR, and perhaps its addresses, again."""
         last = self.cluster.nodes.get(value.name) if isinstance(value, Node) else None
@@ -90,7 +87,7 @@ class Intake:
         if any(lacking.values()):
             fields = ", ".join(name for name, is_lacking in lacking.items() if is_lacking)
             text = f"{fields}: not there any more; what it was counts until it is there again"
-            self.incomplete = Note(f"Node {value.name}", INCOMPLETE, text)
+            self.incomplete = Note(Subject.of(identity), Reason.OWN_NODE_INCOMPLETE, text)
         return replace(
             value,
             pod_cidrs=value.pod_cidrs or last.pod_cidrs,
@@ -99,7 +96,7 @@ class Intake:
 
     def _note(self, identity: Identity, problem: str) -> Note:
         kept = "its last good version stays" if identity in self._good else "it is left out"
-        return Note(_subject(identity), MALFORMED, f"{problem}; {kept}")
+        return Note(Subject.of(identity), Reason.MALFORMED, f"{problem}; {kept}")
 
     def is_malformed(self, identity: Identity) -> bool:
         """Whether what came last of an object makes no sense."""
@@ -131,8 +128,3 @@ class Intake:
         """Take in several objects."""
         for identity, body in objects:
             self.take(identity, body)
-
-
-def _subject(identity: Identity) -> str:
-    kind, namespace, name = identity
-    return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"

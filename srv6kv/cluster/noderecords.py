@@ -13,16 +13,15 @@ from dataclasses import dataclass, field
 import msgspec
 
 from srv6kv import foreign
-from srv6kv.kube import checks, tolerant
+from srv6kv.kube import checks
 from srv6kv.kube.checks import ParseError
 from srv6kv.kube.gaps import NODE
 from srv6kv.kube.model import Gap
 from srv6kv.kube.tolerant import Skipped
 from srv6kv.net import addresses
-from srv6kv.notes import Note
+from srv6kv.notes import Kind, Note, Reason, Subject, on_ignored
 
 PREFIX = "/vnf-agent/contiv-ksr/allocatedIDs/"
-REASON = "NodeRecordUnreadable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,7 @@ class Records:
 
     def apply(self, key: str, value: bytes | None) -> None:
         """Take in one key; None: it is gone."""
-        text = key.removeprefix(PREFIX)
+        text, subject = key.removeprefix(PREFIX), Subject(Kind.RECORD, key)
         self._notes.pop(text, None)
         self._gaps.pop(text, None)
         if value is None:
@@ -118,12 +117,11 @@ class Records:
         try:
             record = self._good[text] = parse(text, value)
             if record.skipped:
-                self._notes[text] = tolerant.note_on(f"Record {PREFIX}{text}", record.skipped)
+                self._notes[text] = on_ignored(subject, record.skipped)
         except ValueError as error:
             kept = "its last good version stays" if text in self._good else "it is left out"
-            self._notes[text] = Note(
-                f"Record {PREFIX}{text}", REASON, f"{foreign.brief(str(error))}; {kept}"
-            )
+            why = f"{foreign.brief(str(error))}; {kept}"
+            self._notes[text] = Note(subject, Reason.NODE_RECORD_UNREADABLE, why)
             self._gaps[text] = Gap(NODE, "", name_in(value))
 
     def replace(self, values: Mapping[str, bytes]) -> None:

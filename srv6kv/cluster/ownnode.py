@@ -1,8 +1,8 @@
 """The own Node: who it is, and what is said while this process has not seen it.
 
 Rule: pure. Nothing is written or deleted for a node whose Node object this process has never seen
-(design.md 10): without it every pod looks remote. Once seen, its last good version stays while it
-is away (rule M6), so ``kube.intake`` never removes it.
+(rule M6): without it every pod looks remote. Once seen, its last good version stays while it
+is away, so ``kube.intake`` never removes it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from srv6kv.notes import Note
+from srv6kv.notes import Kind, Note, Reason, Subject
 
-UNKNOWN = "OwnNodeUnknown"
 MOST_NEAR = 3
 
 
@@ -31,7 +30,7 @@ def warning(name: str, near: Iterable[str], problem: str = "") -> Note:
         what = "there is no Node of this name" + (f"; near it: {names}" if names else "")
         what += '; give --node the name that "kubectl get nodes" shows'
     text = f"{what}; nothing is written or deleted for it until it has been seen"
-    return Note(f"Node {name}", UNKNOWN, text)
+    return Note(Subject(Kind.NODE, name), Reason.OWN_NODE_UNKNOWN, text)
 
 
 def near_names(name: str, names: Iterable[str]) -> tuple[str, ...]:

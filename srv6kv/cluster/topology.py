@@ -1,6 +1,6 @@
 """The nodes of the cluster as packets see them: who has which id, address and SID.
 
-Rule (design.md section 5): id and IP are those of Contiv's record if there is one; else id = index
+Rule (decision 0031): id and IP are those of Contiv's record if there is one; else id = index
 of the node's pod CIDR in podSubnetCIDR and IP = that host of nodeInterconnectCIDR; an annotation
 replaces the IP. All nodes compute the same: those with a record come first, then by name.
 """
@@ -14,7 +14,7 @@ from srv6kv.cluster.noderecords import NodeRecord
 from srv6kv.kube.model import Endpoint, Node
 from srv6kv.net import sids
 from srv6kv.net.addresses import Prefix, to_int
-from srv6kv.notes import Note
+from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.settings import Settings
 
 
@@ -90,7 +90,7 @@ class Topology:
         return (peer is None or peer.sid is None) and not self.unread.isdisjoint({name, ""})
 
     def locate(self, endpoint: Endpoint, pods: Prefix) -> HostEndpoint | PodEndpoint | None:
-        """What an endpoint is (design.md section 4); None: it lies outside the cluster.
+        """What an endpoint is (rule E11); None: it lies outside the cluster.
 
         Args:
             endpoint: the endpoint; its ``node`` decides, never address arithmetic.
@@ -133,12 +133,12 @@ def topology_of(
     for node in sorted(nodes, key=lambda item: (item.name not in records, item.name)):
         peer, problem = _peer(node, records.get(node.name), settings)
         if peer.sid is not None and peer.sid in taken:
-            problem = ("SidCollision", f"node SID {peer.sid} is taken by {taken[peer.sid]}")
+            problem = (Reason.SID_COLLISION, f"node SID {peer.sid} is taken by {taken[peer.sid]}")
             peer = replace(peer, ip=None, sid=None)
         if peer.sid is not None:
             taken[peer.sid] = f"Node {node.name}"
         if problem is not None:
-            notes.append(Note(f"Node {node.name}", *problem))
+            notes.append(Note(Subject(Kind.NODE, node.name), *problem))
         peers[node.name] = peer
     if settings.has_tunnels:
         peers = {name: _with_ends(peer, settings, taken, notes) for name, peer in peers.items()}
@@ -162,13 +162,13 @@ def _with_ends(peer: Peer, settings: Settings, taken: dict[str, str], notes: lis
         ends.append(sid if owner == mine else None)
         if owner != mine:
             text = f"SID {sid} is taken by {owner}; there is no tunnel to its {kind}"
-            notes.append(Note(f"Node {peer.name}", "SidCollision", text))
+            notes.append(Note(Subject(Kind.NODE, peer.name), Reason.SID_COLLISION, text))
     return replace(peer, pod_end=ends[0], host_end=ends[1])
 
 
 def _peer(
     node: Node, record: NodeRecord | None, settings: Settings
-) -> tuple[Peer, tuple[str, str] | None]:
+) -> tuple[Peer, tuple[Reason, str] | None]:
     """The peer of a node, and what is wrong with it as (reason, text)."""
     prefixes = tuple(Prefix.parse_any(text) for text in node.pod_cidrs)
     problem = None
@@ -187,7 +187,7 @@ def _peer(
             problem = f"{field}: {error}"
     sid = sids.sid_of(settings.sid.node, ip) if ip else None
     peer = Peer(node.name, node_id, ip or None, sid, prefixes, node.zone, node.addresses)
-    return peer, ("NodeAddressUnknown", problem) if problem is not None else None
+    return peer, (Reason.NODE_ADDRESS_UNKNOWN, problem) if problem is not None else None
 
 
 def address_of(node: Node, record: NodeRecord | None, settings: Settings) -> str | None:

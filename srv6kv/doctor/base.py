@@ -9,6 +9,7 @@ from srv6kv.doctor.contract import Seen, Value
 from srv6kv.doctor.findings import ERROR, NOT_CHECKED, OK, WARNING, Finding
 from srv6kv.ligato.keys import HOST_INTERCONNECT
 from srv6kv.net.addresses import Prefix
+from srv6kv.notes import Kind, Reason, Subject
 from srv6kv.render.node import ENCAPSULATION, pod_subnets
 from srv6kv.sync.reconciler import Reconciler
 
@@ -30,9 +31,13 @@ def node(reconciler: Reconciler) -> Iterator[Finding]:
         cure = "give --node its Kubernetes name, and its Node object among the manifests"
         yield Finding("node", ERROR, str(warning), cure)
         return
-    told = [note for note in sorted(reconciler.notes()) if note.subject == f"Node {name}"]
+    told = [note for note in sorted(reconciler.notes()) if note.subject == Subject(Kind.NODE, name)]
     for note in told:
-        if note.reason in ("NodeAddressUnknown", "SidCollision", "TunnelIncomplete"):
+        if note.reason in (
+            Reason.NODE_ADDRESS_UNKNOWN,
+            Reason.SID_COLLISION,
+            Reason.TUNNEL_INCOMPLETE,
+        ):
             cure = "give it a pod CIDR within podSubnetCIDR, or the annotation srv6kv.io/node-ip"
             yield Finding("node", ERROR, f"{note.text} ({note.reason})", cure)
     if own.id is not None and own.ip is not None:

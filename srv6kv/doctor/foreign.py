@@ -10,15 +10,16 @@ from srv6kv.doctor.findings import ERROR, OK, WARNING, Finding
 from srv6kv.ligato import keys
 from srv6kv.ligato.values import LocalSid, RuleChain
 from srv6kv.net.addresses import Prefix, network_of
+from srv6kv.notes import Reason
 from srv6kv.sync.reconciler import Reconciler
 
 CHECK = "foreign-keys"
 _CONTIVS = keys.RULE_CHAIN + "port-forward-"
 _ADOPT = "srv6kv adopt --from contiv"
 _NEEDS = {
-    "HostNetworkBackendNeedsMasquerade": "run kube-proxy with masqueradeAll, then say so in"
+    Reason.HOST_ENDPOINT_NEEDS_MASQUERADE: "run kube-proxy with masqueradeAll, then say so in"
     " srv6kv.kubeProxy",
-    "HostNetworkBackendNeedsKubeProxy": "run kube-proxy on nodes with host-network pods",
+    Reason.HOST_ENDPOINT_NEEDS_KUBE_PROXY: "run kube-proxy on nodes with host-network pods",
 }
 
 
@@ -84,7 +85,7 @@ def _place_of(value: bytes) -> tuple[str, str, str] | None:
 
 
 def kube_proxy(reconciler: Reconciler) -> Iterator[Finding]:
-    """Endpoints on hosts need kube-proxy there, in the right mode (design.md section 5)."""
+    """Endpoints on hosts need kube-proxy there, in the right mode (rule L9)."""
     mode = reconciler.settings.kube_proxy
     found = [note for note in sorted(reconciler.notes()) if note.reason in _NEEDS]
     for note in found:

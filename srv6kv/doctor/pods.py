@@ -9,11 +9,12 @@ from srv6kv.cluster.topology import PodEndpoint
 from srv6kv.doctor.contract import Seen, Value
 from srv6kv.doctor.findings import ERROR, OK, WARNING, Finding
 from srv6kv.net.addresses import host_length, is_ipv4
+from srv6kv.notes import Kind, Reason, Subject
 from srv6kv.render.node import ENCAPSULATION
 from srv6kv.sync.reconciler import Reconciler
 
 CHECK = "pod"
-_COLLISIONS = ("SidCollision", "SandboxCollision", "InvalidValue")
+_COLLISIONS = (Reason.SID_COLLISION, Reason.SANDBOX_COLLISION, Reason.INVALID_VALUE)
 
 
 def pods(reconciler: Reconciler, seen: Seen) -> Iterator[Finding]:
@@ -55,7 +56,7 @@ def _well(address: str, reconciler: Reconciler) -> Finding:
 
 def _problems(address: str, reconciler: Reconciler, seen: Seen) -> Iterator[Finding]:
     for note in sorted(reconciler.notes()):
-        if note.subject == f"Endpoint {address}" and note.reason in _COLLISIONS:
+        if note.subject == Subject(Kind.ENDPOINT, address) and note.reason in _COLLISIONS:
             yield Finding(CHECK, ERROR, f"{address}: {note.text} ({note.reason})")
     names = sorted(_interfaces_of(address, reconciler, seen))
     if len(names) > 1:

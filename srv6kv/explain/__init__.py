@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from srv6kv.explain.account import Explanation, Remark, SlicePart, link_of
+from srv6kv.explain.account import Explanation, Remark, SlicePart, link_of, rules_in
 from srv6kv.explain.endpoints import slices_of
 from srv6kv.explain.places import addresses_of
 from srv6kv.explain.scene import Scene, port_text
 from srv6kv.kube.model import EndpointSlice, Ref, Service
 from srv6kv.kube.parse import PROXY_NAME
 from srv6kv.net.addresses import is_ipv4
+from srv6kv.notes import Kind, Subject
 from srv6kv.plan.plan import Plan
 from srv6kv.render.addresses import wishes
 from srv6kv.sync.reconciler import Reconciler
@@ -51,14 +52,16 @@ def explain(
     if not rule and not scene.asked and all(map(is_ipv4, wishes(service))):
         rule = "S3: it has no IPv6 ClusterIP"
     parts = tuple(slices_of(scene, slices)) if not rule else ()
+    addresses = tuple(addresses_of(scene))
     return Explanation(
         service=str(ref),
         node=scene.topology.own_name,
         rule=rule,
         ports=tuple(map(port_text, service.ports)),
-        addresses=tuple(addresses_of(scene)),
+        addresses=addresses,
         slices=parts,
-        notes=tuple(_remarks(scene, parts)),
+        warnings=tuple(_remarks(scene, parts)),
+        rules=rules_in(rule, addresses, parts),
     )
 
 
@@ -81,11 +84,13 @@ def _remarks(scene: Scene, slices: Iterable[SlicePart]) -> Iterator[Remark]:
     """The notes about the service, its slices and endpoints, the nodes they are on and its keys."""
     parts = [part for item in slices for part in item.endpoints]
     ref = scene.service.ref
-    subjects = {f"Service {ref}", *(f"EndpointSlice {ref.namespace}/{s.name}" for s in slices)}
-    subjects |= {f"Endpoint {part.address}" for part in parts}
-    subjects |= {f"Node {part.node}" for part in parts}
-    subjects |= {item.key for part in parts if part.receive_side for item in part.receive_side.keys}
+    subjects = {Subject(Kind.SERVICE, ref)}
+    subjects |= {Subject(Kind.SLICE, Ref(ref.namespace, item.name)) for item in slices}
+    for part in parts:
+        subjects |= {Subject(Kind.ENDPOINT, part.address), Subject(Kind.NODE, str(part.node))}
+        received = part.receive_side.keys if part.receive_side else ()
+        subjects |= {Subject(Kind.VALUE, item.key) for item in received}
     for note in sorted(scene.reconciler.notes()):
         if note.subject in subjects:
             link = link_of(note.reason)
-            yield Remark(note.subject, note.reason, note.text, link)
+            yield Remark(**note.fields(), link=link)

@@ -1,51 +1,63 @@
 """Why a service looks as it does from one node: what ``explain`` answers, as plain values.
 
-A key is in short form (``config/...``). A rule is a name of spec/services.md: S1, E8, C2b, ...
+A key is in short form (``config/...``). A rule is a name of docs/rules: S1, E8, C2b, ...
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from msgspec import UNSET, UnsetType
+
+from srv6kv.notes import Reason
 
 IN_ETCD, MISSING, DIFFERS, TO_GO = "in etcd", "missing", "differs", "to be deleted"
 
 
 LIMITS = frozenset(
     {
-        "AddressDenied",
-        "BsidExhausted",
-        "ClusterIPOutsideServiceCIDR",
-        "EndpointPortIgnored",
-        "ExternalAddressInvalid",
-        "ExternalBackendUnsupported",
-        "ExternalIPDenied",
-        "FamilyNotServed",
-        "HostFamilyUnsupported",
-        "HostNetworkBackendNeedsKubeProxy",
-        "HostNetworkBackendNeedsMasquerade",
-        "HostNotWired",
-        "IPv4NotRendered",
-        "InvalidValue",
-        "NodePortLeftToKubeProxy",
-        "NodeUnknown",
-        "PodChainsOwnedByMesh",
-        "PodNotWired",
-        "PortBackendsDiffer",
-        "PortWithoutEndpoints",
-        "ServiceIPConflict",
-        "ServicePortConflict",
-        "SessionAffinityUnsupported",
-        "SourceRangesUnsupported",
+        Reason.ADDRESS_DENIED,
+        Reason.BSID_EXHAUSTED,
+        Reason.CLUSTER_IP_OUTSIDE_SERVICE_CIDR,
+        Reason.ENDPOINT_PORT_IGNORED,
+        Reason.EXTERNAL_ADDRESS_INVALID,
+        Reason.EXTERNAL_ENDPOINT_UNSUPPORTED,
+        Reason.EXTERNAL_IP_DENIED,
+        Reason.FAMILY_NOT_SERVED,
+        Reason.HOST_FAMILY_UNSUPPORTED,
+        Reason.HOST_ENDPOINT_NEEDS_KUBE_PROXY,
+        Reason.HOST_ENDPOINT_NEEDS_MASQUERADE,
+        Reason.HOST_NOT_ATTACHED,
+        Reason.IPV4_NOT_RENDERED,
+        Reason.INVALID_VALUE,
+        Reason.NODE_PORT_LEFT_TO_KUBE_PROXY,
+        Reason.NODE_UNKNOWN,
+        Reason.POD_CHAINS_OWNED_BY_MESH,
+        Reason.POD_NOT_ATTACHED,
+        Reason.PORT_ENDPOINTS_DIFFER,
+        Reason.PORT_WITHOUT_ENDPOINTS,
+        Reason.SERVICE_IP_CONFLICT,
+        Reason.SERVICE_PORT_CONFLICT,
+        Reason.SESSION_AFFINITY_UNSUPPORTED,
+        Reason.SOURCE_RANGES_UNSUPPORTED,
     }
 )
-"""The reasons that ``docs/limits.md`` has a heading for; ``docs/notes.md`` has all."""
+"""The reasons that ``docs/limits.md`` has a heading for; ``docs/warnings.md`` has all."""
 
 
-def link_of(reason: str) -> str:
+def link_of(reason: Reason) -> str:
     """Where a reason is explained."""
-    return f"docs/limits.md#{reason.lower()}" if reason in LIMITS else "docs/notes.md"
+    return f"docs/limits.md#{reason.lower()}" if reason in LIMITS else reason.anchor
+
+
+_PAGES = {"S": "services", "E": "endpoints", "C": "selection"}
+
+
+def page_of(rule: str) -> str:
+    """Where a rule of selection stands, such as ``E8``."""
+    return f"docs/rules/{_PAGES[rule[0]]}.md#{rule.lower()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +226,7 @@ class Explanation:
 
     Attributes:
         rule: by which rule nothing of it is rendered, and why; "" if something may be.
+        rules: every rule that is named, with the place where it stands.
     """
 
     service: str
@@ -222,4 +235,17 @@ class Explanation:
     ports: tuple[str, ...]
     addresses: tuple[Address, ...]
     slices: tuple[SlicePart, ...]
-    notes: tuple[Remark, ...]
+    warnings: tuple[Remark, ...]
+    rules: dict[str, str]
+
+
+def rules_in(
+    rule: str, addresses: Iterable[Address], slices: Iterable[SlicePart]
+) -> dict[str, str]:
+    """The pages of all rules that an explanation names."""
+    named = [rule, *(item.problem for item in addresses)]
+    for item in slices:
+        named += [part.rule for part in item.unused]
+        named += [verdict.rule for part in item.endpoints for verdict in part.verdicts]
+    found = {match[0] for text in named if (match := re.match(r"[SEC]\d+[a-c]?\b", text))}
+    return {name: page_of(name) for name in sorted(found)}

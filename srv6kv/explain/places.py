@@ -11,6 +11,7 @@ from srv6kv.kube.model import Ref
 from srv6kv.ligato import keys
 from srv6kv.net.addresses import is_ipv4
 from srv6kv.net.targets import Target
+from srv6kv.notes import Reason
 from srv6kv.render import selection
 from srv6kv.render.addresses import FIELDS, Role, denial_of, named, places_of
 
@@ -35,7 +36,9 @@ def addresses_of(scene: Scene) -> Iterator[account.Address]:
             if sharers[0] != service.ref:
                 said = services.on_sharing(address, service.ref, sharers[0])
                 # Of an address that is shared, a port may be another's and the rest is exact.
-                problem = "; ".join(n.text for n in said if n.reason != "ServicePortConflict")
+                problem = "; ".join(
+                    n.text for n in said if n.reason is not Reason.SERVICE_PORT_CONFLICT
+                )
         yield account.Address(
             address,
             FIELDS[role],

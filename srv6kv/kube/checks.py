@@ -22,10 +22,6 @@ MOST_TEXT = 160
 """Characters of a field's path, and of what is wrong with it, in a note."""
 
 
-MALFORMED = "Malformed"
-"""The reason of a note on an object that makes no sense."""
-
-
 class ParseError(ValueError):
     """A malformed object, or a part of one that cannot be used; the text is ``field: problem``.
 

@@ -1,6 +1,6 @@
 """Kubernetes objects as srv6kv uses them: small frozen values, addresses in canonical text.
 
-They hold only what a rule of the design reads. What is malformed was refused or left out in
+They hold only what a rule reads. What is malformed was refused or left out in
 ``parse``.
 """
 

@@ -1,6 +1,6 @@
 """What a Pod's annotations say about its wiring, for CNIs whose keys are not in the agent's etcd.
 
-Rule (design.md sections 5 and 10): they count where the agent's keys say nothing, and only if the
+Rule (decision 0030): they count where the agent's keys say nothing, and only if the
 settings say so. Whoever writes them may be a tenant, while the agent that follows them is root, so
 they are confined to named namespaces and to pods' interfaces, and never take what another pod has.
 A mistake in them is told as the reason why the pod waits; the rest of the Pod counts all the same.

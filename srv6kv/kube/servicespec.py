@@ -1,4 +1,4 @@
-"""The fields of a Service to its model value: rules S1 to S4, S6 and S7 of spec/services.md 3.1.
+"""The fields of a Service to its model value: rules S1 to S4, S6 and S7.
 
 Rule: pure. A field or element that cannot be used is skipped, with its path.
 """

@@ -19,12 +19,10 @@ from msgspec import inspect
 from srv6kv import foreign
 from srv6kv.kube import checks
 from srv6kv.kube.checks import ParseError
-from srv6kv.notes import Note
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 
-IGNORED = "ElementIgnored"
 MOST_NAMED = 3
 """Elements that a note names; it counts the others."""
 
@@ -71,11 +69,6 @@ class Skipped:
         """All of it in one text of a bounded length."""
         more = len(self._fields) - len(self.named)
         return "; ".join([*self.named, *([f"and {more} more"] if more else [])])
-
-
-def note_on(subject: str, skipped: Skipped) -> Note:
-    """Say what of an object is skipped."""
-    return Note(subject, IGNORED, f"{skipped}; ignored, all else of it counts")
 
 
 def read(value: object, fields: type[msgspec.Struct], skipped: Skipped) -> Any:

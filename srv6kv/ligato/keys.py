@@ -79,7 +79,7 @@ def rule_chain(name: str) -> str:
 
 
 def rank(key: str) -> int:
-    """The place of a key's kind in the order of puts; deletes go in reverse (design.md 6)."""
+    """The place of a key's kind in the order of puts; deletes go in reverse (rule R11)."""
     for prefix, place in _RANKS.items():
         if key.startswith(prefix):
             return place

@@ -1,7 +1,7 @@
 """Which message stands behind a key, and how the two generations of agents spell its names.
 
 Canonical JSON has the names of agents 3.x; agents 2.x wrote the letters of most end functions in
-upper case and the protocol of a rule chain with a small v (agent rule A30 and 1.4).
+upper case and the protocol of a rule chain with a small v (agent rules A30 and A32).
 """
 
 from __future__ import annotations

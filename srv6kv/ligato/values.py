@@ -1,7 +1,7 @@
 """The agent's configuration values that srv6kv reads and writes, and their canonical JSON.
 
 Rule: fields are declared in alphabetical order and defaults are left out, so that ``encode`` gives
-sorted compact JSON with proto field names and equal objects are equal bytes (design.md section 3).
+sorted compact JSON with proto field names and equal objects are equal bytes (agent rule A7).
 Field names and numbers: ``protos/``; the tests parse every value strictly against them.
 """
 

@@ -1,4 +1,4 @@
-"""Which BSID a policy gets (design.md section 3).
+"""Which BSID a policy gets (rule R1).
 
 The first choice is the SID formula. The agent matches BSIDs as text and by prefix
 (agent rule A3), so no BSID on a node may be a text prefix of another one.

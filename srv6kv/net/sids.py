@@ -7,7 +7,7 @@ from functools import lru_cache
 from srv6kv.net.addresses import Prefix, mask, to_int, to_text
 
 DISCARD_HOST = "::dead"
-"""Low bits of the discard SID (design.md section 3)."""
+"""Low bits of the discard SID (rule R10)."""
 
 
 @lru_cache(maxsize=65536)

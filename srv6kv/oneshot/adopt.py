@@ -1,7 +1,7 @@
 """From what Contiv has left in an agent's etcd to what srv6kv wants there.
 
 Rule: most of it is planning, because where a service has one ClusterIP both write the same keys and
-values (design.md section 3), and BSIDs stay with their addresses. What remains are keys that Contiv
+values (rule N2), and BSIDs stay with their addresses. What remains are keys that Contiv
 wrote under names of its own: of those only the exact forms below go, and only with the content that
 Contiv gave them. A pod's loopback is the CNI's: service addresses on it are taken off only on
 request.
@@ -23,6 +23,7 @@ from srv6kv import foreign
 from srv6kv.etcd.values import KeyValue
 from srv6kv.ligato import keys
 from srv6kv.net import addresses, sids
+from srv6kv.notes import Reason
 from srv6kv.plan import ownership
 from srv6kv.plan.plan import Plan, split
 from srv6kv.settings import Settings
@@ -38,7 +39,7 @@ _REDIRECT = re.compile(
 _TUNNEL = re.compile(
     rf"{keys.STEERING}forNodeToNodeTunneling-"
     r"(lookupInPodVRF|lookupInMainVRF|usingPolicyWithBSID-[0-9a-f:]+-and-podCrossconnection)\Z"
-)  # rule N7 and 3.6
+)  # rules N6 and N7
 _LOOPBACK = f"{keys.LINUX_INTERFACE}linux-loop-"
 _OUR_CHAIN = keys.RULE_CHAIN + keys.OUR_RULE_CHAIN
 
@@ -205,10 +206,9 @@ def _lost(plan: Plan, there: Mapping[str, bytes], reconciler: Reconciler) -> Ite
     """Localsids that Contiv has and we would take away, because an endpoint's wiring is unknown."""
     prefixes = reconciler.settings.sid
     for note in sorted(reconciler.notes()):
-        kind, _, name = note.subject.partition(" ")
-        if note.reason == "PodWiringUnknown" and kind == "Endpoint":
-            sid = sids.sid_of(prefixes.pod, name)
-        elif note.reason == "HostWiringUnknown":
+        if note.reason is Reason.POD_ATTACHMENT_UNKNOWN:
+            sid = sids.sid_of(prefixes.pod, str(note.subject.ref))
+        elif note.reason is Reason.HOST_ATTACHMENT_UNKNOWN:
             sid = sids.host_sid(prefixes.host)
         else:
             continue

@@ -1,6 +1,6 @@
 """Removing all that is srv6kv's below a label, also of a node that is gone.
 
-Rule (design.md sections 6 and 8): only keys that are ours by name, by the ranges noted in etcd or
+Rule (decision 0029): only keys that are ours by name, by the ranges noted in etcd or
 by today's, in the order in which a plan deletes: steerings, policies, rule chains, routes,
 localsids. What we made because others lacked it goes too, unless somebody else uses it by now.
 """

@@ -1,6 +1,6 @@
 """One piece of writing into etcd, for commands that end: read, make, commit, under the writer key.
 
-Rule (design.md section 2): a failed guard means read again and make again.
+Rule (decision 0032): a failed guard means read again and make again.
 """
 
 from __future__ import annotations

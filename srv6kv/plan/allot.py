@@ -1,6 +1,6 @@
 """Which BSID each policy has: the one in etcd while its steering lives, else a new one.
 
-Rule (design.md section 3): the BSID of a service stays with its (VRF, address); that of a tunnel
+Rule (decision 0028): the BSID of a service stays with its (VRF, address); that of a tunnel
 with the address of the node at its other end.
 """
 

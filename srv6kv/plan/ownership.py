@@ -1,6 +1,6 @@
 """Which keys are ours: by name, or because their SID lies in a range that is reserved for us.
 
-Rule (design.md section 6): nothing else is ever updated or deleted. The ranges in use are noted in
+Rule (decision 0029): nothing else is ever updated or deleted. The ranges in use are noted in
 etcd, so that a change of prefixes cleans up after itself.
 """
 

@@ -1,6 +1,6 @@
 """What has to be done so that etcd holds the desired state, in an order that is safe at each step.
 
-Order (design.md section 6): localsids, routes, pod objects, policies, steerings; then deletes in
+Order (rule R11): localsids, routes, pod objects, policies, steerings; then deletes in
 reverse. VPP keeps one entry for a (VRF, prefix): when its steering changes its key, the old key
 goes immediately before the new one comes.
 """
@@ -16,7 +16,7 @@ import msgspec
 from srv6kv.ligato import keys
 from srv6kv.ligato.values import encode
 from srv6kv.net.targets import Target
-from srv6kv.notes import Note
+from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.plan.actual import Actual, steering_facts
 from srv6kv.plan.effects import effects_of
 from srv6kv.plan.inherited import Inherited
@@ -126,7 +126,7 @@ class Plan:
     @property
     def can_wait(self) -> bool:
         """Whether policies only grow or only shrink: each change moves flows of unaffected
-        endpoints, so the counterpart is worth waiting for (design.md section 6)."""
+        endpoints, so the counterpart is worth waiting for (rule M3)."""
         return bool(self.effects) and self.effects.keys() <= {"grow", "shrink"}
 
 
@@ -212,7 +212,7 @@ def _all_notes(resolved: Resolved, kept: int) -> tuple[Note, ...]:
 def kept_note(number: int) -> Note:
     """What there is to say about keys that may not go."""
     text = f"{number} keys that nothing defines stay until all input can be read"
-    return Note("Cluster", "DeletesHeld", text)
+    return Note(Subject(Kind.CLUSTER), Reason.DELETES_HELD, text)
 
 
 def _plumbing(
@@ -293,7 +293,7 @@ def _shared(
                 # A part of a plan notes what was noted before as well.
                 union = ledger.shared | noted | {key: text}
                 if (size := len(dump_shared(union))) > MOST_SHARED_BYTES:
-                    resolved.remark(key, key, "InvalidValue", _unnoted(size))
+                    resolved.remark_value(key, _unnoted(size))
                     crowded.add(key)
                     if written is not None:
                         noted[key] = written

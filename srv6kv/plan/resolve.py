@@ -1,6 +1,6 @@
 """Desired state and etcd together: which keys, with which bytes, should be there.
 
-Rule (design.md section 3): BSIDs and steering names that etcd holds stay with their (VRF, address);
+Rule (decision 0028): BSIDs and steering names that etcd holds stay with their (VRF, address);
 everything else follows from the desired state. Whatever the agent would call INVALID is left out,
 with a note, and so is all of the service or tunnel that needs it.
 """
@@ -25,7 +25,7 @@ from srv6kv.ligato.values import (
 )
 from srv6kv.net.addresses import network_of
 from srv6kv.net.targets import Target
-from srv6kv.notes import Note
+from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.plan.actual import Actual
 from srv6kv.plan.allot import Allotment
 from srv6kv.plan.inherited import Inherited
@@ -55,9 +55,13 @@ class Resolved:
     needs: dict[Target, str] = field(default_factory=dict)
     homeless: set[Target] = field(default_factory=set)
 
-    def remark(self, part: Part, subject: str, reason: str, text: str) -> None:
+    def remark(self, part: Part, subject: Subject, reason: Reason, text: str) -> None:
         """Add a note about a part."""
         self.notes.setdefault(part, []).append(Note(subject, reason, text))
+
+    def remark_value(self, key: str, text: str) -> None:
+        """Add a note that a key cannot have its value."""
+        self.remark(key, Subject(Kind.VALUE, key), Reason.INVALID_VALUE, text)
 
 
 def resolve(
@@ -122,9 +126,9 @@ def _want_object(
     fault = _fault_of(value, actual, ranges) if value is not None else None
     text = None if value is None else encode(value)
     if fault is not None:
-        resolved.remark(key, key, "InvalidValue", f"{fault}; nothing is written")
+        resolved.remark_value(key, f"{fault}; nothing is written")
     elif text is not None and (excess := _excess_of(key, len(text), most_bytes)):
-        resolved.remark(key, key, "InvalidValue", f"{excess}; nothing is written")
+        resolved.remark_value(key, f"{excess}; nothing is written")
     else:
         resolved.wanted[key] = text
 
@@ -201,7 +205,7 @@ def _is_free(
     if problem is not None:
         text = f"{destination} {problem}"
         text += f"; {_NOTHING[type(entry)]}" if is_newcomer else ""
-        resolved.remark(entry.target, entry.subject, "InvalidValue", text)
+        resolved.remark(entry.target, entry.subject, Reason.INVALID_VALUE, text)
     return problem is None or not is_newcomer
 
 
@@ -259,11 +263,11 @@ def _enter(
     ranges: Ranges,
     resolved: Resolved,
     most_bytes: int,
-) -> tuple[str, str] | None:
+) -> tuple[Reason, str] | None:
     """Want the steering and the policy of a target; or why not, as reason and text."""
     vrf, destination = entry.target
     if bsid is None:
-        return "BsidExhausted", f"{destination}: every BSID that it could have is in use"
+        return Reason.BSID_EXHAUSTED, f"{destination}: every BSID that it could have is in use"
     if isinstance(entry, Carried):
         name = entry.name(bsid)
     else:
@@ -278,11 +282,11 @@ def _enter(
     size = len(encode(policy)) + len(',"segment_lists":[]') + entry.lists.size + number - 1
     if excess := _excess_of(policy.key, size, most_bytes):  # the lists are not even made
         text = f"{policy.key}: {number} segment lists are {excess}"
-        return "InvalidValue", f"{text}; {_NOTHING[type(entry)]}"
+        return Reason.INVALID_VALUE, f"{text}; {_NOTHING[type(entry)]}"
     policy = msgspec.structs.replace(policy, segment_lists=entry.lists.made())
     fault = fault_of(policy) or fault_of(steering)
     if fault is not None:
-        return "InvalidValue", f"{fault}; {_NOTHING[type(entry)]}"
+        return Reason.INVALID_VALUE, f"{fault}; {_NOTHING[type(entry)]}"
     resolved.wanted[policy.key] = encode(policy)
     resolved.wanted[steering.key] = encode(steering)
     return None

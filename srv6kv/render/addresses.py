@@ -1,7 +1,7 @@
 """Which addresses a service asks for, which of them it may have, and in which VRFs they are served.
 
 Rules: rule S3, by family: without a ClusterIP of a family no address of that family is
-the service's; S4; 2.3 for traffic policies by VRF; 2.7 for what is never steered.
+the service's; S4; L3 for traffic policies by VRF; L7 for what is never steered.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from enum import IntEnum
 from srv6kv.cluster.topology import Topology
 from srv6kv.kube.model import Service
 from srv6kv.net.addresses import is_ipv4, is_ordinary
-from srv6kv.notes import Note
+from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.settings import Settings
 
 
 class Role(IntEnum):
-    """What an address is to its service; the lower one has the better right to it (2.5)."""
+    """What an address is to its service; the lower one has the better right to it (rule L5)."""
 
     CLUSTER_IP = 0
     LOAD_BALANCER = 1
@@ -68,7 +68,7 @@ def asked_by(service: Service, topology: Topology, settings: Settings) -> Asked:
 
 
 def places_of(role: Role, service: Service, settings: Settings) -> tuple[Place, ...]:
-    """Where an address is steered: a ClusterIP for pods only, others for everyone (2.3).
+    """Where an address is steered: a ClusterIP for pods only, others for everyone (rule L3).
 
     Pods that use an external address are in the cluster: externalTrafficPolicy is not for them.
     """
@@ -119,11 +119,11 @@ _SOURCE_RANGES = "has loadBalancerSourceRanges, which SRv6 cannot enforce"
 
 
 def _denial(service: Service, address: str, role: Role, reason: str) -> Note:
-    name = "AddressDenied" if role is Role.CLUSTER_IP else "ExternalIPDenied"
+    name = Reason.ADDRESS_DENIED if role is Role.CLUSTER_IP else Reason.EXTERNAL_IP_DENIED
     if reason is _SOURCE_RANGES:
-        name = "SourceRangesUnsupported"
+        name = Reason.SOURCE_RANGES_UNSUPPORTED
     return Note(
-        f"Service {service.ref}",
+        Subject(Kind.SERVICE, service.ref),
         name,
         f"{FIELDS[role]}: {address} {reason}; the service is not rendered for it",
     )

@@ -10,7 +10,7 @@ from srv6kv.ligato import keys
 from srv6kv.ligato.values import AgentValue, LocalSid
 from srv6kv.net.bsids import Home
 from srv6kv.net.targets import Target
-from srv6kv.notes import Note
+from srv6kv.notes import Kind, Note, Subject
 from srv6kv.render.lists import Lists
 
 
@@ -33,9 +33,9 @@ class Steered:
     unsure: frozenset[str] = frozenset()
 
     @property
-    def subject(self) -> str:
+    def subject(self) -> Subject:
         """What notes about it are about."""
-        return f"Service {self.service}"
+        return Subject(Kind.SERVICE, self.service)
 
     @property
     def ends(self) -> tuple[str, ...]:
@@ -83,9 +83,9 @@ class Carried:
     suffix: str
 
     @property
-    def subject(self) -> str:
+    def subject(self) -> Subject:
         """What notes about it are about."""
-        return f"Node {self.tunnel.node}"
+        return Subject(Kind.NODE, self.tunnel.node)
 
     @property
     def lists(self) -> Lists:

@@ -1,6 +1,6 @@
 """The receive side: what an endpoint on this node needs so that packets to its SID arrive.
 
-It exists from when a slice lists the endpoint, ready or not, until none does (design.md section 4).
+It exists from when a slice lists the endpoint, ready or not, until none does (rule L10).
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def _host(pod: str) -> str:
 
 
 def _notrack(address: str) -> str:
-    """A pod's call to its own service leaves the pod and is balanced (VPP rule V14)."""
+    """A pod's call to its own service leaves the pod and is balanced (rule L8)."""
     return f"-d {_whole(address)} -j CT --notrack"
 
 

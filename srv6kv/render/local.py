@@ -20,7 +20,7 @@ from srv6kv.ligato.validity import fault_of
 from srv6kv.ligato.values import AgentValue, Namespace, RuleChain
 from srv6kv.net import sids
 from srv6kv.net.addresses import to_int
-from srv6kv.notes import Note
+from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.render import endpoint
 from srv6kv.render.claims import Claims
 from srv6kv.render.endpoint import Translation
@@ -30,7 +30,6 @@ from srv6kv.render.service import HOST_IPV4, HOSTS, Receivers
 from srv6kv.settings import Settings
 from srv6kv.txn import limits
 
-WIRING_UNKNOWN = "PodWiringUnknown"
 _KEY_BYTES = 1 << 12
 """More than a chain's key has beside its short form."""
 _OTHER_FAMILY = "vppHostSubnetCIDR is of the other family; no localsid for these endpoints"
@@ -126,7 +125,7 @@ class LocalEndpoints:
         if self._answering.get(address):
             wired = self._wiring_of(address, cluster, topology)
             self._wiring[address] = wired
-            if isinstance(wired, Note) and wired.reason == WIRING_UNKNOWN:
+            if isinstance(wired, Note) and wired.reason is Reason.POD_ATTACHMENT_UNKNOWN:
                 self._unwired.add(address)
             if isinstance(wired, Wired):
                 sid = self._sid_of(address)
@@ -155,7 +154,11 @@ class LocalEndpoints:
             self._parts.remark(part, *([found] if found else []))
             self._parts.replace(part, ())
             self._parts.share(part, ())
-            if found and found.reason == WIRING_UNKNOWN and self._is_believed(address, cluster):
+            if (
+                found
+                and found.reason is Reason.POD_ATTACHMENT_UNKNOWN
+                and self._is_believed(address, cluster)
+            ):
                 self.believed.add(address)
             return None
         self._parts.replace(part, self._objects(address, found, topology))
@@ -219,17 +222,19 @@ class LocalEndpoints:
         subject = _subject(address, topology)
         if address in HOSTS:
             if self._settings.host_subnet.is_ipv4 != (address == HOST_IPV4):
-                return Note(subject, "HostFamilyUnsupported", _OTHER_FAMILY)
+                return Note(subject, Reason.HOST_FAMILY_UNSUPPORTED, _OTHER_FAMILY)
             problem = self._host_problem(topology)
-            return Note(subject, "HostWiringUnknown", problem) if problem else _HOST_WIRING
+            return (
+                Note(subject, Reason.HOST_ATTACHMENT_UNKNOWN, problem) if problem else _HOST_WIRING
+            )
         wired = cluster.wiring_of(address, topology.own_name)
         if isinstance(wired, Unwired):
             text = f"{wired.missing}; no localsid until it is known"
-            return Note(subject, WIRING_UNKNOWN, text)
+            return Note(subject, Reason.POD_ATTACHMENT_UNKNOWN, text)
         values: list[AgentValue] = self._objects(address, wired, topology)
         values += [*endpoint.neighbour(address, wired), *endpoint.rule_chains(wired, {})]
         fault = next(filter(None, map(fault_of, values)), None)
-        return Note(subject, "InvalidValue", f"{fault}; no localsid") if fault else wired
+        return Note(subject, Reason.INVALID_VALUE, f"{fault}; no localsid") if fault else wired
 
     def _host_problem(self, topology: Topology) -> str | None:
         own = topology.own
@@ -248,14 +253,16 @@ class LocalEndpoints:
         subject, sid = _subject(address, topology), self._sid_of(address)
         owner = self._owner_of(sid, address, cluster, topology)
         if owner is not None:
-            return Note(subject, "SidCollision", f"SID {sid} is taken by {owner}; no localsid")
+            return Note(
+                subject, Reason.SID_COLLISION, f"SID {sid} is taken by {owner}; no localsid"
+            )
         if address in HOSTS:
             return None
         first = self._first(self._sandboxes.of(wired.sandbox), cluster, topology)
         other = self._wiring[first]
         if isinstance(other, Wired) and other.interface != wired.interface:
             text = f"interface {wired.interface} would share its rule chains with {other.interface}"
-            return Note(subject, "SandboxCollision", f"{text}; no localsid")
+            return Note(subject, Reason.SANDBOX_COLLISION, f"{text}; no localsid")
         return None
 
     def _owner_of(self, sid: str, address: str, cluster: Cluster, topology: Topology) -> str | None:
@@ -329,7 +336,7 @@ def _does_not_fit(ref: Ref, answering: Mapping[str, Container[Ref]], excess: Exc
         f" {excess.room}: {pods} does not answer for it and is in none of its policies on this"
         " node; other nodes still send to it"
     )
-    return Note(f"Service {ref}", "InvalidValue", text)
+    return Note(Subject(Kind.SERVICE, ref), Reason.INVALID_VALUE, text)
 
 
 def _left_alone(address: str, pod: Pod) -> Note:
@@ -337,13 +344,14 @@ def _left_alone(address: str, pod: Pod) -> Note:
         f"Pod {pod.ref}: metadata.annotations[{pod.mesh}]: a mesh intercepts its traffic and owns"
         " its rule chains; it answers for no service"
     )
-    return Note(f"Endpoint {address}", "PodChainsOwnedByMesh", text)
+    return Note(Subject(Kind.ENDPOINT, address), Reason.POD_CHAINS_OWNED_BY_MESH, text)
 
 
 def _waits_for(address: str, pod: Ref) -> Note:
     text = f"Pod {pod} is not known yet with this address; no rule chains until it is"
-    return Note(f"Endpoint {address}", "PodUnknown", text)
+    return Note(Subject(Kind.ENDPOINT, address), Reason.POD_UNKNOWN, text)
 
 
-def _subject(address: str, topology: Topology) -> str:
-    return f"Endpoint {address}" if address not in HOSTS else f"Node {topology.own_name}"
+def _subject(address: str, topology: Topology) -> Subject:
+    is_host = address in HOSTS
+    return Subject(Kind.NODE, topology.own_name) if is_host else Subject(Kind.ENDPOINT, address)

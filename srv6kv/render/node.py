@@ -9,12 +9,12 @@ from srv6kv.cluster.topology import Peer, Topology, one_node_subnet
 from srv6kv.ligato.values import AgentValue, End, LocalSid, Route, VrfTable
 from srv6kv.net import sids
 from srv6kv.net.addresses import EVERY_IPV4, Prefix
-from srv6kv.notes import Note
+from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.settings import Settings
 
 
 def node_objects(topology: Topology, settings: Settings) -> Iterator[AgentValue]:
-    """What srv6kv owns on every node (design.md section 3)."""
+    """What srv6kv owns on every node (rules R10 and N5)."""
     yield from drop_routes(settings)
     yield Route(
         type="DROP",
@@ -53,7 +53,7 @@ ENCAPSULATION = 80
 
 
 def mtu_notes(own: Peer | None, wiring: Wiring, settings: Settings) -> tuple[Note, ...]:
-    """What there is to say about the MTU of pods (design.md section 5)."""
+    """What there is to say about the MTU of pods (rule L12)."""
     mtu = wiring.mtu_at(own.ip) if own is not None and own.ip is not None else None
     most = mtu - ENCAPSULATION if mtu is not None else None
     if own is None or most is None or settings.mtu <= most:
@@ -62,11 +62,11 @@ def mtu_notes(own: Peer | None, wiring: Wiring, settings: Settings) -> tuple[Not
         f"mtuSize: {settings.mtu} and {ENCAPSULATION} bytes of SRv6 exceed the uplink's MTU {mtu};"
         f" large packets to other nodes are lost, set mtuSize to {most}"
     )
-    return (Note(f"Node {own.name}", "MtuTooLarge", text),)
+    return (Note(Subject(Kind.NODE, own.name), Reason.MTU_TOO_LARGE, text),)
 
 
 def plumbing(own: Peer | None, settings: Settings) -> Iterator[AgentValue]:
-    """What a bare agent lacks (design.md section 5, ``nodePlumbing: full``).
+    """What a bare agent lacks (``nodePlumbing: full``).
 
     Not the service CIDR from main to pod unless asked for: it would open ClusterIPs to the uplink.
     """

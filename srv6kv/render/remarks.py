@@ -9,15 +9,15 @@ from collections.abc import Container, Iterable
 
 from srv6kv.kube.model import EndpointSlice, Service, ServicePort
 from srv6kv.net.addresses import is_ipv4
-from srv6kv.notes import Note
+from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.render.addresses import Asked, Role, not_own, wishes
 from srv6kv.render.service import Reach
 from srv6kv.settings import Settings
 
 
-def remark(service: Service, reason: str, text: str) -> Note:
+def remark(service: Service, reason: Reason, text: str) -> Note:
     """A note about a service."""
-    return Note(f"Service {service.ref}", reason, text)
+    return Note(Subject(Kind.SERVICE, service.ref), reason, text)
 
 
 def on_spec(service: Service, asked: Asked, settings: Settings) -> list[Note]:
@@ -25,24 +25,24 @@ def on_spec(service: Service, asked: Asked, settings: Settings) -> list[Note]:
     notes = list(asked.denials)
     if service.has_affinity and asked.roles:
         text = "spec.sessionAffinity: ClientIP is not honoured, connections are balanced one by one"
-        notes.append(remark(service, "SessionAffinityUnsupported", text))
+        notes.append(remark(service, Reason.SESSION_AFFINITY_UNSUPPORTED, text))
     if service.has_node_ports:
         text = "spec.ports: node ports are kube-proxy's, SRv6 steers no packet by its port"
-        notes.append(remark(service, "NodePortLeftToKubeProxy", text))
+        notes.append(remark(service, Reason.NODE_PORT_LEFT_TO_KUBE_PROXY, text))
     if service.bad_addresses:
         text = f"{_some(list(service.bad_addresses))}: no address that the API knows, left out"
-        notes.append(remark(service, "ExternalAddressInvalid", text))
+        notes.append(remark(service, Reason.EXTERNAL_ADDRESS_INVALID, text))
     if others := not_own(service):
         text = f"{_some(others)}: the service has no ClusterIP of that family; packets follow the"
         text += " routes, as with kube-proxy"
-        notes.append(remark(service, "FamilyNotServed", text))
+        notes.append(remark(service, Reason.FAMILY_NOT_SERVED, text))
     if not settings.ipv4 and (ipv4 := _ipv4_of(service)):
         text = f"{_some(ipv4)}: IPv4 is not rendered unless srv6kv.ipv4 is true"
-        notes.append(remark(service, "IPv4NotRendered", text))
+        notes.append(remark(service, Reason.IPV4_NOT_RENDERED, text))
     for address, role in asked.roles.items():
         if role is Role.CLUSTER_IP and not any(address in c for c in settings.service_cidrs):
             text = f"{address} lies outside serviceCIDR: no drop route answers without endpoints"
-            notes.append(remark(service, "ClusterIPOutsideServiceCIDR", text))
+            notes.append(remark(service, Reason.CLUSTER_IP_OUTSIDE_SERVICE_CIDR, text))
     return notes
 
 
@@ -63,7 +63,7 @@ def on_slices(
     if not unusable:
         return []
     text = f"EndpointSlice {_some(unusable)} has no number from 1 to 65535 and is not used"
-    return [remark(service, "EndpointPortIgnored", text)]
+    return [remark(service, Reason.ENDPOINT_PORT_IGNORED, text)]
 
 
 def on_targets(service: Service, twice: Iterable[str]) -> list[Note]:
@@ -73,13 +73,13 @@ def on_targets(service: Service, twice: Iterable[str]) -> list[Note]:
         return []
     text = f"{_some(listed)}: several target ports in one pod; only that of the first endpoint that"
     text += " is selected counts"
-    return [remark(service, "ServicePortConflict", text)]
+    return [remark(service, Reason.SERVICE_PORT_CONFLICT, text)]
 
 
 def on_reach(service: Service, reaches: Iterable[Reach], settings: Settings) -> list[Note]:
     """Endpoints that are left out, and what balancing cannot do for them."""
     notes = []
-    problems: dict[str, set[str]] = {}
+    problems: dict[Reason, set[str]] = {}
     hosts: set[str] = set()
     ports_differ = False
     unserved: set[ServicePort] = set()
@@ -93,15 +93,17 @@ def on_reach(service: Service, reaches: Iterable[Reach], settings: Settings) -> 
         notes.append(remark(service, reason, f"{_some(sorted(found))}: {_PROBLEMS[reason]}"))
     if ports_differ:
         text = "the ports have different endpoints; every port is sent to all of them"
-        notes.append(remark(service, "PortBackendsDiffer", text))
+        notes.append(remark(service, Reason.PORT_ENDPOINTS_DIFFER, text))
     if unserved:
         names = ", ".join(f"{port.protocol} {port.number}" for port in sorted(unserved))
-        notes.append(remark(service, "PortWithoutEndpoints", f"spec.ports: {names} has none"))
+        notes.append(
+            remark(service, Reason.PORT_WITHOUT_ENDPOINTS, f"spec.ports: {names} has none")
+        )
     if hosts and settings.kube_proxy == "absent":
         text = "host endpoints: only kube-proxy on their node gives them the service's traffic"
-        notes.append(remark(service, "HostNetworkBackendNeedsKubeProxy", text))
+        notes.append(remark(service, Reason.HOST_ENDPOINT_NEEDS_KUBE_PROXY, text))
     elif len(hosts) > 1 and settings.kube_proxy != "masqueradeAll":
-        notes.append(remark(service, "HostNetworkBackendNeedsMasquerade", _MASQUERADE))
+        notes.append(remark(service, Reason.HOST_ENDPOINT_NEEDS_MASQUERADE, _MASQUERADE))
     return notes
 
 
@@ -115,9 +117,9 @@ _MASQUERADE = (
     " connections unless it masquerades everything; then set srv6kv.kubeProxy: masqueradeAll"
 )
 _PROBLEMS = {
-    "PodNotWired": "not reachable from this node; a note on the endpoint says why",
-    "HostFamilyUnsupported": "left out, vppHostSubnetCIDR is of the other family",
-    "HostNotWired": "not reachable on this node until the node's id is known",
-    "NodeUnknown": "left out, no address is known for its node",
-    "ExternalBackendUnsupported": "left out, neither a node nor a pod of a known node",
+    Reason.POD_NOT_ATTACHED: "not reachable from this node; a note on the endpoint says why",
+    Reason.HOST_FAMILY_UNSUPPORTED: "left out, vppHostSubnetCIDR is of the other family",
+    Reason.HOST_NOT_ATTACHED: "not reachable on this node until the node's id is known",
+    Reason.NODE_UNKNOWN: "left out, no address is known for its node",
+    Reason.EXTERNAL_ENDPOINT_UNSUPPORTED: "left out, neither a node nor a pod of a known node",
 }

@@ -13,7 +13,7 @@ from srv6kv.cluster.cluster import Cluster, Dirt
 from srv6kv.cluster.topology import Topology, topology_of
 from srv6kv.kube.model import Ref
 from srv6kv.net.targets import Target
-from srv6kv.notes import Note
+from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.render.desired import Carried, Delta, Desired, Steered
 from srv6kv.render.local import LocalEndpoints
 from srv6kv.render.node import mtu_notes, node_objects, plumbing
@@ -109,7 +109,8 @@ class Renderer:
         for ref, pod in cluster.pods.annotated.items():
             if cluster.pod_annotations is None and pod.node == self._own_name:
                 text = "metadata.annotations: srv6kv.podAnnotations is false, so what they say of"
-                yield Note(f"Pod {ref}", "PodAnnotationsIgnored", f"{text} its wiring is ignored")
+                text += " its wiring is ignored"
+                yield Note(Subject(Kind.POD, ref), Reason.POD_ANNOTATIONS_IGNORED, text)
 
     def _see_nodes(self, cluster: Cluster, dirt: Dirt) -> bool:
         """Whether the nodes differ in anything that a packet could notice."""

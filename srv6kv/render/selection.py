@@ -1,4 +1,4 @@
-"""Which endpoints serve a service: kube-proxy's rules E and C (spec/services.md section 3).
+"""Which endpoints serve a service: kube-proxy's rules E and C (docs/rules).
 
 Pure functions over plain values. A *candidate* is one (address, target port) that a slice lists
 for one port of the service; selection keeps or drops candidates by named rules. ``candidates_of``
@@ -53,7 +53,7 @@ class Verdict:
     """Whether a candidate is selected, by which rule, and why in words.
 
     Attributes:
-        rule: its name in spec/services.md 3.2 or 3.3, such as ``C2b``.
+        rule: its name in docs/rules, such as ``C2b``.
     """
 
     candidate: Candidate
@@ -71,7 +71,7 @@ class Unused:
 
     Attributes:
         place: ``""`` for the whole slice, a field, or the endpoint and the port of a duplicate.
-        rule: its name in spec/services.md 3.1 or 3.2, such as ``E8``.
+        rule: its name in docs/rules, such as ``E8``.
     """
 
     slice_name: str

@@ -9,6 +9,7 @@ from srv6kv.cluster.topology import HostEndpoint, PodEndpoint, Topology
 from srv6kv.kube.model import Endpoint, ServicePort
 from srv6kv.net import sids
 from srv6kv.net.addresses import is_ipv4
+from srv6kv.notes import Reason
 from srv6kv.render.endpoint import Translation
 from srv6kv.render.lists import Lists
 from srv6kv.render.selection import Candidate, Candidates, Facts, chosen_by, rule_of
@@ -55,7 +56,7 @@ class Reach:
     """
 
     lists: Lists = field(default_factory=lambda: Lists.of({}))
-    problems: dict[str, list[str]] = field(default_factory=dict)
+    problems: dict[Reason, list[str]] = field(default_factory=dict)
     hosts: frozenset[str] = frozenset()
     ports_differ: bool = False
     unserved: tuple[ServicePort, ...] = ()
@@ -131,26 +132,26 @@ def _selected_twice(
 
 def path_to(
     endpoint: Endpoint, topology: Topology, settings: Settings, is_up: IsUp
-) -> tuple[tuple[str, ...], str | None] | str:
+) -> tuple[tuple[str, ...], str | None] | Reason:
     """The segments to an endpoint and the name of its host if it is one, or why there are none."""
     ipv4 = is_ipv4(endpoint.address)
     match topology.locate(endpoint, settings.pod_subnet):
         case HostEndpoint(peer):
             if settings.host_subnet.is_ipv4 != ipv4:
-                return "HostFamilyUnsupported"
+                return Reason.HOST_FAMILY_UNSUPPORTED
             last = sids.host_sid(settings.sid.host, ipv4=ipv4)
             node, host = peer, peer.name
         case PodEndpoint(name, peer):
             last = sids.sid_of(settings.sid.pod, endpoint.address)
             if name == topology.own_name:
-                return ((last,), None) if is_up(endpoint.address) else "PodNotWired"
+                return ((last,), None) if is_up(endpoint.address) else Reason.POD_NOT_ATTACHED
             if peer is None or peer.sid is None:
-                return "NodeUnknown"
+                return Reason.NODE_UNKNOWN
             return (peer.sid, last), None
         case _:
-            return "ExternalBackendUnsupported"
+            return Reason.EXTERNAL_ENDPOINT_UNSUPPORTED
     if node.name == topology.own_name:
-        return ((last,), host) if is_up(HOSTS[ipv4]) else "HostNotWired"
+        return ((last,), host) if is_up(HOSTS[ipv4]) else Reason.HOST_NOT_ATTACHED
     if node.sid is None:
-        return "NodeUnknown"
+        return Reason.NODE_UNKNOWN
     return (node.sid, last), host

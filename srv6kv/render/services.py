@@ -15,7 +15,7 @@ from srv6kv.cluster.topology import PodEndpoint, Topology
 from srv6kv.kube.model import Endpoint, Ref, Service
 from srv6kv.net import sids
 from srv6kv.net.addresses import is_ipv4
-from srv6kv.notes import Note
+from srv6kv.notes import Note, Reason
 from srv6kv.render import remarks
 from srv6kv.render.addresses import FIELDS, Asked, Place, Role, asked_by, places_of
 from srv6kv.render.claims import Claims
@@ -178,7 +178,7 @@ class Services:
         return (entry.asked.roles[address], entry.service.created, ref)
 
     def _is_denied(self, address: str, ref: Ref, first: Ref) -> bool:
-        """Another service's ClusterIP is never an external address (2.7)."""
+        """Another service's ClusterIP is never an external address (rule L7)."""
         roles = (self._entries[first].asked.roles[address], self._entries[ref].asked.roles[address])
         return roles[0] is Role.CLUSTER_IP and roles[1] is not Role.CLUSTER_IP
 
@@ -281,17 +281,17 @@ class Services:
         field = FIELDS[entry.asked.roles[address]]
         if self._is_denied(address, ref, first):
             text = f"{field}: {address} is the ClusterIP of Service {first}; not rendered for it"
-            return [remarks.remark(entry.service, "ExternalIPDenied", text)]
+            return [remarks.remark(entry.service, Reason.EXTERNAL_IP_DENIED, text)]
         notes = []
         if not self._is_equal(address, entry, owner):
             text = f"{field}: {address} belongs to Service {first}, which has other endpoints"
             text += " or policies; this one is not rendered for it"
-            notes.append(remarks.remark(entry.service, "ServiceIPConflict", text))
+            notes.append(remarks.remark(entry.service, Reason.SERVICE_IP_CONFLICT, text))
         clashes = self._clashes(address, ref)
         if clashes:
             text = f"{field}: {address} {', '.join(clashes)} has another target port in an older"
             text += " service that shares the address"
-            notes.append(remarks.remark(entry.service, "ServicePortConflict", text))
+            notes.append(remarks.remark(entry.service, Reason.SERVICE_PORT_CONFLICT, text))
         return notes
 
     def _is_equal(self, address: str, entry: _Entry, owner: _Entry) -> bool:

@@ -1,6 +1,6 @@
 """The tunnels between nodes: what ends them here, and what rides them from here.
 
-Rule (rule N5, 3.6): two policies lead to every other node, one to its pods and one to
+Rule (rules N5 and N6): two policies lead to every other node, one to its pods and one to
 its host; each ends in a SID of that node behind which VPP looks up the inner packet. All of it is
 in the main VRF. One prefix is carried to one node only.
 """
@@ -13,7 +13,7 @@ from srv6kv.cluster.topology import Peer, Topology, one_node_subnet
 from srv6kv.ligato.values import AgentValue, LocalSid, LookUp4, LookUp6
 from srv6kv.net.addresses import Prefix, is_ipv4, is_ordinary, network_of
 from srv6kv.net.bsids import Home
-from srv6kv.notes import Note
+from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.render.desired import Carried, Tunnel
 from srv6kv.render.node import route_to
 from srv6kv.settings import Settings
@@ -131,8 +131,8 @@ def _shortcomings(
     for item in parts:
         if item in taken:
             text = f"{item} belongs to Node {taken[item]} too, and only that one is reached by it"
-            yield Note(f"Node {peer.name}", "TunnelConflict", text)
+            yield Note(Subject(Kind.NODE, peer.name), Reason.TUNNEL_CONFLICT, text)
     if not {PODS, HOST}.intersection(parts.values()):
         name = "podSubnetCIDR" if end == peer.pod_end else "vppHostSubnetCIDR"
         text = f"its part of {name} is not known, no tunnel carries it"
-        yield Note(f"Node {peer.name}", "TunnelIncomplete", text)
+        yield Note(Subject(Kind.NODE, peer.name), Reason.TUNNEL_INCOMPLETE, text)

@@ -14,6 +14,7 @@ from srv6kv.cluster.topology import HostEndpoint, PodEndpoint, Topology
 from srv6kv.kube.model import Endpoint, ServicePort
 from srv6kv.net import sids
 from srv6kv.net.addresses import is_ipv4
+from srv6kv.notes import Reason
 from srv6kv.render.lists import Lists, Path, size_of
 from srv6kv.render.offers import Offers, Part
 from srv6kv.render.selection import chosen_by, rule_of
@@ -39,7 +40,7 @@ class _Stretch:
     part: Part
     paths: Counter[Path] = field(default_factory=Counter)
     local: list[Endpoint] = field(default_factory=list)
-    problems: dict[str, str] = field(default_factory=dict)
+    problems: dict[str, Reason] = field(default_factory=dict)
     hosts: Counter[str] = field(default_factory=Counter)
     unsure: Counter[str] = field(default_factory=Counter)
     chosen: dict[ServicePort, frozenset[str]] = field(default_factory=dict)
@@ -68,7 +69,7 @@ class Way:
         self._stretches: dict[str, _Stretch] = {}
         self._paths: Counter[Path] = Counter()
         self._size = 0
-        self._problems: dict[str, dict[str, None]] = {}
+        self._problems: dict[Reason, dict[str, None]] = {}
         self._hosts: Counter[str] = Counter()
         self._unsure: Counter[str] = Counter()
         self._served: Counter[ServicePort] = Counter()

@@ -1,7 +1,7 @@
 """Which means each key needs, from what the agent says of it and what VPP shows.
 
-Rules: agent rule A46 and 4.8 (what a restart or a change of the encap source leads to), 8.21
-(an error means that VPP's state is not known) and 8.24 (lost events).
+Rules: agent rules A45, A46 and A47 (what a restart or a change of the encap source leads to), A21
+(an error means that VPP's state is not known) and A24 (lost events).
 """
 
 from __future__ import annotations

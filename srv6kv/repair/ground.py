@@ -246,7 +246,7 @@ def put_order(key: str) -> tuple[int, str]:
 
 
 def ordered(changes: Iterable[Change]) -> list[Change]:
-    """Puts, what is needed first; then deletions in reverse (design.md section 6)."""
+    """Puts, what is needed first; then deletions in reverse (rule R11)."""
     listed = sorted(changes, key=lambda change: put_order(change[0]))
     gone = [change for change in listed if change[1] is None]
     return [change for change in listed if change[1] is not None] + gone[::-1]

@@ -1,9 +1,9 @@
-"""The four means as steps (design.md section 6, agent rule A22 and 8.24).
+"""The four means as steps (agent rules A22 and A24).
 
 What of the agent they rest on: every put and deletion raises a watch event, and those of one model
-come in their order, each as a transaction of its own (3.1); a policy whose VRF changes is made
-anew, with today's encap source and flow hash (4.5, 4.6); what the agent cannot read back from VPP
-is made anew only if its key was gone before (4.7).
+come in their order, each as a transaction of its own (agent rule A36); a policy whose VRF changes
+is made anew, with today's encap source and flow hash (agent rules A44 and A45); what the agent
+cannot read back from VPP is made anew only if its key was gone before (agent rule A46).
 """
 
 from __future__ import annotations

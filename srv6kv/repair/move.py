@@ -1,6 +1,6 @@
 """A new BSID for what is steered into a policy that VPP will not let the agent make.
 
-Rule (design.md section 3): of the BSIDs that an address may have the next one after that which it
+Rule (rules R1 and A3): of the BSIDs that an address may have the next one after that which it
 has, so that the second move does not lead back to what VPP still has from before the first; no text
 prefix of one in use or of the one that is given up, nor the other way round.
 """

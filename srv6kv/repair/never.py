@@ -1,6 +1,6 @@
 """A value for any key of ours that the agent accepts and can never make.
 
-Rule (agent rule A40, 4.2): a value whose dependency is missing is PENDING, and what was
+Rule (agent rules A40 and A41): a value whose dependency is missing is PENDING, and what was
 there under its key is taken out of VPP. So a put of such a value and the deletion of its key rid
 the agent of a key whose deletion it has missed, whatever it holds there.
 """

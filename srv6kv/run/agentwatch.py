@@ -22,7 +22,7 @@ from srv6kv.agent.wiringpoll import WiringPoll
 from srv6kv.errors import Refused
 from srv6kv.etcd.store import Etcd3Store
 from srv6kv.etcd.values import Change, KeyValue
-from srv6kv.notes import Note
+from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.plan.plan import Plan
 from srv6kv.sync.reconciler import Reconciler
 from srv6kv.sync.rollout import Part, Phases
@@ -35,7 +35,6 @@ REPORT_SECONDS = 1.0
 """What has changed is told this often at most."""
 LATE_REPORT_SECONDS = 10.0
 """What only time tells: keys that an agent that is asked has missed."""
-AWAY = "AgentUnavailable"
 
 
 class AgentWatch:
@@ -125,7 +124,9 @@ class AgentWatch:
         trouble = polled.trouble or self._wiring.trouble
         if bool(trouble) == bool(self.notes):
             return is_news
-        self.notes = (Note("Agent", AWAY, trouble),) if trouble else ()
+        self.notes = (
+            (Note(Subject(Kind.AGENT), Reason.AGENT_UNAVAILABLE, trouble),) if trouble else ()
+        )
         return True
 
     def _learn(self, table: Table) -> bool:

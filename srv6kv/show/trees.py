@@ -54,8 +54,10 @@ def _tree_of(explanation: Explanation) -> Tree:
         _add_slice(tree, item)
     if not explanation.slices and not explanation.rule:
         _add(tree, "no EndpointSlice names it")
-    for note in explanation.notes:
+    for note in explanation.warnings:
         _add_note(tree, note)
+    if explanation.rules:
+        _add(tree, "rules", (f"{name}: {page}" for name, page in explanation.rules.items()))
     return tree
 
 

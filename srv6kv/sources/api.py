@@ -2,9 +2,9 @@
 
 The ``kubernetes`` library reads kubeconfig files and a pod's service account and makes the
 connection pool; it is imported only when the API is used. Its model classes and its informer are
-not used (design.md section 9).
+not used (docs/dependencies.md).
 
-How a connection that is dead but open is found (R9):
+How a connection that is dead but open is found:
 
 * TCP keepalive: after 10 s without traffic the kernel asks the peer, and gives up when that and
   three more probes, 5 s apart, stay without an answer; ``TCP_USER_TIMEOUT`` says the same for data

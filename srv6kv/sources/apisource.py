@@ -12,18 +12,15 @@ import msgspec
 
 from srv6kv.foreign import typed
 from srv6kv.kube import parse
-from srv6kv.kube.checks import MALFORMED
 from srv6kv.kube.gaps import unnamed_gap
 from srv6kv.kube.model import Gap, Identity
-from srv6kv.notes import Note
+from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.sources.api import ApiError, ApiServer
 from srv6kv.sources.apiwatch import Follower, Objects, complete_list
 from srv6kv.sources.bodies import Resource, resources
 from srv6kv.sources.pace import Pace
 from srv6kv.sources.source import ClusterChanged
 
-UNAVAILABLE = "ApiUnavailable"
-FORBIDDEN = "ApiForbidden"
 STOP_SECONDS = 0.3
 """Shorter than the time after which the controller ends what etcd leaves without an answer."""
 
@@ -98,7 +95,7 @@ class KubernetesSource:
             known = self._troubles.get(kind)
             if error is None:
                 self._troubles.pop(kind, None)
-            elif known is None or (known.reason == FORBIDDEN) != is_denied:
+            elif known is None or (known.reason is Reason.API_FORBIDDEN) != is_denied:
                 self._troubles[kind] = self._note(kind, error, is_denied=is_denied)
             if before != set(self._troubles.values()):
                 self._tell({})
@@ -112,10 +109,10 @@ class KubernetesSource:
         refused."""
         if is_denied:
             text = f"{error}; known {self._plurals[kind]} stay, to list and watch them is needed"
-            return Note("API server", FORBIDDEN, text)
-        known = (note for note in self._troubles.values() if note.reason == UNAVAILABLE)
+            return Note(Subject(Kind.API_SERVER), Reason.API_FORBIDDEN, text)
+        known = (note for note in self._troubles.values() if note.reason is Reason.API_UNAVAILABLE)
         text = f"{error}; what is known stays, trying again"
-        return next(known, Note("API server", UNAVAILABLE, text))
+        return next(known, Note(Subject(Kind.API_SERVER), Reason.API_UNAVAILABLE, text))
 
     def _tell(self, objects: Objects, *, is_short: bool = False, is_void: bool = False) -> None:
         listed = min(self._listed.values())
@@ -132,8 +129,9 @@ class KubernetesSource:
         )
 
     def _unnamed_notes(self) -> list[Note]:
+        text = "metadata.name: missing in {} of its items"
         return [
-            Note(f"{kind} list", MALFORMED, f"metadata.name: missing in {number} of its items")
+            Note(Subject(f"{kind} list"), Reason.MALFORMED, text.format(number))
             for kind, number in self._unnamed.items()
             if number
         ]

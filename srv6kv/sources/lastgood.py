@@ -9,12 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from srv6kv.kube.model import Gap, Identity
-from srv6kv.notes import Note
+from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.sources.objects import Manifest, RawObject, manifest_of
 from srv6kv.yamllines import TextError, looks_like_json
-
-UNREADABLE = "ManifestUnreadable"
-TWICE = "DefinedTwice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +55,7 @@ def after(last: Version, text: str, file: str) -> Version:
 def unreadable(last: Version, place: str, problem: str) -> Version:
     """The version after the file could not be read: the last one, and a note."""
     rest = "its last good version stays" if last.holds_objects() else "nothing of it is used"
-    notes = (Note(place, UNREADABLE, f"{problem}; {rest}"),)
+    notes = (Note(Subject(Kind.FILE, place), Reason.MANIFEST_UNREADABLE, f"{problem}; {rest}"),)
     return last if notes == last.notes else replace(last, notes=notes)
 
 
@@ -94,7 +91,6 @@ def merged(versions: Iterable[Version]) -> tuple[dict[Identity, RawObject], list
 
 def _twice(found: list[RawObject]) -> Note:
     last = found[-1]
-    name = f"{last.namespace}/{last.name}" if last.namespace else last.name
     *first, final = (f"{one.file}:{one.line}" for one in found)
     text = f"defined at {', '.join(first)} and at {final}; the last one counts"
-    return Note(f"{last.kind} {name}", TWICE, text)
+    return Note(Subject.of(last.identity), Reason.DEFINED_TWICE, text)

@@ -20,16 +20,17 @@ from srv6kv import foreign
 from srv6kv.errors import InputError
 from srv6kv.kube.gaps import ANYTHING
 from srv6kv.kube.model import Gap, Identity
-from srv6kv.notes import Note
+from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.sources import lastgood
-from srv6kv.sources.lastgood import UNREADABLE, Version
-from srv6kv.sources.objects import UNNAMED, RawObject
+from srv6kv.sources.lastgood import Version
+from srv6kv.sources.objects import RawObject
 
 __all__ = ["INPUT_REASONS", "Identity", "ManifestDirectory", "RawObject", "Scan", "read"]
 
 SUFFIXES = (".yaml", ".yml", ".json")
-UNAVAILABLE = "ManifestsUnavailable"
-INPUT_REASONS = frozenset({UNREADABLE, UNAVAILABLE, UNNAMED})  # render ends with exit code 2
+_UNREAD = (Reason.MANIFEST_UNREADABLE, Reason.MANIFESTS_UNAVAILABLE)
+INPUT_REASONS = frozenset({*_UNREAD, Reason.MANIFEST_OBJECT_UNNAMED})
+"""``render`` ends with exit code 2 after one of these."""
 
 COARSE_TIMES = 2.0  # seconds; no file system rounds modification times to more
 MAX_BYTES = 64 << 20  # an etcd would not hold what a larger manifest defines
@@ -98,7 +99,7 @@ class ManifestDirectory:
     def has_gaps(self) -> bool:
         """Whether a file could never be read, so that nobody knows what it defines."""
         return any(
-            note.reason == UNREADABLE and not file.version.text
+            note.reason is Reason.MANIFEST_UNREADABLE and not file.version.text
             for file in self._files.values()
             for note in file.version.notes
         )
@@ -117,7 +118,8 @@ class ManifestDirectory:
             for file in self._files.values():
                 file.absences = 0
             said = f"{_reason(error)}; all objects stay as they were"
-            return self._result(Note(_shown(self._path), UNAVAILABLE, said))
+            subject = Subject(Kind.FILE, _shown(self._path))
+            return self._result(Note(subject, Reason.MANIFESTS_UNAVAILABLE, said))
         self._has_listed = True
         for name in sorted(names | self._files.keys()):
             self._look_at(name, name in names)
@@ -238,7 +240,7 @@ def read_with_gaps(
             versions.extend(_read_path(Path(path)))
     objects, notes = lastgood.merged(versions)
     gaps = frozenset[Gap]().union(*(version.gaps for version in versions))
-    if any(note.reason in (UNREADABLE, UNAVAILABLE) for note in notes):
+    if any(note.reason in _UNREAD for note in notes):
         gaps |= {ANYTHING}
     return [objects[identity] for identity in sorted(objects)], sorted(notes), gaps
 

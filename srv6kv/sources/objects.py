@@ -12,7 +12,7 @@ from srv6kv import yamllines
 from srv6kv.kube import defaults
 from srv6kv.kube.gaps import unnamed_gap
 from srv6kv.kube.model import Gap, Identity
-from srv6kv.notes import Note
+from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.settings import configmap
 from srv6kv.yamllines import Excerpt, Node
 
@@ -24,7 +24,6 @@ KINDS = {
     "Pod": ("", True),
     "ConfigMap": ("", True),
 }
-UNNAMED = "ManifestObjectUnnamed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,4 +184,5 @@ def _unnamed(
 ) -> _Unnamed:
     path = f"{field_name}: " if field_name else ""
     text = f"{path}{what}, so the document is skipped; what the file defined before stays"
-    return _Unnamed(Note(f"{file}:{line}", UNNAMED, text), unnamed_gap(kind, namespace))
+    note = Note(Subject(Kind.FILE, f"{file}:{line}"), Reason.MANIFEST_OBJECT_UNNAMED, text)
+    return _Unnamed(note, unnamed_gap(kind, namespace))

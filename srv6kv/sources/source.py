@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 from srv6kv.kube.gaps import ANYTHING
 from srv6kv.kube.model import Body, Gap, Identity
-from srv6kv.notes import Note
-from srv6kv.sources.manifests import UNAVAILABLE, ManifestDirectory
+from srv6kv.notes import Note, Reason
+from srv6kv.sources.manifests import ManifestDirectory
 
 SCAN_SECONDS = 0.1
 """Two scans must agree before a file is read, so an edit is seen after 0.1 to 0.2 s."""
@@ -117,7 +117,7 @@ class ManifestSource:
             is_complete = self._manifests.is_settled
             unnamed = self._manifests.unnamed
             unknown = unknown & unnamed if listed else unnamed
-            is_listed = all(note.reason != UNAVAILABLE for note in scan.notes)
+            is_listed = all(n.reason is not Reason.MANIFESTS_UNAVAILABLE for n in scan.notes)
             newest = max(1, listed, scanned if is_listed else 0)
             if not (is_complete or listed):
                 if scan.notes != notes:

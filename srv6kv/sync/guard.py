@@ -16,17 +16,16 @@ from __future__ import annotations
 from collections import Counter
 from enum import Enum, auto
 
-from srv6kv.notes import Note
+from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.sync.losses import KINDS, POLICIES, Loss, sum_of
 
-HELD = "MassDeleteHeld"
 FEWEST = 10
 AGAIN_SECONDS = 10.0
 """So much later than the second list the third is asked for; so far back losses are added up."""
 _SAMPLE_SECONDS = 1.0
 SILENT = Note(
-    "Cluster",
-    HELD,
+    Subject(Kind.CLUSTER),
+    Reason.MASS_DELETE_HELD,
     "the source tells of no Service, EndpointSlice or Node at all; all keys stay as they are until"
     " it does",
 )
@@ -172,11 +171,11 @@ def _much_note(loss: Loss, seconds: float) -> Note:
         f"{listed} would go; nothing is written until two more lists of the cluster agree, the last"
         f" one {seconds:g} s later over a new connection"
     )
-    return Note("Cluster", HELD, text)
+    return Note(Subject(Kind.CLUSTER), Reason.MASS_DELETE_HELD, text)
 
 
 def _first_note(loss: Loss) -> Note:
     lost = sum_of(loss.lost, POLICIES)
     what = f"{lost} policies would be deleted" if lost else "keys would go or lose endpoints"
     text = f"{what}; nothing is written until a second list of the cluster agrees"
-    return Note("Cluster", HELD, text)
+    return Note(Subject(Kind.CLUSTER), Reason.MASS_DELETE_HELD, text)

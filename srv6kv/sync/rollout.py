@@ -1,6 +1,6 @@
 """Which part of a plan may go out now, where the agent tells the states of its values.
 
-Order (design.md section 6): the receive side; policies and steerings; deletions. Each waits until
+Order (rule R11): the receive side; policies and steerings; deletions. Each waits until
 the agent has what came before, for a bounded time: a policy must not lead to a localsid that VPP
 does not have yet, and nothing may go while VPP may still use it. A live policy that gains no path
 to this node, as one that loses the endpoints of a node that is gone, waits for nothing.

@@ -10,9 +10,8 @@ from typing import Any
 
 from srv6kv import foreign
 from srv6kv.agent.boot import Boot
-from srv6kv.notes import Note
+from srv6kv.notes import Kind, Note, Reason, Subject
 
-REASON = "ValueUnreadable"
 MOST = 20
 """More keys than these are one note."""
 _NOTED: dict[str, Any] = {"boot": Boot, "ranges": dict[str, list[str]], "shared": dict[str, str]}
@@ -47,10 +46,12 @@ def notes(ours: Mapping[str, str], prefix: str, others: Mapping[str, str]) -> It
         prefix: of the keys of others: ``/vnf-agent/<label>/``.
         others: why, by short key.
     """
+    reason = Reason.VALUE_UNREADABLE
     for key, why in ours.items():
-        yield Note(f"Key {key}", REASON, f"{why}; it counts as absent and is written again")
+        text = f"{why}; it counts as absent and is written again"
+        yield Note(Subject(Kind.KEY, key), reason, text)
     for key in sorted(others)[:MOST]:
-        yield Note(f"Key {prefix}{key}", REASON, f"{others[key]}; it counts as absent")
+        yield Note(Subject(Kind.KEY, prefix + key), reason, f"{others[key]}; it counts as absent")
     if len(others) > MOST:
         more = f"{len(others) - MOST} more cannot be read; they count as absent"
-        yield Note(f"Keys {prefix}", REASON, more)
+        yield Note(Subject(Kind.KEYS, prefix), reason, more)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Set
 
 from srv6kv.kube.model import Ref
 from srv6kv.ligato import keys
-from srv6kv.notes import Note
+from srv6kv.notes import Kind, Note
 from srv6kv.txn.transaction import Transaction
 
 STATES = ("rendered", "degraded", "denied", "skipped")
@@ -20,7 +20,6 @@ _MODELS = {
     keys.VRF_TABLE: "vrf-table",
     keys.RULE_CHAIN: "rulechain",
 }
-_SERVICE = "Service "
 
 
 def service_states(
@@ -30,18 +29,11 @@ def service_states(
     and no steering (denied), or have neither: headless, without endpoints, somebody else's
     (skipped)."""
     rendered = known & set(steered)
-    noted = known & {ref for note in notes if (ref := _service_of(note)) is not None}
+    noted = known & {n.subject.ref for n in notes if n.subject.kind == Kind.SERVICE}
     degraded = len(rendered & noted)
     denied = len(noted) - degraded
     skipped = len(known) - len(rendered) - denied
     return dict(zip(STATES, (len(rendered) - degraded, degraded, denied, skipped), strict=True))
-
-
-def _service_of(note: Note) -> Ref | None:
-    if not note.subject.startswith(_SERVICE):
-        return None
-    namespace, _, name = note.subject.removeprefix(_SERVICE).partition("/")
-    return Ref(namespace, name)
 
 
 def models_of(held: Iterable[str], prefix: str) -> Counter[str]:

@@ -1,6 +1,6 @@
 """Whether the loop lives, is ready and keeps up: read from one snapshot of what it has done.
 
-The rules are those of kube-proxy (rule M8, 5.3).
+The rules are those of kube-proxy (rule M8).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class State:
         node_warning: why nothing may be written: the own Node was never seen; "": it was, or the
             complete list of the cluster has not arrived yet.
         is_node_eligible: the own Node is there and is not being removed.
-        notes: how many notes there are, by reason.
+        warnings: how many warnings hold, by reason.
         agent: what the agent says of our keys.
     """
 
@@ -52,7 +52,7 @@ class State:
     trouble: str = ""
     node_warning: str = ""
     is_node_eligible: bool = True
-    notes: Mapping[str, int] = field(default_factory=dict)
+    warnings: Mapping[str, int] = field(default_factory=dict)
     agent: AgentShown = field(default_factory=AgentShown)
 
 

@@ -86,7 +86,7 @@ class Telemetry:
         info.labels(__version__, platform.python_version()).set(1)
         self._services = self._gauge("services", "Services known, by what became of them.", "state")
         self._keys = self._gauge("keys", "Keys of ours in etcd.", "model")
-        self._notes = self._gauge("notes", "Notes there are now.", "reason")
+        self._warnings = self._gauge("warnings", "Warnings that hold now.", "reason")
         self._agent_keys = self._gauge(
             "agent_keys", "Keys of ours in etcd, by the state that the agent says.", "state"
         )
@@ -159,11 +159,11 @@ class Telemetry:
         for state, number in states.items():
             self._services.labels(state).set(number)
 
-    def show_notes(self, reasons: Mapping[str, int]) -> None:
-        """How many notes there are by reason; a reason that is gone shows nothing."""
-        self._notes.clear()
+    def show_warnings(self, reasons: Mapping[str, int]) -> None:
+        """Set how many warnings hold by reason; a reason without any is absent."""
+        self._warnings.clear()
         for reason, number in reasons.items():
-            self._notes.labels(reason).set(number)
+            self._warnings.labels(reason).set(number)
 
     def show_agent(self, states: Mapping[str, int], needed: Collection[str]) -> None:
         """How many keys are in each state, nothing if there is none to be had; and the means of

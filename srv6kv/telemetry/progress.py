@@ -18,9 +18,8 @@ from srv6kv import __version__
 from srv6kv.agent.digest import AgentShown, News
 from srv6kv.agentlog import writer
 from srv6kv.errors import Conflict, Srv6kvError
-from srv6kv.notes import Note
+from srv6kv.notes import Note, Reason
 from srv6kv.plan.plan import Plan
-from srv6kv.sources.manifests import UNAVAILABLE
 from srv6kv.sync.reconciler import Reconciler
 from srv6kv.telemetry import figures
 from srv6kv.telemetry.health import State
@@ -86,7 +85,7 @@ class Progress:
             return
         self._reminded = now
         for note in sorted(self._notes):
-            if note.reason == UNAVAILABLE:
+            if note.reason is Reason.MANIFESTS_UNAVAILABLE:
                 _say(note)
 
     def _do(self, level: int, what: str, text: str, **fields: Any) -> None:
@@ -186,19 +185,19 @@ class Progress:
         tell(log, level, "full comparison", text, keys=keys, unreported=len(unreported))
 
     def notes(self, notes: set[Note]) -> None:
-        """All there is to say now: one line for each note that comes or goes."""
+        """Log one line for each warning that comes or is resolved, and count those there are."""
         if notes == self._notes:
             return
         for note in sorted(notes - self._notes):
             _say(note)
-            if note.reason == UNAVAILABLE:
+            if note.reason is Reason.MANIFESTS_UNAVAILABLE:
                 self._reminded = time.monotonic()
         for note in sorted(self._notes - notes):
-            tell(log, logging.INFO, "note gone", f"no longer: {note}", **_fields(note))
+            tell(log, logging.INFO, "resolved", f"resolved: {note}", **note.fields())
         self._notes = notes
-        reasons = Counter(note.reason for note in notes)
-        self._set(notes=dict(sorted(reasons.items())))
-        self.telemetry.show_notes(reasons)
+        reasons = Counter(note.reason.value for note in notes)
+        self._set(warnings=dict(sorted(reasons.items())))
+        self.telemetry.show_warnings(reasons)
 
     def agent(self, shown: AgentShown, news: Iterable[News]) -> None:
         """What the agent says of our keys now, and a line for what of it is new."""
@@ -303,10 +302,6 @@ class Progress:
 
 def _say(note: Note) -> None:
     level = logging.INFO if note.is_routine else logging.WARNING
-    if note.reason == UNAVAILABLE:
+    if note.reason is Reason.MANIFESTS_UNAVAILABLE:
         level = logging.ERROR
-    tell(log, level, "note", f"note {note}", **_fields(note))
-
-
-def _fields(note: Note) -> dict[str, str]:
-    return {"subject": note.subject, "reason": note.reason, "text": note.text}
+    tell(log, level, "warning", f"warning {note}", **note.fields())

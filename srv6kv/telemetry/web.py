@@ -135,7 +135,7 @@ class Pages:
                 "count": state.syncs,
                 "commits": state.commits,
             },
-            "notes": state.notes,
+            "warnings": state.warnings,
             "agent": _agent(state.agent),
         }
         return _json(body, is_good=True)

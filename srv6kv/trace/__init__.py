@@ -1,4 +1,4 @@
-"""The path of a packet through the nodes that agents' keys make (design.md section 8, ``trace``).
+"""The path of a packet through the nodes that agents' keys make.
 
 Rule: it reads keys and values only and knows nothing of how they came to be, so that it tells what
 is, not what was meant.

@@ -1,7 +1,7 @@
 """A packet's walk through the tables of the nodes, one decision after the other.
 
-Rules of VPP (spec/vpp.md): an encapsulated packet is looked up in its policy's VRF (4.3, VPP 21.06
-and later); End needs a segment left, and every other end function none.
+Rules of VPP: an encapsulated packet is looked up in its policy's VRF (VPP rule V11, VPP 21.06 and
+later); End needs a segment left, and every other end function none.
 """
 
 from __future__ import annotations
@@ -281,7 +281,7 @@ class Walk:
 
 
 def _outer(node: Node, item: SegmentList) -> Outer:
-    """One segment needs no routing header (spec/vpp.md, compute_rewrite_encaps)."""
+    """One segment needs no routing header (VPP rule V13)."""
     segments = item.segments
     header = segments if len(segments) > 1 else ()
     return Outer(node.encap_source, segments[0], header, len(segments) - 1)

@@ -1,6 +1,6 @@
 """What ``show sr policies``, ``localsids`` and ``steering-policies`` print for the agent's values.
 
-Rule: the text of VPP on a terminal, tabs included (VPP rule V12-5.3), in the layout of the VPP
+Rule: the text of VPP on a terminal, tabs included (VPP rule V12), in the layout of the VPP
 that Contiv shipped: no prefix length behind a SID, no encap source. VPP lists objects in the order
 of their creation; here they stand in the order of their addresses.
 """

@@ -89,7 +89,7 @@ class Agent:
 
     def resync(self, entries: Mapping[str, bytes]) -> Txn | None:
         """All that etcd holds. What cannot be decoded is absent; one key that is not its value's
-        makes the whole void (agent rule A35, 3.2)."""
+        makes the whole void (agent rule A35)."""
         wanted = {}
         self.values = dict(entries)
         for key, text in (self.given | self.values).items():
@@ -109,7 +109,7 @@ class Agent:
 
     def _resynced(self, wanted: Mapping[str, object]) -> Txn:
         if not self._has_started and self.version >= (3, 3):
-            self.scheduler.resync({}, "DownstreamResync")  # 3.1
+            self.scheduler.resync({}, "DownstreamResync")  # agent rule A36
         self._has_started = True
         txn = self.scheduler.resync(wanted)
         self.on_event()
@@ -159,13 +159,13 @@ class Agent:
         self.resync(self.source() if entries is None else entries)
 
     def restart_with_vpp(self) -> None:
-        """Both end and come again, as in the agent's images, which end as one (4.7)."""
+        """Both end and come again, as in the agent's images, which end as one (agent rule A46)."""
         self._begin()
         self.vpp.restart()
         self.resync(self.source())
 
     def _reconnect(self) -> None:
-        """VPP is there again; by default a full resync follows (3.3)."""
+        """VPP is there again; by default a full resync follows (agent rule A38)."""
         if self._has_started:
             self.said.append("VPP has restarted")
             self.resync(self.source())

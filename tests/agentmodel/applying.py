@@ -1,6 +1,6 @@
 """What the agent's scheduler does with one value, and with those that hang on it.
 
-Rule: agent rule A40 and 4.7.
+Rule: agent rules A40 and A46.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Graph:
 
     def _follow(self, txn: Txn, key: str, *, available: bool) -> list[Op]:
         """After a create those that wait for it are tried, before a delete those that have it
-        go; by key text (4.1)."""
+        go; by key text (agent rule A40)."""
         done: list[Op] = []
         for name in sorted(self._dependants.get(key, ())):
             node = self.nodes.get(name)
@@ -130,14 +130,14 @@ class Graph:
         node.details = self._unmet(node) if state == State.PENDING else ()
 
     def _fail(self, txn: Txn, node: Node, op: Op, error: Failed) -> None:
-        """4.1: three more attempts, then FAILED."""
+        """Agent rule A40: three more attempts, then FAILED."""
         attempt = txn.attempt + 1 if op.is_retry and node.key in txn.values else 1
         self._broken.add(node.key)
         state = State.RETRYING if attempt <= MOST_RETRIES else State.FAILED
         self._settle(node, op, state, str(error))
 
     def _delete(self, txn: Txn, node: Node, op: Op, is_pending: bool) -> list[Op]:
-        """Who depends on it goes first; of what is not available nothing is deleted (4.7)."""
+        """Who depends on it goes first; of what is not available nothing is deleted (rule A46)."""
         if node.value is None and not node.is_available and node.state != State.MISSING:
             self._settle(node, op, State.REMOVED)
             return []
@@ -160,7 +160,7 @@ class Graph:
         return [*done, op]
 
     def _is_valid(self, node: Node, op: Op, value: Any) -> bool:
-        """4.7: an invalid value is kept, and nobody may count on the key any more."""
+        """Agent rule A46: an invalid value is kept, and nobody may count on the key any more."""
         try:
             if not self._is_dry:
                 self._descriptor(node.key).validate(value)

@@ -1,6 +1,6 @@
 """What the agent's descriptors do with a value: validate, depend, compare, create, update, delete.
 
-Rule: agent rule A41 to 4.6 for SRv6, 1.4 for the others. Everything goes through FakeVpp,
+Rule: agent rules A41 to A45 for SRv6, A32 for the others. Everything goes through FakeVpp,
 which answers with VPP's codes.
 """
 
@@ -40,7 +40,7 @@ class Descriptor:
         """Raise ``Invalid`` for what the agent would not try."""
 
     def dependencies(self, value: Any) -> tuple[Dependency, ...]:
-        """Labels and keys that must be there first, compared as text (4.2)."""
+        """Labels and keys that must be there first, compared as text (agent rule A41)."""
         return ()
 
     def is_equivalent(self, old: Any, new: Any) -> bool:
@@ -111,7 +111,7 @@ class LocalSids(Descriptor):
                 raise Invalid(f"{name}.l3_service_address", f"{service!r} is no IP address")
 
     def dependencies(self, value: Any) -> tuple[Dependency, ...]:
-        """4.2: the VRF table even for VRF 0, the table or the interface of the end function."""
+        """Rule A41: the VRF table even for VRF 0, the end function's table or interface."""
         found = [
             (
                 "sr-localsid-installation-vrf-table-exists",
@@ -180,7 +180,7 @@ def _printed(next_hop: str, name: str) -> str:
 
 
 def _same_field(function: str, field: str, old: Any, new: Any) -> bool:
-    """Names as text without case; addresses as such, but for DX6 (4.3)."""
+    """Names as text without case; addresses as such, but for DX6 (agent rule A42)."""
     is_address = field in ("next_hop", "l3_service_address") and function != "end_function_dx6"
     if is_address and old and new:
         return same_address(old, new)
@@ -213,7 +213,7 @@ class Steerings(Descriptor):
             raise Invalid("l3_traffic.prefix_address", text)
 
     def dependencies(self, value: Any) -> tuple[Dependency, ...]:
-        """4.2: the policy by the text of its BSID, the VRF table or the interface."""
+        """Agent rule A41: the policy by the text of its BSID, the VRF table or the interface."""
         found = []
         if value.WhichOneof("policy_ref") == "policy_bsid":
             found.append(("sr-policy-for-steering-exists", values.POLICY + value.policy_bsid))
@@ -227,7 +227,7 @@ class Steerings(Descriptor):
         return tuple(found)
 
     def is_equivalent(self, old: Any, new: Any) -> bool:
-        """Trimmed name, BSID as an address, prefix as address and mask, VRF (4.4)."""
+        """Trimmed name, BSID as an address, prefix as address and mask, VRF (agent rule A43)."""
         if old.name.strip() != new.name.strip():
             return False
         if not same_address(old.policy_bsid, new.policy_bsid):

@@ -25,7 +25,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The state of one key as the agent tells it (3.5)."""
+    """The state of one key as the agent tells it (agent rule A39)."""
 
     key: str
     state: State

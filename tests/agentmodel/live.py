@@ -1,5 +1,5 @@
 """An agent that follows a real etcd: one watch a model, one transaction a key, and what it writes
-back (agent rule A36, 3.3, 3.5)."""
+back (agent rules A36, A38 and A39)."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ class LiveAgent:
         self._do(self._publish)
 
     def restart_both(self) -> None:
-        """As the images of the agent do it when either ends (4.7)."""
+        """As the images of the agent do it when either ends (agent rule A46)."""
         self._do(self._end)
         self._do(lambda: self._start(self.agent.restart_with_vpp))
 
@@ -142,7 +142,7 @@ class LiveAgent:
         self._do(self._unwatch)
 
     def reconnect(self) -> None:
-        """The watches go on where they were, without any resync (3.3)."""
+        """The watches go on where they were, without any resync (agent rule A38)."""
         self._do(self._rewatch)
 
     def _start(self, begin: Work | None = None) -> None:
@@ -200,7 +200,7 @@ class LiveAgent:
         self._publish()
 
     def _lost(self, prefix: str, error: Srv6kvError) -> None:
-        """After a compaction the watch goes on behind the gap; what was in it is lost (3.3)."""
+        """After a compaction the watch goes on behind it; what was in it is lost (rule A38)."""
         found = _COMPACTED.search(str(error))
         if prefix not in self._watches:
             return

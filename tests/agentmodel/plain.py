@@ -15,7 +15,7 @@ from srv6kv.gen.ligato.vpp.l3.route_pb2 import Route
 from srv6kv.gen.ligato.vpp.l3.vrf_pb2 import VrfTable
 
 _FEW_CHAINS = 3
-"""Fewer chains than this are not read back: the number of workers rounds to 0 (1.4)."""
+"""Fewer chains than this are not read back: the number of workers rounds to 0 (agent rule A32)."""
 _CHAINS = {
     "FILTER": {"INPUT", "OUTPUT", "FORWARD"},
     "NAT": {"PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"},
@@ -48,7 +48,7 @@ class _Kept(Descriptor):
 
 
 class VrfTables(_Kept):
-    """VRF 0 of both families is always there and is nobody's (4.2); a label cannot change."""
+    """VRF 0 of both families is always there and is nobody's (rule A41); a label cannot change."""
 
     prefix = values.VRF_TABLE
     can_update = True
@@ -98,7 +98,7 @@ class Routes(_Kept):
             raise Invalid("dst_network", f"DstNetwork ({value.dst_network}) must be {text}")
 
     def dependencies(self, value: Any) -> tuple[Dependency, ...]:
-        """1.4: the interface, the tables."""
+        """Agent rule A32: the interface, the tables."""
         family = "IPV6" if ":" in value.dst_network else "IPV4"
         found = []
         if value.outgoing_interface:
@@ -208,7 +208,7 @@ class LinuxInterfaces(_InLinux):
 
 
 class RuleChains(_InLinux):
-    """Owns a whole chain of iptables: create wipes it (1.4)."""
+    """Owns a whole chain of iptables: create wipes it (agent rule A32)."""
 
     prefix = values.RULE_CHAIN
 
@@ -231,6 +231,6 @@ class RuleChains(_InLinux):
         )
 
     def retrieve(self, vpp: FakeVpp) -> Mapping[str, Any] | None:
-        """Nothing where there are few: then a resync makes them anew (1.4)."""
+        """Nothing where there are few: then a resync makes them anew (agent rule A32)."""
         found = super().retrieve(vpp) or {}
         return found if len(found) >= _FEW_CHAINS else {}

@@ -47,7 +47,7 @@ class Policies(Descriptor):
                 raise Invalid("SegmentLists", f"found duplicated segment list: {text_of(item)}")
 
     def dependencies(self, value: Any) -> tuple[Dependency, ...]:
-        """4.2: the VRF table, but for VRF 0."""
+        """Agent rule A41: the VRF table, but for VRF 0."""
         vrf = value.installation_vrf_id
         return (("sr-policy-vrf-table-exists", vrf_table(vrf, "IPV6")),) if vrf else ()
 
@@ -129,7 +129,7 @@ def _is_in(item: Any, others: Any) -> bool:
 
 
 def _indexes(vpp: FakeVpp, policy: Any, done: str) -> Metadata:
-    """4.5: the first block whose BSID begins with the policy's text, in it each list as text, with
+    """Rule A44: the first block whose BSID begins with the policy's text, in it each list as text,
     a weight that begins with the list's."""
     text = vpp.cli("sh sr policies").lower()
     for block in text.split("-----------"):

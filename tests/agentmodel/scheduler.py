@@ -1,6 +1,6 @@
 """The agent's scheduler: one transaction at a time, a graph of dependencies, retries.
 
-Rule: agent rule A40 and 4.7. Time is virtual: ``now`` moves only by ``advance``.
+Rule: agent rules A40 and A46. Time is virtual: ``now`` moves only by ``advance``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from agentmodel.values import VRF_TABLE
 from agentmodel.vpp import FakeVpp
 
 FIRST_RETRY = 1.0
-"""Seconds; each further one waits twice as long: 1, 2 and 4 s (4.1)."""
+"""Seconds; each further one waits twice as long: 1, 2 and 4 s (agent rule A40)."""
 
 
 @dataclass(slots=True)
@@ -152,7 +152,7 @@ class Scheduler(Graph):
             self._is_dry, self.nodes, self._dependants = False, saved, dependants
 
     def _execute(self, txn: Txn) -> list[Op]:
-        """4.1: deletes, re-creates, creates, updates; in each by key text."""
+        """Agent rule A40: deletes, re-creates, creates, updates; in each by key text."""
         order = sorted(txn.values, key=lambda key: (self._group(key, txn.values[key]), key))
         return [op for key in order for op in self._apply(txn, key, txn.values[key])]
 
@@ -171,7 +171,7 @@ class Scheduler(Graph):
     # Reading VPP --------------------------------------------------------------------------------
 
     def _refresh(self) -> None:
-        """What VPP has is there, what it lacks is MISSING; SRv6 is believed (4.7)."""
+        """What VPP has is there, what it lacks is MISSING; SRv6 is believed (agent rule A46)."""
         for prefix, descriptor in self._descriptors.items():
             found = descriptor.retrieve(self.vpp)
             if found is None:
@@ -185,7 +185,7 @@ class Scheduler(Graph):
     def _discover(self, key: str, value: Any) -> None:
         node = self.nodes.get(key)
         if node is None:
-            is_ours = not key.startswith(f"{VRF_TABLE}id/0/")  # VRF 0 is nobody's (4.2)
+            is_ours = not key.startswith(f"{VRF_TABLE}id/0/")  # VRF 0 is nobody's (agent rule A41)
             state = State.DISCOVERED if is_ours else State.OBTAINED
             node = self.nodes[key] = Node(key, is_ours=is_ours, state=state)
         elif not node.is_available:

@@ -1,4 +1,4 @@
-"""What VPP prints for its SR objects, byte for byte, by version (VPP rule V12-5.3)."""
+"""What VPP prints for its SR objects, byte for byte, by version (VPP rule V12)."""
 
 from __future__ import annotations
 

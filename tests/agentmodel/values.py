@@ -71,14 +71,14 @@ class Model:
     name: Callable[[Any], str]
 
     def matches(self, key: str) -> bool:
-        """Whether a key is of this model; an empty name matches none (2.2)."""
+        """Whether a key is of this model; an empty name matches none (agent rule A34)."""
         if self.prefix.endswith("/"):
             return key.startswith(self.prefix) and len(key) > len(self.prefix)
         return key == self.prefix
 
 
 def _route_name(route: Any) -> str:
-    """Version 2.2 and later; the destination is Go's text of the network (2.2)."""
+    """Version 2.2 and later; the destination is Go's text of the network (agent rule A34)."""
     way = f"if/{route.outgoing_interface}/" if route.outgoing_interface else ""
     gateway = f"/gw/{route.next_hop_addr}" if route.next_hop_addr else ""
     return f"{way}vrf/{route.vrf_id}/dst/{network_text(route.dst_network)}{gateway}"
@@ -115,7 +115,7 @@ MODELS = (
     Model(LINUX_INTERFACE, interface_pb2.Interface, lambda value: value.name),
     Model(RULE_CHAIN, iptables_pb2.RuleChain, lambda value: value.name),
 )
-"""The models that the agent watches; of others it sees nothing (2.3)."""
+"""The models that the agent watches; of others it sees nothing (agent rule A36)."""
 
 
 @lru_cache(maxsize=65536)
@@ -125,7 +125,7 @@ def model_of(key: str) -> Model | None:
 
 
 def key_of(model: Model, value: Value) -> str:
-    """The key that the agent computes from a value: joined and cleaned as paths are (2.1)."""
+    """The key that the agent computes from a value: joined and cleaned as paths are (rule A33)."""
     return posixpath.normpath(posixpath.join(model.prefix, model.name(value).lstrip("/")))
 
 
@@ -158,7 +158,7 @@ def _object(text: bytes) -> Json:
 
 
 def _without_doubles(pairs: list[tuple[str, Any]]) -> Json:
-    """A field twice, be it by both of its names, is an error (1.3)."""
+    """A field twice, be it by both of its names, is an error (agent rule A31)."""
     names = [name.replace("_", "").lower() for name, _ in pairs]
     if len(names) != len(set(names)):
         raise ValueError(f"duplicate field in {[name for name, _ in pairs]}")
