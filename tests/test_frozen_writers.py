@@ -57,11 +57,11 @@ class Pair:
         self.takeovers.append(taken - frozen)
         self.edit()
         self.history.wait_for(self.bench.expected(), 30)
-        said = len(sleeper.said("standing by: "))
+        said = len(sleeper.said("standby: "))
         self.edit()
         sleeper.send(signal.SIGCONT)
         self.history.wait_for(self.bench.expected(), 30)
-        sleeper.wait_for("standing by: ", 30, times=said + 1)
+        sleeper.wait_for("standby: ", 30, times=said + 1)
 
     def _writes(self, process: Process, tenures: int) -> bool:
         """Whether that process has the writer key since more than so many changes of hands."""

@@ -42,7 +42,7 @@ def test_text(capsys: pytest.CaptureFixture[str]) -> None:
     logs.start("info", "text")
     tell(log, logging.INFO, "sync", put=3, rev=7, why="a b", none="")
     tell(log, logging.WARNING, "warning", "warning so and so", reason="One")
-    tell(log, logging.DEBUG, "in step", rev=7)
+    tell(log, logging.DEBUG, "in sync", rev=7)
     first, second = told(capsys)
 
     assert first.endswith(" INFO sync put=3 rev=7 why='a b' none=''")

@@ -62,13 +62,13 @@ def test_half_saved_file(bench: Bench, history: History) -> None:
         cut = whole.index("node1") + 4 if cut > len(whole) else cut
         assert not whole[:cut].endswith("\n")
         bench.edit("myservice.yaml", whole[:cut])
-        process.wait_for("WARNING note myservice.yaml:", times=number + 1)
+        process.wait_for("WARNING myservice.yaml:", times=number + 1)
         bench.edit("myservice.yaml", whole)
         history.wait_for(bench.expected())
         good.append(history.state()[MYSERVICE])
 
     assert history.values(MYSERVICE) == good
-    assert len(process.said("WARNING note")) == len(cuts)
+    assert len(process.said("WARNING myservice.yaml:")) == len(cuts)
     assert violations(history.revisions()) == []
 
 
@@ -81,7 +81,7 @@ def test_restart_beside_a_half_saved_file(bench: Bench, history: History) -> Non
     before = history.last()
     bench.edit("myservice.yaml", CHANGED_SERVICE.read_text()[:300])
     process = bench.run()
-    process.wait_for("WARNING note myservice.yaml:")
+    process.wait_for("WARNING myservice.yaml:")
     bench.change()
     history.wait_for(bench.expected())
 
@@ -140,7 +140,7 @@ def test_wiring_comes_later(bench: Bench, store: Etcd3Store, history: History) -
     value = bench.foreign.pop(arp)
     store.delete(bench.prefix + arp)
     process = bench.run()
-    process.wait_for("note Endpoint 2001:0:0:1::5: ")
+    process.wait_for("Endpoint 2001:0:0:1::5: ")
     history.wait_for(bench.expected())
 
     assert MYSERVICE not in history.state()
@@ -179,7 +179,7 @@ def test_replaced_endpoint(bench: Bench, history: History) -> None:
     before = history.last()
     both = CHANGED_SERVICE.read_text()
     bench.edit("myservice.yaml", both + "---\nkind: Service\n")
-    process.wait_for("note myservice.yaml:")
+    process.wait_for("myservice.yaml:")
     one = both.replace("2001:0:0:1::5", "2001:0:0:1::6", 1)
     bench.edit("myservice.yaml", one[: one.rindex("  - addresses")])
     history.wait_for(bench.expected())

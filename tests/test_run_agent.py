@@ -239,7 +239,7 @@ def test_states_over_rest(bench: Bench, store: Etcd3Store, history: History) -> 
 
     assert phases(first) == [{"receive"}, {"send"}]
     assert source == "rest"
-    assert "WARNING note Agent" in note
+    assert "WARNING Agent" in note
     assert phases(written(history, before)) == [{"receive", "send"}]
 
 

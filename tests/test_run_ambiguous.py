@@ -129,7 +129,7 @@ def test_lost_writer_key(bench: Bench, proxy: TcpProxy, connect: Connect) -> Non
     assert spent < 2.0
     assert len(history.tenures()) == 2
     assert len(process.said("trying again")) == 1
-    assert process.said("standing by") == []
+    assert process.said("standby") == []
     assert broken(bench, history) == []
 
 

@@ -125,7 +125,7 @@ def test_takeover_lists_again(
         way = tmp_path / "proxy.conf"
         way.write_text(bench.api.kubeconfig.read_text().replace(address, proxy.endpoint))
         second = bench.run("--kubeconfig", way)
-        second.wait_for("standing by: ")
+        second.wait_for("standby: ")
         for plural in WATCHED:
             bench.api.wait_for_request("watch", plural, 2)
         proxy.freeze()
@@ -228,7 +228,7 @@ def test_shortened_list_at_the_start(bench: ApiBench, history: History) -> None:
 
         assert process.wait() == 0
         about = "Node node1: there is no Node" if missing == "nodes" else "Cluster: "
-        assert len(process.said(f"WARNING note {about}")) == 1
+        assert len(process.said(f"WARNING {about}")) == 1
         assert history.last() == before
 
 
@@ -247,7 +247,7 @@ def test_outage_at_the_start(bench: ApiBench, history: History) -> None:
     history.wait_for(bench.expected())
 
     assert len(history.revisions()) == len(bench.foreign) + 1
-    assert len(process.said("WARNING note API server: ")) == 1
+    assert len(process.said("WARNING API server: ")) == 1
 
 
 def test_stop_while_frozen(bench: ApiBench, history: History) -> None:
@@ -309,7 +309,7 @@ def test_mass_delete(bench: ApiBench, history: History) -> None:
     assert third.port not in {one.port for one in api.came("*") if one.at < held + 9}
     assert sum(key.startswith((POLICY, STEERING)) for _, key in deletes(history)) == 2 * MANY
     assert violations(history.revisions()) == []
-    assert len(process.said("WARNING note Cluster: ")) == 1
+    assert len(process.said("WARNING Cluster: ")) == 1
 
 
 def test_short_node_lists(bench: ApiBench, history: History, quick: None) -> None:
@@ -423,7 +423,7 @@ def test_malformed_object(bench: ApiBench, history: History) -> None:
     body = service_object("myservice", "2096::d765")
     body["spec"]["ports"] = "many"
     bench.api.apply(body)
-    process.wait_for("note Service default/myservice: spec.ports: ")
+    process.wait_for("Service default/myservice: spec.ports: ")
     bench.edit("first.yaml", service("first", "2096::f1", ["2001:0:0:1::6"]))
     history.wait_for(bench.expected())
 

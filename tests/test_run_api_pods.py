@@ -92,7 +92,7 @@ def test_pods_that_come_late(bench: ApiBench, history: History) -> None:
     bench.edit("pods.yaml", pods())
     api.heal()
     history.wait_for(bench.expected())
-    process.wait_for("no longer: Endpoint", times=len(NAMES))
+    process.wait_for("resolved: Endpoint", times=len(NAMES))
 
     assert len(chains(history)) == 2 * len(NAMES)
     assert violations(history.revisions()) == []
@@ -157,7 +157,7 @@ def test_pods_forbidden(bench: ApiBench, history: History) -> None:
     fake(bench).wait_for_request("list", "pods", 2)
 
     assert "/api/v1/pods: 403" in line
-    assert len(process.said("WARNING note ")) == 1
+    assert len(process.said("WARNING API server: ")) == 1
     assert len(history.revisions()) == len(bench.foreign)
 
     fake(bench).forbidden.clear()

@@ -74,7 +74,7 @@ def test_before_the_start_and_while_it_runs(
     process = bench.run("--record", bench.folder / "run.txn")
     history.wait_for(bench.expected())
     for name in ("boot", "ranges", "shared"):
-        process.wait_for(f"note Key /srv6kv/{bench.label}/{name}: ")
+        process.wait_for(f"Key /srv6kv/{bench.label}/{name}: ")
     process.wait_for("ValueUnreadable")
     still_writes(bench, history, process, "first", 71)
 

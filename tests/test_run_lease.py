@@ -63,7 +63,7 @@ def test_behind_grpc_proxy(
     assert spent < 2.0
     assert [last for _, _, last in tenures] == [None]
     assert len(history.tenures()) == 1
-    assert process.said("standing by") == []
+    assert process.said("standby") == []
     assert process.said("trying again") == []
     assert broken(bench, history) == []
 
@@ -128,7 +128,7 @@ def test_run_over_a_slow_network(
         process.stop()
 
     assert [last for _, _, last in tenures] == [None]
-    assert process.said("standing by") == []
+    assert process.said("standby") == []
     assert broken(bench, history) == []
 
 

@@ -211,7 +211,7 @@ def test_a_path_that_cannot_be_read(bench: Bench, history: History) -> None:
     once = bench.run("--once")
     planned = srv6kv("plan", *bench.options())
 
-    assert f" ERROR note {bench.manifests}: cannot be read: No such file or directory;" in line
+    assert f" ERROR {bench.manifests}: cannot be read: No such file or directory;" in line
     assert once.wait() == 2
     assert once.lines[-1] == f"srv6kv: {bench.manifests}: cannot be read: No such file or directory"
     assert (planned.returncode, planned.stdout) == (2, "")
@@ -236,7 +236,7 @@ def test_it_is_repeated(caplog: pytest.LogCaptureFixture) -> None:
         progress.remind(now + seconds)
 
     assert [record.getMessage() for record in caplog.records if "/there" in record.message] == [
-        "warning /there: gone (ManifestsUnavailable)"
+        "/there: gone (ManifestsUnavailable)"
     ] * 3
     assert len([record for record in caplog.records if "Malformed" in record.message]) == 1
 

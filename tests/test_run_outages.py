@@ -106,7 +106,7 @@ def test_away_for_longer_than_the_lease(bench: Bench, connect: Connect) -> None:
     print(f"in step {spent:.1f} s after etcd is back")
 
     assert spent < 3.0
-    assert process.said("standing by") == []
+    assert process.said("standby") == []
     assert [identity.split("/")[1] for identity, _, _ in history.tenures()] == [
         str(process.pid)
     ] * 2

@@ -75,7 +75,7 @@ def test_wrong_name(bench: Bench, history: History, name: str) -> None:
     once = run_as(bench, name, "--once")
 
     assert once.wait() == 2
-    sentence = line.partition("note ")[2]
+    sentence = line.partition("WARNING ")[2]
     assert f"Node {name}: there is no Node of this name; near it: node1" in sentence
     assert once.lines[-1] == f"srv6kv: {sentence}"
     assert json.loads(shown.page("/healthz")[1])["nodeEligible"] is False
@@ -98,7 +98,7 @@ def test_not_registered_yet(bench: Bench, history: History) -> None:
     shown = Shown(process)
     shown.wait(lambda: shown.statuses() == (200, 200, 200))
 
-    assert len(process.said("WARNING note Node node1: ")) == 1
+    assert len(process.said("WARNING Node node1: ")) == 1
 
 
 def test_malformed_and_never_good(bench: Bench, history: History) -> None:

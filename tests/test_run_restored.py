@@ -80,7 +80,7 @@ class Rounds(ExitStack):
         self._edit()
         self._history.wait_for(self.bench.expected(), 30)
         standby = other if self._roles()[0] is writer else writer
-        self._wait_for_more(standby, "standing by", lines[standby.pid])
+        self._wait_for_more(standby, "standby", lines[standby.pid])
         self.faults += self._strangers(revision_of(self._server, snapshot), lines)
 
     def _strangers(self, base: int, lines: dict[int, int]) -> list[str]:

@@ -267,7 +267,7 @@ def test_stop_with_clients(bench: Bench, store: Etcd3Store, history: History) ->
     shown = Shown(process)
     history.wait_for(bench.expected())
     follower = bench.run()
-    follower.wait_for("standing by: ")
+    follower.wait_for("standby: ")
     seen, key = Seen(), writer_key(bench.label)
     store.watch([key], store.read([key]).revision + 1, seen.on_changes, seen.on_lost)
     host, _, port = shown.address.rpartition(":")

@@ -176,7 +176,7 @@ def test_the_agent_is_away(bench: Bench, live: LiveAgent, history: History) -> N
     settle(bench, history)
     before = history.last()
     live.unmute()
-    process.wait_for("no longer: Agent")
+    process.wait_for("resolved: Agent")
 
     assert written(history, before) == []
     assert not any(
@@ -217,11 +217,11 @@ def test_a_restart_while_the_agent_is_away(
     again = start(bench, live)
     again.wait_for("DeletesHeld")
     live.unmute()
-    again.wait_for("no longer: Agent")
+    again.wait_for("resolved: Agent")
     if is_new:
         rounds(live, "dump")
         live.give(TOLD)
-    again.wait_for("no longer: Cluster")
+    again.wait_for("resolved: Cluster")
 
     assert written(history, before) == []
     bench.change()

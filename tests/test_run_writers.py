@@ -41,7 +41,7 @@ def test_second_process_stands_by(bench: Bench, history: History) -> None:
     first = bench.run()
     history.wait_for(bench.expected())
     second = bench.run()
-    second.wait_for(f"standing by: {history.tenures()[0][0]} writes for {bench.label}")
+    second.wait_for(f"standby: {history.tenures()[0][0]} writes for {bench.label}")
     edit(bench, history, 0)
     first.send(signal.SIGTERM)
     first.wait()
@@ -53,7 +53,7 @@ def test_second_process_stands_by(bench: Bench, history: History) -> None:
     second.wait_for("sync put=")
 
     assert spent < 2.0
-    assert len(second.said("standing by")) == 1
+    assert len(second.said("standby")) == 1
     assert [len(written_by(process)) for process in (first, second)] == [2, 1]
     assert broken(bench, history) == []
 
@@ -64,7 +64,7 @@ def test_killed_process_is_followed(bench: Bench, history: History) -> None:
     first = bench.run()
     history.wait_for(bench.expected())
     second = bench.run()
-    second.wait_for("standing by: ")
+    second.wait_for("standby: ")
     seen = history.last()
     first.kill()
     started = time.monotonic()
@@ -86,18 +86,18 @@ def test_frozen_process_does_not_write(bench: Bench, store: Etcd3Store, history:
     first = bench.run()
     history.wait_for(bench.expected())
     second = bench.run()
-    second.wait_for("standing by: ")
+    second.wait_for("standby: ")
     for number in range(4):
         sleeper, other = (first, second) if number % 2 == 0 else (second, first)
         sleeper.send(signal.SIGSTOP)
         drop_writer(store, bench.label)
         other.wait_for("session revision=", times=1 + number // 2 + (other is first))
         edit(bench, history, number)
-        said = len(sleeper.said("standing by: "))
+        said = len(sleeper.said("standby: "))
         sleeper.send(signal.SIGCONT)
         bench.edit("extra.yaml", service("extra", f"2096::e{number}", ["2001:0:0:1::6"]))
         history.wait_for(bench.expected())
-        sleeper.wait_for("standing by: ", times=said + 1)
+        sleeper.wait_for("standby: ", times=said + 1)
 
     assert len(history.tenures()) == 5
     assert broken(bench, history) == []
@@ -111,7 +111,7 @@ def test_looks_again_before_it_writes(bench: Bench, store: Etcd3Store, history: 
     first = bench.run()
     history.wait_for(bench.expected())
     second = bench.run()
-    second.wait_for("standing by: ")
+    second.wait_for("standby: ")
     for number in range(4):
         sleeper, other = (first, second) if number % 2 else (second, first)
         sleeper.send(signal.SIGSTOP)

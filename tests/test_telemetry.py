@@ -73,7 +73,7 @@ def test_log_lines_are_documented() -> None:
     names = set(re.findall(r'(?:WARNING|INFO|DEBUG|level), "([a-z ]+)"', text))
     names |= set(re.findall(r'logging\.INFO,\s+"([a-z ]+)"', text))
 
-    assert {"sync", "warning", "etcd", "standing by"} <= names
+    assert {"sync", "warning", "etcd", "standby"} <= names
     assert [name for name in sorted(names) if f"`{name}`" not in DOCUMENT] == []
 
 

@@ -1,9 +1,9 @@
-"""How a local pod hangs on VPP, read from the keys that its CNI has given the agent.
+"""How a local pod is attached to VPP, read from the keys that its CNI has given the agent.
 
 Rule (decision 0030): ARP entry, route and Linux interface for the pod's address name the
 interface; of several, the one whose interface key exists, then the higher mod revision. Without a
-static neighbour DX6 loses every packet, so such a pod counts as not wired. What the keys leave open
-the Pod's annotations may tell, if both mean the same interface.
+static neighbour DX6 loses every packet, so such a pod counts as not attached. What the keys
+leave open the Pod's annotations may complete, if both name the same interface.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _Kind = TypeVar("_Kind")
 
 @dataclass(slots=True)
 class _Evidence:
-    """What one key says: this address hangs on this interface."""
+    """What one key says: this address is behind this interface."""
 
     address: str
     interface: str
@@ -117,7 +117,7 @@ def claims_of(said: PodWiring) -> list[Claim]:
 
 @dataclass(slots=True)
 class Wiring:
-    """The wiring keys of one agent, indexed by pod address.
+    """The attachment keys of one agent, indexed by pod address.
 
     Attributes:
         unreadable: keys whose values count as absent because the agent cannot read them, and why.
@@ -131,7 +131,11 @@ class Wiring:
     _by_claim: dict[Claim, set[tuple[str, str]]] = field(default_factory=dict)
 
     def apply(self, key: str, value: bytes | None, revision: int) -> set[str]:
-        """Take in one key (short form; None: it is gone); the addresses that this may concern."""
+        """Apply one key (short form; None: it is gone).
+
+        Returns:
+            The addresses that this may concern.
+        """
         self.unreadable.pop(key, None)
         if key.startswith(keys.INTERFACE):
             return self._apply_interface(key.removeprefix(keys.INTERFACE), value)
@@ -139,8 +143,8 @@ class Wiring:
         if reader is None:
             return set()
         gone = self._by_key.pop(key, [])
-        touched = {item.address for item in gone}
-        for address in touched:
+        affected = {item.address for item in gone}
+        for address in affected:
             del self._by_address[address][key]
             if not self._by_address[address]:
                 del self._by_address[address]
@@ -155,10 +159,10 @@ class Wiring:
             self._by_key[key] = found
         for item in found:
             self._by_address.setdefault(item.address, {})[key] = item
-            touched.add(item.address)
+            affected.add(item.address)
             for claim in item.claims:
                 self._by_claim.setdefault(claim, set()).add((key, item.address))
-        return touched
+        return affected
 
     def _apply_interface(self, name: str, value: bytes | None) -> set[str]:
         (self._interfaces.discard if value is None else self._interfaces.add)(name)
@@ -215,7 +219,7 @@ class Wiring:
         return {claim for item in self._by_key.get(key, ()) for claim in item.claims}
 
     def of(self, address: str, annotated: Collection[PodWiring] = ()) -> Wired | Unwired:
-        """The wiring of a pod address.
+        """Return the attachment of a pod address.
 
         Args:
             annotated: what the annotations of the pods with this address say.
@@ -230,7 +234,7 @@ class Wiring:
         return Unwired(said.fault) if said.fault else self._by_keys(address, items, said)
 
     def _by_keys(self, address: str, items: list[_Evidence], said: PodWiring) -> Wired | Unwired:
-        """The wiring by these items, with gaps filled by what annotations say."""
+        """Return the attachment by these items, with gaps filled from annotations."""
         best = self._best(items) or said.interface
         if not best:
             return Unwired("no ARP entry, route or Linux interface for it in the agent's keys")

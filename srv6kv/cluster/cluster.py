@@ -18,8 +18,8 @@ from srv6kv.kube.podannotations import PodAnnotations
 
 @dataclass(slots=True)
 class Dirt:
-    """What has changed: services (or their slices), nodes, addresses of pods, by their wiring or by
-    the Pod that has them, and keys that the agent tells or tells no more."""
+    """What has changed: services (or their slices), nodes, addresses of pods (their attachment or
+    their Pod), and keys that the agent has begun or ceased to report."""
 
     services: set[Ref] = field(default_factory=set)
     addresses: set[str] = field(default_factory=set)
@@ -33,14 +33,14 @@ class Dirt:
 
 @dataclass(slots=True)
 class Cluster:
-    """Kubernetes objects and the wiring of the own node's pods.
+    """Kubernetes objects and the attachments of the own node's pods.
 
     Attributes:
         slices: the slices of each service, by slice name.
         knows_pods: every pod of the own node is among ``pods``, or soon will be.
         absent: pods that are not there with the addresses for which slices name them, nor soon
             will be; they may be there without.
-        told: what the agent says of wiring that etcd does not have.
+        told: what the agent reports of attachments that etcd does not have.
         pod_annotations: what annotations of pods may name; None: they do not count.
         unread_nodes: names of nodes that cannot be read; "" among them: it may be any.
         unread_pods: names of pods that cannot be read.
@@ -103,15 +103,19 @@ class Cluster:
             absent -= set(value.addresses)
 
     def miss(self, pods: Mapping[str, Ref]) -> None:
-        """Whoever knows every pod does not know these, by the addresses for which slices name
-        them; those that have come meanwhile are no matter."""
+        """Mark pods as absent that a source of all pods does not know.
+
+        Args:
+            pods: by the address for which a slice names them; those that exist by now do not
+                count.
+        """
         for address, ref in pods.items():
             if address not in self.pods:
                 self.absent.setdefault(ref, set()).add(address)
                 self.dirt.addresses.add(address)
 
     def wire(self, key: str, value: bytes | None, revision: int, *, is_gone: bool = False) -> None:
-        """Take in one agent key of etcd, or that etcd does not have it any more."""
+        """Apply one agent key of etcd, or that etcd does not have it any more."""
         if is_gone:
             value, revision = self.told.get(key)
         else:
@@ -119,7 +123,7 @@ class Cluster:
         self._apply(key, value, revision)
 
     def _apply(self, key: str, value: bytes | None, revision: int) -> None:
-        """Take in what is to be known by a key; whoever names the same in annotations notices."""
+        """Apply a key, and mark the pods whose annotations name the same as changed."""
         before = self.wiring.claims_by(key)
         self.dirt.addresses |= self.wiring.apply(key, value, revision)
         claims = before | self.wiring.claims_by(key)
@@ -127,7 +131,7 @@ class Cluster:
             self.dirt.addresses |= self.pods.addresses_concerned(claims)
 
     def learn(self, values: Mapping[str, bytes], held: Container[str]) -> bool:
-        """Let these be all that the agent tells; whether that is news.
+        """Replace all that the agent reports; return whether anything has changed.
 
         Args:
             held: the keys that etcd has.
@@ -139,13 +143,13 @@ class Cluster:
         return bool(changed)
 
     def miss_nodes(self, names: frozenset[str]) -> None:
-        """Let these be the nodes that cannot be read."""
+        """Replace the names of nodes that cannot be read."""
         if names != self.unread_nodes:
             self.unread_nodes = names
             self.dirt.nodes = True
 
     def miss_pods(self, refs: frozenset[Ref]) -> None:
-        """Let these be the pods that cannot be read."""
+        """Replace the names of pods that cannot be read."""
         changed = refs ^ self.unread_pods
         self.unread_pods = refs
         if changed:
@@ -158,23 +162,23 @@ class Cluster:
             self.dirt.addresses |= {end.address for end in ends if end.pod in changed}
 
     def note(self, key: str, value: bytes | None) -> None:
-        """Take in one of Contiv's records of nodes; None: it is gone."""
+        """Apply one of Contiv's records of nodes; None: it is gone."""
         before = self.records.by_name()
         self.records.apply(key, value)
-        self._renumber(before)
+        self._mark_renumbered(before)
 
     def renote(self, values: Mapping[str, bytes]) -> None:
-        """Let these be all of Contiv's records."""
+        """Replace all of Contiv's records."""
         before = self.records.by_name()
         self.records.replace(values)
-        self._renumber(before)
+        self._mark_renumbered(before)
 
-    def _renumber(self, before: Mapping[str, NodeRecord]) -> None:
+    def _mark_renumbered(self, before: Mapping[str, NodeRecord]) -> None:
         if self.records.by_name() != before:
             self.dirt.nodes = True
 
     def wiring_of(self, address: str, node: str) -> Wired | Unwired:
-        """How the pod of a node with this address hangs on VPP."""
+        """Return how the pod of a node with this address is attached to VPP."""
         if self.pod_annotations is None:
             return self.wiring.of(address)
         said = self.pods.wirings(address, node)
@@ -212,24 +216,24 @@ class Cluster:
         return ""
 
     def hold(self, sid: str, next_hop: str | None) -> None:
-        """Etcd has a localsid with this next hop; None: with none, or not at all."""
+        """Record the next hop of a localsid in etcd; None: it has none, or does not exist."""
         before = self.held.pop(sid, None)
         if next_hop is not None:
             self.held[sid] = next_hop
-        self._doubt(before, next_hop)
+        self._mark_unconfirmed(before, next_hop)
 
     def hold_nothing(self) -> None:
-        """What localsids etcd has is not known."""
-        self._doubt(*self.held.values())
+        """Forget which localsids etcd has."""
+        self._mark_unconfirmed(*self.held.values())
         self.held = {}
 
-    def _doubt(self, *addresses: str | None) -> None:
-        """What is in etcd is believed while the agent has not told all."""
+    def _mark_unconfirmed(self, *addresses: str | None) -> None:
+        """Mark addresses whose localsid in etcd counts until the agent has reported everything."""
         if not self.told.is_complete:
             self.dirt.addresses.update(filter(None, addresses))
 
     def rewire(self, wiring: Wiring, held: Container[str] = ()) -> None:
-        """Replace all that is known of the wiring by this, and by what the agent tells besides.
+        """Replace all attachments by these and by what the agent reports besides.
 
         Args:
             held: the keys that etcd has.
@@ -251,7 +255,7 @@ class Cluster:
             return
         table = self.slices.setdefault(value.service, {})
         if table.get(value.ref.name) != value:
-            self._contest(value, table.get(value.ref.name))
+            self._mark_contested(value, table.get(value.ref.name))
             table[value.ref.name] = value
             self._service_of_slice[value.ref] = value.service
             self.dirt.services.add(value.service)
@@ -259,19 +263,19 @@ class Cluster:
     def _remove_slice(self, ref: Ref) -> None:
         service = self._service_of_slice.pop(ref, None)
         if service is not None:
-            self._contest(self.slices[service].pop(ref.name))
+            self._mark_contested(self.slices[service].pop(ref.name))
             if not self.slices[service]:
                 del self.slices[service]
             self.dirt.services.add(service)
 
-    def _contest(self, *changed: EndpointSlice | None) -> None:
-        """Which pod has an address may follow from slices when several claim it."""
+    def _mark_contested(self, *changed: EndpointSlice | None) -> None:
+        """Mark contested addresses: the slices decide which of several pods counts."""
         if self.pods.contested:
             listed = {item.address for found in changed if found for item in found.endpoints}
             self.dirt.addresses |= self.pods.contested & listed
 
-    def is_news(self, value: EndpointSlice) -> bool:
-        """Whether to put this slice changes what is known."""
+    def would_change(self, value: EndpointSlice) -> bool:
+        """Return whether putting this slice would change anything."""
         if value.service is None:
             return value.ref in self._service_of_slice
         return self.slices.get(value.service, {}).get(value.ref.name) != value

@@ -1,6 +1,6 @@
-"""Raw objects into the cluster: what can be read replaces, what cannot keeps its last good version.
+"""Raw objects into the cluster: one that can be read replaces, else its last good version stays.
 
-Either gets one note naming object and fields: that it is malformed, or which elements are ignored.
+One note names object and fields: that it is malformed, or which elements are ignored.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from srv6kv.notes import Note, Reason, Subject, on_ignored
 
 @dataclass(slots=True)
 class Intake:
-    """Feeds a cluster; remembers what is to be said about malformed objects.
+    """Applies objects to a cluster; keeps the notes on malformed ones.
 
     Attributes:
         kept: the object whose last good version stays when it is gone (rule M6).
-        triggers: when the slices' changes were triggered that nobody has asked for yet.
+        triggers: when the slices' changes were triggered, since they were last drained.
         is_kept_away: the kept object is gone.
         incomplete: what is said of the kept object while it lacks what it had.
     """
@@ -39,7 +39,7 @@ class Intake:
     incomplete: Note | None = None
 
     def take(self, identity: Identity, body: Body | None) -> None:
-        """Take in one object; None: it is gone. Kinds that nobody reads are skipped."""
+        """Apply one object; None: it is gone. Kinds that are not used are skipped."""
         kind = identity[0]
         if kind not in parse.KINDS:
             return
@@ -68,7 +68,7 @@ class Intake:
         self._good.add(identity)
         if skipped:
             self._warnings[identity] = on_ignored(Subject.of(identity), skipped)
-        if isinstance(value, EndpointSlice) and self.cluster.is_news(value):
+        if isinstance(value, EndpointSlice) and self.cluster.would_change(value):
             self.triggers.add(value.ref, value.triggered)
         if identity == self.kept and not skipped:
             value = self._completed(identity, value)
@@ -125,6 +125,6 @@ class Intake:
         yield from sorted((*self._notes.values(), *self._warnings.values(), *incomplete))
 
     def take_all(self, objects: Iterable[tuple[Identity, Body | None]]) -> None:
-        """Take in several objects."""
+        """Apply several objects."""
         for identity, body in objects:
             self.take(identity, body)

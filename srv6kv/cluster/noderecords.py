@@ -107,7 +107,7 @@ class Records:
     _gaps: dict[str, Gap] = field(default_factory=dict)
 
     def apply(self, key: str, value: bytes | None) -> None:
-        """Take in one key; None: it is gone."""
+        """Apply one key; None: it is gone."""
         text, subject = key.removeprefix(PREFIX), Subject(Kind.RECORD, key)
         self._notes.pop(text, None)
         self._gaps.pop(text, None)
@@ -125,7 +125,7 @@ class Records:
             self._gaps[text] = Gap(NODE, "", name_in(value))
 
     def replace(self, values: Mapping[str, bytes]) -> None:
-        """Let these be all the keys that there are."""
+        """Replace all keys."""
         for text in self._good.keys() | self._notes.keys():
             if PREFIX + text not in values:
                 self.apply(PREFIX + text, None)

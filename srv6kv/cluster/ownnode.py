@@ -1,4 +1,4 @@
-"""The own Node: who it is, and what is said while this process has not seen it.
+"""The own Node: its name, and the warning while this process has not seen it.
 
 Rule: pure. Nothing is written or deleted for a node whose Node object this process has never seen
 (rule M6): without it every pod looks remote. Once seen, its last good version stays while it
@@ -16,7 +16,7 @@ MOST_NEAR = 3
 
 
 def warning(name: str, near: Iterable[str], problem: str = "") -> Note:
-    """What is said while the own Node has not been seen.
+    """Return the warning while the own Node has not been seen.
 
     Args:
         name: of the own Node.

@@ -15,7 +15,7 @@ class Pods:
 
     Attributes:
         contested: addresses of more than one pod: one that is going and one that has come.
-        annotated: the pods whose annotations say something about their wiring.
+        annotated: the pods whose annotations describe their attachment.
     """
 
     contested: set[str] = field(default_factory=set)
@@ -31,18 +31,18 @@ class Pods:
         """Add or replace a pod; the addresses that this concerns."""
         if self._pods.get(pod.ref) == pod:
             return set()
-        touched = self.remove(pod.ref)
+        affected = self.remove(pod.ref)
         self._pods[pod.ref] = pod
         if pod.wiring is not None:
             self.annotated[pod.ref] = pod
             for claim in claims_of(pod.wiring):
                 self._claiming.setdefault(claim, set()).add(pod.ref)
-            touched |= self.addresses_claiming(claims_of(pod.wiring))
+            affected |= self.addresses_claiming(claims_of(pod.wiring))
         for address in pod.addresses:
             self._at.setdefault(address, set()).add(pod.ref)
-        touched.update(pod.addresses)
-        self._count(touched)
-        return touched
+        affected.update(pod.addresses)
+        self._count(affected)
+        return affected
 
     def remove(self, ref: Ref) -> set[str]:
         """Forget a pod; the addresses that this concerns. An unknown one is no error."""
@@ -53,16 +53,16 @@ class Pods:
             self._at[address].discard(ref)
             if not self._at[address]:
                 del self._at[address]
-        touched = set(pod.addresses)
+        affected = set(pod.addresses)
         if pod.wiring is not None:
             del self.annotated[ref]
             for claim in claims_of(pod.wiring):
                 self._claiming[claim].discard(ref)
                 if not self._claiming[claim]:
                     del self._claiming[claim]
-            touched |= self.addresses_claiming(claims_of(pod.wiring))
+            affected |= self.addresses_claiming(claims_of(pod.wiring))
         self._count(set(pod.addresses))
-        return touched
+        return affected
 
     def addresses_claiming(self, claims: Iterable[Claim]) -> set[str]:
         """The addresses of the pods whose annotations name one of these."""
@@ -85,12 +85,12 @@ class Pods:
         pods = (self._pods[ref] for ref in sorted(self._at.get(address, ())))
         return [pod for pod in pods if pod.node == node]
 
-    def _count(self, touched: set[str]) -> None:
-        several = {address for address in touched if len(self._at.get(address, ())) > 1}
-        self.contested = (self.contested - touched) | several
+    def _count(self, affected: set[str]) -> None:
+        several = {address for address in affected if len(self._at.get(address, ())) > 1}
+        self.contested = (self.contested - affected) | several
 
     def wirings(self, address: str, node: str) -> set[PodWiring]:
-        """What the pods of a node with this address say about their wiring; usually one thing."""
+        """Return the attachments in annotations of the pods of a node with this address."""
         return {pod.wiring for pod in self.at(address, node) if pod.wiring is not None}
 
     def intercepted(
@@ -100,7 +100,7 @@ class Pods:
 
         Args:
             named: which pods the slices name for the address; asked only if it is contested. Of
-                several pods those count that are named; in doubt one with a mesh.
+                several pods those count that are named; if none is, one with a mesh.
         """
         found = self.at(address, node)
         if len(found) > 1:

@@ -23,7 +23,7 @@ class Peer:
     """A node as a place where endpoints are.
 
     Attributes:
-        id: number of the node in the cluster's subnets; None if neither record nor pod CIDR tells.
+        id: number of the node in the cluster's subnets; None: no record or pod CIDR gives one.
         ip: its address on the node interconnect; None: not known, it cannot be reached by SID.
         sid: its node SID (End); None without an address.
         pod_prefixes: its pod CIDRs.
@@ -152,7 +152,7 @@ def topology_of(
 
 
 def _with_ends(peer: Peer, settings: Settings, taken: dict[str, str], notes: list[Note]) -> Peer:
-    """The peer with the SIDs that end tunnels to it, as far as nobody has them."""
+    """The peer with the SIDs that end tunnels to it, unless they are taken."""
     if peer.ip is None:
         return peer
     ends: list[str | None] = []

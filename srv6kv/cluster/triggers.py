@@ -1,7 +1,7 @@
 """When the changes that are not in etcd yet were triggered, as their slices say (rule M7).
 
 The API server's controllers write the time of the pod's or service's change into each slice that
-they change for it. What is no such time is not measured; it is no error of the object.
+they change for it. Any other text is not measured; it is no error of the object.
 """
 
 from __future__ import annotations

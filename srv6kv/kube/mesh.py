@@ -1,7 +1,7 @@
 """Which pods a service mesh intercepts: their nat chains are the mesh's (rule R9).
 
 The agent flushes a chain before it writes it, so the mesh's own rules would be gone, and with them
-what the mesh enforces. In doubt a pod counts as intercepted.
+what the mesh enforces. Where that is not certain, a pod counts as intercepted.
 """
 
 from __future__ import annotations

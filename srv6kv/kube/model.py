@@ -32,8 +32,7 @@ Body = Mapping[str, Any] | msgspec.Raw
 
 @dataclass(frozen=True, slots=True, order=True)
 class Gap:
-    """Something that cannot be read and never could since the start, as far as it is known what it
-    is.
+    """Something that could never be read since the start, as far as it is identified.
 
     Attributes:
         kind: "Service" for services and their slices, "Node" or "Pod"; "": it may be anything.
@@ -184,7 +183,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class PodWiring:
-    """What a pod's annotations say about its wiring (``kube.podwiring``).
+    """What a pod's annotations say about its attachment (``kube.podannotations``).
 
     Attributes:
         interface: logical name of its VPP interface.
@@ -206,8 +205,8 @@ class Pod:
     Attributes:
         node: where it runs, "" while it is not scheduled.
         addresses: its IPv6 addresses; none when it is on the host's network or has ended.
-        mesh: the annotation that tells that a mesh intercepts its traffic, "" if none does.
-        wiring: what its annotations say about its wiring; None: nothing.
+        mesh: the annotation by which a mesh intercepts its traffic, "" if none does.
+        wiring: what its annotations say about its attachment; None: nothing.
     """
 
     ref: Ref

@@ -1,9 +1,9 @@
-"""What a Pod's annotations say about its wiring, for CNIs whose keys are not in the agent's etcd.
+"""Annotations about a pod's attachment, for CNIs whose keys are not in the agent's etcd.
 
 Rule (decision 0030): they count where the agent's keys say nothing, and only if the
-settings say so. Whoever writes them may be a tenant, while the agent that follows them is root, so
-they are confined to named namespaces and to pods' interfaces, and never take what another pod has.
-A mistake in them is told as the reason why the pod waits; the rest of the Pod counts all the same.
+settings say so. Their author may be a tenant, while the agent that follows them is root, so they
+are confined to named namespaces and to pods' interfaces, and never take what another pod has. A
+mistake in them is the reason why the pod waits; the rest of the Pod counts all the same.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class PodAnnotations:
 
     Attributes:
         directories: the namespaces lie directly or deeper in one of these.
-        pattern: of the interfaces, as a shell has them; it tells upper from lower case.
+        pattern: of the interfaces, as a shell has them; case-sensitive.
     """
 
     directories: tuple[str, ...] = ("/run/netns", "/var/run/netns")
@@ -58,7 +58,7 @@ class PodAnnotations:
 
 
 def wiring_of(annotations: Mapping[str, str]) -> PodWiring | None:
-    """The wiring in the annotations; None if there is none."""
+    """Return the attachment in the annotations; None if there is none."""
     interface, mac, netns = (annotations.get(name, "") for name in (INTERFACE, MAC, NETNS))
     if not (interface or mac or netns):
         return None

@@ -14,8 +14,8 @@ from srv6kv.net.addresses import is_ipv4
 PROXY_NAME = "service.kubernetes.io/service-proxy-name"
 TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
 FAMILIES = ("IPv4", "IPv6")
-NOBODY = ("::/128", "0.0.0.0/32")
-"""Source ranges that let nobody in, one of each family."""
+NO_SOURCE = ("::/128", "0.0.0.0/32")
+"""Source ranges that admit no client, one of each family."""
 
 
 def service_of(raw: wire.Service, skipped: Skipped) -> Service:
@@ -75,7 +75,7 @@ def _cluster_ips(spec: wire.ServiceSpec, skipped: Skipped) -> dict[str, str]:
     """Rule S3: the first usable ClusterIP of each family that ipFamilies names, by family.
 
     Without families clusterIP counts alone, as in kube-proxy's ``GetClusterIPByFamily``. An
-    address tells its family itself, so that an element that is skipped shifts no other.
+    address shows its family itself, so that an element that is skipped shifts no other.
     """
     if not _is_rendered(spec, skipped):
         return {}
@@ -119,14 +119,14 @@ def _service_ports(spec: wire.ServiceSpec, skipped: Skipped) -> tuple[ServicePor
 
 
 def _source_ranges(spec: wire.ServiceSpec, skipped: Skipped) -> tuple[str, ...]:
-    """Who may use the load balancer. A filter of which nothing can be used lets nobody in."""
+    """Return who may use the load balancer. A filter without a usable range admits no client."""
 
     def prefix(field: str, text: str) -> str:
         return str(checks.prefix(field, text.strip()))
 
     ranges = spec.load_balancer_source_ranges
     found = tuple(each("spec.loadBalancerSourceRanges", ranges, prefix, skipped))
-    return found or (NOBODY if ranges else ())
+    return found or (NO_SOURCE if ranges else ())
 
 
 def _other_addresses(

@@ -136,7 +136,7 @@ class Answer:
                 raise ApiError(f"{self.what}: the answer does not end")
         return b"".join(found)
 
-    def bear_silence(self, seconds: float) -> None:
+    def set_silence(self, seconds: float) -> None:
         """Let reads from now on wait so long for the next piece."""
         self._silence = seconds
         if (connected := self._socket()) is not None:
@@ -146,7 +146,7 @@ class Answer:
         return getattr(getattr(self._response, "connection", None), "sock", None)
 
     def interrupt(self) -> None:
-        """Whoever reads gets to the end of it; from any thread."""
+        """End the reading, from any thread."""
         # Not through the TLS layer: it would drop what the reading thread is using.
         connected = self._socket()
         try:
@@ -227,7 +227,7 @@ class ApiServer:
         if response.status != 200:
             self._refuse(response, answer, what)
         if silence is not None:
-            answer.bear_silence(silence)
+            answer.set_silence(silence)
         return answer
 
     def drop_connections(self) -> None:

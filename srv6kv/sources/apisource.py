@@ -28,8 +28,8 @@ STOP_SECONDS = 0.3
 class KubernetesSource:
     """Services, slices, nodes and the own node's pods of an API server.
 
-    Nothing is told before all of them have been listed once (rule M1). What the server does not
-    answer, or answers wrongly, changes nothing of what was told.
+    Nothing is reported before all of them have been listed once (rule M1). A request that is not
+    answered, or wrongly, changes nothing of what was reported.
     """
 
     def __init__(self, api: ApiServer, node: str) -> None:
@@ -81,12 +81,12 @@ class KubernetesSource:
             gone = sum(body is None for body in objects.values())
             # A node may be without pods, but no cluster is without the others.
             is_void = gone == len(objects) > 0 and kind != "Pod"
-            self._tell(objects, is_short=gone > 0, is_void=is_void)
+            self._report(objects, is_short=gone > 0, is_void=is_void)
 
     def changed(self, kind: str, objects: Objects) -> None:
         """A watch of a resource has seen changes."""
         with self._lock:
-            self._tell(objects)
+            self._report(objects)
 
     def trouble(self, kind: str, error: ApiError | None, *, is_denied: bool = False) -> None:
         """A resource cannot be listed or watched; None: it can again."""
@@ -98,7 +98,7 @@ class KubernetesSource:
             elif known is None or (known.reason is Reason.API_FORBIDDEN) != is_denied:
                 self._troubles[kind] = self._note(kind, error, is_denied=is_denied)
             if before != set(self._troubles.values()):
-                self._tell({})
+                self._report({})
 
     def crashed(self, error: Exception) -> None:
         """A thread has ended that should not; so does srv6kv."""
@@ -114,18 +114,18 @@ class KubernetesSource:
         text = f"{error}; what is known stays, trying again"
         return next(known, Note(Subject(Kind.API_SERVER), Reason.API_UNAVAILABLE, text))
 
-    def _tell(self, objects: Objects, *, is_short: bool = False, is_void: bool = False) -> None:
+    def _report(self, objects: Objects, *, is_short: bool = False, is_void: bool = False) -> None:
         listed = min(self._listed.values())
         if not listed:
             self._early.update(objects)
         elif self._early:
             objects, self._early = {**self._early, **objects}, {}
-        told = tuple(objects.items()) if listed else ()
+        reported = tuple(objects.items()) if listed else ()
         notes = (*self._troubles.values(), *self._unnamed_notes())
         said = tuple(sorted(set(notes)))
         gaps = _gaps_of(self._unnamed)
         self._queue.put(
-            ClusterChanged(told, said, gaps, listed, is_short=is_short, is_void=is_void)
+            ClusterChanged(reported, said, gaps, listed, is_short=is_short, is_void=is_void)
         )
 
     def _unnamed_notes(self) -> list[Note]:
@@ -138,7 +138,7 @@ class KubernetesSource:
 
 
 def watched(node: str) -> tuple[Resource, ...]:
-    """The resources of which somebody reads the objects."""
+    """Return the resources whose objects are used."""
     return tuple(resource for resource in resources(node) if resource.kind in parse.KINDS)
 
 

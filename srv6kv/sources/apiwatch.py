@@ -1,7 +1,7 @@
 """One resource of an API server, listed and watched for as long as srv6kv runs.
 
 A watch resumes where the last one ended; a list is asked for when that is not possible, when one
-list missed what another had (``kube.known``), or when somebody wants one.
+list missed what another had (``kube.known``), or when the caller asks for one.
 
 A watch lasts 5 to 10 minutes, as those of other clients. A server that lives sends a bookmark on it
 about every minute, so one that has been silent for longer is renewed where it stood: its connection
@@ -52,7 +52,7 @@ STARTING_SECONDS = 10.0
 
 
 class Sink(Protocol):
-    """Who is told what happens to a resource; called by its thread."""
+    """Receives what happens to a resource; called by its thread."""
 
     def listed(self, kind: str, number: int, objects: Objects, unnamed: int) -> None:
         """A complete list that was asked for after ``relist(number)``."""
@@ -164,7 +164,7 @@ class Follower:
 
     @property
     def _is_wanted(self) -> bool:
-        """Whether somebody asks for a list that is newer than the last."""
+        """Whether a list was asked for that is newer than the last."""
         return self._listed < self._wanted
 
     def _reads(self, answer: Answer) -> None:
@@ -205,7 +205,7 @@ class Follower:
         self._failures += 1
         self._pace.rest(backoff(self._failures))
 
-    def _works(self) -> None:
+    def _succeeded(self) -> None:
         self._failures = self._refusals = 0
 
     def _list(self) -> None:
@@ -226,7 +226,7 @@ class Follower:
             self._in_pages = error.status != GONE
             raise
         self._pace.answered()
-        gone = self._known.take_list(found, asked)
+        gone = self._known.apply_list(found, asked)
         self._listed, self._list_ended = number, time.monotonic()
         self._is_renewal = False
         objects = {**found.items, **dict.fromkeys(gone)}
@@ -278,7 +278,7 @@ class Follower:
         raise error
 
     def _read(self, answer: Answer) -> None:
-        """Take in what a watch sees, until it ends.
+        """Apply what a watch sees, until it ends.
 
         Raises:
             BadBody: what it sees makes no sense.
@@ -289,8 +289,8 @@ class Follower:
         try:
             for lines in answer.lines():
                 has_seen = True
-                self._take(lines)
-                self._works()
+                self._apply(lines)
+                self._succeeded()
         except Silent as error:
             log.debug("%s", error)
         except ApiError as error:
@@ -300,19 +300,19 @@ class Follower:
             return
         if is_cut or time.monotonic() - started < SHORT_WATCH_SECONDS:
             self._looked = float("-inf")
-            self._pace.doubt()
+            self._pace.suspect()
             if not has_seen:
                 self._rest()
         elif not has_seen:
             self._look_back()
 
-    def _take(self, lines: list[bytes]) -> None:
+    def _apply(self, lines: list[bytes]) -> None:
         changes: dict[Identity, msgspec.Raw | None] = {}
         try:
             for line in lines:
                 event = event_of(line, self._resource)
                 is_there = event.body is not None
-                if not self._known.take_event(event.version, event.identity, is_there=is_there):
+                if not self._known.apply_event(event.version, event.identity, is_there=is_there):
                     raise BadBody(f"the resource version went back to {event.version}")
                 if event.identity is not None:
                     changes[event.identity] = event.body
@@ -331,6 +331,6 @@ class Follower:
         with answer:
             body = answer.whole()
         try:
-            self._known.take_current(page_of(body, self._resource).version)
+            self._known.apply_current(page_of(body, self._resource).version)
         except BadBody as error:
             raise ApiError(f"{answer.what}: {error}") from None

@@ -112,7 +112,7 @@ class Page:
         version: the resource version of the whole list.
         rest: the token that continues it, "" on the last page.
         items: objects by identity.
-        unnamed: how many items nobody can name; each may be any object of the kind.
+        unnamed: how many items have no name; each may be any object of the kind.
     """
 
     version: str

@@ -1,9 +1,9 @@
-"""What is known to be there of one resource, and what is gone for certain.
+"""Which objects of one resource exist, and which are gone for certain.
 
-Rule: pure. What a list has is believed at once. What it has not any more is believed when the watch
-says so, or when two complete lists in a row say so: whoever answers a list may shorten it. A server
-whose resource versions went back, restored from a backup or behind the others, has to say so for
-half a minute.
+Rule: pure. An object in a list is accepted at once. One that a list lacks is accepted as gone when
+the watch says so, or when two complete lists in a row lack it: a list may come back shortened. A
+server whose resource versions went back, restored from a backup or behind the others, has to say so
+for half a minute.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Listed:
     """A complete list, all of one resource version.
 
     Attributes:
-        unnamed: how many items nobody can name.
+        unnamed: how many items have no name.
     """
 
     version: str
@@ -49,15 +49,18 @@ class Known:
 
     @property
     def is_behind(self) -> bool:
-        """Whether the server's versions went back and it has not been believed yet."""
+        """Whether the server's versions went back and that is not accepted yet."""
         number = number_of(self.version)
         return number is not None and number < self.highest
 
-    def take_list(self, found: Listed, asked: float) -> set[Identity]:
-        """Take in a complete list; what is gone for certain.
+    def apply_list(self, found: Listed, asked: float) -> set[Identity]:
+        """Apply a complete list.
 
         Args:
             asked: monotonic time at which the list was asked for.
+
+        Returns:
+            What is gone for certain.
         """
         self.version = found.version
         # What has no name may be any of those that are missing.
@@ -71,8 +74,8 @@ class Known:
             self.highest = number_of(found.version) or 0
         return gone
 
-    def take_event(self, version: str, identity: Identity | None, *, is_there: bool) -> bool:
-        """Take in an event of a watch; False: its version went back, so a list is needed."""
+    def apply_event(self, version: str, identity: Identity | None, *, is_there: bool) -> bool:
+        """Apply an event of a watch; False: its version went back, so a list is needed."""
         number = number_of(version)
         if number is not None and number < self.highest:
             self.version = ""
@@ -84,8 +87,8 @@ class Known:
                 self.objects.add(identity)
         return True
 
-    def take_current(self, version: str) -> None:
-        """Take in the version that the server says it is at; if it went back, a list is needed."""
+    def apply_current(self, version: str) -> None:
+        """Apply the server's current version; if it went back, a list is needed."""
         number = number_of(version)
         if number is not None and number < self.highest:
             self.version = ""

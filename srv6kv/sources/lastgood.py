@@ -16,7 +16,7 @@ from srv6kv.yamllines import TextError, looks_like_json
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """The last good version of one manifest, and what there is to say about the file.
+    """The last good version of one manifest, and the notes on the file.
 
     Attributes:
         text: the last good text.

@@ -45,7 +45,7 @@ class Scan:
 
     Attributes:
         changes: by identity, the object as it is now, or None if it is gone; sorted.
-        notes: all there is to say at present, whether said before or not; sorted.
+        notes: all that hold at present, sorted.
     """
 
     changes: tuple[tuple[Identity, RawObject | None], ...]
@@ -97,7 +97,7 @@ class ManifestDirectory:
 
     @property
     def has_gaps(self) -> bool:
-        """Whether a file could never be read, so that nobody knows what it defines."""
+        """Whether a file could never be read, so that it is unknown what it defines."""
         return any(
             note.reason is Reason.MANIFEST_UNREADABLE and not file.version.text
             for file in self._files.values()
@@ -106,7 +106,7 @@ class ManifestDirectory:
 
     @property
     def unnamed(self) -> frozenset[tuple[str, Gap]]:
-        """What documents could define that nobody can name, by file."""
+        """What documents without a name could define, by file."""
         files = self._files.items()
         return frozenset((name, gap) for name, file in files for gap in file.version.gaps)
 
@@ -129,7 +129,7 @@ class ManifestDirectory:
         """The names of the files.
 
         Raises:
-            OSError: nobody can tell.
+            OSError: the path cannot be read.
             ValueError: the path cannot be a path.
         """
         if stat.S_ISREG(self._path.stat().st_mode):
@@ -143,14 +143,14 @@ class ManifestDirectory:
         try:
             signature = _signature(self._folder / name) if is_listed else None
             if signature is None and name in self._files and _is_no_file(self._folder / name):
-                raise OSError("it is not a file any more")  # nobody removed what it held
+                raise OSError("it is not a file any more")  # what it held was not removed
         except OSError as error:
             file = self._files.setdefault(name, _File())
             file.seen, file.read, file.absences = None, None, 0
-            self._take(file, lastgood.unreadable(file.version, _shown(name), _reason(error)))
+            self._replace(file, lastgood.unreadable(file.version, _shown(name), _reason(error)))
             return
         if signature is None:
-            self._miss(name)
+            self._mark_absent(name)
             return
         file = self._files.setdefault(name, _File())
         file.absences = 0
@@ -159,7 +159,7 @@ class ManifestDirectory:
         elif signature != file.read or self._may_have_changed(file, signature):
             self._read(name, file, signature)
 
-    def _miss(self, name: str) -> None:
+    def _mark_absent(self, name: str) -> None:
         file = self._files.get(name)
         if file is None:
             return
@@ -180,19 +180,19 @@ class ManifestDirectory:
         try:
             content, found = _content(self._folder / name)
         except FileNotFoundError:
-            file.seen = None  # gone since it was listed: the next scan tells
+            file.seen = None  # gone since it was listed: the next scan decides
             return
         except OSError as error:
             # Not marked as read: permissions change without a trace in the signature.
-            self._take(file, lastgood.unreadable(file.version, _shown(name), _reason(error)))
+            self._replace(file, lastgood.unreadable(file.version, _shown(name), _reason(error)))
             return
         if found != signature:
             file.seen = None
             return
         file.read, file.is_final = signature, self._age(signature) >= COARSE_TIMES
-        self._take(file, _after(file.version, content, _shown(name)))
+        self._replace(file, _after(file.version, content, _shown(name)))
 
-    def _take(self, file: _File, version: Version) -> None:
+    def _replace(self, file: _File, version: Version) -> None:
         file.is_known = True
         self._is_stale = self._is_stale or version is not file.version
         file.version = version
@@ -290,7 +290,7 @@ def _signature(path: Path) -> Signature | None:
     try:
         found = path.stat()
     except FileNotFoundError:
-        if path.is_symlink():  # it leads nowhere, but nobody removed it
+        if path.is_symlink():  # it leads nowhere, but it was not removed
             raise
         return None
     return _signature_of(found) if stat.S_ISREG(found.st_mode) else None

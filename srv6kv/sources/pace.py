@@ -1,4 +1,4 @@
-"""When the API server may be asked: one request a second in trouble, whoever asks.
+"""When the API server may be asked: one request a second in trouble, over all resources.
 
 All resources share one pace. While the server answers, lists and the watches after them go out at
 once. From the first failure on, requests are at least a second apart over all resources together,
@@ -67,7 +67,7 @@ class Pace:
 
     @property
     def answers(self) -> bool:
-        """Whether the last that was heard of the server is an answer as it should be."""
+        """Whether the server's last answer was as it should be."""
         with self._condition:
             return self._answers
 
@@ -80,7 +80,7 @@ class Pace:
             self._answers, self._is_away = True, False
             self._condition.notify_all()
 
-    def doubt(self) -> None:
+    def suspect(self) -> None:
         """A connection broke: the server may be away."""
         with self._condition:
             self._answers = False
@@ -97,7 +97,7 @@ class Pace:
             self._next = max(self._next, time.monotonic() + REQUEST_SECONDS)
 
     def stop(self) -> None:
-        """Nobody waits any longer."""
+        """End all waits."""
         with self._condition:
             self._is_stopped = True
             self._condition.notify_all()

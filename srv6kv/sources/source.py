@@ -22,13 +22,13 @@ class ClusterChanged:
     """Objects that came, changed or went; the first one of a source is the complete list.
 
     Attributes:
-        notes: all that the source has to say now.
+        notes: all that hold now.
         gaps: what cannot be read and never could since the start: what is not in the list may be
             there all the same.
         listed: the number of the last complete list; 0: there are only notes yet.
         is_short: a list lacks, for the second time, what was there: it is gone now.
         is_void: a list has nothing at all of a kind of which there was something; of files that
-            is told of Nodes only, as no cluster is without one.
+            is reported of Nodes only, as no cluster is without one.
         is_certain: what is not in this source's lists is gone for certain, and pods are none of
             what it lists.
     """
@@ -43,7 +43,7 @@ class ClusterChanged:
 
 
 class Source(Protocol):
-    """Something that tells about the cluster."""
+    """Reports the cluster."""
 
     def start(self, queue: SimpleQueue[Any]) -> None:
         """Begin to put ``ClusterChanged`` into the queue; the first with objects is complete."""
@@ -56,7 +56,7 @@ class Source(Protocol):
 
         Returns:
             The number that ``ClusterChanged.listed`` reaches when that list, of which no part was
-            begun before, is told.
+            begun before, is reported.
         """
 
     def stop(self) -> None:
@@ -127,10 +127,12 @@ class ManifestSource:
                 gaps = frozenset(gap for _, gap in unknown)
                 if self._manifests.has_gaps:
                     gaps |= {ANYTHING}
-                told = tuple(held.items())
+                changed = tuple(held.items())
                 is_void = had_nodes and not nodes
                 queue.put(
-                    ClusterChanged(told, scan.notes, gaps, newest, is_certain=True, is_void=is_void)
+                    ClusterChanged(
+                        changed, scan.notes, gaps, newest, is_certain=True, is_void=is_void
+                    )
                 )
                 held, notes, listed = {}, scan.notes, newest
             scanned = wanted if is_listed else 0

@@ -25,8 +25,8 @@ _MODELS = {
 def service_states(
     known: Set[Ref], steered: Iterable[Ref], notes: Iterable[Note]
 ) -> dict[str, int]:
-    """How many services are rendered as they are, are rendered with a note (degraded), have a note
-    and no steering (denied), or have neither: headless, without endpoints, somebody else's
+    """Return how many services are rendered without a note, rendered with one (degraded), not
+    rendered with one (denied), or have neither: headless, without endpoints, another proxy's
     (skipped)."""
     rendered = known & set(steered)
     noted = known & {n.subject.ref for n in notes if n.subject.kind == Kind.SERVICE}

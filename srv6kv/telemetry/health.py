@@ -30,7 +30,7 @@ class State:
         revision: of the last commit.
         has_cluster: the first complete list of the cluster has arrived.
         is_writer: the writer key is ours.
-        holder: who else had it when etcd was last asked; "" unless we stand by.
+        holder: who else had it when etcd was last asked; "" unless we are standby.
         trouble: the last error of etcd, "" since it answers.
         node_warning: why nothing may be written: the own Node was never seen; "": it was, or the
             complete list of the cluster has not arrived yet.

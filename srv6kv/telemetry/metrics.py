@@ -49,7 +49,7 @@ class Telemetry:
             registry=self.registry,
         )
         self._last_sync = self._gauge(
-            "sync_last_timestamp_seconds", "When etcd was last found or brought in step."
+            "sync_last_timestamp_seconds", "When etcd was last found or brought in sync."
         )
         self._last_queued = self._gauge(
             "sync_last_queued_timestamp_seconds", "When a change was last taken in."
@@ -78,7 +78,7 @@ class Telemetry:
             "unreported_changes", "Changes in etcd that no watch has reported."
         )
         self._foreign_edits = self._counter(
-            "foreign_edits", "Changes of keys of ours by somebody else."
+            "foreign_edits", "Changes of our keys by another writer."
         )
 
     def _make_state_metrics(self) -> None:
@@ -142,7 +142,7 @@ class Telemetry:
         self._unreported.inc(unreported)
 
     def edited(self, number: int) -> None:
-        """Somebody else changed so many keys of ours."""
+        """Count changes of our keys by another writer."""
         self._foreign_edits.inc(number)
 
     def show_writer(self, is_writer: bool) -> None:

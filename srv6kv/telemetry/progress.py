@@ -1,5 +1,5 @@
-"""What the loop does, told as it happens: one log line a decision, metrics, and a snapshot for
-whoever asks about health.
+"""What the loop does, reported as it happens: one log line a decision, metrics, and a snapshot
+for the pages about health.
 
 Rule: only the loop's thread calls the methods; any thread may read ``state``, a value.
 """
@@ -118,11 +118,11 @@ class Progress:
         self.writes(False)
 
     def stands_by(self, holder: str, label: str) -> None:
-        """Somebody else writes; what changes meanwhile waits for nobody."""
+        """Become standby: another process writes, and no change waits for us."""
         self._trouble = None
         self._set(holder=holder, trouble="", waits_since=None)
-        text = f"standing by: {holder} writes for {label}"
-        self._do(logging.INFO, "standing by", text, holder=holder, label=label)
+        text = f"standby: {holder} writes for {label}"
+        self._do(logging.INFO, "standby", text, holder=holder, label=label)
 
     def failed(self, error: Srv6kvError) -> None:
         """A session is over; one line for an outage, however long it is and whatever else it
@@ -170,7 +170,7 @@ class Progress:
         self.queued()
 
     def edited(self, number: int, revision: int) -> None:
-        """Somebody else has changed so many keys of ours."""
+        """Report that another writer has changed our keys."""
         text = f"foreign edit of our keys revision={revision}"
         tell(log, logging.WARNING, "foreign edit", text, revision=revision, keys=number)
         self.telemetry.edited(number)
@@ -203,7 +203,7 @@ class Progress:
         """What the agent says of our keys now, and a line for what of it is new."""
         self._set(agent=shown)
         self.telemetry.show_agent(shown.states, {need.means for need in shown.needs})
-        for one in news:  # whoever reads the line finds the state as it says
+        for one in news:  # the state is set first, so that it agrees with the line
             level = logging.WARNING if one.is_warning else logging.INFO
             tell(log, level, one.what, one.text, **one.fields)
 
@@ -283,8 +283,8 @@ class Progress:
         self.telemetry.policies_changed(plan.effects)
         self.telemetry.programmed(max(0.0, now - one) for one in triggered if one >= self.began)
         self._set(syncs=self.state.syncs + 1, last_sync=now, waits_since=None, trouble="")
-        text = f"in step with the cluster at revision {revision}"
-        self._do(logging.DEBUG, "in step", text, revision=revision)
+        text = f"in sync with the cluster at revision {revision}"
+        self._do(logging.DEBUG, "in sync", text, revision=revision)
 
     def count(self, reconciler: Reconciler) -> None:
         """Count what follows the number of services, now and then."""
@@ -304,4 +304,4 @@ def _say(note: Note) -> None:
     level = logging.INFO if note.is_routine else logging.WARNING
     if note.reason is Reason.MANIFESTS_UNAVAILABLE:
         level = logging.ERROR
-    tell(log, level, "warning", f"warning {note}", **note.fields())
+    tell(log, level, "warning", str(note), **note.fields())

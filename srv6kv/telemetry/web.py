@@ -196,7 +196,7 @@ def _time(seconds: float) -> str:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """One request; whoever sends half of one is cut off."""
+    """One request; a client that sends half of one is cut off."""
 
     server: _Server
     server_version = "srv6kv"
