@@ -20,7 +20,7 @@ from srv6kv.plan.actual import Actual, steering_facts
 from srv6kv.plan.plan import Plan
 from srv6kv.render import Renderer, selection
 from srv6kv.render.addresses import Role, asked_by
-from srv6kv.render.service import path_to
+from srv6kv.render.service import Unreachable, path_to
 from srv6kv.settings import Settings
 from srv6kv.sync.reconciler import Reconciler
 from srv6kv.verify import agentstate
@@ -82,7 +82,7 @@ class Scene:
         """The segments to an endpoint, or why there are none."""
         is_up = partial(self.renderer.is_up, ref=self.service.ref)
         found = path_to(item, self.topology, self.settings, is_up)
-        return found if isinstance(found, str) else found[0]
+        return found if isinstance(found, Unreachable) else found.path
 
     def key(self, key: str) -> Key:
         """A key with its state in etcd, and what the agent says of it."""

@@ -9,9 +9,10 @@ from collections.abc import Container, Iterable
 
 from srv6kv.kube.model import EndpointSlice, Service, ServicePort
 from srv6kv.net.addresses import is_ipv4
+from srv6kv.net.family import Family
 from srv6kv.notes import Note
 from srv6kv.render.addresses import Asked, Role, not_own, wishes
-from srv6kv.render.service import Reach
+from srv6kv.render.service import Reach, Unreachable
 from srv6kv.settings import Settings
 
 
@@ -51,14 +52,14 @@ def _ipv4_of(service: Service) -> list[str]:
 
 
 def on_slices(
-    service: Service, slices: Iterable[EndpointSlice], families: Container[bool]
+    service: Service, slices: Iterable[EndpointSlice], families: Container[Family]
 ) -> list[Note]:
     """Ports of slices that offer nothing (rule E3), in the families that are rendered."""
     unusable = [
         f"{item.ref.name}: ports[{index}]"
         for item in slices
         for index, port in enumerate(item.ports)
-        if item.is_ipv4 in families and port.number is None
+        if (Family.IPV4 if item.is_ipv4 else Family.IPV6) in families and port.number is None
     ]
     if not unusable:
         return []
@@ -79,7 +80,7 @@ def on_targets(service: Service, twice: Iterable[str]) -> list[Note]:
 def on_reach(service: Service, reaches: Iterable[Reach], settings: Settings) -> list[Note]:
     """Endpoints that are left out, and what balancing cannot do for them."""
     notes = []
-    problems: dict[str, set[str]] = {}
+    problems: dict[Unreachable, set[str]] = {}
     hosts: set[str] = set()
     ports_differ = False
     unserved: set[ServicePort] = set()
@@ -115,9 +116,9 @@ _MASQUERADE = (
     " connections unless it masquerades everything; then set srv6kv.kubeProxy: masqueradeAll"
 )
 _PROBLEMS = {
-    "PodNotWired": "not reachable from this node; a note on the endpoint says why",
-    "HostFamilyUnsupported": "left out, vppHostSubnetCIDR is of the other family",
-    "HostNotWired": "not reachable on this node until the node's id is known",
-    "NodeUnknown": "left out, no address is known for its node",
-    "ExternalBackendUnsupported": "left out, neither a node nor a pod of a known node",
+    Unreachable.POD_NOT_ATTACHED: "not reachable from this node; a note on the endpoint says why",
+    Unreachable.HOST_FAMILY: "left out, vppHostSubnetCIDR is of the other family",
+    Unreachable.HOST_NOT_ATTACHED: "not reachable on this node until the node's id is known",
+    Unreachable.NODE_UNKNOWN: "left out, no address is known for its node",
+    Unreachable.EXTERNAL: "left out, neither a node nor a pod of a known node",
 }

@@ -18,6 +18,7 @@ from srv6kv.render.desired import Carried, Delta, Desired, Steered
 from srv6kv.render.local import LocalEndpoints
 from srv6kv.render.node import mtu_notes, node_objects, plumbing
 from srv6kv.render.parts import Parts
+from srv6kv.render.service import LocalEndpoint
 from srv6kv.render.services import Services
 from srv6kv.render.tunnels import carried_by, tunnel_objects
 from srv6kv.settings import Settings
@@ -60,10 +61,9 @@ class Renderer:
         """Who may have which address, as of the last update."""
         return self._services
 
-    def is_up(self, address: str, ref: Ref | None = None) -> bool:
-        """Whether packets (of a service) reached a local endpoint at the last update; ``HOST`` is
-        the host."""
-        return self._local.is_up(address, ref)
+    def is_up(self, item: LocalEndpoint, ref: Ref | None = None) -> bool:
+        """Whether packets (of a service) reached a local endpoint at the last update."""
+        return self._local.is_up(item, ref)
 
     def limit(self, most_bytes: int) -> None:
         """Let no rule chain be larger than one transaction of so many bytes can hold."""
@@ -92,15 +92,15 @@ class Renderer:
             refs |= cluster.services.keys()
         refs = self._services.take(refs, cluster)
         delta.keys |= dirt.told
-        touched = self._local.listed(dirt.addresses)
+        changed = self._local.listed(dirt.addresses)
         if cluster.told.is_complete:
-            touched |= self._local.believed
+            changed |= self._local.believed
         for ref in refs:
-            touched |= self._local.list_for(ref, self._services.receivers_of(ref))
+            changed |= self._local.replace(ref, self._services.receivers_of(ref))
         if is_new_topology or self._is_relimited:
-            touched |= self._local.all_listed()
+            changed |= self._local.all_listed()
             self._is_relimited = False
-        refs |= self._local.settle(touched, cluster, self._services.topology)
+        refs |= self._local.render(changed, cluster, self._services.topology)
         self._steer({ref: self._send(ref, cluster) for ref in sorted(refs)})
         return delta
 

@@ -17,7 +17,7 @@ from srv6kv.net.addresses import is_ipv4
 from srv6kv.render.lists import Lists, Path, size_of
 from srv6kv.render.offers import Offers, Part
 from srv6kv.render.selection import chosen_by, rule_of
-from srv6kv.render.service import IsUp, Reach, path_to
+from srv6kv.render.service import IsUp, LocalEndpoint, Reach, Unreachable, path_to
 from srv6kv.settings import Settings
 
 Rules = Mapping[ServicePort, str]
@@ -39,7 +39,7 @@ class _Stretch:
     part: Part
     paths: Counter[Path] = field(default_factory=Counter)
     local: list[Endpoint] = field(default_factory=list)
-    problems: dict[str, str] = field(default_factory=dict)
+    problems: dict[str, Unreachable] = field(default_factory=dict)
     hosts: Counter[str] = field(default_factory=Counter)
     unsure: Counter[str] = field(default_factory=Counter)
     chosen: dict[ServicePort, frozenset[str]] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class Way:
         self._stretches: dict[str, _Stretch] = {}
         self._paths: Counter[Path] = Counter()
         self._size = 0
-        self._problems: dict[str, dict[str, None]] = {}
+        self._problems: dict[Unreachable, dict[str, None]] = {}
         self._hosts: Counter[str] = Counter()
         self._unsure: Counter[str] = Counter()
         self._served: Counter[ServicePort] = Counter()
@@ -110,15 +110,14 @@ class Way:
                 stretch.local.append(endpoint)
                 continue
             found = path_to(endpoint, topology, self._settings, _nowhere)
-            if isinstance(found, str):
+            if isinstance(found, Unreachable):
                 stretch.problems[address] = found
                 if topology.is_unread(endpoint.node):
                     stretch.unsure[last_sid(endpoint, self._settings)] += 1
                 continue
-            path, host = found
-            stretch.paths[path] += 1
-            if host is not None:
-                stretch.hosts[host] += 1
+            stretch.paths[found.path] += 1
+            if found.host is not None:
+                stretch.hosts[found.host] += 1
         return stretch
 
     def _count(self, stretch: _Stretch, sign: int) -> None:
@@ -157,14 +156,14 @@ class Way:
         ups: list[Path] = []
         for endpoint in (one for stretch in self._stretches.values() for one in stretch.local):
             found = path_to(endpoint, self._topology, self._settings, is_up)
-            if isinstance(found, str):
+            if isinstance(found, Unreachable):
                 problems.setdefault(found, []).append(endpoint.address)
                 if endpoint.address in unread:
                     unsure.add(last_sid(endpoint, self._settings))
                 continue
-            ups.append(found[0])
-            if found[1] is not None:
-                hosts.add(found[1])
+            ups.append(found.path)
+            if found.host is not None:
+                hosts.add(found.host)
         served = frozenset(port for port, number in self._served.items() if number)
         return Reach(
             self._lists_with(ups),
@@ -189,7 +188,7 @@ class Way:
         return self._lists
 
 
-def _nowhere(_: str) -> bool:
+def _nowhere(_: LocalEndpoint) -> bool:
     return False
 
 
