@@ -13,6 +13,7 @@ import msgspec
 
 from srv6kv import foreign
 from srv6kv.ligato import keys
+from srv6kv.ligato.values import LocalSid, decode
 from srv6kv.net import addresses
 from srv6kv.net.bsids import Texts
 from srv6kv.net.targets import Target
@@ -48,6 +49,7 @@ class Actual:
         users: which steering keys refer to a BSID.
         bsids: the BSIDs of all policies.
         host_routes: which route keys lead to exactly one (VRF, address).
+        deleted: at which revision keys went, until the watch reports it.
     """
 
     entries: dict[str, Entry] = field(default_factory=dict)
@@ -57,11 +59,27 @@ class Actual:
     users: dict[str, set[str]] = field(default_factory=dict)
     bsids: Texts = field(default_factory=Texts)
     host_routes: dict[Target, set[str]] = field(default_factory=dict)
+    deleted: dict[str, int] = field(default_factory=dict)
 
     def subject_of(self, key: str) -> Target | None:
         """What a steering or a route to one address is about."""
         facts = self.facts.get(key)
         return facts.target if facts is not None else keys.host_route_of(key)
+
+    def is_known(self, key: str, revision: int) -> bool:
+        """Whether nothing about a key that happened up to a revision is news."""
+        entry = self.entries.get(key)
+        newest = entry.revision if entry is not None else self.deleted.get(key, 0)
+        return newest >= revision
+
+    def expect_deletion(self, key: str, revision: int) -> None:
+        """Remember a deletion that the watch will report."""
+        self.deleted[key] = revision
+
+    def confirm_deletion(self, key: str, revision: int) -> None:
+        """Forget a deletion that the watch has reported, up to this revision."""
+        if self.deleted.get(key, revision + 1) <= revision:
+            del self.deleted[key]
 
     def apply(self, key: str, value: bytes | None, revision: int) -> None:
         """Take in one key; None: it is gone."""
@@ -155,3 +173,13 @@ def _target_of(traffic: _Traffic | None) -> Target | None:
         return (vrf, str(addresses.Prefix.parse_any(prefix)))
     except ValueError:
         return None
+
+
+def next_hop_of(key: str, value: bytes) -> str | None:
+    """Return the neighbour to which a localsid sends packets; None: it sends to none."""
+    try:
+        localsid = decode(key, value)
+    except ValueError:
+        return None
+    end = localsid.cross_connect if isinstance(localsid, LocalSid) else None
+    return end.next_hop if end is not None else None

@@ -130,6 +130,38 @@ class Plan:
         return bool(self.effects) and self.effects.keys() <= {"grow", "shrink"}
 
 
+# A key (localsid, route, rule chain, ...):
+# in etcd (actual)           | desired             | outcome
+# absent                     | a value             | put, if it is still absent
+# the same bytes             | the value           | nothing (R5)
+# other bytes                | a value             | put, if its mod revision is still the same
+# any                        | an invalid value    | stays as it is, InvalidValue
+# ours                       | nothing             | deleted after all puts
+# ours, may be of an input   | nothing             | stays, DeletesHeld
+#   that cannot be read      |                     |
+# not ours                   | nothing             | stays
+#
+# A shared key, which others may own:
+# absent, also in the agent  | a value             | put and noted in the ledger
+# absent, no room to note it | a value             | stays absent, InvalidValue
+# the bytes that we noted    | a value or nothing  | put or deleted
+# other bytes                | a value or nothing  | stays
+#
+# A target (VRF, prefix), with its steering and SR policy:
+# no steering                | segment lists       | put, with a free BSID and name
+# no steering, no free BSID  | segment lists       | nothing, BsidExhausted
+# a steering of ours         | segment lists       | put; BSID and name stay
+# a steering of ours under   | segment lists       | the old key is deleted, then the new one put,
+#   another name             |                     |   with nothing between
+# a steering of others, or   | segment lists       | nothing, InvalidValue
+#   their host route, alone  |                     |
+# the same beside ours       | segment lists       | put as if it were alone, InvalidValue
+# any, a localsid is invalid | segment lists       | stays as it is, InvalidValue
+# any, is a SID that we      | segment lists       | deleted, InvalidValue
+#   route                    |                     |
+# a steering of ours         | no lists            | deleted, then its policy unless it is in use
+# two steerings that swap    | segment lists       | deleted in a transaction of their own, then put
+#   their prefixes           |                     |
 def plan(
     desired: Desired,
     actual: Actual,
@@ -319,7 +351,7 @@ def _stages(wanted: dict[str, bytes | None], actual: Actual, prefix: str) -> lis
     first = [_operation(prefix, key, None, actual) for key in sorted(freed)]
     holders = _holders(changes, actual, freed)
     second: list[Operation] = []
-    for key in sorted((k for k, v in changes.items() if v is not None), key=_put_order):
+    for key in sorted((k for k, v in changes.items() if v is not None), key=put_order):
         second += [_operation(prefix, old, None, actual) for old in holders.get(key, ())]
         guard = 0 if key in freed else None
         second.append(_operation(prefix, key, changes[key], actual, guard))
@@ -332,7 +364,8 @@ def _stages(wanted: dict[str, bytes | None], actual: Actual, prefix: str) -> lis
     return [stage for stage in (first, second) if stage]
 
 
-def _put_order(key: str) -> tuple[int, str]:
+def put_order(key: str) -> tuple[int, str]:
+    """The place of a key (short form) among puts."""
     return (keys.rank(key), key)
 
 

@@ -117,8 +117,8 @@ _MASQUERADE = (
 )
 _PROBLEMS = {
     Unreachable.POD_NOT_ATTACHED: "not reachable from this node; a note on the endpoint says why",
-    Unreachable.HOST_FAMILY: "left out, vppHostSubnetCIDR is of the other family",
+    Unreachable.HOST_FAMILY_UNSUPPORTED: "left out, vppHostSubnetCIDR is of the other family",
     Unreachable.HOST_NOT_ATTACHED: "not reachable on this node until the node's id is known",
     Unreachable.NODE_UNKNOWN: "left out, no address is known for its node",
-    Unreachable.EXTERNAL: "left out, neither a node nor a pod of a known node",
+    Unreachable.EXTERNAL_ENDPOINT_UNSUPPORTED: "left out, neither a node nor a pod of a known node",
 }

@@ -222,6 +222,19 @@ def _why_duplicate(loser: Candidate, winner: Candidate) -> str:
     return f"{also} comes first by name"
 
 
+# traffic policy | what the slices list for a port            | what is selected             | rule
+# Cluster        | all ready ones have node hints, one of      | ready, with a hint for this  | C2a
+#                | them for this node                          | node                         |
+# Cluster        | else: all ready ones have zone hints, one   | ready, with a hint for this  | C2b
+#                | of them for this node's zone                | zone                         |
+# Cluster        | else: some are ready                        | all that are ready           | C4
+# Cluster        | none is ready                               | what serves while it         | C5
+#                |                                             | terminates                   |
+# Local          | some on this node are ready                 | these; hints do not count    | C6
+# Local          | none on this node is ready                  | what serves there while it   | C6
+#                |                                             | terminates                   |
+# either         | not ready and not terminating               | never                        | E5
+# either         | terminating and not serving                 | never                        | C10
 def select(
     service: Service, candidates: Candidates, node: str, zone: str, *, local_only: bool
 ) -> Selection:

@@ -66,9 +66,9 @@ class Unreachable(StrEnum):
 
     POD_NOT_ATTACHED = "PodNotWired"
     HOST_NOT_ATTACHED = "HostNotWired"
-    HOST_FAMILY = "HostFamilyUnsupported"
+    HOST_FAMILY_UNSUPPORTED = "HostFamilyUnsupported"
     NODE_UNKNOWN = "NodeUnknown"
-    EXTERNAL = "ExternalBackendUnsupported"
+    EXTERNAL_ENDPOINT_UNSUPPORTED = "ExternalBackendUnsupported"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ def path_to(
         case HostEndpoint(peer):
             family = family_of(endpoint.address)
             if settings.host_subnet.is_ipv4 != family.is_ipv4:
-                return Unreachable.HOST_FAMILY
+                return Unreachable.HOST_FAMILY_UNSUPPORTED
             last = sids.host_sid(settings.sid.host, ipv4=family.is_ipv4)
             if peer.name == topology.own_name:
                 is_attached = is_up(Host(family))
@@ -185,4 +185,4 @@ def path_to(
                 return Unreachable.NODE_UNKNOWN
             return Reached((node.sid, last))
         case _:
-            return Unreachable.EXTERNAL
+            return Unreachable.EXTERNAL_ENDPOINT_UNSUPPORTED

@@ -101,7 +101,7 @@ class Lists:
 
     def hold(self, plan: Plan) -> tuple[Note, ...]:
         """Why the plan has to wait until the cluster has been listed again; nothing: it may go."""
-        if self.reconciler.is_silent:
+        if self.reconciler.own_node.is_source_silent:
             self._guard.begin_again()
             return (SILENT,)
         was_held = self._guard.note is not None

@@ -62,8 +62,8 @@ class Served:
         self._localsids: set[str] = set()
         self._discard = discard
 
-    def hold(self, key: str, value: bytes | None) -> None:
-        """Take in a key of ours; None: it is gone."""
+    def apply(self, key: str, value: bytes | None) -> None:
+        """Apply the new value of a key of ours; None: it is gone."""
         if key.startswith(keys.POLICY):
             before, after = self.weights.pop(key, 0), self.weight_of(key, value)
             if after:
