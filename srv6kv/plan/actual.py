@@ -27,7 +27,7 @@ class Entry(NamedTuple):
 
 
 class SteeringFacts(NamedTuple):
-    """What a steering in etcd says, whoever wrote it; no target: not a prefix in a VRF."""
+    """A steering in etcd, of ours or of others; no target: not a prefix in a VRF."""
 
     target: Target | None
     bsid: str
@@ -43,9 +43,9 @@ class Actual:
 
     Attributes:
         entries: every key with its bytes and mod revision.
-        steerings: which steering keys take a target, whoever wrote them.
+        steerings: which steering keys take a target, ours or not.
         vrfs: how many targets are steered in each VRF, by kind: a name of ours begins with it.
-        facts: what each steering key says.
+        facts: target and BSID of each steering key.
         users: which steering keys refer to a BSID.
         bsids: the BSIDs of all policies.
         host_routes: which route keys lead to exactly one (VRF, address).
@@ -62,7 +62,7 @@ class Actual:
     deleted: dict[str, int] = field(default_factory=dict)
 
     def subject_of(self, key: str) -> Target | None:
-        """What a steering or a route to one address is about."""
+        """Return the target of a steering or of a route to one address."""
         facts = self.facts.get(key)
         return facts.target if facts is not None else keys.host_route_of(key)
 
@@ -82,7 +82,7 @@ class Actual:
             del self.deleted[key]
 
     def apply(self, key: str, value: bytes | None, revision: int) -> None:
-        """Take in one key; None: it is gone."""
+        """Apply the value of one key; None: it is gone."""
         known = self.entries.get(key)
         if known is not None:
             self._unindex(key)
@@ -150,7 +150,7 @@ class _Steering(msgspec.Struct, gc=False):
 
 
 def steering_facts(value: bytes) -> SteeringFacts | None:
-    """What a steering says; None for what the agent could not decode either."""
+    """Read a steering; None for what the agent could not decode either."""
     try:
         found = foreign.decode(value, _Steering)
     except foreign.Unreadable:

@@ -27,8 +27,8 @@ _MATCHED_ADDRESS = re.compile(rb"-d ([0-9a-f:.]+)/")
 def dependents(key: str, actual: Actual, desired: Desired, *, is_ours: bool) -> Delta:
     """Find what has to be planned again when others change a key (short form).
 
-    Ask before and after the change: what a steering said decides as much as what it says, and the
-    policy that it has left may have no other.
+    Ask before and after the change: the old value of a steering decides as much as the new one, and
+    the policy that it has left may have no other.
     """
     found = desired.beside(key, {actual.subject_of(key)})
     if not is_ours:

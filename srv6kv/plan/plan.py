@@ -78,17 +78,17 @@ class Left:
     Attributes:
         notes: why.
         needs: targets to the key of the localsid without which they are not steered.
-        homeless: targets for which no BSID is free.
+        without_bsid: targets for which no BSID is free.
         kept: keys that would go, but may be what something means that cannot be read.
-        crowded: keys that others may own, and that are not created because there is no room to note
+        unnoted: keys that others may own, and that are not created because there is no room to note
             them.
     """
 
     notes: dict[Part, tuple[Note, ...]] = field(default_factory=dict)
     needs: dict[Target, str] = field(default_factory=dict)
-    homeless: frozenset[Target] = frozenset()
+    without_bsid: frozenset[Target] = frozenset()
     kept: frozenset[str] = frozenset()
-    crowded: frozenset[str] = frozenset()
+    unnoted: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +197,7 @@ def plan(
     owned = ranges | ledger.ranges
     if delta is None:
         object_keys = {key for key in actual.entries if owned.owns(key)} | desired.objects.keys()
-        targets = {*desired.steered, *desired.carried} | _held_targets(actual, owned)
+        targets = {*desired.steered, *desired.carried} | _actual_targets(actual, owned)
         object_keys = {k for k in object_keys if not k.startswith((keys.POLICY, keys.STEERING))}
         leftovers = {k for k in actual.entries if owned.owns(k)} - object_keys
     else:
@@ -210,7 +210,7 @@ def plan(
         resolved.wanted.setdefault(key, None)
     shareable = desired.shared.keys() | ledger.shared.keys()
     concerned = shareable if delta is None else shareable & delta.keys
-    shared, crowded = _shared(desired, actual, ledger, resolved, concerned, present)
+    shared, unnoted = _shared(desired, actual, ledger, resolved, concerned, present)
     kept = _keep(resolved.wanted, actual, inherited) if inherited is not None else []
     looked_at = object_keys if delta is None else object_keys | delta.keys
     parts = frozenset[Part]((*looked_at, *targets, *resolved.wanted, *kept))
@@ -229,9 +229,9 @@ def plan(
         left=Left(
             {part: tuple(notes) for part, notes in resolved.notes.items()},
             resolved.needs,
-            frozenset(resolved.homeless),
+            frozenset(resolved.without_bsid),
             frozenset(kept),
-            frozenset(crowded),
+            frozenset(unnoted),
         ),
     )
 
@@ -242,7 +242,7 @@ def _all_notes(resolved: Resolved, kept: int) -> tuple[Note, ...]:
 
 
 def kept_note(number: int) -> Note:
-    """What there is to say about keys that may not go."""
+    """Warn about keys that may not go."""
     text = f"{number} keys that nothing defines stay until all input can be read"
     return Note("Cluster", "DeletesHeld", text)
 
@@ -292,7 +292,7 @@ def _is_taken(key: str, actual: Actual, taken: set[Target]) -> bool:
     return facts is not None and facts.target in taken
 
 
-def _held_targets(actual: Actual, owned: Ranges) -> set[Target]:
+def _actual_targets(actual: Actual, owned: Ranges) -> set[Target]:
     held = (facts.target for key, facts in actual.facts.items() if owned.owns(key))
     return {target for target in held if target is not None}
 
@@ -310,7 +310,7 @@ def _shared(
     Returns:
         What to note about it, and what is not created because there is no room to note it.
     """
-    noted, crowded, wanted = dict(ledger.shared), set[str](), resolved.wanted
+    noted, unnoted, wanted = dict(ledger.shared), set[str](), resolved.wanted
     for key in sorted(concerned):
         entry = actual.entries.get(key)
         written = noted.pop(key, None)
@@ -326,13 +326,13 @@ def _shared(
                 union = ledger.shared | noted | {key: text}
                 if (size := len(dump_shared(union))) > MOST_SHARED_BYTES:
                     resolved.remark(key, key, "InvalidValue", _unnoted(size))
-                    crowded.add(key)
+                    unnoted.add(key)
                     if written is not None:
                         noted[key] = written
                     continue
             wanted[key] = text.encode()
             noted[key] = text
-    return noted, crowded
+    return noted, unnoted
 
 
 def _unnoted(size: int) -> str:

@@ -1,4 +1,4 @@
-"""The local endpoints of all services together: which of them packets can reach, and by what.
+"""The local endpoints of all services together: which of them packets can reach, and how.
 
 A pod has one localsid and one route, however many services list it, and one pair of rule chains
 for each sandbox. SIDs are unique on a node: of two endpoints that want one, the localsid in etcd
@@ -43,7 +43,7 @@ class LocalEndpoints:
     Attributes:
         waiting: the endpoints whose Pod is not known with their address, and its name.
         unread: the endpoints that packets do not reach and whose Pod cannot be read.
-        believed: the endpoints whose wiring the agent may still tell, and whose localsid is in
+        assumed: the endpoints whose attachment the agent may still report, and whose localsid is in
             etcd: it stays there, so packets reach them.
         most_bytes: of one transaction, and so of a rule chain.
     """
@@ -54,12 +54,12 @@ class LocalEndpoints:
         self._receivers: dict[Ref, Receivers] = {}
         self._answering: dict[LocalEndpoint, dict[Ref, tuple[Translation, ...]]] = {}
         self._wiring: dict[LocalEndpoint, Wired | Note] = {}
-        self._unwired: set[str] = set()
+        self._unattached: set[str] = set()
         self._sids = Claims[LocalEndpoint]()
         self._sandboxes = Claims[LocalEndpoint]()
         self._up: dict[LocalEndpoint, Wired] = {}
         self.waiting: dict[str, Ref] = {}
-        self.believed: set[str] = set()
+        self.assumed: set[str] = set()
         self.unread: set[str] = set()
         self.most_bytes = limits.PLAN_BYTES
         self._behind: dict[str, set[str]] = {}
@@ -69,15 +69,15 @@ class LocalEndpoints:
         """Whether packets reach a local endpoint, and those of a service have an answer there."""
         if item in self._up:
             return ref is None or ref not in self._left_out.get(self._up[item].sandbox, ())
-        return item in self.believed
+        return item in self.assumed
 
     def listed(self, addresses: Iterable[str]) -> set[LocalEndpoint]:
         """Those of the addresses that a service lists."""
         return self._answering.keys() & addresses
 
-    def unwired(self) -> frozenset[str]:
-        """The local endpoints whose wiring is not known."""
-        return frozenset(self._unwired)
+    def unattached(self) -> frozenset[str]:
+        """Return the local endpoints whose attachment is not known."""
+        return frozenset(self._unattached)
 
     def all_listed(self) -> set[LocalEndpoint]:
         """Every local endpoint."""
@@ -132,7 +132,7 @@ class LocalEndpoints:
             The other endpoints that claim or claimed the same.
         """
         self._wiring.pop(item, None)
-        self._unwired -= {item}
+        self._unattached -= {item}
         sids_claimed, sandboxes = list[str](), list[str]()
         if self._answering.get(item):
             wired = self._wiring_of(item, cluster, topology)
@@ -141,7 +141,7 @@ class LocalEndpoints:
                 sids_claimed.append(self._sid_of(item))
                 sandboxes += [] if isinstance(item, Host) else [wired.sandbox]
             elif wired.reason == WIRING_UNKNOWN and not isinstance(item, Host):
-                self._unwired.add(item)
+                self._unattached.add(item)
         else:
             self._answering.pop(item, None)
         return self._sids.claim(item, *sids_claimed) | self._sandboxes.claim(item, *sandboxes)
@@ -165,14 +165,14 @@ class LocalEndpoints:
             found = self._collision(item, found, cluster, topology) or found
         if not isinstance(item, Host):
             self.waiting.pop(item, None)
-            self.believed.discard(item)
+            self.assumed.discard(item)
         if not isinstance(found, Wired):
             self._parts.remark(part, *([found] if found else []))
             self._parts.replace(part, ())
             self._parts.share(part, ())
             is_unknown = found is not None and found.reason == WIRING_UNKNOWN
-            if is_unknown and not isinstance(item, Host) and self._is_believed(item, cluster):
-                self.believed.add(item)
+            if is_unknown and not isinstance(item, Host) and self._is_assumed(item, cluster):
+                self.assumed.add(item)
             return None
         self._parts.replace(part, self._objects(item, found, topology))
         reason = None
@@ -200,9 +200,9 @@ class LocalEndpoints:
         items = chain.from_iterable(item.endpoints for item in slices)
         return (item.pod for item in items if item.address == address and item.pod)
 
-    def _is_believed(self, address: str, cluster: Cluster) -> bool:
-        is_held = cluster.held.get(self._sid_of(address)) == address
-        return is_held and not cluster.told.is_complete
+    def _is_assumed(self, address: str, cluster: Cluster) -> bool:
+        is_there = cluster.held.get(self._sid_of(address)) == address
+        return is_there and not cluster.told.is_complete
 
     def _why_left_alone(self, address: str, cluster: Cluster, topology: Topology) -> Note | None:
         """Why a pod answers for no service: its rule chains are a mesh's, or may be.

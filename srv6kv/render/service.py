@@ -94,21 +94,21 @@ class Reach:
 
 
 def answers_of(
-    here: Candidates,
+    local: Candidates,
     facts: Mapping[ServicePort, Facts],
     policies: Collection[bool],
     topology: Topology,
     settings: Settings,
 ) -> Answers:
-    """What a service's local endpoints answer for, whatever address they are called by.
+    """Find what a service's local endpoints answer for, whatever address they are called by.
 
     Args:
-        here: the candidates on this node; others do not answer.
-        facts: about all candidates of each port, here and elsewhere.
+        local: the candidates on this node; others do not answer.
+        facts: about all candidates of each port, on every node.
         policies: the traffic policies in use, as ``local_only``.
     """
     answers: Answers = {}
-    selected = _selected_twice(here, facts, policies, topology)
+    selected = _selected_twice(local, facts, policies, topology)
 
     def preference(candidate: Candidate) -> tuple[bool, bool, bool, str, int]:
         """A pod with several target ports for one port: what is selected, then as rule E8 ranks."""
@@ -117,7 +117,7 @@ def answers_of(
         name = candidate.slice_name
         return (not is_selected, end.terminating, not end.ready, name, candidate.target)
 
-    for port, offered in here.items():
+    for port, offered in local.items():
         for candidate in sorted(offered, key=preference):
             match topology.locate(candidate.endpoint, settings.pod_subnet):
                 case HostEndpoint(peer) if peer.name == topology.own_name:
@@ -143,7 +143,7 @@ def runs_of(ports: Mapping[Port, int]) -> tuple[Run, ...]:
 
 
 def _selected_twice(
-    here: Candidates,
+    local: Candidates,
     facts: Mapping[ServicePort, Facts],
     policies: Collection[bool],
     topology: Topology,
@@ -151,7 +151,7 @@ def _selected_twice(
     """What this node selects, of ports for which an address is offered with several targets."""
     zone = topology.own.zone if topology.own else ""
     found: dict[ServicePort, set[tuple[str, int]]] = {}
-    for port, offered in here.items():
+    for port, offered in local.items():
         if len({item.address for item in offered}) == len(offered):
             continue
         rules = [rule_of(facts[port], local_only=local_only) for local_only in policies]

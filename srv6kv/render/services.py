@@ -2,7 +2,7 @@
 
 Rule (rule L5): an address that several services ask for is steered for the first by
 role, creation timestamp and name, the same on every node. Where the others select the same
-endpoints this is exact, because a pod translates for all of them; else they are told.
+endpoints this is exact, because a pod translates for all of them; else they get a warning.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Services:
     """The services that ask for an address.
 
     Attributes:
-        topology: of the nodes; a new one means that every service is to be taken in again.
+        topology: of the nodes; a new one means that every service is to be applied again.
     """
 
     def __init__(self, topology: Topology, settings: Settings) -> None:
@@ -81,8 +81,12 @@ class Services:
         self._kept: dict[Ref, _Kept] = {}
         self._claims = Claims[Ref]()
 
-    def take(self, refs: Iterable[Ref], cluster: Cluster) -> set[Ref]:
-        """Take in these services; they and all that share an address with them and notice it."""
+    def apply(self, refs: Iterable[Ref], cluster: Cluster) -> set[Ref]:
+        """Apply these services as they are in the cluster.
+
+        Returns:
+            They and all that share an address with them and notice it.
+        """
         concerned = set(refs)
         for ref in refs:
             before, ends = self._entries.get(ref), self._ends_if_shared(ref)
@@ -102,7 +106,7 @@ class Services:
         return concerned
 
     def _ends_if_shared(self, ref: Ref) -> dict[Family, Ends]:
-        """What those compare who share an address with a service, before it changes, by family."""
+        """Return what the services that share an address with one compare, before it changes."""
         entry = self._entries.get(ref)
         shared = [one for one in (entry.asked.roles if entry else ()) if len(self.sharers(one)) > 1]
         return {family: self._ends_of(ref, family) for family in set(map(family_of, shared))}
@@ -110,8 +114,9 @@ class Services:
     def _noticed_by(
         self, ref: Ref, before: _Entry, ends: Mapping[Family, Ends], entry: _Entry
     ) -> set[Ref]:
-        """Those behind a service for an address who notice that its slices or policies changed:
-        whoever is before them translates first, and the owner's endpoints are what they compare."""
+        """Find the services behind one for an address that notice a change of its slices or traffic
+        policies: services before them translate first, and they compare their endpoints with the
+        owner's."""
         found: set[Ref] = set()
         for address in entry.asked.roles:
             sharers, family = self.sharers(address), family_of(address)
@@ -144,28 +149,28 @@ class Services:
     def _answers_of(self, service: Service, asked: Asked, offers: Offers) -> Answers:
         places = (places_of(role, service, self._settings) for role in asked.roles.values())
         policies = {place.local_only for listed in places for place in listed}
-        here = offers.here(self._is_here, self.topology)
-        return answers_of(here, offers.facts, sorted(policies), self.topology, self._settings)
+        local = offers.local(self._is_local, self.topology)
+        return answers_of(local, offers.facts, sorted(policies), self.topology, self._settings)
 
-    def _is_here(self, endpoint: Endpoint) -> bool:
+    def _is_local(self, endpoint: Endpoint) -> bool:
         return is_local(endpoint, self.topology, self._settings)
 
     def sharers(self, address: str) -> list[Ref]:
-        """All that ask for an address, the one that has it first."""
+        """Return all services that ask for an address, its owner first."""
         claimants = self._claims.of(address)
         if len(claimants) == 1:
             return list(claimants)
         return sorted(claimants, key=lambda ref: self._right_to(address, ref))
 
     def _answers_before(self, address: str, ref: Ref) -> Iterator[Answers]:
-        """What the endpoints of those answer for who have a better right to an address."""
+        """Yield the answers of the services with a better right to an address."""
         sharers = self.sharers(address)
         for other in sharers[: sharers.index(ref)]:
             yield self._entries[other].answers[family_of(address)]
 
     def _ports_before(self, address: str, ref: Ref) -> set[Port]:
-        """The ports of an address that belong to a service with a better right to it, whichever
-        pods it has for them: what else reaches a pod of both is meant for nobody there."""
+        """Return the ports of an address that belong to services with a better right to it,
+        whichever pods these have: a pod of both answers for no other service there."""
         sharers = self.sharers(address)
         return {
             (port.protocol, port.number)
@@ -183,7 +188,7 @@ class Services:
         return roles[0] is Role.CLUSTER_IP and roles[1] is not Role.CLUSTER_IP
 
     def receivers_of(self, ref: Ref) -> Receivers:
-        """What a service's local endpoints answer for; only where the address's owner sends."""
+        """Return what a service's local endpoints answer for, where the address's owner sends."""
         entry = self._entries.get(ref)
         if entry is None:
             return Receivers()
@@ -206,7 +211,7 @@ class Services:
     def steered_by(
         self, ref: Ref, cluster: Cluster, is_up: IsUp, unread: Container[str] = ()
     ) -> tuple[list[Steered], list[Note]]:
-        """What a service steers, and what there is to say about it."""
+        """Render what a service steers, and the warnings about it."""
         entry = self._entries.get(ref)
         if entry is None:
             return [], []
@@ -244,7 +249,7 @@ class Services:
         kept, key = self._kept[entry.service.ref], (family, local_only)
         if key not in kept.ways:
             kept.ways[key] = Way(self._settings, local_only=local_only)
-        kept.ways[key].follow(kept.offers[family], self.topology)
+        kept.ways[key].update(kept.offers[family], self.topology)
         return kept.ways[key].reach(entry.service.ports, is_up, unread)
 
     def _twice(self, offers: Offers) -> Iterator[str]:
@@ -276,7 +281,7 @@ class Services:
         return f"_{address}" + ("_main" if vrf == self._settings.main_vrf else "")
 
     def on_sharing(self, address: str, ref: Ref, first: Ref) -> list[Note]:
-        """What it means for a service that another one has the better right to its address."""
+        """Warn a service about an address to which another one has the better right."""
         entry, owner = self._entries[ref], self._entries[first]
         field = FIELDS[entry.asked.roles[address]]
         if self._is_denied(address, ref, first):
@@ -295,8 +300,8 @@ class Services:
         return notes
 
     def _is_equal(self, address: str, entry: _Entry, owner: _Entry) -> bool:
-        """Whether two services want the same for an address: on every node the same answer, so
-        nothing of this node is looked at."""
+        """Whether two services ask for the same at an address. Every node answers alike, so nothing
+        of this node counts."""
         if self._places(address, entry) != self._places(address, owner):
             return False
         family = family_of(address)

@@ -1,7 +1,7 @@
 """The way from this node to the endpoints of one service that one traffic policy selects.
 
 Rule: it is kept part by part (``offers``), so a change costs the part that changed. A new topology,
-or another rule of selection for a port, makes all of it anew.
+or another rule of selection for a port, renders all of it again.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ class Way:
         self._lists: Lists | None = None
         self._ups: list[Path] = []
 
-    def follow(self, offers: Offers, topology: Topology) -> None:
-        """Take in what the slices offer now."""
+    def update(self, offers: Offers, topology: Topology) -> None:
+        """Apply what the slices offer now."""
         rules = {
             port: rule_of(facts, local_only=self._local_only)
             for port, facts in offers.facts.items()

@@ -104,7 +104,7 @@ def loss_of(found: Plan, actual: Actual, served: Served) -> Loss:
             left[LOCALSIDS] += (value is not None) - (key in actual.entries)
             lost[LOCALSIDS, key] += value is None
     way = _Ways(changes, actual)
-    for key in sorted(_touched(changes, actual)):
+    for key in sorted(_changed_policies(changes, actual)):
         before = served.weights.get(key, 0)
         ways = list(way.after(key))
         if not before or not ways:
@@ -118,7 +118,7 @@ def loss_of(found: Plan, actual: Actual, served: Served) -> Loss:
     return Loss(+lost, Counter(served.held), left, takes)
 
 
-def _touched(changes: Mapping[str, bytes | None], actual: Actual) -> set[str]:
+def _changed_policies(changes: Mapping[str, bytes | None], actual: Actual) -> set[str]:
     """The policies that change, or whose steerings do."""
     facts = (actual.facts.get(key) for key in changes)
     return {key for key in changes if key.startswith(keys.POLICY)} | {

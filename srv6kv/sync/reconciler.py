@@ -1,5 +1,4 @@
-"""All state of one node in one place, without I/O: what the cluster is, what etcd holds, what is
-to be written.
+"""All state of one node in one place, without I/O: the cluster, the keys in etcd, the next plan.
 
 Rule: one thread owns it. A failed guard, a lost answer, a new connection and a restart are the same
 event: ``reset`` with what was read, and plan everything again.
@@ -102,7 +101,7 @@ class Reconciler:
         """Begin again with what etcd holds below ``prefixes``."""
         self.actual = Actual()
         self._served = Served(self._discard)
-        self._inherited.read(self.actual)
+        self._inherited.reset(self.actual)
         self.cluster.hold_nothing()
         self._contended.clear()
         self._pending = None
@@ -187,7 +186,7 @@ class Reconciler:
         self._contended |= short
         self.observe(changes)
         for change in changes:
-            if change.value is None:  # it went before this revision; the watch will tell when
+            if change.value is None:  # it went before this revision; the watch will report when
                 key = change.key.removeprefix(self.prefix)
                 self.actual.expect_deletion(key, change.mod_revision)
         return is_news or any(self.actual.entries.get(key) != before[key] for key in short)
@@ -214,7 +213,7 @@ class Reconciler:
         }
 
     def note_gaps(self, gaps: frozenset[Gap]) -> None:
-        """What the source has that it could never read since the start."""
+        """Replace what the source could never read since the start."""
         self._source_gaps = gaps
 
     def keep_to(self, limits: Limits) -> None:
@@ -224,18 +223,20 @@ class Reconciler:
             self._pending = None  # what did not fit may, and what did may not
 
     def plan(self) -> Plan:
-        """What is to be written now; empty if etcd holds the desired state."""
+        """Plan what is to be written now; nothing if etcd holds the desired state."""
         gaps = (self._source_gaps, self.intake.gaps(), frozenset(self.cluster.records.gaps()))
-        changed = self._inherited.miss(gaps)
+        changed = self._inherited.update_gaps(gaps)
         if changed:
             self.cluster.miss_nodes(self._inherited.unread_nodes)
             self.cluster.miss_pods(self._inherited.unread_pods)
         self.renderer.limit(self.most_bytes)
         delta = self.renderer.update(self.cluster)
-        is_moved = self._inherited.see(self.renderer.services.topology)
+        is_moved = self._inherited.update_topology(self.renderer.services.topology)
         self._inherited.kept = self._left_out.kept
         is_complete = self.cluster.told.is_complete
-        waits = self._inherited.wait(frozenset() if is_complete else self.renderer.unwired())
+        waits = self._inherited.update_waiting(
+            frozenset() if is_complete else self.renderer.unattached()
+        )
         if (waits or changed or is_moved) and self._left_out.kept:
             self._pending = None  # what stayed may go now
         if self._pending is not None:
@@ -258,7 +259,7 @@ class Reconciler:
             batch_bytes=min(self.limits.size, self.most_bytes),
         )
         self._inherited.wanted |= {k for k, v in found.wanted.items() if v is not None}
-        self._left_out.take(found, is_full=self._pending is None)
+        self._left_out.apply(found, is_full=self._pending is None)
         return found
 
     @property
@@ -281,7 +282,7 @@ class Reconciler:
         return self.own_node.warn()
 
     def loss_of(self, found: Plan) -> Loss:
-        """What a plan takes away of what etcd holds."""
+        """Count what a plan takes away of what etcd holds."""
         return loss_of(found, self.actual, self._served)
 
     def steered(self) -> Iterable[Ref]:
@@ -307,7 +308,7 @@ class Reconciler:
     def committed(
         self, transaction: Transaction, extra: Iterable[Operation], revision: int
     ) -> None:
-        """A transaction of the last plan is done at this revision."""
+        """Apply a transaction of the last plan that is done, at this revision."""
         for operation in transaction.operations:
             key = operation.key.removeprefix(self.prefix)
             self._contended.discard(key)
@@ -317,13 +318,13 @@ class Reconciler:
         self._ledger_keys.apply(extra)
 
     def parted(self, gone: Iterable[str]) -> None:
-        """Only a part of the last plan is done; these keys are still to go, and no change may lead
-        to them any more: a policy is found by its steering, which may be elsewhere by then."""
+        """Leave these keys to be deleted by the next plan: only a part of the last one is done, and
+        a policy is found by its steering, which may be elsewhere by then."""
         if self._pending is not None:
             self._pending.keys.update(gone)
 
     def settled(self) -> None:
-        """All transactions of the last plan are done, or there were none."""
+        """Begin a new change: all transactions of the last plan are done, or there were none."""
         self._pending = Delta()
         self._contended.clear()
         self.is_contended = False
@@ -334,7 +335,7 @@ class Reconciler:
         return str(found.plumbing) if is_first else ""
 
     def notes(self) -> set[Note]:
-        """All there is to say about the cluster now."""
+        """Return all warnings about the cluster."""
         rendered = chain.from_iterable(self.renderer.desired.notes.values())
         known = (*self.intake.notes(), *self.cluster.records.notes())
         ours = self._ledger_keys.unreadable
