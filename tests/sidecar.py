@@ -102,7 +102,7 @@ class Sidecar:
             ledger=self.ledger,
             delta=delta,
         )
-        self._left_out.take(found, is_full=delta is None)
+        self._left_out.apply(found, is_full=delta is None)
         self._beside = Delta()
         return found
 

@@ -9,7 +9,12 @@ import pytest
 from srv6kv.sync.guard import SILENT, MassDeleteGuard, Verdict, warning_of
 from srv6kv.sync.losses import ENDPOINTS, KINDS, LOCALSIDS, POLICIES, Loss
 
-GO, ASK, ASK_ANEW, WAIT = Verdict.GO, Verdict.ASK, Verdict.ASK_ANEW, Verdict.WAIT
+GO, ASK, ASK_OVER_NEW_CONNECTION, WAIT = (
+    Verdict.GO,
+    Verdict.ASK,
+    Verdict.ASK_OVER_NEW_CONNECTION,
+    Verdict.WAIT,
+)
 
 
 def loss(lost: int, held: int = 20, kind: str = POLICIES, first: int = 0, gained: int = 0) -> Loss:
@@ -85,7 +90,7 @@ def test_the_third_list_agrees() -> None:
     assert guard.judge(much, 2, 101.0) is WAIT
     assert guard.due == 111.0
     assert guard.judge(much, 2, 110.9) is WAIT
-    assert guard.judge(much, 2, 111.0) is ASK_ANEW
+    assert guard.judge(much, 2, 111.0) is ASK_OVER_NEW_CONNECTION
 
     guard.asked = 3
 
@@ -168,7 +173,7 @@ def test_a_list_without_anything_of_a_kind() -> None:
     guard.asked = 2
 
     assert guard.judge(loss(1), 2, 101.0) is WAIT
-    assert guard.judge(loss(1), 2, 111.0) is ASK_ANEW
+    assert guard.judge(loss(1), 2, 111.0) is ASK_OVER_NEW_CONNECTION
 
     guard.asked = 3
 

@@ -105,12 +105,12 @@ def test_what_is_set_apart_is_whole(history: History, seed: int) -> None:
         ops = [one for transaction in found.transactions for one in transaction.operations]
         names = sorted(one.key.removeprefix(AGENT_PREFIX) for one in ops)
         contended = set(dice.sample(names, min(len(names), dice.randint(0, 2))))
-        parts = contention.set_apart(found.transactions, contended, sidecar.actual, AGENT_PREFIX)
-        parted = [one for transaction in parts for one in transaction.operations]
+        apart = contention.set_apart(found, contended, sidecar.actual, AGENT_PREFIX)
+        parted = [one for transaction in apart.transactions for one in transaction.operations]
 
         assert sorted(parted, key=_by_key) == sorted(ops, key=_by_key)
 
-        for _ in sidecar.steps(replace(found, transactions=parts)):
+        for _ in sidecar.steps(apart):
             assert_sound(sidecar)
 
 

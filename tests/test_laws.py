@@ -9,10 +9,11 @@ import json
 import random
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv6Address
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any
 
-from clusters import Json, pod_cidr, sid
+from clusters import Json, endpoint, endpoint_slice, node, pod_cidr, sid
+from clusters import service as service_named
 from clusters import settings as settings_named
 from dataplane import Delivered, Dropped, Network, Outcome, ToHost
 from hypothesis import HealthCheck, given, settings
@@ -484,6 +485,67 @@ def test_a_host_does_not_reach_service_addresses(scene: Scene) -> None:
                     found = network.trace(name, None, address, "TCP", 80)
 
                     assert {NOBODY} == _without_reasons(found)
+
+
+# Segment lists ------------------------------------------------------------------------------------
+
+
+def _lists(sidecar: Sidecar) -> dict[str, list[Json]]:
+    """The segment lists by what is steered into them, in their order."""
+    values = sidecar.values()
+    return {
+        json.dumps(value["l3_traffic"], sort_keys=True): values[POLICY + value["policy_bsid"]][
+            "segment_lists"
+        ]
+        for key, value in values.items()
+        if key.startswith(STEERING)
+    }
+
+
+@law(160)
+@given(scenes())
+def test_all_nodes_order_endpoints_alike(scene: Scene) -> None:
+    """Rule R4: endpoints that two nodes have for an address come in the same order on both."""
+    found = [_lists(scene.sidecar(name).settle()) for name in scene.numbers]
+    for one, other in combinations(found, 2):
+        for target in one.keys() & other.keys():
+            mine, theirs = (
+                [item["segments"][-1] for item in lists] for lists in (one[target], other[target])
+            )
+
+            assert [sid for sid in mine if sid in theirs] == [sid for sid in theirs if sid in mine]
+
+
+@law(160)
+@given(scenes())
+def test_equal_lists_are_merged(scene: Scene) -> None:
+    """Rule R3: a policy has no list twice, and each weight has one digit."""
+    for name in scene.numbers:
+        for lists in _lists(scene.sidecar(name).settle()).values():
+            paths = [tuple(item["segments"]) for item in lists]
+
+            assert len(paths) == len({*paths})
+            assert all(1 <= item["weight"] <= 9 for item in lists)
+
+
+@law(40)
+@given(st.integers(1, 30), st.integers(1, 30))
+def test_a_weight_counts_endpoints_up_to_nine(local: int, remote: int) -> None:
+    """Rule R3: endpoints behind one list count together, and more than nine as nine."""
+    hosts = {
+        number: [f"fd00::10{number}", *(f"fd00::{number}:{index}" for index in range(1, 31))]
+        for number in (1, 2)
+    }
+    ends = [endpoint(address) for address in (*hosts[1][:local], *hosts[2][:remote])]
+    sidecar = Sidecar(settings_named("seed"), OWN)
+    sidecar.put(*(node(number, addresses=listed) for number, listed in hosts.items()))
+    sidecar.put(service_named("web", "2096::10"), endpoint_slice("web", ends)).settle()
+    (lists,) = [found for target, found in _lists(sidecar).items() if "2096::10" in target]
+
+    assert {len(item["segments"]): item["weight"] for item in lists} == {
+        1: min(local, 9),
+        2: min(remote, 9),
+    }
 
 
 def test_the_pool_clashes() -> None:

@@ -45,7 +45,7 @@ def loss(*changes: tuple[str, bytes | None]) -> Loss:
     actual, served = Actual(), Served(DISCARD)
     for key, value in HELD.items():
         actual.apply(key, value, 1)
-        served.hold(key, value)
+        served.apply(key, value)
     wanted = {**HELD, **dict(changes)}
     return loss_of(Plan((), (), Ledger(), Counter(), wanted), actual, served)
 
@@ -54,12 +54,12 @@ def test_what_is_held() -> None:
     """Policies, the weights of their lists and localsids are counted as they come and go."""
     served = Served(DISCARD)
     for key, value in HELD.items():
-        served.hold(key, value)
+        served.apply(key, value)
 
     assert served.held == {POLICIES: 2, ENDPOINTS: 7, LOCALSIDS: 1}
 
-    served.hold(*policy(WEB, "1::1"))
-    served.hold(LOCALSID, None)
+    served.apply(*policy(WEB, "1::1"))
+    served.apply(LOCALSID, None)
 
     assert +served.held == {POLICIES: 2, ENDPOINTS: 5}
 

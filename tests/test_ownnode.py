@@ -73,7 +73,7 @@ def test_not_seen(body: dict[str, Any]) -> None:
     reconciler = seen(body)
     found = reconciler.node_warning()
 
-    assert not reconciler.is_node_seen
+    assert not reconciler.own_node.is_seen
     assert not reconciler.is_node_eligible
     assert found is not None
     assert ("near it: node2" in found.text) == (body["metadata"]["name"] == "node2")
@@ -103,7 +103,7 @@ def test_its_state_stays_while_it_is_away(body: dict[str, Any] | None) -> None:
     reconciler.intake.take(own, body)
 
     assert not reconciler.is_node_eligible
-    assert reconciler.is_node_seen
+    assert reconciler.own_node.is_seen
     assert not reconciler.plan()
 
     reconciler.intake.take(own, node(1))
@@ -146,8 +146,8 @@ def test_a_source_is_silent_without_any_object() -> None:
     """The own Node that is kept does not speak for the source."""
     reconciler = seen(node(1))
 
-    assert not reconciler.is_silent
+    assert not reconciler.own_node.is_source_silent
 
     reconciler.intake.take(identity(node(1)), None)
 
-    assert reconciler.is_silent
+    assert reconciler.own_node.is_source_silent

@@ -11,11 +11,11 @@ from srv6kv.explain.scene import Scene, policy_name, port_text
 from srv6kv.kube.model import Endpoint, EndpointSlice
 from srv6kv.ligato.values import AgentValue
 from srv6kv.net import sids
-from srv6kv.net.addresses import is_ipv4
+from srv6kv.net.family import family_of
 from srv6kv.render import endpoint, selection
 from srv6kv.render.addresses import places_of, wishes
 from srv6kv.render.endpoint import Translation
-from srv6kv.render.service import HOSTS, Receivers
+from srv6kv.render.service import Host, LocalEndpoint, Receivers
 
 
 def slices_of(scene: Scene, slices: Iterable[EndpointSlice]) -> Iterator[account.SlicePart]:
@@ -71,13 +71,14 @@ def _endpoint(
     scene: Scene, item: Endpoint, verdicts: list[account.Verdict], receivers: Receivers
 ) -> account.EndpointPart:
     topology = scene.topology
-    name, node = "", item.node or ""
+    name: LocalEndpoint = item.address
+    node = item.node or ""
     match topology.locate(item, scene.settings.pod_subnet):
         case HostEndpoint(peer):
             what, node = "host", peer.name
-            name = HOSTS[is_ipv4(item.address)]
+            name = Host(family_of(item.address))
         case PodEndpoint(node, _):
-            what, name = "pod", item.address
+            what = "pod"
         case _:
             what = "outside"
     is_here = what != "outside" and node == topology.own_name
@@ -95,16 +96,16 @@ def _endpoint(
     )
 
 
-def _receive_side(scene: Scene, name: str, receivers: Receivers) -> account.ReceiveSide:
-    """What there is for a local pod, by its address, or for the host, by one of ``HOSTS``."""
-    if name not in receivers.pods:
+def _receive_side(scene: Scene, name: LocalEndpoint, receivers: Receivers) -> account.ReceiveSide:
+    """List what a local endpoint has."""
+    if name not in receivers.endpoints:
         problem = "no packet of this service is sent to it"
     else:
         said = scene.renderer.desired.notes.get(("endpoint", name), ())
         problem = "; ".join(f"{note.text} ({note.reason})" for note in said)
     translations = tuple(
         f"{item.address} {item.protocol} {_ports(item.port, item)} -> {_ports(item.target, item)}"
-        for item in receivers.pods.get(name, ())
+        for item in receivers.endpoints.get(name, ())
         if scene.renderer.is_up(name, scene.service.ref)
     )
     return account.ReceiveSide(tuple(map(scene.key, _keys_of(scene, name))), problem, translations)
@@ -114,22 +115,25 @@ def _ports(first: int, item: Translation) -> str:
     return f"{first}-{first + item.ports - 1}" if item.ports > 1 else str(first)
 
 
-def _keys_of(scene: Scene, name: str) -> Iterator[str]:
+def _keys_of(scene: Scene, name: LocalEndpoint) -> Iterator[str]:
     """The keys that a local endpoint has; those of another one with its SID do not count."""
     settings, own = scene.settings, scene.topology.own
     objects, is_up = scene.renderer.desired.objects, scene.renderer.is_up(name)
-    wired = scene.reconciler.cluster.wiring_of(name, scene.topology.own_name)
     found: list[AgentValue] = []
-    if name in HOSTS and is_up and own is not None and own.id is not None:
-        found = [*endpoint.host_objects(own.id, settings)]
-    elif name not in HOSTS and isinstance(wired, Wired):
-        sid = sids.sid_of(settings.sid.pod, name)
-        found = [*endpoint.pod_objects(name, sid, wired, settings)]
-        found += endpoint.neighbour(name, wired)
+    chains: Iterable[AgentValue] = ()
+    if isinstance(name, Host):
+        if is_up and own is not None and own.id is not None:
+            found = [*endpoint.host_objects(own.id, settings)]
+    else:
+        wired = scene.reconciler.cluster.wiring_of(name, scene.topology.own_name)
+        if isinstance(wired, Wired):
+            sid = sids.sid_of(settings.sid.pod, name)
+            found = [*endpoint.pod_objects(name, sid, wired, settings)]
+            found += endpoint.neighbour(name, wired)
+            chains = endpoint.rule_chains(wired, {name: ()}) if is_up else ()
     if found and objects.get(found[0].key) == found[0]:
         yield from (value.key for value in found)
-    if isinstance(wired, Wired) and is_up:
-        yield from (value.key for value in endpoint.rule_chains(wired, {name: ()}))
+    yield from (value.key for value in chains)
 
 
 def _policies(scene: Scene) -> list[bool]:

@@ -16,6 +16,7 @@ from srv6kv.kube.model import Endpoint, Service, ServicePort
 from srv6kv.ligato import keys
 from srv6kv.net.addresses import is_ipv4
 from srv6kv.net.targets import Target
+from srv6kv.notes import Reason
 from srv6kv.plan.actual import Actual, steering_facts
 from srv6kv.plan.plan import Plan
 from srv6kv.render import Renderer, selection
@@ -82,7 +83,7 @@ class Scene:
         """The segments to an endpoint, or why there are none."""
         is_up = partial(self.renderer.is_up, ref=self.service.ref)
         found = path_to(item, self.topology, self.settings, is_up)
-        return found if isinstance(found, str) else found[0]
+        return found if isinstance(found, Reason) else found.path
 
     def key(self, key: str) -> Key:
         """A key with its state in etcd, and what the agent says of it."""

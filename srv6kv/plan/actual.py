@@ -13,6 +13,7 @@ import msgspec
 
 from srv6kv import foreign
 from srv6kv.ligato import keys
+from srv6kv.ligato.values import LocalSid, decode
 from srv6kv.net import addresses
 from srv6kv.net.bsids import Texts
 from srv6kv.net.targets import Target
@@ -26,7 +27,7 @@ class Entry(NamedTuple):
 
 
 class SteeringFacts(NamedTuple):
-    """What a steering in etcd says, whoever wrote it; no target: not a prefix in a VRF."""
+    """A steering in etcd, of ours or of others; no target: not a prefix in a VRF."""
 
     target: Target | None
     bsid: str
@@ -42,12 +43,13 @@ class Actual:
 
     Attributes:
         entries: every key with its bytes and mod revision.
-        steerings: which steering keys take a target, whoever wrote them.
+        steerings: which steering keys take a target, ours or not.
         vrfs: how many targets are steered in each VRF, by kind: a name of ours begins with it.
-        facts: what each steering key says.
+        facts: target and BSID of each steering key.
         users: which steering keys refer to a BSID.
         bsids: the BSIDs of all policies.
         host_routes: which route keys lead to exactly one (VRF, address).
+        deleted: at which revision keys went, until the watch reports it.
     """
 
     entries: dict[str, Entry] = field(default_factory=dict)
@@ -57,14 +59,30 @@ class Actual:
     users: dict[str, set[str]] = field(default_factory=dict)
     bsids: Texts = field(default_factory=Texts)
     host_routes: dict[Target, set[str]] = field(default_factory=dict)
+    deleted: dict[str, int] = field(default_factory=dict)
 
     def subject_of(self, key: str) -> Target | None:
-        """What a steering or a route to one address is about."""
+        """Return the target of a steering or of a route to one address."""
         facts = self.facts.get(key)
         return facts.target if facts is not None else keys.host_route_of(key)
 
+    def is_known(self, key: str, revision: int) -> bool:
+        """Whether nothing about a key that happened up to a revision is news."""
+        entry = self.entries.get(key)
+        newest = entry.revision if entry is not None else self.deleted.get(key, 0)
+        return newest >= revision
+
+    def expect_deletion(self, key: str, revision: int) -> None:
+        """Remember a deletion that the watch will report."""
+        self.deleted[key] = revision
+
+    def confirm_deletion(self, key: str, revision: int) -> None:
+        """Forget a deletion that the watch has reported, up to this revision."""
+        if self.deleted.get(key, revision + 1) <= revision:
+            del self.deleted[key]
+
     def apply(self, key: str, value: bytes | None, revision: int) -> None:
-        """Take in one key; None: it is gone."""
+        """Apply the value of one key; None: it is gone."""
         known = self.entries.get(key)
         if known is not None:
             self._unindex(key)
@@ -132,7 +150,7 @@ class _Steering(msgspec.Struct, gc=False):
 
 
 def steering_facts(value: bytes) -> SteeringFacts | None:
-    """What a steering says; None for what the agent could not decode either."""
+    """Read a steering; None for what the agent could not decode either."""
     try:
         found = foreign.decode(value, _Steering)
     except foreign.Unreadable:
@@ -155,3 +173,13 @@ def _target_of(traffic: _Traffic | None) -> Target | None:
         return (vrf, str(addresses.Prefix.parse_any(prefix)))
     except ValueError:
         return None
+
+
+def next_hop_of(key: str, value: bytes) -> str | None:
+    """Return the neighbour to which a localsid sends packets; None: it sends to none."""
+    try:
+        localsid = decode(key, value)
+    except ValueError:
+        return None
+    end = localsid.cross_connect if isinstance(localsid, LocalSid) else None
+    return end.next_hop if end is not None else None

@@ -34,7 +34,7 @@ class Allotment:
     """Gives BSIDs to targets.
 
     Attributes:
-        leaving: targets whose steerings are all settled in this pass.
+        leaving: targets whose steerings are all planned in this pass.
     """
 
     desired: Desired
@@ -48,7 +48,7 @@ class Allotment:
         groups = {_first(entry): self._group(entry) for entry in entries.values()}
         given: dict[Target, str] = {}
         used = set()
-        for find in (self._held, self._left, self._vacated):
+        for find in (self._actual_bsid, self._bsid_in_other_vrf, self._vacated):
             for first, group in groups.items():
                 bsid = find(group) if first not in given else None
                 if bsid is not None and bsid not in used:
@@ -68,10 +68,10 @@ class Allotment:
         home = Home(self.settings.sid.service_bsid, entry.target[1])
         return _Group(home, (entry.target,), is_tunnel=False)
 
-    def _held(self, group: _Group) -> str | None:
+    def _actual_bsid(self, group: _Group) -> str | None:
         """The BSID that a steering of the group has in etcd, if it can stay.
 
-        Two groups on one BSID (defect D4) are parted: the one with the lowest target keeps it.
+        Two groups on one BSID (defect D4) are separated: the one with the lowest target keeps it.
         """
         for target in group.targets:
             for key in sorted(filter(self.ranges.owns, self.actual.steerings.get(target, ()))):
@@ -90,7 +90,7 @@ class Allotment:
         targets = (self.actual.facts[key].target for key in keys_there)
         return [target for target in targets if target is not None]
 
-    def _left(self, group: _Group) -> str | None:
+    def _bsid_in_other_vrf(self, group: _Group) -> str | None:
         """The BSID of the group in a VRF where it is steered no more: the VRF ids have changed."""
         kind = keys.TUNNEL_STEERING if group.is_tunnel else keys.SERVICE_STEERING
         counts = self.actual.vrfs[kind]
@@ -100,7 +100,7 @@ class Allotment:
             left = tuple((vrf, destination) for _, destination in group.targets)
             if any(self.desired.entry(target) is not None for target in left):
                 continue
-            bsid = self._held(_Group(group.home, left, group.is_tunnel))
+            bsid = self._actual_bsid(_Group(group.home, left, group.is_tunnel))
             if bsid is not None:
                 return bsid
         return None

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
+from itertools import chain
 
 from srv6kv.ligato import keys
 from srv6kv.net.targets import Target
 from srv6kv.plan.actual import Actual, steering_facts
 from srv6kv.plan.effects import lists_of
+from srv6kv.plan.plan import Plan
 from srv6kv.render.desired import Delta, Desired
 from srv6kv.txn.transaction import Operation, Transaction
 
@@ -21,23 +24,26 @@ _DESTINATION = re.compile(r"/dst/([^/]+)/")
 _MATCHED_ADDRESS = re.compile(rb"-d ([0-9a-f:.]+)/")
 
 
-def concerned(key: str, actual: Actual, desired: Desired) -> Delta:
-    """Find what has to be planned again when a key (short form) of ours has changed.
+def dependents(key: str, actual: Actual, desired: Desired, *, is_ours: bool) -> Delta:
+    """Find what has to be planned again when others change a key (short form).
 
-    It is asked before and after the change: what a steering said decides as much as what it says,
-    and the policy that it has left may have no other.
+    Ask before and after the change: the old value of a steering decides as much as the new one, and
+    the policy that it has left may have no other.
     """
+    found = desired.beside(key, {actual.subject_of(key)})
+    if not is_ours:
+        return found
+    found.is_urgent = True
     if key.startswith(keys.POLICY):
-        return Delta(targets=_users(key.removeprefix(keys.POLICY), actual))
-    if not key.startswith(keys.STEERING):
-        return Delta()
-    found = Delta(targets=set(desired.names.get(key.removeprefix(keys.STEERING), ())))
-    facts = actual.facts.get(key)
-    if facts is not None:
-        others = actual.steerings.get(facts.target, ()) if facts.target is not None else ()
-        for bsid in {facts.bsid, *(actual.facts[other].bsid for other in others)}:
-            found.keys.add(keys.policy(bsid))
-            found.targets |= _users(bsid, actual)
+        found.targets |= _users(key.removeprefix(keys.POLICY), actual)
+    elif key.startswith(keys.STEERING):
+        found.targets |= desired.names.get(key.removeprefix(keys.STEERING), set())
+        facts = actual.facts.get(key)
+        if facts is not None:
+            others = actual.steerings.get(facts.target, ()) if facts.target is not None else ()
+            for bsid in {facts.bsid, *(actual.facts[other].bsid for other in others)}:
+                found.keys.add(keys.policy(bsid))
+                found.targets |= _users(bsid, actual)
     return found
 
 
@@ -46,10 +52,8 @@ def _users(bsid: str, actual: Actual) -> set[Target]:
     return {target for target in targets if target is not None}
 
 
-def set_apart(
-    transactions: Sequence[Transaction], contended: Collection[str], actual: Actual, prefix: str
-) -> tuple[Transaction, ...]:
-    """Split transactions so that what needs a contended key comes last.
+def set_apart(found: Plan, contended: Collection[str], actual: Actual, prefix: str) -> Plan:
+    """Split the transactions of a plan so that what needs a contended key comes last.
 
     Operations that depend on each other stay together and in their order.
 
@@ -59,9 +63,12 @@ def set_apart(
         prefix: ``/vnf-agent/<label>/``.
 
     Returns:
-        First what needs no contended key, then one group after the other of those that do.
+        The plan, with first what needs no contended key, then one group after the other of what
+        does.
     """
-    operations = [one for transaction in transactions for one in transaction.operations]
+    if not contended:
+        return found
+    operations = [one for transaction in found.transactions for one in transaction.operations]
     neighbours = _neighbours(operations, actual, prefix)
     left = {one.key for one in operations}
     groups = []
@@ -70,7 +77,8 @@ def set_apart(
             group = _group(key, neighbours)
             left -= group
             groups.append(group)
-    return tuple(part for group in (left, *groups) for part in _restrict(transactions, group))
+    parts = (_restrict(found.transactions, group) for group in (left, *groups))
+    return replace(found, transactions=tuple(chain.from_iterable(parts)))
 
 
 def _restrict(transactions: Iterable[Transaction], group: set[str]) -> Iterator[Transaction]:

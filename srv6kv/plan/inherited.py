@@ -99,12 +99,12 @@ class Inherited:
     """Decides what stays although nothing that can be read asks for it.
 
     Attributes:
-        cluster: what is known; its slices say which pod has which address.
+        cluster: what is known; its slices name the pod behind an address.
         actual: what etcd holds.
         owns: whether a key (short form) is ours.
         topology: of the nodes that can be read.
         gaps: what cannot be read.
-        waiting: local pods whose wiring the agent may not have told yet.
+        waiting: local pods whose attachment the agent may not have reported yet.
         wanted: all keys that this process has wanted so far.
         kept: the keys that stay now.
     """
@@ -122,7 +122,7 @@ class Inherited:
     _ips: tuple[str | None, ...] = ()
     _parts: tuple[frozenset[Gap], ...] = ()
     _index: _Index = field(default_factory=lambda: _index_of(()))
-    _shown: dict[str, set[Hashable]] = field(default_factory=dict)
+    _desired_before: dict[str, set[Hashable]] = field(default_factory=dict)
     _reached: _Reached | None = None
     _reached_before: _Reached = _Reached()
 
@@ -137,28 +137,31 @@ class Inherited:
         """The names of the pods that cannot be read."""
         return frozenset(Ref(gap.namespace, gap.name) for gap in self._index.pods)
 
-    def read(self, actual: Actual) -> None:
+    def reset(self, actual: Actual) -> None:
         """Begin again with what etcd holds; what the same gaps could define, they still could."""
         self.actual = actual
         self._reached_before, self._reached = self._reached or self._reached_before, None
 
-    def see(self, topology: Topology) -> bool:
-        """Let these be the nodes that can be read; whether what leads to others may be another's
-        now."""
+    def update_topology(self, topology: Topology) -> bool:
+        """Replace the nodes that can be read; whether what leads to others may be another's now."""
         ips = tuple(self._ip_of(gap) for gap in self._index.nodes)
         is_news = (topology, ips) != (self.topology, self._ips)
         self.topology, self._ips = topology, ips
         return is_news
 
-    def wait(self, pods: frozenset[str]) -> bool:
-        """Let these be the pods that wait for the agent; whether that is news."""
+    def update_waiting(self, pods: frozenset[str]) -> bool:
+        """Replace the pods that wait for the agent; whether that is news."""
         is_news = pods != self.waiting
         if is_news:
             self.waiting, self._reached, self._reached_before = pods, None, _Reached()
         return is_news
 
-    def miss(self, parts: tuple[frozenset[Gap], ...]) -> frozenset[Gap]:
-        """Let this be what cannot be read; what of it has come or gone."""
+    def update_gaps(self, parts: tuple[frozenset[Gap], ...]) -> frozenset[Gap]:
+        """Replace what cannot be read.
+
+        Returns:
+            What of it has come or gone.
+        """
         if parts == self._parts:  # most often the very same sets
             return frozenset()
         self._parts, gaps = parts, frozenset[Gap]().union(*parts)
@@ -174,9 +177,9 @@ class Inherited:
         targets = {
             target for target, entry in desired.steered.items() if _covers(index, entry.service)
         }
-        chains = {key for key in self._shown if key.startswith(keys.RULE_CHAIN)}
+        chains = {key for key in self._desired_before if key.startswith(keys.RULE_CHAIN)}
         if not self.gaps:
-            self._shown = {}
+            self._desired_before = {}
         return Delta(chains, targets)
 
     def may_go(self, key: str, leaving: Container[str] = ()) -> bool:
@@ -254,10 +257,10 @@ class Inherited:
 
     def _left(self, key: str, there: Iterable[Hashable], now: Iterable[Hashable]) -> set[Hashable]:
         """What of a value in etcd this process has never wanted."""
-        if key not in self._shown:
-            self._shown[key] = set(there) if key in self.wanted else set()
-        self._shown[key].update(now)
-        return set(there) - self._shown[key]
+        if key not in self._desired_before:
+            self._desired_before[key] = set(there) if key in self.wanted else set()
+        self._desired_before[key].update(now)
+        return set(there) - self._desired_before[key]
 
     # Services --------------------------------------------------------------------------------
 
@@ -303,7 +306,7 @@ class Inherited:
         return Wired(end.outgoing_interface, Namespace()) if end is not None else None
 
     def _pods(self) -> Iterator[str]:
-        """The addresses of pods that cannot be read, as they or slices say."""
+        """The addresses of pods that cannot be read, from hints and slices."""
         for gap in self._index.pods:
             yield from gap.hints
         if self._index.pods:

@@ -24,22 +24,22 @@ class LeftOut:
     _notes: dict[Part, tuple[Note, ...]] = field(default_factory=dict)
     _waiting: dict[str, set[Target]] = field(default_factory=dict)
     _needs: dict[Target, str] = field(default_factory=dict)
-    _homeless: set[Target] = field(default_factory=set)
+    _without_bsid: set[Target] = field(default_factory=set)
     _kept: set[str] = field(default_factory=set)
-    _crowded: set[str] = field(default_factory=set)
+    _unnoted: set[str] = field(default_factory=set)
     _noted: Mapping[str, str] | None = None
 
-    def take(self, found: Plan, *, is_full: bool) -> None:
-        """Take in a plan; one of everything replaces all that was left out before."""
+    def apply(self, found: Plan, *, is_full: bool) -> None:
+        """Apply a plan; one of everything replaces all that was left out before."""
         if is_full:
             self._notes, self._waiting, self._needs = {}, {}, {}
-            self._homeless, self._kept, self._crowded = set(), set(), set()
+            self._without_bsid, self._kept, self._unnoted = set(), set(), set()
         for part in found.parts:
             self._forget(part)
         self._notes |= found.left.notes
         self._kept |= found.left.kept
-        self._homeless |= found.left.homeless
-        self._crowded |= found.left.crowded
+        self._without_bsid |= found.left.without_bsid
+        self._unnoted |= found.left.unnoted
         for target, key in found.left.needs.items():
             self._needs[target] = key
             self._waiting.setdefault(key, set()).add(target)
@@ -48,9 +48,9 @@ class LeftOut:
         self._notes.pop(part, None)
         if isinstance(part, str):
             self._kept.discard(part)
-            self._crowded.discard(part)
+            self._unnoted.discard(part)
             return
-        self._homeless.discard(part)
+        self._without_bsid.discard(part)
         key = self._needs.pop(part, None)
         if key is not None:
             self._waiting[key].discard(part)
@@ -63,12 +63,12 @@ class LeftOut:
         Args:
             noted: what is noted in etcd about keys that others may own.
         """
-        if self._crowded and noted != self._noted:
+        if self._unnoted and noted != self._noted:
             self._noted = noted
-            delta.keys |= self._crowded
+            delta.keys |= self._unnoted
         if not delta:
             return
-        delta.targets |= self._homeless  # whatever goes may leave a BSID behind
+        delta.targets |= self._without_bsid  # whatever goes may leave a BSID behind
         if self._waiting:
             for key in self._waiting.keys() & delta.keys:
                 delta.targets |= self._waiting[key]

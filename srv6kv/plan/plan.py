@@ -78,17 +78,17 @@ class Left:
     Attributes:
         notes: why.
         needs: targets to the key of the localsid without which they are not steered.
-        homeless: targets for which no BSID is free.
+        without_bsid: targets for which no BSID is free.
         kept: keys that would go, but may be what something means that cannot be read.
-        crowded: keys that others may own, and that are not created because there is no room to note
+        unnoted: keys that others may own, and that are not created because there is no room to note
             them.
     """
 
     notes: dict[Part, tuple[Note, ...]] = field(default_factory=dict)
     needs: dict[Target, str] = field(default_factory=dict)
-    homeless: frozenset[Target] = frozenset()
+    without_bsid: frozenset[Target] = frozenset()
     kept: frozenset[str] = frozenset()
-    crowded: frozenset[str] = frozenset()
+    unnoted: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +130,38 @@ class Plan:
         return bool(self.effects) and self.effects.keys() <= {"grow", "shrink"}
 
 
+# A key (localsid, route, rule chain, ...):
+# in etcd (actual)           | desired             | outcome
+# absent                     | a value             | put, if it is still absent
+# the same bytes             | the value           | nothing (R5)
+# other bytes                | a value             | put, if its mod revision is still the same
+# any                        | an invalid value    | stays as it is, InvalidValue
+# ours                       | nothing             | deleted after all puts
+# ours, may be of an input   | nothing             | stays, DeletesHeld
+#   that cannot be read      |                     |
+# not ours                   | nothing             | stays
+#
+# A shared key, which others may own:
+# absent, also in the agent  | a value             | put and noted in the ledger
+# absent, no room to note it | a value             | stays absent, InvalidValue
+# the bytes that we noted    | a value or nothing  | put or deleted
+# other bytes                | a value or nothing  | stays
+#
+# A target (VRF, prefix), with its steering and SR policy:
+# no steering                | segment lists       | put, with a free BSID and name
+# no steering, no free BSID  | segment lists       | nothing, BsidExhausted
+# a steering of ours         | segment lists       | put; BSID and name stay
+# a steering of ours under   | segment lists       | the old key is deleted, then the new one put,
+#   another name             |                     |   with nothing between
+# a steering of others, or   | segment lists       | nothing, InvalidValue
+#   their host route, alone  |                     |
+# the same beside ours       | segment lists       | put as if it were alone, InvalidValue
+# any, a localsid is invalid | segment lists       | stays as it is, InvalidValue
+# any, is a SID that we      | segment lists       | deleted, InvalidValue
+#   route                    |                     |
+# a steering of ours         | no lists            | deleted, then its policy unless it is in use
+# two steerings that swap    | segment lists       | deleted in a transaction of their own, then put
+#   their prefixes           |                     |
 def plan(
     desired: Desired,
     actual: Actual,
@@ -165,7 +197,7 @@ def plan(
     owned = ranges | ledger.ranges
     if delta is None:
         object_keys = {key for key in actual.entries if owned.owns(key)} | desired.objects.keys()
-        targets = {*desired.steered, *desired.carried} | _held_targets(actual, owned)
+        targets = {*desired.steered, *desired.carried} | _actual_targets(actual, owned)
         object_keys = {k for k in object_keys if not k.startswith((keys.POLICY, keys.STEERING))}
         leftovers = {k for k in actual.entries if owned.owns(k)} - object_keys
     else:
@@ -178,7 +210,7 @@ def plan(
         resolved.wanted.setdefault(key, None)
     shareable = desired.shared.keys() | ledger.shared.keys()
     concerned = shareable if delta is None else shareable & delta.keys
-    shared, crowded = _shared(desired, actual, ledger, resolved, concerned, present)
+    shared, unnoted = _shared(desired, actual, ledger, resolved, concerned, present)
     kept = _keep(resolved.wanted, actual, inherited) if inherited is not None else []
     looked_at = object_keys if delta is None else object_keys | delta.keys
     parts = frozenset[Part]((*looked_at, *targets, *resolved.wanted, *kept))
@@ -197,9 +229,9 @@ def plan(
         left=Left(
             {part: tuple(notes) for part, notes in resolved.notes.items()},
             resolved.needs,
-            frozenset(resolved.homeless),
+            frozenset(resolved.without_bsid),
             frozenset(kept),
-            frozenset(crowded),
+            frozenset(unnoted),
         ),
     )
 
@@ -210,7 +242,7 @@ def _all_notes(resolved: Resolved, kept: int) -> tuple[Note, ...]:
 
 
 def kept_note(number: int) -> Note:
-    """What there is to say about keys that may not go."""
+    """Warn about keys that may not go."""
     text = f"{number} keys that nothing defines stay until all input can be read"
     return Note(Subject(Kind.CLUSTER), Reason.DELETES_HELD, text)
 
@@ -260,7 +292,7 @@ def _is_taken(key: str, actual: Actual, taken: set[Target]) -> bool:
     return facts is not None and facts.target in taken
 
 
-def _held_targets(actual: Actual, owned: Ranges) -> set[Target]:
+def _actual_targets(actual: Actual, owned: Ranges) -> set[Target]:
     held = (facts.target for key, facts in actual.facts.items() if owned.owns(key))
     return {target for target in held if target is not None}
 
@@ -278,7 +310,7 @@ def _shared(
     Returns:
         What to note about it, and what is not created because there is no room to note it.
     """
-    noted, crowded, wanted = dict(ledger.shared), set[str](), resolved.wanted
+    noted, unnoted, wanted = dict(ledger.shared), set[str](), resolved.wanted
     for key in sorted(concerned):
         entry = actual.entries.get(key)
         written = noted.pop(key, None)
@@ -294,13 +326,13 @@ def _shared(
                 union = ledger.shared | noted | {key: text}
                 if (size := len(dump_shared(union))) > MOST_SHARED_BYTES:
                     resolved.remark_value(key, _unnoted(size))
-                    crowded.add(key)
+                    unnoted.add(key)
                     if written is not None:
                         noted[key] = written
                     continue
             wanted[key] = text.encode()
             noted[key] = text
-    return noted, crowded
+    return noted, unnoted
 
 
 def _unnoted(size: int) -> str:
@@ -319,7 +351,7 @@ def _stages(wanted: dict[str, bytes | None], actual: Actual, prefix: str) -> lis
     first = [_operation(prefix, key, None, actual) for key in sorted(freed)]
     holders = _holders(changes, actual, freed)
     second: list[Operation] = []
-    for key in sorted((k for k, v in changes.items() if v is not None), key=_put_order):
+    for key in sorted((k for k, v in changes.items() if v is not None), key=put_order):
         second += [_operation(prefix, old, None, actual) for old in holders.get(key, ())]
         guard = 0 if key in freed else None
         second.append(_operation(prefix, key, changes[key], actual, guard))
@@ -332,7 +364,8 @@ def _stages(wanted: dict[str, bytes | None], actual: Actual, prefix: str) -> lis
     return [stage for stage in (first, second) if stage]
 
 
-def _put_order(key: str) -> tuple[int, str]:
+def put_order(key: str) -> tuple[int, str]:
+    """The place of a key (short form) among puts."""
     return (keys.rank(key), key)
 
 

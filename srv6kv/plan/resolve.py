@@ -46,14 +46,14 @@ class Resolved:
         kept: keys of services that cannot be written now; they stay as they are.
         notes: why something is left out.
         needs: targets that are left out for want of a localsid, to its key.
-        homeless: targets that are left out because no BSID is free.
+        without_bsid: targets that are left out because no BSID is free.
     """
 
     wanted: dict[str, bytes | None] = field(default_factory=dict)
     kept: set[str] = field(default_factory=set)
     notes: dict[Part, list[Note]] = field(default_factory=dict)
     needs: dict[Target, str] = field(default_factory=dict)
-    homeless: set[Target] = field(default_factory=set)
+    without_bsid: set[Target] = field(default_factory=set)
 
     def remark(self, part: Part, subject: Subject, reason: Reason, text: str) -> None:
         """Add a note about a part."""
@@ -107,7 +107,7 @@ def resolve(
         if fault is not None:
             resolved.remark(target, entry.subject, *fault)
             if given.get(target) is None:
-                resolved.homeless.add(target)
+                resolved.without_bsid.add(target)
             resolved.kept |= _leave(target, leaving, actual, ranges, resolved)
     for key in resolved.kept:
         if resolved.wanted.get(key) is None:
@@ -156,10 +156,10 @@ def _fault_of(value: AgentValue, actual: Actual, ranges: Ranges) -> str | None:
 def _leave(
     target: Target, leaving: set[Target], actual: Actual, ranges: Ranges, resolved: Resolved
 ) -> set[str]:
-    """Want nothing of what etcd holds for a target, until ``_enter`` wants some of it again.
+    """Desire nothing of what etcd holds for a target, until ``_enter`` desires some of it again.
 
     A policy that others of ours are steered into stays, unless all of them are ``leaving`` too;
-    whoever else steers into it steers into what is reserved for us.
+    others that steer into it steer into what is reserved for us.
     """
     held = set()
     for key in actual.steerings.get(target, ()):
@@ -183,7 +183,7 @@ def _is_free(
     ranges: Ranges,
     resolved: Resolved,
 ) -> bool:
-    """Whether nothing stands in the way of steering a target; else a note says what.
+    """Whether a target can be steered; if not, add a warning.
 
     What came after our steering does not remove it: VPP would lose the other's entry with ours. Our
     own routes do: what etcd holds of them, and since when, must not decide.
@@ -193,7 +193,7 @@ def _is_free(
     is_newcomer = not any(ranges.owns(key) for key in keys_there)
     problem = None
     if any(not ranges.owns(key) for key in keys_there):
-        problem = "is steered by somebody else"
+        problem = "is steered by another writer"
     elif entry.target in desired.host_routes:
         problem, is_newcomer = f"is a SID with a route of its own in VRF {vrf}", True
     elif any(not ranges.owns(key) for key in actual.host_routes.get(entry.target, ())):
@@ -264,7 +264,7 @@ def _enter(
     resolved: Resolved,
     most_bytes: int,
 ) -> tuple[Reason, str] | None:
-    """Want the steering and the policy of a target; or why not, as reason and text."""
+    """Desire the steering and the policy of a target; or why not, as reason and text."""
     vrf, destination = entry.target
     if bsid is None:
         return Reason.BSID_EXHAUSTED, f"{destination}: every BSID that it could have is in use"

@@ -1,4 +1,4 @@
-"""Who wants which of something that only one can have: an address, a SID, a name."""
+"""Claims to what only one can have: an address, a SID, a name."""
 
 from __future__ import annotations
 
@@ -9,28 +9,32 @@ Claimant = TypeVar("Claimant", bound=Hashable)
 
 
 class Claims(Generic[Claimant]):
-    """Each claimant wants some things or nothing; who gets them is decided elsewhere."""
+    """Keeps which claimants claim which things; others decide who gets them."""
 
     def __init__(self) -> None:
-        self._wanted: dict[Claimant, tuple[str, ...]] = {}
-        self._wanting: dict[str, set[Claimant]] = {}
+        self._claimed: dict[Claimant, tuple[str, ...]] = {}
+        self._claimants: dict[str, set[Claimant]] = {}
 
     def of(self, thing: str) -> set[Claimant]:
-        """All that want it; somebody does."""
-        return self._wanting[thing]
+        """Return all claimants of a thing that has some."""
+        return self._claimants[thing]
 
     def claim(self, claimant: Claimant, *things: str) -> set[Claimant]:
-        """Let one want these and nothing else; all others that wanted what it did or does."""
+        """Replace the claims of one claimant.
+
+        Returns:
+            All other claimants of what it claimed or claims.
+        """
         others: set[Claimant] = set()
-        for thing in self._wanted.pop(claimant, ()):
-            self._wanting[thing].discard(claimant)
-            others |= self._wanting[thing]
-            if not self._wanting[thing]:
-                del self._wanting[thing]
+        for thing in self._claimed.pop(claimant, ()):
+            self._claimants[thing].discard(claimant)
+            others |= self._claimants[thing]
+            if not self._claimants[thing]:
+                del self._claimants[thing]
         if things:
-            self._wanted[claimant] = things
+            self._claimed[claimant] = things
         for thing in things:
-            wanting = self._wanting.setdefault(thing, set())
-            others |= wanting
-            wanting.add(claimant)
+            claimants = self._claimants.setdefault(thing, set())
+            others |= claimants
+            claimants.add(claimant)
         return others

@@ -1,4 +1,4 @@
-"""What should be in etcd, before BSIDs and steering names are settled with what is there."""
+"""The desired state of a node, before BSIDs and steering names are chosen by what etcd holds."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Steered:
 
     @property
     def subject(self) -> Subject:
-        """What notes about it are about."""
+        """The subject of warnings about it."""
         return Subject(Kind.SERVICE, self.service)
 
     @property
@@ -84,7 +84,7 @@ class Carried:
 
     @property
     def subject(self) -> Subject:
-        """What notes about it are about."""
+        """The subject of warnings about it."""
         return Subject(Kind.NODE, self.tunnel.node)
 
     @property
@@ -125,11 +125,11 @@ class Desired:
     notes: dict[object, tuple[Note, ...]] = field(default_factory=dict)
 
     def entry(self, target: Target) -> Steered | Carried | None:
-        """What is to be done with a target; services come first, their addresses are no node's."""
+        """Return the entry of a target; services come first, their addresses are no node's."""
         return self.steered.get(target) or self.carried.get(target)
 
     def beside(self, key: str, subjects: Iterable[Target | None]) -> Delta:
-        """What may differ because somebody else's key has changed that is about these."""
+        """Find what may differ because a key of others has changed that is about these targets."""
         targets = {target for target in subjects if target is not None}
         found = Delta({key}, {target for target in targets if self.entry(target) is not None})
         for vrf, address in targets:
@@ -147,7 +147,7 @@ class Desired:
 
 @dataclass(slots=True)
 class Delta:
-    """What of a desired state may have changed by one update.
+    """The parts of a desired state that one update may have changed.
 
     Attributes:
         is_urgent: endpoints are gone with their node; nothing is to be waited for.

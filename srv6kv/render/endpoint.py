@@ -52,7 +52,8 @@ def pod_objects(address: str, sid: str, wired: Wired, settings: Settings) -> Ite
 
 
 def neighbour(address: str, wired: Wired) -> Iterator[Arp]:
-    """The static neighbour of a pod whose CNI has given the agent none, but told us."""
+    """Render the static neighbour of a pod for which the CNI has given us its MAC address, and the
+    agent none."""
     if wired.mac:
         yield Arp(
             interface=wired.interface, ip_address=address, phys_address=wired.mac, static=True

@@ -1,4 +1,4 @@
-"""The segment lists of a policy, made when somebody asks for them."""
+"""The segment lists of an SR policy, made when they are asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The local endpoints of all services together: which of them packets can reach, and by what.
+"""The local endpoints of all services together: which of them packets can reach, and how.
 
 A pod has one localsid and one route, however many services list it, and one pair of rule chains
 for each sandbox. SIDs are unique on a node: of two endpoints that want one, the localsid in etcd
@@ -26,7 +26,7 @@ from srv6kv.render.claims import Claims
 from srv6kv.render.endpoint import Translation
 from srv6kv.render.fitting import Excess, left_out
 from srv6kv.render.parts import Parts
-from srv6kv.render.service import HOST_IPV4, HOSTS, Receivers
+from srv6kv.render.service import Host, LocalEndpoint, Receivers
 from srv6kv.settings import Settings
 from srv6kv.txn import limits
 
@@ -37,12 +37,12 @@ _HOST_WIRING = Wired(keys.HOST_INTERCONNECT, Namespace())
 
 
 class LocalEndpoints:
-    """Local pods, by address, and the host, by ``HOSTS``, while some service lists them.
+    """Local pods and the host, while some service lists them.
 
     Attributes:
         waiting: the endpoints whose Pod is not known with their address, and its name.
         unread: the endpoints that packets do not reach and whose Pod cannot be read.
-        believed: the endpoints whose wiring the agent may still tell, and whose localsid is in
+        assumed: the endpoints whose attachment the agent may still report, and whose localsid is in
             etcd: it stays there, so packets reach them.
         most_bytes: of one transaction, and so of a rule chain.
     """
@@ -51,132 +51,147 @@ class LocalEndpoints:
         self._parts = parts
         self._settings = settings
         self._receivers: dict[Ref, Receivers] = {}
-        self._answering: dict[str, dict[Ref, tuple[Translation, ...]]] = {}
-        self._wiring: dict[str, Wired | Note] = {}
-        self._unwired: set[str] = set()
-        self._sids = Claims[str]()
-        self._sandboxes = Claims[str]()
-        self._up: dict[str, Wired] = {}
+        self._answering: dict[LocalEndpoint, dict[Ref, tuple[Translation, ...]]] = {}
+        self._wiring: dict[LocalEndpoint, Wired | Note] = {}
+        self._unattached: set[str] = set()
+        self._sids = Claims[LocalEndpoint]()
+        self._sandboxes = Claims[LocalEndpoint]()
+        self._up: dict[LocalEndpoint, Wired] = {}
         self.waiting: dict[str, Ref] = {}
-        self.believed: set[str] = set()
+        self.assumed: set[str] = set()
         self.unread: set[str] = set()
         self.most_bytes = limits.PLAN_BYTES
         self._behind: dict[str, set[str]] = {}
         self._left_out: dict[str, dict[Ref, Excess]] = {}
 
-    def is_up(self, address: str, ref: Ref | None = None) -> bool:
+    def is_up(self, item: LocalEndpoint, ref: Ref | None = None) -> bool:
         """Whether packets reach a local endpoint, and those of a service have an answer there."""
-        if address in self._up:
-            return ref is None or ref not in self._left_out.get(self._up[address].sandbox, ())
-        return address in self.believed
+        if item in self._up:
+            return ref is None or ref not in self._left_out.get(self._up[item].sandbox, ())
+        return item in self.assumed
 
-    def listed(self, addresses: Iterable[str]) -> set[str]:
+    def listed(self, addresses: Iterable[str]) -> set[LocalEndpoint]:
         """Those of the addresses that a service lists."""
         return self._answering.keys() & addresses
 
-    def unwired(self) -> frozenset[str]:
-        """The local endpoints whose wiring is not known."""
-        return frozenset(self._unwired)
+    def unattached(self) -> frozenset[str]:
+        """Return the local endpoints whose attachment is not known."""
+        return frozenset(self._unattached)
 
-    def all_listed(self) -> set[str]:
+    def all_listed(self) -> set[LocalEndpoint]:
         """Every local endpoint."""
         return set(self._answering)
 
-    def list_for(self, ref: Ref, new: Receivers) -> set[str]:
-        """Let these be the local endpoints of a service; those that came, went or changed."""
-        old = self._receivers.pop(ref, Receivers())
-        if new.pods:
-            self._receivers[ref] = new
-        touched = {
-            address
-            for address in old.pods.keys() | new.pods.keys()
-            if old.pods.get(address) != new.pods.get(address)
-        }
-        for address in touched:
-            listed = self._answering.setdefault(address, {})
-            listed.pop(ref, None)
-            if address in new.pods:
-                listed[ref] = new.pods[address]
-        return touched
+    def replace(self, ref: Ref, receivers: Receivers) -> set[LocalEndpoint]:
+        """Replace a service's local endpoints.
 
-    def settle(self, touched: set[str], cluster: Cluster, topology: Topology) -> set[Ref]:
-        """Make the objects of touched endpoints; the services whose reach has changed."""
-        affected = set(touched)
-        for address in touched:
-            affected |= self._claim(address, cluster, topology)
+        Returns:
+            Those added, removed or changed.
+        """
+        old, new = self._receivers.pop(ref, Receivers()).endpoints, receivers.endpoints
+        if new:
+            self._receivers[ref] = receivers
+        changed = {item for item in old.keys() | new.keys() if old.get(item) != new.get(item)}
+        for item in changed:
+            listed = self._answering.setdefault(item, {})
+            listed.pop(ref, None)
+            if item in new:
+                listed[ref] = new[item]
+        return changed
+
+    def render(self, changed: set[LocalEndpoint], cluster: Cluster, topology: Topology) -> set[Ref]:
+        """Render the objects of changed endpoints.
+
+        Returns:
+            The services whose endpoints have become reachable or unreachable.
+        """
+        affected = set(changed)
+        for item in changed:
+            affected |= self._claim(item, cluster, topology)
         refs: set[Ref] = set()
         sandboxes: set[str] = set()
-        for address in sorted(affected):
-            before, was = self._up.get(address), (self.is_up(address), address in self.unread)
-            after = self._raise(address, cluster, topology)
-            self._mark_unread(address, cluster)
-            if was != (self.is_up(address), address in self.unread):
-                refs |= self._answering.get(address, {}).keys()
-            sandboxes |= self._move(address, before, after)
+        for item in sorted(affected, key=_order):
+            before, was = self._up.get(item), (self.is_up(item), item in self.unread)
+            after = self._render(item, cluster, topology)
+            self._mark_unread(item, cluster)
+            if was != (self.is_up(item), item in self.unread):
+                refs |= self._answering.get(item, {}).keys()
+            if not isinstance(item, Host):
+                sandboxes |= self._change_sandbox(item, before, after)
         for sandbox in sorted(sandboxes):
             refs |= self._make_chains(sandbox)
         return refs
 
-    def _claim(self, address: str, cluster: Cluster, topology: Topology) -> set[str]:
-        """Note what an endpoint wants if packets could reach it; the others concerned by that."""
-        self._wiring.pop(address, None)
-        self._unwired.discard(address)
-        sid = sandbox = None
-        if self._answering.get(address):
-            wired = self._wiring_of(address, cluster, topology)
-            self._wiring[address] = wired
-            if isinstance(wired, Note) and wired.reason is Reason.POD_ATTACHMENT_UNKNOWN:
-                self._unwired.add(address)
+    def _claim(
+        self, item: LocalEndpoint, cluster: Cluster, topology: Topology
+    ) -> set[LocalEndpoint]:
+        """Claim the SID and the sandbox that an endpoint needs.
+
+        Returns:
+            The other endpoints that claim or claimed the same.
+        """
+        self._wiring.pop(item, None)
+        self._unattached -= {item}
+        sids_claimed, sandboxes = list[str](), list[str]()
+        if self._answering.get(item):
+            wired = self._wiring_of(item, cluster, topology)
+            self._wiring[item] = wired
             if isinstance(wired, Wired):
-                sid = self._sid_of(address)
-                sandbox = wired.sandbox if address not in HOSTS else None
+                sids_claimed.append(self._sid_of(item))
+                sandboxes += [] if isinstance(item, Host) else [wired.sandbox]
+            elif wired.reason is Reason.POD_ATTACHMENT_UNKNOWN and not isinstance(item, Host):
+                self._unattached.add(item)
         else:
-            self._answering.pop(address, None)
-        others = self._sids.claim(address, *([sid] if sid is not None else []))
-        return others | self._sandboxes.claim(address, *([sandbox] if sandbox is not None else []))
+            self._answering.pop(item, None)
+        return self._sids.claim(item, *sids_claimed) | self._sandboxes.claim(item, *sandboxes)
 
-    def _sid_of(self, address: str) -> str:
+    def _sid_of(self, item: LocalEndpoint) -> str:
         prefixes = self._settings.sid
-        if address in HOSTS:
-            return sids.host_sid(prefixes.host, ipv4=address == HOST_IPV4)
-        return sids.sid_of(prefixes.pod, address)
+        if isinstance(item, Host):
+            return sids.host_sid(prefixes.host, ipv4=item.family.is_ipv4)
+        return sids.sid_of(prefixes.pod, item)
 
-    def _raise(self, address: str, cluster: Cluster, topology: Topology) -> Wired | None:
-        """Make or remove localsid and route of an endpoint; its wiring if packets reach it."""
-        self._up.pop(address, None)
-        self.waiting.pop(address, None)
-        self.believed.discard(address)
-        part = ("endpoint", address)
-        found = self._wiring.get(address)
+    def _render(self, item: LocalEndpoint, cluster: Cluster, topology: Topology) -> Wired | None:
+        """Render localsid and route of an endpoint, or remove them.
+
+        Returns:
+            Its attachment if packets reach it.
+        """
+        self._up.pop(item, None)
+        part = ("endpoint", item)
+        found = self._wiring.get(item)
         if isinstance(found, Wired):
-            found = self._collision(address, found, cluster, topology) or found
+            found = self._collision(item, found, cluster, topology) or found
+        if not isinstance(item, Host):
+            self.waiting.pop(item, None)
+            self.assumed.discard(item)
         if not isinstance(found, Wired):
             self._parts.remark(part, *([found] if found else []))
             self._parts.replace(part, ())
             self._parts.share(part, ())
-            if (
-                found
-                and found.reason is Reason.POD_ATTACHMENT_UNKNOWN
-                and self._is_believed(address, cluster)
-            ):
-                self.believed.add(address)
+            is_unknown = found is not None and found.reason is Reason.POD_ATTACHMENT_UNKNOWN
+            if is_unknown and not isinstance(item, Host) and self._is_assumed(item, cluster):
+                self.assumed.add(item)
             return None
-        self._parts.replace(part, self._objects(address, found, topology))
-        self._parts.share(part, endpoint.neighbour(address, found))
-        reason = self._why_left_alone(address, cluster, topology)
+        self._parts.replace(part, self._objects(item, found, topology))
+        reason = None
+        if not isinstance(item, Host):
+            self._parts.share(part, endpoint.neighbour(item, found))
+            reason = self._why_left_alone(item, cluster, topology)
         self._parts.remark(part, *([reason] if reason else []))
         if reason:
             return None
-        self._up[address] = found
+        self._up[item] = found
         return found
 
-    def _mark_unread(self, address: str, cluster: Cluster) -> None:
-        self.unread.discard(address)
-        is_down = address not in self._up and address in self._answering
-        if cluster.unread_pods and is_down:
-            self.unread |= {
-                address for ref in self._named(address, cluster) if ref in cluster.unread_pods
-            }
+    def _mark_unread(self, item: LocalEndpoint, cluster: Cluster) -> None:
+        if isinstance(item, Host):
+            return
+        self.unread.discard(item)
+        is_down = item not in self._up and item in self._answering
+        may_be = cluster.unread_pods and is_down
+        if may_be and not cluster.unread_pods.isdisjoint(self._named(item, cluster)):
+            self.unread.add(item)
 
     def _named(self, address: str, cluster: Cluster) -> Iterator[Ref]:
         """The pods that slices name for an address."""
@@ -184,9 +199,9 @@ class LocalEndpoints:
         items = chain.from_iterable(item.endpoints for item in slices)
         return (item.pod for item in items if item.address == address and item.pod)
 
-    def _is_believed(self, address: str, cluster: Cluster) -> bool:
-        is_held = cluster.held.get(self._sid_of(address)) == address
-        return is_held and not cluster.told.is_complete
+    def _is_assumed(self, address: str, cluster: Cluster) -> bool:
+        is_there = cluster.held.get(self._sid_of(address)) == address
+        return is_there and not cluster.told.is_complete
 
     def _why_left_alone(self, address: str, cluster: Cluster, topology: Topology) -> Note | None:
         """Why a pod answers for no service: its rule chains are a mesh's, or may be.
@@ -208,31 +223,30 @@ class LocalEndpoints:
             return _left_alone(address, pod) if pod is not None else None
         return None
 
-    def _objects(self, address: str, wired: Wired, topology: Topology) -> list[AgentValue]:
+    def _objects(self, item: LocalEndpoint, wired: Wired, topology: Topology) -> list[AgentValue]:
         own = topology.own
-        if address not in HOSTS:
-            sid = self._sid_of(address)
-            return list(endpoint.pod_objects(address, sid, wired, self._settings))
+        if not isinstance(item, Host):
+            return list(endpoint.pod_objects(item, self._sid_of(item), wired, self._settings))
         assert own is not None
         assert own.id is not None
         return list(endpoint.host_objects(own.id, self._settings))
 
-    def _wiring_of(self, address: str, cluster: Cluster, topology: Topology) -> Wired | Note:
-        """How packets get to an endpoint once decapsulated, or why they do not."""
-        subject = _subject(address, topology)
-        if address in HOSTS:
-            if self._settings.host_subnet.is_ipv4 != (address == HOST_IPV4):
+    def _wiring_of(self, item: LocalEndpoint, cluster: Cluster, topology: Topology) -> Wired | Note:
+        """Find how packets get to an endpoint once decapsulated, or why they do not."""
+        subject = _subject(item, topology)
+        if isinstance(item, Host):
+            if self._settings.host_subnet.is_ipv4 != item.family.is_ipv4:
                 return Note(subject, Reason.HOST_FAMILY_UNSUPPORTED, _OTHER_FAMILY)
             problem = self._host_problem(topology)
             return (
                 Note(subject, Reason.HOST_ATTACHMENT_UNKNOWN, problem) if problem else _HOST_WIRING
             )
-        wired = cluster.wiring_of(address, topology.own_name)
+        wired = cluster.wiring_of(item, topology.own_name)
         if isinstance(wired, Unwired):
             text = f"{wired.missing}; no localsid until it is known"
             return Note(subject, Reason.POD_ATTACHMENT_UNKNOWN, text)
-        values: list[AgentValue] = self._objects(address, wired, topology)
-        values += [*endpoint.neighbour(address, wired), *endpoint.rule_chains(wired, {})]
+        values: list[AgentValue] = self._objects(item, wired, topology)
+        values += [*endpoint.neighbour(item, wired), *endpoint.rule_chains(wired, {})]
         fault = next(filter(None, map(fault_of, values)), None)
         return Note(subject, Reason.INVALID_VALUE, f"{fault}; no localsid") if fault else wired
 
@@ -247,16 +261,16 @@ class LocalEndpoints:
         return None
 
     def _collision(
-        self, address: str, wired: Wired, cluster: Cluster, topology: Topology
+        self, item: LocalEndpoint, wired: Wired, cluster: Cluster, topology: Topology
     ) -> Note | None:
-        """What keeps an endpoint from its SID or its rule chains: somebody else has them."""
-        subject, sid = _subject(address, topology), self._sid_of(address)
-        owner = self._owner_of(sid, address, cluster, topology)
+        """Say who else has an endpoint's SID or rule chains; None: they are its own."""
+        subject, sid = _subject(item, topology), self._sid_of(item)
+        owner = self._owner_of(sid, item, cluster, topology)
         if owner is not None:
             return Note(
                 subject, Reason.SID_COLLISION, f"SID {sid} is taken by {owner}; no localsid"
             )
-        if address in HOSTS:
+        if isinstance(item, Host):
             return None
         first = self._first(self._sandboxes.of(wired.sandbox), cluster, topology)
         other = self._wiring[first]
@@ -265,37 +279,45 @@ class LocalEndpoints:
             return Note(subject, Reason.SANDBOX_COLLISION, f"{text}; no localsid")
         return None
 
-    def _owner_of(self, sid: str, address: str, cluster: Cluster, topology: Topology) -> str | None:
-        """Who else has this SID."""
+    def _owner_of(
+        self, sid: str, item: LocalEndpoint, cluster: Cluster, topology: Topology
+    ) -> str | None:
+        """Name the other owner of a SID; None: it has none."""
         if sid in topology.taken:
             return topology.taken[sid]
         first = self._first(self._sids.of(sid), cluster, topology)
-        if first == address:
+        if first == item:
             return None
-        return f"Endpoint {first}" if first not in HOSTS else "the host of this node"
+        return "the host of this node" if isinstance(first, Host) else f"Endpoint {first}"
 
-    def _first(self, wanting: set[str], cluster: Cluster, topology: Topology) -> str:
-        """Of several endpoints the one whose localsid is in etcd; else host, lower address."""
-        if len(wanting) == 1:
-            return next(iter(wanting))
+    def _first(
+        self, claimants: set[LocalEndpoint], cluster: Cluster, topology: Topology
+    ) -> LocalEndpoint:
+        """Choose the endpoint whose localsid is in etcd; else the host, else the lowest address."""
+        if len(claimants) == 1:
+            return next(iter(claimants))
 
-        def order(address: str) -> tuple[bool, int]:
-            held = cluster.held.get(self._sid_of(address))
-            if address not in HOSTS:
-                return (held != address, to_int(address))
+        def order(item: LocalEndpoint) -> tuple[bool, int]:
+            actual = cluster.held.get(self._sid_of(item))
+            if not isinstance(item, Host):
+                return (actual != item, to_int(item))
             own = topology.own
             end = host_end_of(own.id, self._settings) if own and own.id is not None else None
-            return (held != end, -1)
+            return (actual != end, -1)
 
-        return min(wanting, key=order)
+        return min(claimants, key=order)
 
-    def _move(self, address: str, before: Wired | None, after: Wired | None) -> set[str]:
-        """Keep track of who is behind which sandbox; the sandboxes concerned."""
+    def _change_sandbox(self, address: str, before: Wired | None, after: Wired | None) -> set[str]:
+        """Move a pod from one sandbox to another.
+
+        Returns:
+            The sandboxes whose chains may change.
+        """
         sandboxes = set()
-        if address not in HOSTS and before is not None:
+        if before is not None:
             self._behind[before.sandbox].discard(address)
             sandboxes.add(before.sandbox)
-        if address not in HOSTS and after is not None:
+        if after is not None:
             self._behind.setdefault(after.sandbox, set()).add(address)
             sandboxes.add(after.sandbox)
         return sandboxes
@@ -352,6 +374,12 @@ def _waits_for(address: str, pod: Ref) -> Note:
     return Note(Subject(Kind.ENDPOINT, address), Reason.POD_UNKNOWN, text)
 
 
-def _subject(address: str, topology: Topology) -> Subject:
-    is_host = address in HOSTS
-    return Subject(Kind.NODE, topology.own_name) if is_host else Subject(Kind.ENDPOINT, address)
+def _subject(item: LocalEndpoint, topology: Topology) -> Subject:
+    if isinstance(item, Host):
+        return Subject(Kind.NODE, topology.own_name)
+    return Subject(Kind.ENDPOINT, item)
+
+
+def _order(item: LocalEndpoint) -> tuple[int, bool, str]:
+    """Hosts come before pods, IPv6 before IPv4."""
+    return (0, item.family.is_ipv4, "") if isinstance(item, Host) else (1, False, item)

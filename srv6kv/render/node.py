@@ -53,7 +53,7 @@ ENCAPSULATION = 80
 
 
 def mtu_notes(own: Peer | None, wiring: Wiring, settings: Settings) -> tuple[Note, ...]:
-    """What there is to say about the MTU of pods (rule L12)."""
+    """Warn if the MTU of pods leaves no room for SRv6 (rule L12)."""
     mtu = wiring.mtu_at(own.ip) if own is not None and own.ip is not None else None
     most = mtu - ENCAPSULATION if mtu is not None else None
     if own is None or most is None or settings.mtu <= most:

@@ -80,11 +80,11 @@ class Offers:
         self._whole: dict[str, Part] = {}
         self._listing: dict[str, set[str]] = {}
         self._shared: set[str] = set()
-        self._here: dict[str, tuple[Part, Candidates]] = {}
-        self._seen_from: object = None
+        self._local: dict[str, tuple[Part, Candidates]] = {}
+        self._judged_by: object = None
 
     def update(self, service: Service, slices: Iterable[EndpointSlice], zone: str) -> None:
-        """Let these be the slices of the service, and this the node's zone."""
+        """Replace the slices of the service and the zone of the node."""
         if (service.ports, zone) != (self.ports, self.zone):
             self._begin()
             self.ports, self.zone = service.ports, zone
@@ -116,7 +116,7 @@ class Offers:
         return Part(candidates_of(service, (item,)))
 
     def _enter(self, address: str, name: str) -> set[str]:
-        """A slice lists an address; the slices that it concerns."""
+        """Add a slice to those that list an address; the slices that it concerns."""
         names = self._listing.setdefault(address, set())
         names.add(name)
         if len(names) == 1:
@@ -148,27 +148,27 @@ class Offers:
             self.facts[port] = Facts(*map(change, self.facts.get(port, Facts()), facts))
 
     def _between(self) -> Part:
-        """What several slices list, decided between them."""
+        """Decide between the slices that list the same addresses."""
         names = {name for address in self._shared for name in self._listing[address]}
         return Part(merged(self._whole[name].restricted(self._shared) for name in sorted(names)))
 
-    def here(self, is_here: Callable[[Endpoint], bool], seen_from: object) -> Candidates:
+    def local(self, is_local: Callable[[Endpoint], bool], judged_by: object) -> Candidates:
         """The candidates on this node.
 
         Args:
-            seen_from: by what ``is_here`` judges; another object: all of them are judged anew.
+            judged_by: by what ``is_local`` judges; with another object all are judged again.
         """
-        if seen_from is not self._seen_from:
-            self._here, self._seen_from = {}, seen_from
+        if judged_by is not self._judged_by:
+            self._local, self._judged_by = {}, judged_by
         for name in [
-            name for name, (part, _) in self._here.items() if self.parts.get(name) is not part
+            name for name, (part, _) in self._local.items() if self.parts.get(name) is not part
         ]:
-            del self._here[name]
+            del self._local[name]
         for name, part in self.parts.items():
-            if name not in self._here:
-                self._here[name] = (part, part.where(is_here))
+            if name not in self._local:
+                self._local[name] = (part, part.where(is_local))
         found: dict[ServicePort, tuple[Candidate, ...]] = {}
-        for _, offered in self._here.values():
+        for _, offered in self._local.values():
             for port, listed in offered.items():
                 found[port] = found.get(port, ()) + listed
         return found

@@ -29,7 +29,7 @@ class Parts:
         self._shared: dict[Hashable, dict[str, AgentValue]] = {}
 
     def replace(self, part: Hashable, values: Iterable[AgentValue]) -> None:
-        """Let a part consist of these objects and no others."""
+        """Replace the objects of a part."""
         old = self._parts.pop(part, {})
         new = {value.key: value for value in values}
         self.rendered += len(new)
@@ -63,7 +63,7 @@ class Parts:
             self.delta.targets.add(host)
 
     def share(self, part: Hashable, values: Iterable[AgentValue]) -> None:
-        """Let these be the objects of a part that are created if absent."""
+        """Replace the objects of a part that are created if absent."""
         new = {value.key: value for value in values}
         self.rendered += len(new)
         old = self._shared.pop(part, {})
@@ -75,7 +75,7 @@ class Parts:
         self.desired.shared.update(new)
 
     def remark(self, part: Hashable, *notes: Note) -> None:
-        """Let these be the notes about a part."""
+        """Replace the warnings about a part."""
         if notes:
             self.desired.notes[part] = notes
         else:

@@ -1,6 +1,6 @@
-"""What is to be said about a service: each thing that SRv6 cannot express has a stable reason.
+"""Warnings about a service: each thing that SRv6 cannot express has a stable reason.
 
-``docs/limits.md`` tells for each reason what happens instead.
+``docs/limits.md`` says for each reason what happens instead.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Container, Iterable
 
 from srv6kv.kube.model import EndpointSlice, Service, ServicePort
 from srv6kv.net.addresses import is_ipv4
+from srv6kv.net.family import Family
 from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.render.addresses import Asked, Role, not_own, wishes
 from srv6kv.render.service import Reach
@@ -21,7 +22,7 @@ def remark(service: Service, reason: Reason, text: str) -> Note:
 
 
 def on_spec(service: Service, asked: Asked, settings: Settings) -> list[Note]:
-    """What the service's own fields ask for in vain."""
+    """Warn about fields of the service that cannot be honoured."""
     notes = list(asked.denials)
     if service.has_affinity and asked.roles:
         text = "spec.sessionAffinity: ClientIP is not honoured, connections are balanced one by one"
@@ -51,14 +52,14 @@ def _ipv4_of(service: Service) -> list[str]:
 
 
 def on_slices(
-    service: Service, slices: Iterable[EndpointSlice], families: Container[bool]
+    service: Service, slices: Iterable[EndpointSlice], families: Container[Family]
 ) -> list[Note]:
-    """Ports of slices that offer nothing (rule E3), in the families that are rendered."""
+    """Warn about slice ports that offer nothing (rule E3), in the families that are rendered."""
     unusable = [
         f"{item.ref.name}: ports[{index}]"
         for item in slices
         for index, port in enumerate(item.ports)
-        if item.is_ipv4 in families and port.number is None
+        if (Family.IPV4 if item.is_ipv4 else Family.IPV6) in families and port.number is None
     ]
     if not unusable:
         return []
@@ -67,7 +68,7 @@ def on_slices(
 
 
 def on_targets(service: Service, twice: Iterable[str]) -> list[Note]:
-    """Pods that are listed with several target ports for one port: a pod translates it once."""
+    """Warn about pods with several target ports for one port: a pod translates it once."""
     listed = sorted(twice)
     if not listed:
         return []
@@ -77,7 +78,7 @@ def on_targets(service: Service, twice: Iterable[str]) -> list[Note]:
 
 
 def on_reach(service: Service, reaches: Iterable[Reach], settings: Settings) -> list[Note]:
-    """Endpoints that are left out, and what balancing cannot do for them."""
+    """Warn about endpoints that are left out, and about what balancing cannot do for them."""
     notes = []
     problems: dict[Reason, set[str]] = {}
     hosts: set[str] = set()

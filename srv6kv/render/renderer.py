@@ -1,7 +1,7 @@
-"""The cluster in, the desired state out; a change costs what it touches.
+"""The cluster in, the desired state out; a change costs what it concerns.
 
 Rule: the result depends on the cluster alone. ``Renderer`` remembers what it made of each part and
-makes anew only the parts that the cluster's dirt names; ``render`` is the same from nothing.
+renders again only the parts that the cluster's dirt names; ``render`` is the same from nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from srv6kv.render.desired import Carried, Delta, Desired, Steered
 from srv6kv.render.local import LocalEndpoints
 from srv6kv.render.node import mtu_notes, node_objects, plumbing
 from srv6kv.render.parts import Parts
+from srv6kv.render.service import LocalEndpoint
 from srv6kv.render.services import Services
 from srv6kv.render.tunnels import carried_by, tunnel_objects
 from srv6kv.settings import Settings
@@ -33,7 +34,7 @@ def render(cluster: Cluster, settings: Settings, own_name: str) -> Desired:
 
 
 class Renderer:
-    """Keeps a desired state in step with a cluster.
+    """Keeps a desired state in sync with a cluster.
 
     Attributes:
         desired: the state after the last update.
@@ -60,13 +61,12 @@ class Renderer:
         """Who may have which address, as of the last update."""
         return self._services
 
-    def is_up(self, address: str, ref: Ref | None = None) -> bool:
-        """Whether packets (of a service) reached a local endpoint at the last update; ``HOST`` is
-        the host."""
-        return self._local.is_up(address, ref)
+    def is_up(self, item: LocalEndpoint, ref: Ref | None = None) -> bool:
+        """Whether packets (of a service) reached a local endpoint at the last update."""
+        return self._local.is_up(item, ref)
 
     def limit(self, most_bytes: int) -> None:
-        """Let no rule chain be larger than one transaction of so many bytes can hold."""
+        """Limit rule chains to what one transaction of so many bytes can hold."""
         self._is_relimited |= self._local.most_bytes != most_bytes
         self._local.most_bytes = most_bytes
 
@@ -75,32 +75,36 @@ class Renderer:
         """The local endpoints whose Pod is not known with their address, and its name."""
         return self._local.waiting
 
-    def unwired(self) -> frozenset[str]:
-        """The local endpoints whose wiring is not known."""
-        return self._local.unwired()
+    def unattached(self) -> frozenset[str]:
+        """Return the local endpoints whose attachment is not known."""
+        return self._local.unattached()
 
     def update(self, cluster: Cluster) -> Delta:
-        """Take in the cluster's dirt; what of the desired state may differ now."""
+        """Apply the cluster's changes.
+
+        Returns:
+            The parts of the desired state that may differ now.
+        """
         dirt, cluster.dirt = cluster.dirt, Dirt()
         delta = self._parts.delta = Delta(is_urgent=dirt.lost_node)
         refs = set(dirt.services)
-        is_new_topology = self._see_nodes(cluster, dirt)
+        is_new_topology = self._update_nodes(cluster, dirt)
         self._parts.remark("annotations", *self._ignored(cluster))
         own = self._services.topology.own
         self._parts.remark("uplink", *mtu_notes(own, cluster.wiring, self._settings))
         if is_new_topology:
             refs |= cluster.services.keys()
-        refs = self._services.take(refs, cluster)
+        refs = self._services.apply(refs, cluster)
         delta.keys |= dirt.told
-        touched = self._local.listed(dirt.addresses)
+        changed = self._local.listed(dirt.addresses)
         if cluster.told.is_complete:
-            touched |= self._local.believed
+            changed |= self._local.assumed
         for ref in refs:
-            touched |= self._local.list_for(ref, self._services.receivers_of(ref))
+            changed |= self._local.replace(ref, self._services.receivers_of(ref))
         if is_new_topology or self._is_relimited:
-            touched |= self._local.all_listed()
+            changed |= self._local.all_listed()
             self._is_relimited = False
-        refs |= self._local.settle(touched, cluster, self._services.topology)
+        refs |= self._local.render(changed, cluster, self._services.topology)
         self._steer({ref: self._send(ref, cluster) for ref in sorted(refs)})
         return delta
 
@@ -112,8 +116,8 @@ class Renderer:
                 text += " its wiring is ignored"
                 yield Note(Subject(Kind.POD, ref), Reason.POD_ANNOTATIONS_IGNORED, text)
 
-    def _see_nodes(self, cluster: Cluster, dirt: Dirt) -> bool:
-        """Whether the nodes differ in anything that a packet could notice."""
+    def _update_nodes(self, cluster: Cluster, dirt: Dirt) -> bool:
+        """Apply the nodes; whether they differ in anything that a packet could notice."""
         if self._topology is not None and not dirt.nodes:
             return False
         nodes, records = cluster.nodes.values(), cluster.records.by_name()
@@ -131,14 +135,14 @@ class Renderer:
         return True
 
     def _carry(self, new: dict[Target, Carried]) -> None:
-        """Let these ride tunnels and nothing else."""
+        """Replace what rides tunnels."""
         old, self.desired.carried = self.desired.carried, new
         changed = {item for item in old.keys() | new.keys() if old.get(item) != new.get(item)}
         self._parts.rendered += len(changed & new.keys())
         self._parts.delta.targets |= changed
 
     def _send(self, ref: Ref, cluster: Cluster) -> dict[Target, Steered]:
-        """What a service steers."""
+        """Render what a service steers."""
         is_up = partial(self._local.is_up, ref=ref)
         steered, notes = self._services.steered_by(ref, cluster, is_up, self._local.unread)
         self._parts.rendered += len(steered)
@@ -146,7 +150,7 @@ class Renderer:
         return {item.target: item for item in steered}
 
     def _steer(self, changes: dict[Ref, dict[Target, Steered]]) -> None:
-        """Let these services steer what they are given; first all leave, then all come."""
+        """Replace what services steer: first all that goes, then all that comes."""
         coming = []
         for ref, new in changes.items():
             old = self._steered_by.pop(ref, {})

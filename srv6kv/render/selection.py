@@ -2,7 +2,7 @@
 
 Pure functions over plain values. A *candidate* is one (address, target port) that a slice lists
 for one port of the service; selection keeps or drops candidates by named rules. ``candidates_of``
-and ``select`` decide; ``unused`` and ``judge`` tell, by the same code, which rule decided what.
+and ``select`` decide; ``unused`` and ``judge`` report, by the same code, which rule decided what.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def _rank(candidate: Candidate) -> tuple[bool, bool, str]:
 def unused(
     service: Service, slices: Iterable[EndpointSlice], *, ipv4: bool = False
 ) -> tuple[Unused, ...]:
-    """What of the slices ``candidates_of`` leaves out, and why (rules S1, E1 to E4, E7, E8).
+    """Find what of the slices ``candidates_of`` leaves out, and why (rules S1, E1 to E4, E7, E8).
 
     Args:
         service: the service.
@@ -222,6 +222,19 @@ def _why_duplicate(loser: Candidate, winner: Candidate) -> str:
     return f"{also} comes first by name"
 
 
+# traffic policy | what the slices list for a port            | what is selected             | rule
+# Cluster        | all ready ones have node hints, one of      | ready, with a hint for this  | C2a
+#                | them for this node                          | node                         |
+# Cluster        | else: all ready ones have zone hints, one   | ready, with a hint for this  | C2b
+#                | of them for this node's zone                | zone                         |
+# Cluster        | else: some are ready                        | all that are ready           | C4
+# Cluster        | none is ready                               | what serves while it         | C5
+#                |                                             | terminates                   |
+# Local          | some on this node are ready                 | these; hints do not count    | C6
+# Local          | none on this node is ready                  | what serves there while it   | C6
+#                |                                             | terminates                   |
+# either         | not ready and not terminating               | never                        | E5
+# either         | terminating and not serving                 | never                        | C10
 def select(
     service: Service, candidates: Candidates, node: str, zone: str, *, local_only: bool
 ) -> Selection:
@@ -329,7 +342,7 @@ def _local(offered: tuple[Candidate, ...], node: str, zone: str) -> Choice:
 def judge(
     offered: tuple[Candidate, ...], node: str, zone: str, *, local_only: bool
 ) -> tuple[Verdict, ...]:
-    """What ``select`` makes of each candidate of one port, in the order of ``offered``, and why."""
+    """Return what ``select`` decides about each candidate of one port, in order, and why."""
     rule, chosen = (_local if local_only else _cluster)(offered, node, zone)
     kept = {(c.address, c.target) for c in chosen}
     useless = _why_hints_do_not_count(chosen, node, zone) if rule == "C4" else ""
@@ -354,19 +367,19 @@ def _why_kept(candidate: Candidate, rule: str, place: str, useless: str) -> tupl
 
 
 def _why_hints_do_not_count(ready: list[Candidate], node: str, zone: str) -> str:
-    """ "" if there are none; else the first thing that rules C2a and C2b miss in each kind."""
-    missed = []
+    """ "" if there are none; else the first thing that rules C2a and C2b lack in each kind."""
+    lacking = []
     for name, place in (("node", node), ("zone", zone)):
         hints = [c.endpoint.node_hints if name == "node" else c.endpoint.zone_hints for c in ready]
         if not any(hints):
             continue
         if not all(hints):
-            missed.append(f"{hints.count(())} of {len(hints)} have no {name} hint")
+            lacking.append(f"{hints.count(())} of {len(hints)} have no {name} hint")
         elif not place:
-            missed.append(f"this node has no {name}, and none has an empty hint")
+            lacking.append(f"this node has no {name}, and none has an empty hint")
         else:
-            missed.append(f"none has a hint for {name} {place}")
-    return " and ".join(missed)
+            lacking.append(f"none has a hint for {name} {place}")
+    return " and ".join(lacking)
 
 
 def _why_dropped(candidate: Candidate, rule: str, place: str) -> tuple[str, str]:

@@ -4,31 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from srv6kv.cluster.topology import HostEndpoint, PodEndpoint, Topology
 from srv6kv.kube.model import Endpoint, ServicePort
 from srv6kv.net import sids
-from srv6kv.net.addresses import is_ipv4
+from srv6kv.net.family import Family, family_of
 from srv6kv.notes import Reason
 from srv6kv.render.endpoint import Translation
-from srv6kv.render.lists import Lists
+from srv6kv.render.lists import Lists, Path
 from srv6kv.render.selection import Candidate, Candidates, Facts, chosen_by, rule_of
 from srv6kv.settings import Settings
 
-HOST, HOST_IPV4 = "", "."
-"""Name the node's own host where local pods are named by their addresses: one for each family."""
-HOSTS = (HOST, HOST_IPV4)
+PodAddress = str
 
-IsUp = Callable[[str], bool]
-"""Whether packets reach a local endpoint: a pod by its address, the host by one of ``HOSTS``."""
+
+class Host(NamedTuple):
+    """The own node's host as an endpoint: one for each family."""
+
+    family: Family
+
+
+LocalEndpoint = PodAddress | Host
+"""An endpoint on the own node."""
+
+IsUp = Callable[[LocalEndpoint], bool]
+"""Whether packets reach a local endpoint."""
 
 Port = tuple[str, int]
 """Protocol and port number of a service."""
 
-Answers = dict[str, dict[Port, int]]
-"""Local endpoints of a service, listed in any condition: pod address, or one of ``HOSTS``, to the
-target port behind each of the service's ports; a host translates nothing."""
-
+Answers = dict[LocalEndpoint, dict[Port, int]]
+"""Local endpoints of a service, listed in any condition, to the target port behind each of the
+service's ports; a host translates nothing."""
 
 Run = tuple[str, int, int, int]
 """Ports in a row, and so are their targets: protocol, first port, its target, how many."""
@@ -36,18 +44,30 @@ Run = tuple[str, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Receivers:
-    """The local endpoints of a service: pod address, or one of ``HOSTS``, to its translations."""
+    """The local endpoints of a service, with their translations."""
 
-    pods: dict[str, tuple[Translation, ...]] = field(default_factory=dict)
+    endpoints: dict[LocalEndpoint, tuple[Translation, ...]] = field(default_factory=dict)
+
+
+class Reached(NamedTuple):
+    """How packets get to an endpoint.
+
+    Attributes:
+        path: the segments.
+        host: the name of the node whose host it is; None: it is a pod.
+    """
+
+    path: Path
+    host: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """The way to the endpoints that one traffic policy selects.
+    """How the endpoints that one traffic policy selects are reached.
 
     Attributes:
         lists: one for each path.
-        problems: endpoints that are left out, by reason.
+        problems: the addresses of endpoints that are left out.
         hosts: the nodes whose hosts are among the endpoints.
         ports_differ: the ports do not have the same endpoints.
         unserved: ports without endpoints while others have some.
@@ -64,21 +84,21 @@ class Reach:
 
 
 def answers_of(
-    here: Candidates,
+    local: Candidates,
     facts: Mapping[ServicePort, Facts],
     policies: Collection[bool],
     topology: Topology,
     settings: Settings,
 ) -> Answers:
-    """What a service's local endpoints answer for, whatever address they are called by.
+    """Find what a service's local endpoints answer for, whatever address they are called by.
 
     Args:
-        here: the candidates on this node; others do not answer.
-        facts: about all candidates of each port, here and elsewhere.
+        local: the candidates on this node; others do not answer.
+        facts: about all candidates of each port, on every node.
         policies: the traffic policies in use, as ``local_only``.
     """
     answers: Answers = {}
-    selected = _selected_twice(here, facts, policies, topology)
+    selected = _selected_twice(local, facts, policies, topology)
 
     def preference(candidate: Candidate) -> tuple[bool, bool, bool, str, int]:
         """A pod with several target ports for one port: what is selected, then as rule E8 ranks."""
@@ -87,11 +107,11 @@ def answers_of(
         name = candidate.slice_name
         return (not is_selected, end.terminating, not end.ready, name, candidate.target)
 
-    for port, offered in here.items():
+    for port, offered in local.items():
         for candidate in sorted(offered, key=preference):
             match topology.locate(candidate.endpoint, settings.pod_subnet):
                 case HostEndpoint(peer) if peer.name == topology.own_name:
-                    answers.setdefault(HOSTS[is_ipv4(candidate.address)], {})
+                    answers.setdefault(Host(family_of(candidate.address)), {})
                 case PodEndpoint(node, _) if node == topology.own_name:
                     table = answers.setdefault(candidate.address, {})
                     table.setdefault((port.protocol, port.number), candidate.target)
@@ -113,7 +133,7 @@ def runs_of(ports: Mapping[Port, int]) -> tuple[Run, ...]:
 
 
 def _selected_twice(
-    here: Candidates,
+    local: Candidates,
     facts: Mapping[ServicePort, Facts],
     policies: Collection[bool],
     topology: Topology,
@@ -121,7 +141,7 @@ def _selected_twice(
     """What this node selects, of ports for which an address is offered with several targets."""
     zone = topology.own.zone if topology.own else ""
     found: dict[ServicePort, set[tuple[str, int]]] = {}
-    for port, offered in here.items():
+    for port, offered in local.items():
         if len({item.address for item in offered}) == len(offered):
             continue
         rules = [rule_of(facts[port], local_only=local_only) for local_only in policies]
@@ -132,26 +152,27 @@ def _selected_twice(
 
 def path_to(
     endpoint: Endpoint, topology: Topology, settings: Settings, is_up: IsUp
-) -> tuple[tuple[str, ...], str | None] | Reason:
-    """The segments to an endpoint and the name of its host if it is one, or why there are none."""
-    ipv4 = is_ipv4(endpoint.address)
+) -> Reached | Reason:
+    """Find the segments to an endpoint, or why there are none."""
     match topology.locate(endpoint, settings.pod_subnet):
         case HostEndpoint(peer):
-            if settings.host_subnet.is_ipv4 != ipv4:
+            family = family_of(endpoint.address)
+            if settings.host_subnet.is_ipv4 != family.is_ipv4:
                 return Reason.HOST_FAMILY_UNSUPPORTED
-            last = sids.host_sid(settings.sid.host, ipv4=ipv4)
-            node, host = peer, peer.name
-        case PodEndpoint(name, peer):
+            last = sids.host_sid(settings.sid.host, ipv4=family.is_ipv4)
+            if peer.name == topology.own_name:
+                is_attached = is_up(Host(family))
+                return Reached((last,), peer.name) if is_attached else Reason.HOST_NOT_ATTACHED
+            if peer.sid is None:
+                return Reason.NODE_UNKNOWN
+            return Reached((peer.sid, last), peer.name)
+        case PodEndpoint(name, node):
             last = sids.sid_of(settings.sid.pod, endpoint.address)
             if name == topology.own_name:
-                return ((last,), None) if is_up(endpoint.address) else Reason.POD_NOT_ATTACHED
-            if peer is None or peer.sid is None:
+                is_attached = is_up(endpoint.address)
+                return Reached((last,)) if is_attached else Reason.POD_NOT_ATTACHED
+            if node is None or node.sid is None:
                 return Reason.NODE_UNKNOWN
-            return (peer.sid, last), None
+            return Reached((node.sid, last))
         case _:
             return Reason.EXTERNAL_ENDPOINT_UNSUPPORTED
-    if node.name == topology.own_name:
-        return ((last,), host) if is_up(HOSTS[ipv4]) else Reason.HOST_NOT_ATTACHED
-    if node.sid is None:
-        return Reason.NODE_UNKNOWN
-    return (node.sid, last), host

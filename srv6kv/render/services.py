@@ -2,7 +2,7 @@
 
 Rule (rule L5): an address that several services ask for is steered for the first by
 role, creation timestamp and name, the same on every node. Where the others select the same
-endpoints this is exact, because a pod translates for all of them; else they are told.
+endpoints this is exact, because a pod translates for all of them; else they get a warning.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from srv6kv.cluster.topology import PodEndpoint, Topology
 from srv6kv.kube.model import Endpoint, Ref, Service
 from srv6kv.net import sids
 from srv6kv.net.addresses import is_ipv4
+from srv6kv.net.family import ByFamily, Family, family_of
 from srv6kv.notes import Note, Reason
 from srv6kv.render import remarks
 from srv6kv.render.addresses import FIELDS, Asked, Place, Role, asked_by, places_of
@@ -25,9 +26,10 @@ from srv6kv.render.lists import Lists
 from srv6kv.render.offers import Offers
 from srv6kv.render.selection import anywhere
 from srv6kv.render.service import (
-    HOSTS,
     Answers,
+    Host,
     IsUp,
+    LocalEndpoint,
     Port,
     Reach,
     Receivers,
@@ -44,32 +46,32 @@ Ends = set[tuple[str, tuple[str, ...], tuple[str, ...]]]
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A service as it was last taken in; what its local endpoints answer for, by family: IPv6,
-    IPv4; and the runs of ports that each of them answers for."""
+    """A service as it was last applied, what its local endpoints answer for, and the runs of ports
+    that each of them answers for."""
 
     service: Service
     asked: Asked
-    answers: tuple[Answers, Answers]
-    runs: dict[str, tuple[Run, ...]]
+    answers: ByFamily[Answers]
+    runs: dict[LocalEndpoint, tuple[Run, ...]]
 
 
 @dataclass(slots=True)
 class _Kept:
-    """What is kept of a service from change to change, by family: IPv6, IPv4.
+    """What is kept of a service from change to change.
 
     Attributes:
         ways: by family, and whether a policy of Local selects.
     """
 
-    offers: tuple[Offers, Offers]
-    ways: dict[tuple[bool, bool], Way] = field(default_factory=dict)
+    offers: ByFamily[Offers]
+    ways: dict[tuple[Family, bool], Way] = field(default_factory=dict)
 
 
 class Services:
     """The services that ask for an address.
 
     Attributes:
-        topology: of the nodes; a new one means that every service is to be taken in again.
+        topology: of the nodes; a new one means that every service is to be applied again.
     """
 
     def __init__(self, topology: Topology, settings: Settings) -> None:
@@ -79,8 +81,12 @@ class Services:
         self._kept: dict[Ref, _Kept] = {}
         self._claims = Claims[Ref]()
 
-    def take(self, refs: Iterable[Ref], cluster: Cluster) -> set[Ref]:
-        """Take in these services; they and all that share an address with them and notice it."""
+    def apply(self, refs: Iterable[Ref], cluster: Cluster) -> set[Ref]:
+        """Apply these services as they are in the cluster.
+
+        Returns:
+            They and all that share an address with them and notice it.
+        """
         concerned = set(refs)
         for ref in refs:
             before, ends = self._entries.get(ref), self._ends_if_shared(ref)
@@ -99,27 +105,28 @@ class Services:
             concerned |= others
         return concerned
 
-    def _ends_if_shared(self, ref: Ref) -> dict[bool, Ends]:
-        """What those compare who share an address with a service, before it changes, by family."""
+    def _ends_if_shared(self, ref: Ref) -> dict[Family, Ends]:
+        """Return what the services that share an address with one compare, before it changes."""
         entry = self._entries.get(ref)
         shared = [one for one in (entry.asked.roles if entry else ()) if len(self.sharers(one)) > 1]
-        return {ipv4: self._ends_of(ref, ipv4) for ipv4 in set(map(is_ipv4, shared))}
+        return {family: self._ends_of(ref, family) for family in set(map(family_of, shared))}
 
     def _noticed_by(
-        self, ref: Ref, before: _Entry, ends: Mapping[bool, Ends], entry: _Entry
+        self, ref: Ref, before: _Entry, ends: Mapping[Family, Ends], entry: _Entry
     ) -> set[Ref]:
-        """Those behind a service for an address who notice that its slices or policies changed:
-        whoever is before them translates first, and the owner's endpoints are what they compare."""
+        """Find the services behind one for an address that notice a change of its slices or traffic
+        policies: services before them translate first, and they compare their endpoints with the
+        owner's."""
         found: set[Ref] = set()
         for address in entry.asked.roles:
-            sharers, ipv4 = self.sharers(address), is_ipv4(address)
+            sharers, family = self.sharers(address), family_of(address)
             place = sharers.index(ref)
             if place == len(sharers) - 1:
                 continue
-            is_same = before.answers[ipv4] == entry.answers[ipv4]
+            is_same = before.answers[family] == entry.answers[family]
             is_same &= before.service.ports == entry.service.ports
             if is_same and place == 0:
-                is_same = ends[ipv4] == self._ends_of(ref, ipv4)
+                is_same = ends[family] == self._ends_of(ref, family)
                 is_same &= self._places(address, before) == self._places(address, entry)
             if not is_same:
                 found.update(sharers[place + 1 :])
@@ -127,45 +134,43 @@ class Services:
 
     def _entry_of(self, service: Service, cluster: Cluster) -> _Entry:
         asked = asked_by(service, self.topology, self._settings)
-        families = {is_ipv4(address) for address in asked.roles}
+        families = set(map(family_of, asked.roles))
         slices = cluster.slices_of(service.ref) if families else ()
         own, node = self.topology.own, self.topology.own_name
-        kept = self._kept.setdefault(service.ref, _Kept((Offers(node), Offers(node))))
-        for ipv4 in (False, True):
-            mine = (item for item in slices if item.is_ipv4 == ipv4 and ipv4 in families)
-            kept.offers[ipv4].update(service, mine, own.zone if own else "")
-        answers = (
-            self._answers_of(service, asked, kept.offers[False]),
-            self._answers_of(service, asked, kept.offers[True]),
-        )
+        kept = self._kept.setdefault(service.ref, _Kept(ByFamily.of(lambda _: Offers(node))))
+        for family in Family:
+            is_rendered = family in families
+            mine = (one for one in slices if is_rendered and one.is_ipv4 == family.is_ipv4)
+            kept.offers[family].update(service, mine, own.zone if own else "")
+        answers = ByFamily.of(lambda one: self._answers_of(service, asked, kept.offers[one]))
         runs = {pod: runs_of(ports) for table in answers for pod, ports in table.items()}
         return _Entry(service, asked, answers, runs)
 
     def _answers_of(self, service: Service, asked: Asked, offers: Offers) -> Answers:
         places = (places_of(role, service, self._settings) for role in asked.roles.values())
         policies = {place.local_only for listed in places for place in listed}
-        here = offers.here(self._is_here, self.topology)
-        return answers_of(here, offers.facts, sorted(policies), self.topology, self._settings)
+        local = offers.local(self._is_local, self.topology)
+        return answers_of(local, offers.facts, sorted(policies), self.topology, self._settings)
 
-    def _is_here(self, endpoint: Endpoint) -> bool:
+    def _is_local(self, endpoint: Endpoint) -> bool:
         return is_local(endpoint, self.topology, self._settings)
 
     def sharers(self, address: str) -> list[Ref]:
-        """All that ask for an address, the one that has it first."""
+        """Return all services that ask for an address, its owner first."""
         claimants = self._claims.of(address)
         if len(claimants) == 1:
             return list(claimants)
         return sorted(claimants, key=lambda ref: self._right_to(address, ref))
 
     def _answers_before(self, address: str, ref: Ref) -> Iterator[Answers]:
-        """What the endpoints of those answer for who have a better right to an address."""
+        """Yield the answers of the services with a better right to an address."""
         sharers = self.sharers(address)
         for other in sharers[: sharers.index(ref)]:
-            yield self._entries[other].answers[is_ipv4(address)]
+            yield self._entries[other].answers[family_of(address)]
 
     def _ports_before(self, address: str, ref: Ref) -> set[Port]:
-        """The ports of an address that belong to a service with a better right to it, whichever
-        pods it has for them: what else reaches a pod of both is meant for nobody there."""
+        """Return the ports of an address that belong to services with a better right to it,
+        whichever pods these have: a pod of both answers for no other service there."""
         sharers = self.sharers(address)
         return {
             (port.protocol, port.number)
@@ -183,36 +188,36 @@ class Services:
         return roles[0] is Role.CLUSTER_IP and roles[1] is not Role.CLUSTER_IP
 
     def receivers_of(self, ref: Ref) -> Receivers:
-        """What a service's local endpoints answer for; only where the address's owner sends."""
+        """Return what a service's local endpoints answer for, where the address's owner sends."""
         entry = self._entries.get(ref)
         if entry is None:
             return Receivers()
-        found: dict[str, list[Translation]] = {}
+        found: dict[LocalEndpoint, list[Translation]] = {}
         for address in entry.asked.roles:
             sharers = self.sharers(address)
             if self._is_denied(address, ref, sharers[0]):
                 continue
             better = list(self._answers_before(address, ref))
             taken = self._ports_before(address, ref)
-            for pod, ports in entry.answers[is_ipv4(address)].items():
+            for pod, ports in entry.answers[family_of(address)].items():
                 if better and pod not in better[0]:
                     continue
                 runs = entry.runs[pod]
                 if taken:
                     runs = runs_of({port: to for port, to in ports.items() if port not in taken})
                 found.setdefault(pod, []).extend(Translation(address, *run) for run in runs)
-        return Receivers({pod: tuple(items) for pod, items in found.items()})
+        return Receivers({one: tuple(items) for one, items in found.items()})
 
     def steered_by(
         self, ref: Ref, cluster: Cluster, is_up: IsUp, unread: Container[str] = ()
     ) -> tuple[list[Steered], list[Note]]:
-        """What a service steers, and what there is to say about it."""
+        """Render what a service steers, and the warnings about it."""
         entry = self._entries.get(ref)
         if entry is None:
             return [], []
         service = entry.service
         notes = remarks.on_spec(service, entry.asked, self._settings)
-        reaches: dict[tuple[bool, bool], Reach] = {}
+        reaches: dict[tuple[Family, bool], Reach] = {}
         steered = []
         for address, role in entry.asked.roles.items():
             first = self.sharers(address)[0]
@@ -220,7 +225,7 @@ class Services:
                 notes += self.on_sharing(address, ref, first)
                 continue
             for place in places_of(role, service, self._settings):
-                way = (is_ipv4(address), place.local_only)
+                way = (family_of(address), place.local_only)
                 if way not in reaches:
                     reaches[way] = self._reach_of(entry, is_up, *way, unread)
                 lists = self._lists_for(role, reaches[way])
@@ -231,20 +236,20 @@ class Services:
                     steered.append(Steered(ref, service.created, target, lists, suffix, unsure))
         if reaches:
             notes += remarks.on_reach(service, reaches.values(), self._settings)
-            families = {ipv4 for ipv4, _ in reaches}
+            families = {family for family, _ in reaches}
             notes += remarks.on_slices(service, cluster.slices_of(ref), families)
             offers = self._kept[ref].offers
-            twice = {item for ipv4 in families for item in self._twice(offers[ipv4])}
+            twice = {item for family in families for item in self._twice(offers[family])}
             notes += remarks.on_targets(service, twice)
         return steered, notes
 
     def _reach_of(
-        self, entry: _Entry, is_up: IsUp, ipv4: bool, local_only: bool, unread: Container[str]
+        self, entry: _Entry, is_up: IsUp, family: Family, local_only: bool, unread: Container[str]
     ) -> Reach:
-        kept, key = self._kept[entry.service.ref], (ipv4, local_only)
+        kept, key = self._kept[entry.service.ref], (family, local_only)
         if key not in kept.ways:
             kept.ways[key] = Way(self._settings, local_only=local_only)
-        kept.ways[key].follow(kept.offers[ipv4], self.topology)
+        kept.ways[key].update(kept.offers[family], self.topology)
         return kept.ways[key].reach(entry.service.ports, is_up, unread)
 
     def _twice(self, offers: Offers) -> Iterator[str]:
@@ -276,7 +281,7 @@ class Services:
         return f"_{address}" + ("_main" if vrf == self._settings.main_vrf else "")
 
     def on_sharing(self, address: str, ref: Ref, first: Ref) -> list[Note]:
-        """What it means for a service that another one has the better right to its address."""
+        """Warn a service about an address to which another one has the better right."""
         entry, owner = self._entries[ref], self._entries[first]
         field = FIELDS[entry.asked.roles[address]]
         if self._is_denied(address, ref, first):
@@ -295,20 +300,20 @@ class Services:
         return notes
 
     def _is_equal(self, address: str, entry: _Entry, owner: _Entry) -> bool:
-        """Whether two services want the same for an address: on every node the same answer, so
-        nothing of this node is looked at."""
+        """Whether two services ask for the same at an address. Every node answers alike, so nothing
+        of this node counts."""
         if self._places(address, entry) != self._places(address, owner):
             return False
-        refs, ipv4 = (entry.service.ref, owner.service.ref), is_ipv4(address)
-        return self._ends_of(refs[0], ipv4) == self._ends_of(refs[1], ipv4)
+        family = family_of(address)
+        return self._ends_of(entry.service.ref, family) == self._ends_of(owner.service.ref, family)
 
     def _places(self, address: str, entry: _Entry) -> tuple[Place, ...]:
         return places_of(entry.asked.roles[address], entry.service, self._settings)
 
-    def _ends_of(self, ref: Ref, ipv4: bool) -> Ends:
+    def _ends_of(self, ref: Ref, family: Family) -> Ends:
         """The endpoints among which nodes select, each with the hints by which they choose."""
         found = set()
-        for offered in self._kept[ref].offers[ipv4].candidates().values():
+        for offered in self._kept[ref].offers[family].candidates().values():
             ends = [item.endpoint for item in anywhere(offered)]
             by_node = all(end.ready and end.node_hints for end in ends)
             by_zone = all(end.ready and end.zone_hints for end in ends)
@@ -321,8 +326,8 @@ class Services:
         """Ports that an older service translates differently in a pod of both."""
         found = set()
         for answers in self._answers_before(address, ref):
-            for pod, ports in self._entries[ref].answers[is_ipv4(address)].items():
-                theirs = answers.get(pod, {}) if pod not in HOSTS else {}
+            for pod, ports in self._entries[ref].answers[family_of(address)].items():
+                theirs = {} if isinstance(pod, Host) else answers.get(pod, {})
                 found |= {port for port, to in ports.items() if theirs.get(port, to) != to}
         return [f"{protocol} {port}" for protocol, port in sorted(found)]
 

@@ -1,7 +1,7 @@
 """The way from this node to the endpoints of one service that one traffic policy selects.
 
 Rule: it is kept part by part (``offers``), so a change costs the part that changed. A new topology,
-or another rule of selection for a port, makes all of it anew.
+or another rule of selection for a port, renders all of it again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from srv6kv.notes import Reason
 from srv6kv.render.lists import Lists, Path, size_of
 from srv6kv.render.offers import Offers, Part
 from srv6kv.render.selection import chosen_by, rule_of
-from srv6kv.render.service import IsUp, Reach, path_to
+from srv6kv.render.service import IsUp, LocalEndpoint, Reach, path_to
 from srv6kv.settings import Settings
 
 Rules = Mapping[ServicePort, str]
@@ -76,8 +76,8 @@ class Way:
         self._lists: Lists | None = None
         self._ups: list[Path] = []
 
-    def follow(self, offers: Offers, topology: Topology) -> None:
-        """Take in what the slices offer now."""
+    def update(self, offers: Offers, topology: Topology) -> None:
+        """Apply what the slices offer now."""
         rules = {
             port: rule_of(facts, local_only=self._local_only)
             for port, facts in offers.facts.items()
@@ -111,15 +111,14 @@ class Way:
                 stretch.local.append(endpoint)
                 continue
             found = path_to(endpoint, topology, self._settings, _nowhere)
-            if isinstance(found, str):
+            if isinstance(found, Reason):
                 stretch.problems[address] = found
                 if topology.is_unread(endpoint.node):
                     stretch.unsure[last_sid(endpoint, self._settings)] += 1
                 continue
-            path, host = found
-            stretch.paths[path] += 1
-            if host is not None:
-                stretch.hosts[host] += 1
+            stretch.paths[found.path] += 1
+            if found.host is not None:
+                stretch.hosts[found.host] += 1
         return stretch
 
     def _count(self, stretch: _Stretch, sign: int) -> None:
@@ -158,14 +157,14 @@ class Way:
         ups: list[Path] = []
         for endpoint in (one for stretch in self._stretches.values() for one in stretch.local):
             found = path_to(endpoint, self._topology, self._settings, is_up)
-            if isinstance(found, str):
+            if isinstance(found, Reason):
                 problems.setdefault(found, []).append(endpoint.address)
                 if endpoint.address in unread:
                     unsure.add(last_sid(endpoint, self._settings))
                 continue
-            ups.append(found[0])
-            if found[1] is not None:
-                hosts.add(found[1])
+            ups.append(found.path)
+            if found.host is not None:
+                hosts.add(found.host)
         served = frozenset(port for port, number in self._served.items() if number)
         return Reach(
             self._lists_with(ups),
@@ -190,7 +189,7 @@ class Way:
         return self._lists
 
 
-def _nowhere(_: str) -> bool:
+def _nowhere(_: LocalEndpoint) -> bool:
     return False
 
 

@@ -17,7 +17,7 @@ from srv6kv.plan import ownership
 from srv6kv.plan.actual import Actual
 from srv6kv.plan.ownership import Ranges
 from srv6kv.plan.plan import split
-from srv6kv.sync.reconciler import ledger_of
+from srv6kv.sync.ledgerkeys import ledger_of
 from srv6kv.txn import recording
 from srv6kv.txn.limits import DEFAULT, Limits
 from srv6kv.txn.transaction import Operation, Transaction

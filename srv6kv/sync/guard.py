@@ -1,14 +1,14 @@
 """The mass-delete guard: whether a plan may be done, or waits until the cluster has been listed
 again (docs/kubernetes.md).
 
-Rule: pure; the caller says what time it is. A list may be shortened by whatever answers it, so:
+Rule: pure; the caller says what time it is. A server or proxy may shorten a list, so:
 
 * the first plan after a start, if it takes anything away, waits for a second list;
 * a plan that takes much waits for a second list, asked for at once, and a third, asked for later
   over a new connection. Much is more than half of at least ten policies, endpoints or localsids, at
   once or by several plans within ten seconds: files that are deleted one by one are one loss.
 * so does a plan that takes anything away after a list had nothing at all of a kind of objects;
-* a source that tells of nothing at all is not accepted, however long.
+* a source that reports nothing at all is not accepted, however long.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ SILENT = Note(
 
 
 class Verdict(Enum):
-    """What is to be done with a plan: do it; keep it and ask for a list, or one over new
-    connections, whose number goes into ``asked``; or keep it."""
+    """What to do with a plan: do it; hold it and ask for a list, or for one over new connections,
+    whose number goes into ``asked``; or hold it."""
 
     GO = auto()
     ASK = auto()
-    ASK_ANEW = auto()
+    ASK_OVER_NEW_CONNECTION = auto()
     WAIT = auto()
 
 
@@ -70,17 +70,17 @@ class MassDeleteGuard:
         return self._due if self._lists > 1 and not self.asked else None
 
     def begin_again(self) -> None:
-        """The source was not accepted: the next plan is as the first after a start."""
+        """Judge the next plan as the first after a start: the source was not accepted."""
         self._release()
         self._is_first = True
 
     def suspect(self) -> None:
-        """A list had nothing at all of a kind of objects: what is gone now, however little, needs
-        as many lists as much does."""
+        """Require as many lists for any loss as for a large one: a list had nothing at all of a
+        kind of objects."""
         self._is_suspect = True
 
     def judge(self, loss: Loss, listed: int, now: float) -> Verdict:
-        """Whether a plan has to wait.
+        """Decide whether a plan has to wait.
 
         Args:
             loss: what the plan, made of all that is known now, takes away.
@@ -120,7 +120,7 @@ class MassDeleteGuard:
             return Verdict.ASK
         if self.asked or now < self._due:
             return Verdict.WAIT
-        return Verdict.ASK_ANEW
+        return Verdict.ASK_OVER_NEW_CONNECTION
 
     def _release(self) -> None:
         self.asked = self._lists = 0

@@ -1,7 +1,7 @@
 """Which list of the cluster is waited for, and what waits for it.
 
 Rule: a source lists by itself once; every further list is asked for here: before the first write
-after the writer key was won, before a plan that deletes much (``brake``), for pods that stay away
+after the writer key was won, before a plan that deletes much (``guard``), for pods that stay away
 (``missing``), for an own Node that is not there, and once more some time after a list lacked what
 was there: a list that was wrong is put right by it.
 """
@@ -23,7 +23,7 @@ from srv6kv.sync.reconciler import Reconciler
 
 @dataclass(slots=True)
 class Lists:
-    """What the lists of a source have told, as far as it decides what may be written.
+    """Keeps which lists have arrived and which are awaited before something is written.
 
     Attributes:
         listed: the number of the last complete list; 0: none yet.
@@ -46,7 +46,7 @@ class Lists:
         self._guard = MassDeleteGuard(self.again_seconds)
 
     def take(self, event: ClusterChanged) -> None:
-        """The source has told something."""
+        """Apply an event of the source."""
         self.listed, self._is_certain = event.listed, event.is_certain
         self.reconciler.cluster.knows_pods = not event.is_certain
         if event.is_short:
@@ -75,45 +75,45 @@ class Lists:
         return self.listed >= self.awaited
 
     def await_new(self) -> None:
-        """Write nothing before a list that begins now: somebody else may have written what the last
-        one lacks."""
+        """Write nothing before a list that begins now: another writer may have written what the
+        last one lacks."""
         self.awaited = self.source.relist()
 
     def missed(self) -> Mapping[str, Ref]:
-        """The pods that were sought, once the list is here that was to tell."""
-        return self._missing.answer(self.listed)
+        """Return the pods that were sought, once, when the list for that has arrived."""
+        return self._missing.take_result(self.listed)
 
     def seek_pods(self) -> bool:
-        """Have looked for pods that stay away; whether any is missing."""
+        """Look for pods that stay away; whether any is missing."""
         if self._is_certain:
             return False
         missing = self.reconciler.missing_pods()
-        if self._missing.see(missing, time.monotonic()):
-            self._missing.seek(missing, self.source.relist())
+        if self._missing.update(missing, time.monotonic()):
+            self._missing.search(missing, self.source.relist())
         return bool(missing)
 
     def seek_node(self) -> bool:
-        """Have looked for the own Node once more; whether that list, too, has not got it."""
+        """Look for the own Node once more; whether that list, too, lacks it."""
         if not self._seeking_node:
             self._seeking_node = self.source.relist()
             self._check_later()
         return self.listed >= self._seeking_node
 
     def hold(self, plan: Plan) -> tuple[Note, ...]:
-        """Why the plan has to wait until the cluster has been listed again; nothing: it may go."""
-        if self.reconciler.is_silent:
+        """Hold a plan until the cluster has been listed again, if it must be; the reasons."""
+        if self.reconciler.own_node.is_source_silent:
             self._guard.begin_again()
             return (SILENT,)
         was_held = self._guard.note is not None
         loss = self.reconciler.loss_of(plan)
         verdict = self._guard.judge(loss, self.listed, time.monotonic())
-        if verdict in (Verdict.ASK, Verdict.ASK_ANEW):
-            asked = self.source.relist(is_anew=verdict is Verdict.ASK_ANEW)
+        if verdict in (Verdict.ASK, Verdict.ASK_OVER_NEW_CONNECTION):
+            asked = self.source.relist(is_anew=verdict is Verdict.ASK_OVER_NEW_CONNECTION)
             self._guard.asked = asked
-            if verdict is Verdict.ASK_ANEW:
+            if verdict is Verdict.ASK_OVER_NEW_CONNECTION:
                 self._check_at = None
             if not self._is_certain:
-                self._missing.seek(self.reconciler.missing_pods(), asked)
+                self._missing.search(self.reconciler.missing_pods(), asked)
         elif verdict is Verdict.GO and was_held and loss.takes:
             self._check_later()
         note = self._guard.note

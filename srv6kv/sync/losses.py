@@ -62,8 +62,8 @@ class Served:
         self._localsids: set[str] = set()
         self._discard = discard
 
-    def hold(self, key: str, value: bytes | None) -> None:
-        """Take in a key of ours; None: it is gone."""
+    def apply(self, key: str, value: bytes | None) -> None:
+        """Apply the new value of a key of ours; None: it is gone."""
         if key.startswith(keys.POLICY):
             before, after = self.weights.pop(key, 0), self.weight_of(key, value)
             if after:
@@ -104,7 +104,7 @@ def loss_of(found: Plan, actual: Actual, served: Served) -> Loss:
             left[LOCALSIDS] += (value is not None) - (key in actual.entries)
             lost[LOCALSIDS, key] += value is None
     way = _Ways(changes, actual)
-    for key in sorted(_touched(changes, actual)):
+    for key in sorted(_changed_policies(changes, actual)):
         before = served.weights.get(key, 0)
         ways = list(way.after(key))
         if not before or not ways:
@@ -118,7 +118,7 @@ def loss_of(found: Plan, actual: Actual, served: Served) -> Loss:
     return Loss(+lost, Counter(served.held), left, takes)
 
 
-def _touched(changes: Mapping[str, bytes | None], actual: Actual) -> set[str]:
+def _changed_policies(changes: Mapping[str, bytes | None], actual: Actual) -> set[str]:
     """The policies that change, or whose steerings do."""
     facts = (actual.facts.get(key) for key in changes)
     return {key for key in changes if key.startswith(keys.POLICY)} | {

@@ -1,4 +1,4 @@
-"""Which part of a plan may go out now, where the agent tells the states of its values.
+"""Which part of a plan may go out now, where the agent reports the states of its values.
 
 Order (rule R11): the receive side; policies and steerings; deletions. Each waits until
 the agent has what came before, for a bounded time: a policy must not lead to a localsid that VPP
@@ -22,17 +22,17 @@ from srv6kv.plan.plan import Ledger, Plan
 from srv6kv.txn.transaction import Operation, Transaction
 
 CONFIRM_SECONDS = 2.0
-"""So long a phase waits for the one before it."""
+"""A phase waits so long for the one before it."""
 QUIET_SECONDS = 0.3
-"""The agent says nothing new of a policy that was updated before and is updated again, and answers
-over REST have no revision: after this time what it said before counts. What is PENDING may wait for
-another key of the same phase, so it counts after this time too."""
+"""The agent reports nothing new of a policy that was updated before and is updated again, and
+answers over REST have no revision: after this time its last report counts. What is PENDING may wait
+for another key of the same phase, so it counts after this time too."""
 _ENDS = frozenset(State) - {State.NONEXISTENT, State.REMOVED, State.MISSING, State.RETRYING}
 """Nothing more is to be expected of the agent itself."""
 SEND, GONE = "send", "gone"
 
-Telling = Callable[[str], Told | None]
-"""What the agent has said of a key (short form)."""
+Reports = Callable[[str], Told | None]
+"""The agent's last report of a key (short form)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,24 +74,24 @@ class Phases:
         return bool(self._held)
 
     def part_of(
-        self, plan: Plan, ledger: Ledger, actual: Actual, tell: Telling | None, now: float
+        self, plan: Plan, ledger: Ledger, actual: Actual, report: Reports | None, now: float
     ) -> Part:
-        """What of a plan may go out now.
+        """Choose what of a plan may go out now.
 
         Args:
             ledger: what is noted in etcd; a part notes nothing as gone that is not.
             actual: what etcd holds.
-            tell: what the agent says; None: it tells no states, so all of the plan goes.
+            report: of the agent; None: it reports no states, so all of the plan goes.
         """
-        if tell is None:
+        if report is None:
             self._receive, self._send, self._held = {}, {}, {}
             return Part(plan, is_last=True)
         for key in (*self._receive, *self._send):
-            self.hear(key, tell(key), now)
+            self.hear(key, report(key), now)
         receive, send, gone = _by_phase(plan, actual)
-        holds_send = self._holds(SEND, send, bool(self._receive or receive), now)
+        holds_send = self._hold_back(SEND, send, bool(self._receive or receive), now)
         is_waited_for = bool(self._receive or self._send or receive or send)
-        holds_gone = self._holds(GONE, gone, is_waited_for, now, must_wait=holds_send)
+        holds_gone = self._hold_back(GONE, gone, is_waited_for, now, must_wait=holds_send)
         left = (send if holds_send else set()) | (gone if holds_gone else set())
         if not left:
             return Part(plan, is_last=True)
@@ -99,7 +99,7 @@ class Phases:
         return Part(_without(plan, left, ledger, actual), is_last=False, gone=deleted)
 
     def committed(self, transaction: Transaction, prefix: str, revision: int, now: float) -> None:
-        """A transaction of a part is in etcd at this revision."""
+        """Note that a transaction of a part is in etcd at this revision."""
         for operation in transaction.operations:
             key = operation.key.removeprefix(prefix)
             self._receive.pop(key, None)
@@ -109,7 +109,7 @@ class Phases:
                 puts[key] = _Put(revision, now, operation.guard != 0)
 
     def hear(self, key: str, told: Told | None, now: float) -> None:
-        """What the agent says of a key (short form) now."""
+        """Apply the agent's report of a key (short form)."""
         for puts in (self._receive, self._send):
             if key in puts and _is_done(puts[key], told, now):
                 del puts[key]
@@ -140,7 +140,7 @@ class Phases:
             ends.append(quiet if quiet > now else put.when + CONFIRM_SECONDS)
         return min(ends)
 
-    def _holds(
+    def _hold_back(
         self,
         name: str,
         operations: set[Operation],
@@ -149,7 +149,7 @@ class Phases:
         *,
         must_wait: bool = False,
     ) -> bool:
-        """Whether these are held back: not for ever, but as long as what comes before them is."""
+        """Hold operations back as long as what comes before them is; whether they are held back."""
         if waits and operations:
             since = self._held.setdefault(name, now)
             if must_wait or now - since < _limit(name):
@@ -164,7 +164,7 @@ def _limit(name: str) -> float:
 
 
 def _is_done(put: _Put, told: Told | None, now: float) -> bool:
-    """Whether the agent has done what it can with a put, or nothing more will be heard of it."""
+    """Whether the agent has done what it can with a put, or nothing more is to be expected."""
     if now - put.when >= CONFIRM_SECONDS:
         return True
     if told is None or told.status.state not in _ENDS:
@@ -174,10 +174,10 @@ def _is_done(put: _Put, told: Told | None, now: float) -> bool:
         return False
     if told.revision > put.revision or (told.revision == 0 and not put.was_there):
         return True
-    # etcd is told only of another state, operation, error or other details than before.
+    # The agent publishes only another state, operation, error or other details than before.
     is_same = told.status.operation == "UPDATE" or told.status.state is not State.CONFIGURED
-    may_be_untold = told.revision == 0 or (put.was_there and is_same)
-    return may_be_untold and is_quiet
+    may_be_unpublished = told.revision == 0 or (put.was_there and is_same)
+    return may_be_unpublished and is_quiet
 
 
 def _is_send(key: str) -> bool:
@@ -203,12 +203,12 @@ def _by_phase(plan: Plan, actual: Actual) -> tuple[set[Operation], set[Operation
             (gone if index > last else send).add(operation)
         elif not _is_send(_short(operation)):
             receive.add(operation)
-        elif not _stands_alone(operation, plan, actual):
+        elif not _is_independent(operation, plan, actual):
             send.add(operation)
     return receive, send, gone
 
 
-def _stands_alone(operation: Operation, plan: Plan, actual: Actual) -> bool:
+def _is_independent(operation: Operation, plan: Plan, actual: Actual) -> bool:
     """Whether it changes a live policy, which gains no path that ends on this node."""
     key = _short(operation)
     old = actual.entries.get(key)

@@ -1,6 +1,6 @@
 """Notes on values in etcd that count as absent because they cannot be read.
 
-Rule: a bad value of somebody else is told and harms nothing but itself.
+Rule: a bad value of others is reported and harms nothing but itself.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from srv6kv import foreign
 from srv6kv.ligato import keys
 from srv6kv.plan import ownership
 from srv6kv.plan.ownership import Ranges
-from srv6kv.sync.reconciler import ledger_of
+from srv6kv.sync.ledgerkeys import ledger_of
 
 SRV6 = "config/vpp/srv6/v2/"
 SRV6_GLOBAL = SRV6 + "srv6-global"
