@@ -251,7 +251,7 @@ def test_text_that_is_no_address_comes_last() -> None:
 
 def test_refused() -> None:
     """A localsid of an unknown function and a steering without a BSID are errors."""
-    with pytest.raises(ValueError, match="'zz' is not an end function"):
+    with pytest.raises(ValueError, match="end_function_zz: not an end function"):
         showsr.show_localsids({keys.localsid("::5"): {"sid": "::5", "end_function_zz": {}}})
     with pytest.raises(ValueError, match="policy_bsid: missing"):
         showsr.show_steerings({keys.steering("s1"): {"policy_index": 0}})

@@ -19,6 +19,7 @@ from srv6kv.gen.ligato.linux.iptables import iptables_pb2
 from srv6kv.gen.ligato.vpp.l3 import arp_pb2, route_pb2, vrf_pb2
 from srv6kv.gen.ligato.vpp.srv6 import srv6_pb2
 from srv6kv.ligato import keys
+from srv6kv.ligato.endfunctions import END_FUNCTIONS
 
 Api = Literal["v2", "v3"]
 
@@ -38,10 +39,7 @@ _MESSAGES: dict[str, type[Message]] = {
 
 _SINGLETONS: dict[str, type[Message]] = {SRV6_GLOBAL: srv6_pb2.SRv6Global}
 
-_V2_FIELDS = {
-    f"end_function_{letters}": f"end_function_{letters.upper()}"
-    for letters in ("x", "t", "dx2", "dx4", "dx6", "dt4", "dt6", "ad")
-}
+_V2_FIELDS = {row.field: row.v2_field for row in END_FUNCTIONS.values()}
 _OLDEST_FIELDS = {"installation_vrf_id": "fib_table_id"}
 """Names of agents 2.0, read and never written."""
 _V2_ENUMS = {

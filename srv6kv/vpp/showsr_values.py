@@ -8,20 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from srv6kv.ligato.endfunctions import END_FUNCTIONS
 from srv6kv.net import addresses
 
 SECTIONS = ("localsids", "policies", "steerings")
 COMMANDS = ("show sr localsids", "show sr policies", "show sr steering-policies")
 """What VPP is asked for each."""
+_LINES = {"outgoing_interface": "Iface", "next_hop": "Next hop", "vrf_id": "Table"}
 BUILT_IN: dict[str, tuple[str, ...]] = {
-    "End": (),
-    "X": ("Iface", "Next hop"),
-    "T": ("Table",),
-    "DX2": ("Iface",),
-    "DX4": ("Iface", "Next hop"),
-    "DX6": ("Iface", "Next hop"),
-    "DT4": ("Table",),
-    "DT6": ("Table",),
+    **{
+        row.keyword: tuple(_LINES[field] for field in row.needs)
+        for row in END_FUNCTIONS.values()
+        if not row.is_plugin
+    },
     "uN": (),
     "uA": ("Iface", "Next hop"),
 }
