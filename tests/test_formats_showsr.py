@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from srv6kv.ligato import keys
+from srv6kv.ligato.parts import Values
 from srv6kv.ligato.values import (
     AgentValue,
     CrossConnect6,
@@ -194,7 +195,7 @@ def test_localsids_of_the_seed() -> None:
 )
 def test_behaviours(function: dict[str, Any], lines: str) -> None:
     """Each end function has VPP's text, tabs and further lines."""
-    values = {keys.localsid("6666::5"): {"sid": "6666::5", **function}}
+    values: Values = {keys.localsid("6666::5"): {"sid": "6666::5", **function}}
 
     assert showsr.show_localsids(values) == (
         "SRv6 - My LocalSID Table:\n"

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 from srv6kv.agent import status
 from srv6kv.agent.needs import BAD, GOVPP, History
 from srv6kv.agent.status import State, ValueStatus
+from srv6kv.ligato import keys
 
 _CHECKED = (status.CHECK_AGENT, status.CHECK_PLUGIN + GOVPP)
 
@@ -100,7 +101,7 @@ class View:
             if key not in self.unreadable
             and known.get(key, self._checked.get(key)) != item.mod_revision
         }
-        return {self._prefix + key for key in found | (known.keys() - read.keys())}
+        return {keys.full(self._prefix, key) for key in found | (known.keys() - read.keys())}
 
     def observe(self, item: ReadKey) -> None:
         """Take in a key below ``prefixes`` that was read or has changed."""
@@ -132,8 +133,8 @@ class View:
         found = self.told.get(key)
         return found.status.state if found is not None else None
 
-    def _short(self, key: str) -> str:
-        return key.removeprefix(self._prefix)
+    def _short(self, key: str) -> keys.Key:
+        return keys.short(self._prefix, key)
 
     def _observe_state(self, key: str, item: ReadKey) -> None:
         own = status.config_key(key)
