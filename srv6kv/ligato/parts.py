@@ -1,4 +1,4 @@
-"""What VPP's commands, VPP's tables and our own tables all ask of a value."""
+"""Access to the fields of values, for VPP's commands and for tables."""
 
 from __future__ import annotations
 
