@@ -52,19 +52,10 @@ def lines(key: str, value: bytes | None, api: Api = "v2") -> tuple[str, str]:
 
 
 def _fields(message: Message, api: Api) -> Iterator[str]:
-    for field in message.DESCRIPTOR.fields:
-        name = schema.field_name(field, api)
-        for item in _items(message, field):
-            yield f"{name}:{_item(field, item, api)}"
-
-
-def _items(message: Message, field: FieldDescriptor) -> list[Any]:
-    """What the message has of a field: defaults are left out, members of a oneof are not."""
-    value = getattr(message, field.name)
-    if field.is_repeated:
-        return list(value)
-    is_set = message.HasField(field.name) if field.has_presence else value != field.default_value
-    return [value] if is_set else []
+    """What is set, in the order of declaration, which is not that of the numbers."""
+    for field, value in sorted(message.ListFields(), key=lambda item: item[0].index):
+        for item in value if field.is_repeated else [value]:
+            yield f"{schema.field_name(field, api)}:{_item(field, item, api)}"
 
 
 def _item(field: FieldDescriptor, item: Any, api: Api) -> str:

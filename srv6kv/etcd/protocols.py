@@ -18,7 +18,6 @@ class Reader(Protocol):
 
     def read(self, prefixes: Sequence[str]) -> Snapshot:
         """Return every key under these prefixes, all as of one revision."""
-        ...
 
 
 class Store(Reader, Protocol):
@@ -27,15 +26,12 @@ class Store(Reader, Protocol):
     @property
     def limits(self) -> Limits:
         """What the server takes at once, as far as it is known."""
-        ...
 
     def acquire(self, label: str, identity: str, ttl: int | None = None) -> Writer | None:
         """Return the right to write for a label; None if another process has it."""
-        ...
 
     def holder(self, label: str) -> str | None:
         """Return the identity of the process that may write for a label."""
-        ...
 
     def commit(
         self,
@@ -46,4 +42,3 @@ class Store(Reader, Protocol):
         extra: Sequence[Operation] = (),
     ) -> int:
         """Write all of it as one revision, and return that revision."""
-        ...

@@ -59,48 +59,25 @@ class EndFunction:
 
 _HOP = ("outgoing_interface", "next_hop")
 _TABLE = ("vrf_id",)
-END_FUNCTIONS = {
-    row.field: row
-    for row in (
-        EndFunction(_BASE, "End"),
-        EndFunction("end_function_x", "X (Endpoint with Layer-3 cross-connect)", _HOP),
-        EndFunction("end_function_t", "T (Endpoint with specific IPv6 table lookup)", _TABLE),
-        EndFunction(
-            "end_function_dx2",
-            "DX2 (Endpoint with decapulation and Layer-2 cross-connect)",  # sic
-            ("outgoing_interface",),
-        ),
-        EndFunction(
-            "end_function_dx4",
-            "DX4 (Endpoint with decapsulation and IPv4 cross-connect)",
-            _HOP,
-            "IPV4",
-        ),
-        EndFunction(
-            "end_function_dx6",
-            "DX6 (Endpoint with decapsulation and IPv6 cross-connect)",
-            _HOP,
-            "IPV6",
-        ),
-        EndFunction(
-            "end_function_dt4",
-            "DT4 (Endpoint with decapsulation and specific IPv4 table lookup)",
-            _TABLE,
-            "IPV4",
-        ),
-        EndFunction(
-            "end_function_dt6",
-            "DT6 (Endpoint with decapsulation and specific IPv6 table lookup)",
-            _TABLE,
-            "IPV6",
-        ),
-        EndFunction(
-            "end_function_ad",
-            "End.AD (Endpoint with dynamic proxy to SR-unaware appliance)",
-            ("l3_service_address", "outgoing_interface", "incoming_interface"),
-        ),
-    )
-}
+_PROXY = ("l3_service_address", "outgoing_interface", "incoming_interface")
+_DECAP = "Endpoint with decapsulation and"
+_ROWS = (
+    EndFunction(_BASE, "End"),
+    EndFunction("end_function_x", "X (Endpoint with Layer-3 cross-connect)", _HOP),
+    EndFunction("end_function_t", "T (Endpoint with specific IPv6 table lookup)", _TABLE),
+    # VPP spells it so.
+    EndFunction(
+        "end_function_dx2", "DX2 (Endpoint with decapulation and Layer-2 cross-connect)", _HOP[:1]
+    ),
+    EndFunction("end_function_dx4", f"DX4 ({_DECAP} IPv4 cross-connect)", _HOP, "IPV4"),
+    EndFunction("end_function_dx6", f"DX6 ({_DECAP} IPv6 cross-connect)", _HOP, "IPV6"),
+    EndFunction("end_function_dt4", f"DT4 ({_DECAP} specific IPv4 table lookup)", _TABLE, "IPV4"),
+    EndFunction("end_function_dt6", f"DT6 ({_DECAP} specific IPv6 table lookup)", _TABLE, "IPV6"),
+    EndFunction(
+        "end_function_ad", "End.AD (Endpoint with dynamic proxy to SR-unaware appliance)", _PROXY
+    ),
+)
+END_FUNCTIONS = {row.field: row for row in _ROWS}
 """By field."""
 
 
