@@ -130,7 +130,7 @@ def test_directory_of_other_keys() -> None:
 
 def test_branches_keep_the_order() -> None:
     """The branches hold at most 64 operations each, in their order, and no more of them fit."""
-    operations = [Operation(f"/{n}", b"", 0) for n in range(limits.MAX_OPERATIONS)]
+    operations = [Operation(f"/{n}", b"", 0) for n in range(limits.DEFAULT.most)]
     branches = limits.branches_of(operations)
 
     assert [len(branch) for branch in branches] == [64] * 64

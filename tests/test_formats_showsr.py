@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from srv6kv.ligato import keys
+from srv6kv.ligato.parts import Values
 from srv6kv.ligato.values import (
     AgentValue,
     CrossConnect6,
@@ -194,7 +195,7 @@ def test_localsids_of_the_seed() -> None:
 )
 def test_behaviours(function: dict[str, Any], lines: str) -> None:
     """Each end function has VPP's text, tabs and further lines."""
-    values = {keys.localsid("6666::5"): {"sid": "6666::5", **function}}
+    values: Values = {keys.localsid("6666::5"): {"sid": "6666::5", **function}}
 
     assert showsr.show_localsids(values) == (
         "SRv6 - My LocalSID Table:\n"
@@ -251,7 +252,7 @@ def test_text_that_is_no_address_comes_last() -> None:
 
 def test_refused() -> None:
     """A localsid of an unknown function and a steering without a BSID are errors."""
-    with pytest.raises(ValueError, match="'zz' is not an end function"):
+    with pytest.raises(ValueError, match="end_function_zz: not an end function"):
         showsr.show_localsids({keys.localsid("::5"): {"sid": "::5", "end_function_zz": {}}})
     with pytest.raises(ValueError, match="policy_bsid: missing"):
         showsr.show_steerings({keys.steering("s1"): {"policy_index": 0}})

@@ -122,7 +122,11 @@ def test_a_lost_line(lost: str, said: str, line: int) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{ sidd:1 }", f"cannot be read: {LOCALSID}: sidd: no such field in LocalSID"),
+        (
+            "{ sidd:1 }",
+            f"cannot be read: {LOCALSID}: Message type"
+            ' "ligato.vpp.srv6.LocalSID" has no field named "sidd".',
+        ),
         ('{ sid:"6666::55" }', f"cannot be read: {LOCALSID}: sid: '6666::55' has another key"),
         pytest.param(
             f'{{ sid:"{"5" * 1_000_000}" }}',

@@ -171,7 +171,7 @@ def test_command(key: str, value: dict[str, Any], command: str | None) -> None:
         (
             keys.localsid("6666::5"),
             {"sid": "6666::5", "end_function_zz": {}},
-            "'zz' is not an end function",
+            "end_function_zz: not an end function",
         ),
         (
             keys.localsid("6666::5"),

@@ -131,7 +131,7 @@ def test_what_srv6kv_writes_is_read(
     steered: dict[str, str],
 ) -> None:
     """What our own writer prints for values is read back with their fields."""
-    values = {
+    values: dict[str, dict[str, Any]] = {
         **{keys.localsid(sid): {"sid": sid, **one} for sid, one in sids.items()},
         **{keys.policy(b): {"bsid": b, "segment_lists": lists} for b, lists in bsids.items()},
         **{

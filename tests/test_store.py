@@ -12,7 +12,7 @@ from srv6kv.errors import Conflict, Refused
 from srv6kv.etcd.embedded import EmbeddedEtcd
 from srv6kv.etcd.store import PAGE, Change, Etcd3Store, KeyValue, Writer
 from srv6kv.etcd.values import KeysChanged
-from srv6kv.txn.limits import FLAT_OPERATIONS, MAX_BYTES, MAX_OPERATIONS, size_of
+from srv6kv.txn.limits import DEFAULT, MAX_BYTES, size_of
 from srv6kv.txn.transaction import Operation, Transaction
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
@@ -89,7 +89,7 @@ def test_read_of_a_compacted_revision(
         list(store._pages(f"/srv6kv/{label}/", old))
 
 
-@pytest.mark.parametrize("number", [1, FLAT_OPERATIONS, FLAT_OPERATIONS + 1, MAX_OPERATIONS])
+@pytest.mark.parametrize("number", [1, DEFAULT.flat, DEFAULT.flat + 1, DEFAULT.most])
 def test_commit_is_one_revision_in_order(
     store: Etcd3Store, writer: Writer, label: str, number: int
 ) -> None:
@@ -113,7 +113,7 @@ def test_commit_is_one_revision_in_order(
     assert [revision] == [number for number, _ in seen.batches]
 
 
-@pytest.mark.parametrize("number", [FLAT_OPERATIONS, FLAT_OPERATIONS + 1])
+@pytest.mark.parametrize("number", [DEFAULT.flat, DEFAULT.flat + 1])
 def test_commit_with_extra(store: Etcd3Store, writer: Writer, label: str, number: int) -> None:
     """Extra operations are in the same revision, last, and need no guard."""
     ranges = f"/srv6kv/{label}/ranges"
@@ -140,7 +140,7 @@ def test_commit_that_is_too_large(store: Etcd3Store, writer: Writer, label: str)
     large = Operation(folder + "5555::a", bytes(MAX_BYTES), 0)
     small = Operation(folder + "5555::b", b"{}", 0)
     for transaction in (
-        puts(folder, MAX_OPERATIONS + 1),
+        puts(folder, DEFAULT.most + 1),
         Transaction((large,)),
         Transaction((small, small)),
     ):
@@ -150,7 +150,7 @@ def test_commit_that_is_too_large(store: Etcd3Store, writer: Writer, label: str)
     assert store.read([folder]).entries == []
 
 
-@pytest.mark.parametrize("count", [1, FLAT_OPERATIONS, MAX_OPERATIONS])
+@pytest.mark.parametrize("count", [1, DEFAULT.flat, DEFAULT.most])
 def test_a_server_takes_the_most_that_is_allowed(
     store: Etcd3Store, writer: Writer, label: str, count: int
 ) -> None:
@@ -219,7 +219,7 @@ def test_large_commit_is_guarded_by_what_was_read(
     read = store.read([folder]).revision
     store.put(f"{folder}5555::a", "of somebody else")
     with pytest.raises(Conflict, match=f"5555::a: mod revision {read + 1}, read at {read}"):
-        store.commit(puts(folder, FLAT_OPERATIONS + 1), writer=writer, read_revision=read)
+        store.commit(puts(folder, DEFAULT.flat + 1), writer=writer, read_revision=read)
     revision = store.commit(puts(folder, 121), writer=writer, read_revision=read + 1)
 
     assert revision == read + 2
@@ -236,7 +236,7 @@ def test_large_commit_of_two_models(store: Etcd3Store, writer: Writer, label: st
         store.commit(both, writer=writer, read_revision=read)
 
 
-@pytest.mark.parametrize("number", [1, FLAT_OPERATIONS + 1])
+@pytest.mark.parametrize("number", [1, DEFAULT.flat + 1])
 def test_commit_needs_the_writer_key(
     store: Etcd3Store, writer: Writer, label: str, number: int
 ) -> None:

@@ -11,7 +11,7 @@ from etcd_server import SECONDS, Seen
 from srv6kv.errors import Conflict, Unavailable
 from srv6kv.etcd.embedded import EmbeddedEtcd
 from srv6kv.etcd.store import Change, Etcd3Store, Watch, Writer
-from srv6kv.txn.limits import MAX_OPERATIONS
+from srv6kv.txn.limits import DEFAULT
 from srv6kv.txn.transaction import Operation, Transaction
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
@@ -71,7 +71,7 @@ def test_large_revision_comes_together(store: Etcd3Store, writer: Writer, label:
     folder, seen = f"/vnf-agent/{label}/config/vpp/srv6/v2/policy/", Seen()
     start = store.read([folder]).revision + 1
     value = bytes(200)
-    operations = tuple(Operation(f"{folder}{n:04}", value, 0) for n in range(MAX_OPERATIONS))
+    operations = tuple(Operation(f"{folder}{n:04}", value, 0) for n in range(DEFAULT.most))
     sizes = [start + n for n in range(3)]
     for revision in sizes:
         guarded = tuple(
@@ -83,7 +83,7 @@ def test_large_revision_comes_together(store: Etcd3Store, writer: Writer, label:
     seen.wait_for_revision(start + 2)
 
     assert [(number, len(changes)) for number, changes in seen.batches] == [
-        (number, MAX_OPERATIONS) for number in sizes
+        (number, DEFAULT.most) for number in sizes
     ]
 
 

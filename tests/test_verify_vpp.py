@@ -35,7 +35,7 @@ from srv6kv.ligato import keys
 from srv6kv.verify import Difference
 from srv6kv.vpp.showsr_values import Localsid, Policy, SegmentList, ShowSr, Steering
 
-LACKING = {
+LACKING: dict[str, ShowSr] = {
     SID_KEY: replace(SEEN, localsids=(HOST_SEEN,)),
     POLICY_KEY: replace(SEEN, policies=()),
     STEERING_KEY: replace(SEEN, steerings=()),

@@ -1,1 +1,1 @@
-"""What a live vpp-agent says: states, REST, boots."""
+"""What a live vpp-agent reports: states, REST, boots."""

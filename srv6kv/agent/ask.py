@@ -125,7 +125,7 @@ class _Cut:
                 _shut(sock)
 
     def now(self) -> None:
-        """The time has come."""
+        """Cut it now."""
         with self._lock:
             if self._sock is not None:
                 self.is_done = True

@@ -1,7 +1,7 @@
 """Network namespaces that are named by a process id, and the boots in which they mean something.
 
 Rule (decision 0030): ``/proc/<pid>/ns/net`` is trusted only within the boot in which it was
-learnt; under another boot the agent would enter whatever has that pid now and flush its chains.
+observed; under another boot the agent would enter whatever has that pid now and flush its chains.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ class Boot(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is noted in etcd about the node's boots.
 
     Attributes:
-        id: the kernel's boot id; "" if nobody knows it.
-        learnt: highest mod revision of a namespace that was learnt up to now.
-        distrusted: up to this mod revision, namespaces were learnt in an earlier boot.
+        id: the kernel's boot id; "" if it is unknown.
+        learnt: highest mod revision of a namespace that was observed up to now.
+        distrusted: up to this mod revision, namespaces were observed in an earlier boot.
     """
 
     id: str = ""
@@ -37,12 +37,12 @@ def load(text: bytes | None) -> Boot | None:
 
 
 def dump(boot: Boot) -> bytes:
-    """The text of the note."""
+    """Return the text of the note."""
     return msgspec.json.encode(boot)
 
 
 def begin(noted: Boot | None, boot_id: str) -> Boot:
-    """What holds in the boot ``boot_id`` after what was noted before."""
+    """Return the note that holds in the boot ``boot_id``, given the one before."""
     if noted is None or not boot_id:
         return noted or Boot(boot_id)
     return noted if noted.id == boot_id else Boot(boot_id, noted.learnt, noted.learnt)

@@ -1,4 +1,4 @@
-"""What is worth telling of the agent's states: counts, what is bad, what has turned bad or good.
+"""Summarises the agent's states: counts, bad keys, and keys that have turned bad or good.
 
 Rule: pure; times are monotonic seconds, passed in.
 """
@@ -21,13 +21,13 @@ MOST_LINES = 10
 LATE_SECONDS = 30.0
 """An agent that does not know a key after this time has missed it."""
 NEED_SECONDS = 2.0
-"""A need is told when it has lasted so long: of an agent that starts anew the keys that say so
+"""A need is reported when it has lasted so long: of an agent that restarts the keys that say so
 come one by one."""
 
 
 @dataclass(frozen=True, slots=True)
 class AgentShown:
-    """What there is to show of the agent.
+    """What status pages and metrics show of the agent.
 
     Attributes:
         source: where states come from: ``etcd``, ``rest``; "": from nowhere.
@@ -63,17 +63,17 @@ class News:
 
 
 class Digest:
-    """Remembers what was told."""
+    """Remembers what was reported, and reports what is new."""
 
     def __init__(self) -> None:
-        self._told: dict[str, ValueStatus] = {}
+        self._reported: dict[str, ValueStatus] = {}
         self._needs: dict[str, Need] = {}
         self._needed_since: dict[str, float] = {}
         self._mark = (0.0, 0)
         self._late_revision = 0
 
     def shown(self, view: View, held: Mapping[str, int], now: float) -> AgentShown:
-        """All there is to show.
+        """Return all that is shown.
 
         Args:
             held: our keys in etcd (short form) with their mod revision.
@@ -83,15 +83,15 @@ class Digest:
         odd: list[ValueStatus] = []
         late: list[str] = []
         for key, revision in held.items():
-            told = view.told.get(key)
-            if told is None:
+            found = view.told.get(key)
+            if found is None:
                 states[UNKNOWN] += 1
                 if revision <= self._late_revision:
                     late.append(key)
                 continue
-            states[told.status.state] += 1
-            if told.status.state is not State.CONFIGURED:
-                odd.append(told.status)
+            states[found.status.state] += 1
+            if found.status.state is not State.CONFIGURED:
+                odd.append(found.status)
         seen = Seen(
             bad={one.key: one for one in odd if one.state in BAD},
             history=view.history,
@@ -110,15 +110,19 @@ class Digest:
         )
 
     def news(self, view: View, held: Mapping[str, int], shown: AgentShown) -> Iterator[News]:
-        """What has changed since it was asked for last."""
+        """Yield what has changed since the last call."""
         bad = {key: status for key, status in view.bad.items() if key in held}
-        worse = [one for key, one in sorted(bad.items()) if not _is_told(self._told.get(key), one)]
+        worse = [
+            one
+            for key, one in sorted(bad.items())
+            if not _is_reported(self._reported.get(key), one)
+        ]
         better = [
             (key, state)
-            for key in sorted(self._told.keys() - bad.keys())
+            for key in sorted(self._reported.keys() - bad.keys())
             if key in held and (state := view.state_of(key)) is not None
         ]
-        self._told = bad
+        self._reported = bad
         if len(worse) > MOST_LINES:
             yield _summary(worse)
         else:
@@ -145,7 +149,7 @@ class Digest:
         self._needs = now
 
     def _lasting(self, needs: tuple[Need, ...], now: float) -> tuple[Need, ...]:
-        """Those that have been there for a while, or were told."""
+        """Return the needs that have lasted for a while, or were reported."""
         there = {str(need.means) for need in needs}
         self._needed_since = {means: self._needed_since.get(means, now) for means in sorted(there)}
         return tuple(
@@ -173,9 +177,9 @@ def _badness(status: ValueStatus) -> tuple[int, str]:
     return place, status.key
 
 
-def _is_told(told: ValueStatus | None, status: ValueStatus) -> bool:
-    """Whether there is nothing new to say of a bad key."""
-    return told is not None and (told.state, told.error) == (status.state, status.error)
+def _is_reported(before: ValueStatus | None, status: ValueStatus) -> bool:
+    """Whether a bad key was reported with the same state and error."""
+    return before is not None and (before.state, before.error) == (status.state, status.error)
 
 
 def _line(status: ValueStatus) -> News:

@@ -23,8 +23,8 @@ MOST_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """All states as the agent told them, or why it did not; asked at that monotonic time. And what
-    is known of its wiring, if that is asked for."""
+    """All states as the agent reported them, or why not; asked at that monotonic time. And how pods
+    are attached, if that is asked for."""
 
     statuses: dict[str, ValueStatus]
     trouble: str = ""
@@ -47,7 +47,7 @@ class Poll:
         wiring: WiringPoll | None = None,
     ) -> None:
         self._rest = rest
-        self._wiring = wiring
+        self._attachments = wiring
         self._on_answer = on_answer
         self._is_hurried = False
         self._wake = threading.Event()
@@ -77,7 +77,7 @@ class Poll:
         pause = POLL_SECONDS
         while not self._is_stopped:
             self._wake.clear()
-            answer = self._with_wiring(self._ask())
+            answer = self._with_attachment(self._ask())
             if self._is_stopped:
                 return
             if answer != last or self._is_hurried:
@@ -88,11 +88,11 @@ class Poll:
             pause = min(2 * pause, MOST_SECONDS) if is_away else POLL_SECONDS
             self._wake.wait(HURRY_SECONDS if self._is_hurried and not is_away else pause)
 
-    def _with_wiring(self, answer: Polled) -> Polled:
-        if self._wiring is None or self._is_stopped:
+    def _with_attachment(self, answer: Polled) -> Polled:
+        if self._attachments is None or self._is_stopped:
             return answer
         states = None if answer.trouble else answer.statuses
-        return replace(answer, wiring=self._wiring.ask(states))
+        return replace(answer, wiring=self._attachments.ask(states))
 
     def _ask(self) -> Polled:
         asked = time.monotonic()

@@ -100,7 +100,7 @@ class AgentRest:
         return self._objects(path)
 
     def wiring(self) -> dict[str, bytes]:
-        """What the agent was asked to have of the models that tell of wiring, by key.
+        """What the agent was asked to have of the models of attachment, by key.
 
         It is what was asked for, as keys of etcd are, because what VPP has goes with VPP.
 
@@ -120,7 +120,7 @@ class AgentRest:
         return found
 
     def process(self) -> Process | None:
-        """Which life of the agent answers; None: it does not tell."""
+        """Which life of the agent answers; None: it does not say."""
         try:
             return parse_process(self._ask("GET", "/liveness"))
         except Unavailable:
@@ -157,7 +157,7 @@ class AgentRest:
 
 
 def _error_of(answer: bytes) -> str:
-    """What the agent says about its refusal: ``{"Error": "..."}``."""
+    """Return the reason that the agent gives for a refusal: ``{"Error": "..."}``."""
     try:
         found = foreign.decode(answer, dict[str, str])
     except foreign.Unreadable:

@@ -1,4 +1,4 @@
-"""What the agent says about values and about itself (agent rule A39): etcd's keys
+"""The states that the agent reports of values and of itself (agent rule A39): etcd's keys
 ``config-status/...`` and ``check/status/v1/...`` below ``/vnf-agent/<label>/``, and the answers of
 its REST server.
 
@@ -28,7 +28,7 @@ CHECK_PLUGIN = CHECK + "plugin/"
 
 
 class State(StrEnum):
-    """What the agent has made of a value, in the order of its numbers 0 to 10."""
+    """The state of a value, in the order of its numbers 0 to 10."""
 
     NONEXISTENT = "NONEXISTENT"
     MISSING = "MISSING"
@@ -72,7 +72,7 @@ class ValueStatus:
 
 @dataclass(frozen=True, slots=True)
 class PluginStatus:
-    """What one plugin of the agent says about itself; state: INIT, OK or ERROR, since
+    """The state of one plugin of the agent; state: INIT, OK or ERROR, since
     ``last_change`` (Unix seconds; 0: unknown)."""
 
     name: str
@@ -83,7 +83,7 @@ class PluginStatus:
 
 @dataclass(frozen=True, slots=True)
 class AgentStatus:
-    """What the agent says about itself; state: INIT, OK or ERROR, times: Unix seconds."""
+    """The state of the agent itself: INIT, OK or ERROR, times: Unix seconds."""
 
     state: str
     start_time: int = 0

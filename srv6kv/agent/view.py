@@ -1,4 +1,4 @@
-"""What the agent has said of each value so far, published in etcd or asked over REST.
+"""The state that the agent has reported of each value, in etcd or over REST.
 
 Rule: one thread owns it. A state that cannot be read, or that is published no more because the
 agent's lease has run out, is unknown; unknown is not bad.
@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 from srv6kv.agent import status
 from srv6kv.agent.needs import BAD, GOVPP, History
 from srv6kv.agent.status import State, ValueStatus
+from srv6kv.ligato import keys
 
 _CHECKED = (status.CHECK_AGENT, status.CHECK_PLUGIN + GOVPP)
 
@@ -28,7 +29,7 @@ class ReadKey(Protocol):
 
 
 class Told(NamedTuple):
-    """What was said of a value, and the revision that said so; 0: it was asked over REST."""
+    """What was reported of a value, and at which revision; 0: over REST."""
 
     status: ValueStatus
     revision: int
@@ -42,11 +43,11 @@ class View:
         is_polled: states come over REST, not from etcd.
 
     Attributes:
-        told: what was said, by the key (short form) that it is about.
+        told: what was reported, by the key (short form) that it is about.
         bad: those of them that are FAILED, INVALID or RETRYING.
         unreadable: status keys whose value makes no sense, with the reason.
         history: what is remembered of the agent itself.
-        changes: goes up with everything that is news about a value.
+        changes: goes up whenever the report of a value changes.
     """
 
     def __init__(self, prefix: str, *, is_polled: bool = False) -> None:
@@ -63,20 +64,20 @@ class View:
 
     @property
     def has_states(self) -> bool:
-        """Whether the agent tells states at all."""
+        """Whether the agent reports states at all."""
         return bool(self.told)
 
     @property
     def statuses(self) -> dict[str, ValueStatus]:
-        """What was said of each value, by key (short form)."""
+        """The status of each value, by key (short form)."""
         return {key: told.status for key, told in self.told.items()}
 
     def owns(self, key: str) -> bool:
-        """Whether a key of etcd (full form) is told here, and not configuration."""
+        """Whether a key of etcd (full form) holds a state, and not configuration."""
         return key.startswith(self.prefixes)
 
     def reset(self, entries: Iterable[ReadKey]) -> None:
-        """Begin again with what etcd holds below ``prefixes``; what was asked stays."""
+        """Replace the states by what etcd holds below ``prefixes``; polled ones stay."""
         listed = list(entries)
         there = {self._short(item.key) for item in listed}
         if not self.is_polled:
@@ -100,10 +101,10 @@ class View:
             if key not in self.unreadable
             and known.get(key, self._checked.get(key)) != item.mod_revision
         }
-        return {self._prefix + key for key in found | (known.keys() - read.keys())}
+        return {keys.full(self._prefix, key) for key in found | (known.keys() - read.keys())}
 
     def observe(self, item: ReadKey) -> None:
-        """Take in a key below ``prefixes`` that was read or has changed."""
+        """Apply a key below ``prefixes`` that was read or has changed."""
         key = self._short(item.key)
         if key.startswith(status.STATUS):
             self._observe_state(key, item)
@@ -116,14 +117,14 @@ class View:
             self._observe_check(key, item.value, item.mod_revision)
 
     def poll(self, statuses: Mapping[str, ValueStatus]) -> None:
-        """Take in all states as they were asked; what is not among them is unknown."""
+        """Replace all states by those of an answer; what is not among them is unknown."""
         for key in self.told.keys() - statuses.keys():
             self._forget(key)
         for key, one in statuses.items():
-            self._tell(key, one, 0)
+            self._store(key, one, 0)
 
     def lose(self) -> None:
-        """The agent does not answer: nothing is known any more."""
+        """Forget all states, as the agent does not answer."""
         for key in list(self.told):
             self._forget(key)
 
@@ -132,8 +133,8 @@ class View:
         found = self.told.get(key)
         return found.status.state if found is not None else None
 
-    def _short(self, key: str) -> str:
-        return key.removeprefix(self._prefix)
+    def _short(self, key: str) -> keys.Key:
+        return keys.short(self._prefix, key)
 
     def _observe_state(self, key: str, item: ReadKey) -> None:
         own = status.config_key(key)
@@ -150,7 +151,7 @@ class View:
             self.unreadable[key] = str(error)
             self._forget(own)
             return
-        self._tell(own, found, item.mod_revision)
+        self._store(own, found, item.mod_revision)
 
     def _observe_check(self, key: str, value: bytes, revision: int) -> None:
         try:
@@ -159,9 +160,9 @@ class View:
             else:
                 self.history = self.history.saw_vpp(status.parse_plugin(key, value), revision)
         except ValueError:
-            return  # nothing is known of the agent then, as if it had said nothing
+            return  # nothing is known of the agent then, as if it had reported nothing
 
-    def _tell(self, key: str, found: ValueStatus, revision: int) -> None:
+    def _store(self, key: str, found: ValueStatus, revision: int) -> None:
         known = self.told.get(key)
         self.told[key] = Told(found, revision)
         if known is not None and known.status == found:

@@ -1,8 +1,8 @@
-"""How pods hang on VPP by what the agent itself holds: agents that are configured in process, as
-Contiv's, have no keys in etcd.
+"""How pods are attached to VPP, by what the agent itself holds: agents that are configured in
+process, as Contiv's, have no keys in etcd.
 
 Rule (decision 0030): a key that etcd has wins; what the agent has besides counts as older
-than every key of etcd. Answers vanish with an agent that is away or begins anew, wiring does not:
+than every key of etcd. Answers vanish with an agent that is away or restarts, attachment does not:
 a key is gone when two answers in a row lack it, of an agent that has had time to be configured.
 
 Times are seconds, passed in.
@@ -19,11 +19,11 @@ from srv6kv import foreign
 from srv6kv.ligato import keys
 
 MODELS = (keys.INTERFACE, keys.ARP, keys.ROUTE, keys.LINUX_INTERFACE, keys.VRF_TABLE)
-"""Prefixes of the keys that tell of wiring, and of what the node needs for it."""
+"""Prefixes of the keys of attachment, and of what the node needs for it."""
 SETTLED_SECONDS = 30.0
 """Before that an agent may lack what it is given in process after its start."""
 _OLDER = -(1 << 62)
-"""Revisions of what the agent tells begin here."""
+"""Revisions of what the agent reports begin here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What is known of the agent's wiring.
+    """The attachment that the agent has reported.
 
     Attributes:
         values: JSON by key (short form).
@@ -60,7 +60,7 @@ class _Health(msgspec.Struct):
 
 
 def parse_process(answer: bytes) -> Process | None:
-    """The answer of ``/liveness``; None: it does not tell when the agent began."""
+    """The answer of ``/liveness``; None: it does not say when the agent began."""
     try:
         found = foreign.decode(answer, _Health)
         process = Process(int(found.start_time), int(found.last_update))
@@ -100,7 +100,7 @@ def _bare(value: msgspec.Raw) -> bytes:
 
 
 class Answers:
-    """What follows from the agent's answers, one after the other."""
+    """Derives the attachment from the agent's answers, one after the other."""
 
     def __init__(self) -> None:
         self.table = Table()
@@ -110,11 +110,11 @@ class Answers:
         self._before: set[str] | None = None
 
     def is_open(self) -> bool:
-        """Whether the next answer may tell more although the agent has nothing new."""
+        """Whether the next answer may add something although the agent has nothing new."""
         return bool(self._missing) or not self.table.is_complete
 
     def take(self, found: Mapping[str, bytes], process: Process | None, now: float) -> None:
-        """Take in an answer, and which life of the agent it comes from; None: it is not told."""
+        """Apply an answer, and which life of the agent it comes from; None: unknown."""
         started = process.start_time if process is not None else 0
         known = self._process.start_time if self._process is not None else 0
         if self._since is None or started != known:
@@ -132,8 +132,8 @@ class Answers:
         self.table = Table(values, self.table.is_complete or is_complete)
 
     def lose(self, trouble: str = "") -> None:
-        """There was no answer; what is known stays. Whoever does not tell when it began may have
-        begun anew."""
+        """Keep what is known, as there was no answer. An agent that does not say when it began may
+        have restarted."""
         if self._process is None:
             self._since = None
         self._missing, self._before = set(), None
@@ -142,11 +142,12 @@ class Answers:
 
 @dataclass(slots=True)
 class Told:
-    """What the agent holds besides what etcd does.
+    """What the agent holds besides the keys of etcd.
 
-    A value that the agent told while etcd had the key is etcd's: it goes with etcd's key, though
-    the agent may tell it for a while. Without that rule a network namespace by process id, which is
-    distrusted in etcd because it was learnt in an earlier boot, would come back as the agent's own.
+    A value that the agent reported while etcd had the key is etcd's: it goes with etcd's key,
+    though the agent may report it for a while. Without that rule a network namespace by process
+    id, which is distrusted in etcd because it was observed in an earlier boot, would come back as
+    the agent's own.
     All else the agent was given after its start, so in this boot.
 
     Attributes:
@@ -156,15 +157,18 @@ class Told:
     is_complete: bool = True
     _values: dict[str, tuple[bytes, int]] = field(default_factory=dict)
     _copies: dict[str, bytes] = field(default_factory=dict)
-    _learnt: int = 0
+    _round: int = 0
 
     def learn(self, values: Mapping[str, bytes], held: Container[str]) -> set[str]:
-        """Let these be all values; the keys for which ``get`` may say something else now.
+        """Replace all values.
+
+        Returns:
+            The keys for which ``get`` may say something else now.
 
         Args:
             held: the keys that etcd has.
         """
-        self._learnt += 1
+        self._round += 1
         changed = {key for key in self._values if key not in values}
         for key in changed:
             del self._values[key]
@@ -172,19 +176,19 @@ class Told:
         for key, value in values.items():
             known = self._values.get(key)
             if known is None or known[0] != value:
-                self._values[key] = (value, _OLDER + self._learnt)
+                self._values[key] = (value, _OLDER + self._round)
                 changed.add(key)
         self.yield_to(held)
         return {key for key in changed if key not in held}
 
     def yield_to(self, held: Container[str]) -> None:
-        """These keys are etcd's."""
+        """Give way to etcd for the keys that it has."""
         for key in self._values:
             if key in held:
                 self.hide(key)
 
     def hide(self, key: str) -> None:
-        """This key is etcd's."""
+        """Give way to etcd for one key."""
         if key in self._values:
             self._copies[key] = self._values[key][0]
 

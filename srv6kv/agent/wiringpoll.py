@@ -1,7 +1,7 @@
-"""Asks the agent's REST server for wiring, in the thread that asks it for states.
+"""Asks the agent's REST server for attachment, in the thread that asks it for states.
 
 Cost: states are asked for all the time, and name every key with what was last done to it. Only when
-that differs for a key of wiring, or now and then, the values themselves are asked for.
+that differs for a key of attachment, or now and then, the values themselves are asked for.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from srv6kv.agent.wired import MODELS, Answers, Table
 from srv6kv.errors import Srv6kvError
 
 LEAST_SECONDS = 1.5
-"""Less than between two rounds that nothing hurries."""
+"""Less than between two rounds at the usual pace."""
 CALM_SECONDS = 10.0
 """A value that is updated again looks the same as before, so all are asked for after that time."""
 
 
 class WiringPoll:
-    """What is known of one agent's wiring, round by round."""
+    """Follows the attachment that one agent reports, round by round."""
 
     def __init__(self, rest: AgentRest) -> None:
         self._rest = rest
@@ -33,7 +33,7 @@ class WiringPoll:
         """One round.
 
         Args:
-            states: what the agent has just told; None: it does not answer.
+            states: what the agent has just reported; None: it does not answer.
         """
         if states is None:
             self._answers.lose()
@@ -43,9 +43,9 @@ class WiringPoll:
         if self._is_due(mark, time.monotonic()):
             is_first = self._asked is None
             try:
-                self._take()
-                if is_first:  # two answers tell what is not there
-                    self._take()
+                self._apply_answer()
+                if is_first:  # two answers show what is not there
+                    self._apply_answer()
                 self._mark = mark
             except Srv6kvError as error:
                 self._answers.lose(str(error))
@@ -61,7 +61,7 @@ class WiringPoll:
             return False
         return mark != self._mark or self._answers.is_open() or since >= CALM_SECONDS
 
-    def _take(self) -> None:
+    def _apply_answer(self) -> None:
         self._asked = time.monotonic()
         process = self._rest.process()
         self._answers.take(self._rest.wiring(), process, time.monotonic())

@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 
 class Kind(Enum):
-    """What a transaction's values are: some that change, all there are, or none of the north's."""
+    """Which values a transaction has: northbound changes, all northbound ones, or others."""
 
     CHANGE = auto()
     RESYNC = auto()
@@ -33,11 +33,11 @@ class Stage(Enum):
 
 @dataclass(slots=True)
 class Logged:
-    """One transaction that the agent got from the north.
+    """One northbound transaction.
 
     Attributes:
         line: where it begins.
-        sequence: the agent's number of it; None if the log does not tell.
+        sequence: the agent's number of it; None if the log does not say.
         kind: ``RESYNC`` if its values are the whole state.
         values: key without label and canonical JSON, or None for a deleted one, as logged.
         unreadable: keys whose values were logged but could not be read.
@@ -93,7 +93,7 @@ def kind_of(text: str, header: str = "") -> Kind:
     """What stands after ``type:``, in the words of any generation.
 
     Args:
-        header: the right part of the transaction's header, which may tell which resync it is.
+        header: the right part of the transaction's header, which may say which resync it is.
     """
     plain = re.sub(r"[\s_-]", "", f"{text},{header}").lower()
     if not plain.startswith("nbtransaction") or "sbsync" in plain or "downstream" in plain:
@@ -103,7 +103,7 @@ def kind_of(text: str, header: str = "") -> Kind:
 
 
 def time_of(text: str) -> str:
-    """When an execution began, to the millisecond; "" if the text does not tell."""
+    """When an execution began, to the millisecond; "" if the text does not say."""
     found = _TIME.search(text)
     if found is None:
         return ""

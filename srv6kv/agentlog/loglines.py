@@ -1,4 +1,4 @@
-"""Takes the lines of a log out of what containers, journals and collectors wrap them in.
+"""Unwraps the lines of a log from what containers, journals and collectors put around them.
 
 Rule: a wrapping is taken off only where it begins a line and has one of the known forms; a line
 of the agent itself begins with blanks or with a frame and is passed on as it is.

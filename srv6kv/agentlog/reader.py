@@ -1,7 +1,7 @@
 """Reads an agent's log, or the text of its transaction history, into what it was given.
 
 Rule: what is whole is kept. Whatever is cut, lost or unreadable is a remark with its line, never
-an exception. Only what came from the north counts: a retry and a notification repeat or report
+an exception. Only northbound transactions count: a retry and a notification repeat or report
 something, and an SB sync has no values (agent rule A48).
 """
 
@@ -27,7 +27,7 @@ class _Open:
 
     Attributes:
         header: the right part of its header.
-        is_fragment: it began without any header: a cut log, or lines that somebody cut out.
+        is_fragment: it began without any header: a cut log, or lines that were cut out.
         has_kind: its type was logged.
         has_values: the log says that its values follow, or that there are none.
         is_closed: something followed the last value, so none is missing.
@@ -63,23 +63,23 @@ class LogReader:
         self._operation = ""
 
     def read(self, log: Iterable[str]) -> Iterator[Logged]:
-        """What the agent got from the north, in the order of the log; keeps one at a time."""
+        """Yield the northbound transactions in the order of the log; keeps one at a time."""
         for number, line in loglines.plain(log):
-            if (done := self._take(number, line)) is not None:
+            if (done := self._read_line(number, line)) is not None:
                 yield done
         if (done := self._close(0)) is not None:
             yield done
         if self._header is not None:
             start, sequence, _ = self._header
-            self._remarks.say(start, f"the log ends after the header of transaction #{sequence}")
+            self._remarks.add(start, f"the log ends after the header of transaction #{sequence}")
 
     def remarks(self) -> list[Remark]:
-        """What there is to say about what was read so far, by line."""
+        """Return the remarks on what was read so far, by line."""
         return self._remarks.all()
 
     # Lines --------------------------------------------------------------------------------------
 
-    def _take(self, number: int, line: str) -> Logged | None:
+    def _read_line(self, number: int, line: str) -> Logged | None:
         """A line; the transaction before it, if that ends here."""
         text = line.strip()
         match text[:1]:
@@ -87,33 +87,33 @@ class LogReader:
                 if self._open is not None and self._open.key is None:
                     self._open.is_closed = True
             case "-" if text[1:2] == " ":
-                return self._take_item(number, text, line)
+                return self._read_item(number, text, line)
             case "v" if text.startswith("val:"):
-                self._take_value(number, line.partition("val:")[2])
+                self._read_value(number, line.partition("val:")[2])
             case "*" if text == "* transaction arguments:":
                 return self._begin(number)
             case "*" if stage := entries.section_of(text):
                 self._enter(number, stage, text)
-            case "+" | "o" | "x" | "|" if self._take_frame(number, text):
+            case "+" | "o" | "x" | "|" if self._read_frame(number, text):
                 pass
             case _ if text[0].isdigit() and (found := entries.OPERATION.match(text)):
                 self._operation = found[1]
                 self._leave_values(number)
             case _:
-                self._go_on(line)
+                self._continue_value(line)
         return None
 
-    def _take_item(self, number: int, text: str, line: str) -> Logged | None:
+    def _read_item(self, number: int, text: str, line: str) -> Logged | None:
         """A line ``- <word>: <rest>``."""
         word, _, rest = text[2:].partition(":")
         rest = rest.strip()
         match word:
             case "key":
-                return self._take_key(number, rest)
+                return self._read_key(number, rest)
             case "value" | "prev-value" | "new-value":
                 self._leave_values(number)
             case "error":
-                self._take_error(number, rest)
+                self._read_error(number, rest)
             case "seqNum" | "seq-num" if _SEQUENCE.match(rest):
                 done = self._expect_arguments(number)
                 if self._open is not None:
@@ -131,11 +131,11 @@ class LogReader:
                     now.logged.kind, now.has_kind = entries.kind_of(rest, now.header), True
                 return done
             case _:
-                self._go_on(line)
+                self._continue_value(line)
         return None
 
-    def _take_frame(self, number: int, text: str) -> bool:
-        """Whether it is part of a frame; a header or footer tells number and type."""
+    def _read_frame(self, number: int, text: str) -> bool:
+        """Whether it is part of a frame; a header or footer has number and type."""
         now = self._open
         if found := entries.HEADER.match(text):
             if not found[3].startswith("took "):
@@ -151,7 +151,7 @@ class LogReader:
             now.stage = Stage.DONE if text[0] == "x" else now.stage
         return True
 
-    def _take_error(self, number: int, text: str) -> None:
+    def _read_error(self, number: int, text: str) -> None:
         now = self._open
         if now is not None and now.stage is Stage.EXECUTED and now.key is not None:
             self._remarks.fail(number, self._operation, now.key[1], text)
@@ -186,7 +186,7 @@ class LogReader:
         if now is None or now.stage is not Stage.VALUES:
             return
         if not now.is_fragment:
-            self._lose(now, is_bad=True)
+            self._drop_value(now, is_bad=True)
         now.key, now.text, now.is_closed, now.stage = None, "", True, Stage.PLANNED
         if now.is_fragment and not now.logged.values:
             self._open = None  # its lines were those of an operation
@@ -198,28 +198,28 @@ class LogReader:
             return None
         logged = now.logged
         if now.stage is Stage.VALUES:
-            self._lose(now, is_bad=number > 0 and not now.is_fragment)
+            self._drop_value(now, is_bad=number > 0 and not now.is_fragment)
         if logged.kind is Kind.OTHER:
             return None
         if now.is_fragment:
             if number > 0 or now.stage is not Stage.VALUES:
-                self._remarks.say(logged.line, "here begins what is left of a transaction")
+                self._remarks.add(logged.line, "here begins what is left of a transaction")
             return logged if logged.values else None
         if not now.has_values:
-            self._remarks.say(
+            self._remarks.add(
                 logged.line, f"{logged.name} is cut before its values", is_bad=number > 0
             )
             return None
         if not now.is_closed:
-            self._remarks.say(logged.line, f"the log is cut within the values of {logged.name}")
-            logged.kind = Kind.CHANGE  # whoever does not see all of them deletes none
+            self._remarks.add(logged.line, f"the log is cut within the values of {logged.name}")
+            logged.kind = Kind.CHANGE  # a reader that does not see all of them deletes none
         elif number == 0 and now.has_result and now.stage is not Stage.DONE:
-            self._remarks.say(logged.line, f"the log ends within the operations of {logged.name}")
+            self._remarks.add(logged.line, f"the log ends within the operations of {logged.name}")
         return logged
 
     # Keys and values ----------------------------------------------------------------------------
 
-    def _take_key(self, number: int, key: str) -> Logged | None:
+    def _read_key(self, number: int, key: str) -> Logged | None:
         done = None
         if self._open is None or self._open.stage is Stage.DONE:
             done = self._close(number)
@@ -228,7 +228,7 @@ class LogReader:
         if now.stage is Stage.ARGUMENTS:
             return done  # a line of the description
         if now.stage is Stage.VALUES:
-            self._lose(now, is_bad=True)
+            self._drop_value(now, is_bad=True)
             now.is_closed = False
         label, short = entries.parted(key)
         if label:
@@ -236,24 +236,24 @@ class LogReader:
         now.key = number, short
         return done
 
-    def _lose(self, now: _Open, *, is_bad: bool) -> None:
+    def _drop_value(self, now: _Open, *, is_bad: bool) -> None:
         """The value of the last key, if there was one, is not wholly in the log."""
         if now.key is not None and now.logged.kind is not Kind.OTHER:
             line, key = now.key
             what = "is cut off" if now.text else "is missing"
-            self._remarks.say(line, f"the value of {key} {what}", is_bad=is_bad)
+            self._remarks.add(line, f"the value of {key} {what}", is_bad=is_bad)
             now.logged.unreadable.add(key)
         now.key, now.text = None, ""
 
-    def _take_value(self, number: int, text: str) -> None:
+    def _read_value(self, number: int, text: str) -> None:
         now = self._open
         if now is None:
-            self._remarks.say(number, "here begins what is left of a transaction: a value")
+            self._remarks.add(number, "here begins what is left of a transaction: a value")
         elif now.stage is Stage.VALUES:
             if now.text:
-                self._lose(now, is_bad=True)
+                self._drop_value(now, is_bad=True)
             if now.key is None:
-                self._remarks.say(number, "a value without a key", is_bad=True)
+                self._remarks.add(number, "a value without a key", is_bad=True)
             else:
                 self._read(now, text)
 
@@ -273,12 +273,12 @@ class LogReader:
                     if entries.is_open(text):
                         now.text = text or " "
                         return
-                    self._remarks.say(line, f"cannot be read: {error}", is_bad=True)
+                    self._remarks.add(line, f"cannot be read: {error}", is_bad=True)
                     now.logged.unreadable.add(key)
         now.key, now.text = None, ""
 
-    def _go_on(self, line: str) -> None:
-        """A line of somebody else, unless a value is open: then it is more of it."""
+    def _continue_value(self, line: str) -> None:
+        """Append a line to the value that is open; without one, skip it."""
         now = self._open
         if now is not None and now.text and not line.lstrip().startswith(_OTHER_LOGGERS):
             self._read(now, now.text + line)

@@ -1,4 +1,4 @@
-"""What there is to say about an agent's log besides its values."""
+"""Remarks on an agent's log: what its reader has to know besides the values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Remark(NamedTuple):
 
     Attributes:
         line: where, counted from 1; 0: the whole log.
-        is_bad: something that the log should tell could not be read.
+        is_bad: something that the log should have could not be read.
     """
 
     line: int
@@ -31,14 +31,14 @@ class Remarks:
     """Collects them; of what recurs it keeps one remark a key."""
 
     def __init__(self) -> None:
-        self._said: list[Remark] = []
+        self._remarks: list[Remark] = []
         self._failures: dict[str, _Failure] = {}
         self._left_out: dict[str, set[str]] = {}
         self._last = -1
 
-    def say(self, line: int, text: str, *, is_bad: bool = False) -> None:
-        """Something about one line."""
-        self._said.append(Remark(line, text, is_bad))
+    def add(self, line: int, text: str, *, is_bad: bool = False) -> None:
+        """Add a remark on one line."""
+        self._remarks.append(Remark(line, text, is_bad))
 
     def count(self, line: int, sequence: int) -> None:
         """The number of a transaction: the agent counts all of them, from 0 when it starts."""
@@ -46,25 +46,25 @@ class Remarks:
         self._last = sequence
         if sequence > expected:
             last = f" to #{sequence - 1}" if sequence > expected + 1 else ""
-            self.say(
+            self.add(
                 line,
                 f"#{expected}{last} not in the log before #{sequence}: what the agent was given"
                 " there is missing, until its next full resync",
             )
 
     def fail(self, line: int, operation: str, key: str, text: str) -> None:
-        """An operation that was executed with an error."""
+        """Note an operation that was executed with an error."""
         before = self._failures.get(key)
         times = before.times + 1 if before else 1
         self._failures[key] = _Failure(line, operation, text, times)
 
     def leave_out(self, key: str) -> None:
-        """A key of a model that srv6kv does not know."""
+        """Note a key of a model that srv6kv does not know."""
         self._left_out.setdefault(entries.model_of(key), set()).add(key)
 
     def all(self) -> list[Remark]:
-        """Everything so far, by line."""
-        found = list(self._said)
+        """Return all remarks so far, by line."""
+        found = list(self._remarks)
         for model, names in self._left_out.items():
             what = "1 key" if len(names) == 1 else f"{len(names)} keys"
             found.append(

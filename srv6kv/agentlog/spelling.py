@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 from srv6kv.ligato import keys
+from srv6kv.ligato.endfunctions import END_FUNCTIONS
 from srv6kv.txn.transaction import Operation, Transaction
 
-_END_FUNCTION = re.compile(rb'"end_function_(dx2|dx4|dx6|dt4|dt6|ad|x|t)":')
+_V2_FIELDS = [
+    (f'"{x.field}":'.encode(), f'"{x.v2_field}":'.encode()) for x in END_FUNCTIONS.values()
+]
 
 
 def value(key: str, text: bytes, api: str) -> bytes:
@@ -15,7 +16,9 @@ def value(key: str, text: bytes, api: str) -> bytes:
     if api != "v2":
         return text
     if keys.LOCALSID in key:
-        return _END_FUNCTION.sub(lambda m: b'"end_function_%s":' % m[1].upper(), text)
+        for name, old in _V2_FIELDS:
+            text = text.replace(name, old)
+        return text
     if keys.RULE_CHAIN in key:
         return text.replace(b'"protocol":"IPV6"', b'"protocol":"IPv6"')
     return text

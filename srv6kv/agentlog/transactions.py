@@ -1,4 +1,4 @@
-"""An agent's log as a recording: what it was given, as the etcd transactions that give the same.
+"""An agent's log as a recording: the etcd transactions that give an agent the same values.
 
 Rule: a change puts and deletes what it lists. A full resync lists all that the agent is to have,
 so it becomes what differs from before; without a difference it is an empty transaction.

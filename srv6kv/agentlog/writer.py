@@ -7,13 +7,15 @@ Whole logs are read by ``txnlog``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
+from google.protobuf import json_format, text_format
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from srv6kv.agentlog import prototext
+from srv6kv import foreign
 from srv6kv.ligato import schema
 from srv6kv.ligato.schema import Api
 
@@ -21,6 +23,14 @@ NIL = "<NIL>"
 EMPTY = "<EMPTY>"
 
 _ESCAPES = {0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t", 0x22: '\\"', 0x5C: "\\\\"}
+_PART = re.compile(
+    r"""(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')(?P<more>\s*["'])?|\w+|(?P<odd>[^\s:<>{}"'])""",
+    re.ASCII | re.DOTALL,
+)
+"""A text, a word, or what no agent writes outside of texts: protobuf would take comments, lists and
+texts in several pieces, and would lose what follows a ``#``."""
+_NAME = re.compile(r"[A-Za-z_]\w*(?=\s*[:<{])")
+_ODD_ESCAPE = re.compile(r"""\\[^0-7abfnrtuvxUX"'?]|\\[4-7][0-7]{2}""")
 
 Json = dict[str, Any]
 
@@ -42,19 +52,10 @@ def lines(key: str, value: bytes | None, api: Api = "v2") -> tuple[str, str]:
 
 
 def _fields(message: Message, api: Api) -> Iterator[str]:
-    for field in message.DESCRIPTOR.fields:
-        name = schema.field_name(field, api)
-        for item in _items(message, field):
-            yield f"{name}:{_item(field, item, api)}"
-
-
-def _items(message: Message, field: FieldDescriptor) -> list[Any]:
-    """What the message has of a field: defaults are left out, members of a oneof are not."""
-    value = getattr(message, field.name)
-    if field.is_repeated:
-        return list(value)
-    is_set = message.HasField(field.name) if field.has_presence else value != field.default_value
-    return [value] if is_set else []
+    """What is set, in the order of declaration, which is not that of the numbers."""
+    for field, value in sorted(message.ListFields(), key=lambda item: item[0].index):
+        for item in value if field.is_repeated else [value]:
+            yield f"{schema.field_name(field, api)}:{_item(field, item, api)}"
 
 
 def _item(field: FieldDescriptor, item: Any, api: Api) -> str:
@@ -90,13 +91,56 @@ def parse_value(key: str, text: str) -> Json | None:
     Raises:
         ValueError: a key of an unknown kind, or not the text of its message; it names the field.
     """
-    message = schema.known_message(key)
+    message = schema.known_message(key)()
     text = text.strip()
     if text == NIL:
         return None
     if text == EMPTY:
         return {}
     try:
-        return prototext.parse(message.DESCRIPTOR, text)
+        _parse(text, message)
     except ValueError as error:
-        raise ValueError(f"{key}: {error}") from None
+        raise ValueError(f"{key}: {foreign.brief(str(error))}") from None
+    found: Json = json_format.MessageToDict(message, preserving_proto_field_name=True)
+    return found
+
+
+def _parse(text: str, message: Message) -> None:
+    if text[:1] != "{" or text[-1:] != "}":
+        raise ValueError(f"{text[:20]!r} is not in braces")
+    body = _PART.sub(_canonical, text[1:-1])
+    try:
+        text_format.Parse(body, message)
+    except text_format.ParseError as error:
+        lines = body.split("\n")[: error.GetLine() or 1]
+        # The library quotes the whole line, which may be long, but not always the field.
+        reason = re.sub(r"^\d+:\d+ : ", "", str(error)).replace(f"'{lines[-1]}': ", "")
+        raise _named(lines[-1][: error.GetColumn()], reason.removeprefix("'': ")) from None
+    _refuse_unnamed(message)
+
+
+def _named(before: str, reason: str) -> ValueError:
+    """An error with the name of the field that was read last."""
+    return ValueError(": ".join([*_NAME.findall(before)[-1:], reason]))
+
+
+def _canonical(found: re.Match[str]) -> str:
+    """A word in the spelling of agents 3.x; a text in quotes as it is."""
+    text = found["text"] or ""
+    odd = found["odd"] or found["more"] or ""
+    if text and (escape := _ODD_ESCAPE.search(text.replace("\\\\", ""))):
+        odd = escape[0]
+    if odd:
+        raise _named(found.string[: found.start()], f"cannot read {odd!r}")
+    return schema.CANONICAL_NAMES.get(found[0], found[0])
+
+
+def _refuse_unnamed(message: Message) -> None:
+    """Refuse numbers of enum values that have no name."""
+    for field, value in message.ListFields():
+        items = value if field.is_repeated else [value]
+        for item in items:
+            if field.message_type is not None:
+                _refuse_unnamed(item)
+            elif field.enum_type is not None and item not in field.enum_type.values_by_number:
+                raise ValueError(f"{field.name}: {item} is none of its values")

@@ -99,7 +99,7 @@ class Stream:
             raise self._failure(error) from error
 
     def cancel(self) -> None:
-        """Ends it; whoever iterates gets an error or the end."""
+        """End it; the iterator raises an error or ends."""
         self._is_cancelled = True
         self._call.cancel()
 
@@ -109,7 +109,7 @@ class Calls:
 
     Attributes:
         latency: how long answers take.
-        lineage: what answers have told about the data.
+        lineage: what answers have said about the data.
         on_replaced: called when the data is not that of before, from the thread that has found it.
     """
 
@@ -240,16 +240,16 @@ class Calls:
         )
 
     def _replace(self, connection: Connection) -> None:
-        """The next call there makes a connection anew; what still runs on the old one may end."""
+        """Drop the connection, so that the next call makes one; running calls may end."""
         with self._lock:
             is_current = self._connections.get(connection.endpoint) is connection
-            # One that is being made is not begun anew at the first disappointment.
+            # One that is being made is not replaced at the first failure.
             if is_current and (connection.answered or self._timeouts > 1):
                 del self._connections[connection.endpoint]
 
     def _renew(self, connection: Connection) -> None:
         """If the certificate files have changed, the next call there uses them; what still runs on
-        the old channel may end in peace. Files that cannot be read are looked at again later."""
+        the old channel may end. Files that cannot be read are looked at again later."""
         if not connection.files:
             return
         with self._lock:
@@ -392,7 +392,7 @@ def _is_vain(mine: View | None, views: dict[Endpoint, View], term: int) -> bool:
     """
     best = max(views.values(), default=None)
     if best is None or not best.has_leader:
-        return False  # nobody else could answer either
+        return False  # no other member could answer either
     return mine is None or best.term > term > 0
 
 
@@ -402,7 +402,7 @@ def _channel_options(timeout: float) -> list[tuple[str, int]]:
         # A page of 2,000 policies is larger than the 4 MiB that are allowed otherwise.
         ("grpc.max_receive_message_length", -1),
         # Half-open connections are found within 20 s, while a call is running: etcd allows a ping
-        # every 5 s then, and else ends the connection of whoever pings. A call that is not
+        # every 5 s then, and else ends the connection of a client that pings. A call that is not
         # answered finds them sooner; less time for the answer would end slow connections.
         ("grpc.keepalive_time_ms", 10_000),
         ("grpc.keepalive_timeout_ms", 10_000),

@@ -1,4 +1,4 @@
-"""A guarded transaction as etcd's messages, and what the answer to a refused one tells."""
+"""A guarded transaction as etcd's messages, and what the answer to a refused one means."""
 
 from __future__ import annotations
 
@@ -38,7 +38,11 @@ class Commit:
     limits: Limits = limits.DEFAULT
 
     def request(self) -> Any:
-        """The TxnRequest; ValueError if it does not fit."""
+        """Return the TxnRequest.
+
+        Raises:
+            ValueError: it does not fit into one revision.
+        """
         operations = self.operations
         limits.check(operations, self.limits)
         writer = _is_held(self.writer)
@@ -73,7 +77,7 @@ class Commit:
         return not found or (found[0].create_revision, found[0].value) != ours
 
     def conflict(self, response: Any) -> KeysChanged:
-        """What had changed when a transaction was refused, told in one line."""
+        """Return what had changed when a transaction was refused; its text is one line."""
         revision = response.header.revision
         items = [one for answer in response.responses[1:] for one in answer.response_range.kvs]
         if not self.is_flat:

@@ -1,4 +1,4 @@
-"""What a server was found to take at once, from what it refused and from what was lost."""
+"""The limits of a server, measured by what it refused and what was lost."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class Cuts:
 
     @property
     def limits(self) -> Limits:
-        """What to keep to now."""
+        """The limits that hold now."""
         if self._guess is not None and time.monotonic() > self._until:
             self._guess = None
         return self._guess or self._limits
 
     def operations(self, taken: int) -> None:
-        """The server takes so many operations on one level."""
+        """Lower the number of operations on one level."""
         self._limits = replace(self._limits, operations=taken)
         self._guess = replace(self._guess, operations=taken) if self._guess is not None else None
 
@@ -53,7 +53,7 @@ class Cuts:
         self._limits, self._guess = lowered.smaller(operations) if is_kept else lowered, None
 
     def lost(self, operations: Sequence[Operation]) -> None:
-        """The answer to these was lost, or they were."""
+        """Count a commit of these operations whose answer was lost."""
         if size_of(operations) <= SMALL_BYTES:
             return
         self._losses += 1
@@ -65,5 +65,5 @@ class Cuts:
             self._losses, self._is_guessing = 0, True
 
     def passed(self) -> None:
-        """A commit was answered."""
+        """Forget losses, as a commit was answered."""
         self._losses, self._is_guessing = 0, False

@@ -213,7 +213,7 @@ class EmbeddedEtcd:
         ]
 
     def _wait_until_ready(self, ready: socket.socket, deadline: float) -> None:
-        # etcd tells a service manager that it is ready; that datagram is what we wait for.
+        # etcd notifies a service manager when it is ready; that datagram is what we wait for.
         ready.settimeout(0.1)
         while time.monotonic() < deadline:
             with contextlib.suppress(TimeoutError):
@@ -263,5 +263,5 @@ def _environment(ready: str) -> dict[str, str]:
 def freeze(process: subprocess.Popen[Any]) -> None:
     """Stops a child process, and returns when it has stopped: a signal takes its time."""
     process.send_signal(signal.SIGSTOP)
-    with contextlib.suppress(ChildProcessError):  # it has ended, and somebody has waited for it
+    with contextlib.suppress(ChildProcessError):  # it has ended, and has been waited for
         os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)

@@ -20,7 +20,7 @@ _UNAVAILABLE = frozenset(
     }
 )
 # A simple token is forgotten when it idles or its server restarts; any change of users makes a
-# signed one old, which a write may learn only when its turn comes, undone; and without a token a
+# signed one old, which a write may find out only when its turn comes, undone; and without a token a
 # call that needs one has no user.
 _TOKEN = (
     "invalid auth token",

@@ -31,12 +31,12 @@ RETRY_SECONDS = 0.5
 
 
 def identity() -> str:
-    """What the writer key says about this process; no two processes say the same."""
+    """Return what the writer key says about this process; unique for each process."""
     return f"{os.uname().nodename}/{os.getpid()}/{secrets.token_hex(4)}"
 
 
 def writer_key(label: str) -> str:
-    """The key that whoever writes for a label holds."""
+    """Return the key that the writer of a label holds."""
     return f"/srv6kv/{label}/writer"
 
 
@@ -62,10 +62,10 @@ class Renewals(Protocol):
         """One LeaseKeepAlive call; Unavailable or Refused if it cannot be made."""
 
     def silent(self, answers: Any) -> None:
-        """Told of a call that is not answered, so that the next one may go elsewhere."""
+        """Choose another endpoint for the next call, as this one is not answered."""
 
     def answered(self, header: Any) -> None:
-        """Told of each answer."""
+        """Check the header of an answer."""
 
 
 class Writer:
@@ -75,7 +75,8 @@ class Writer:
         key: the writer key.
         identity: its value; no two processes have the same.
         create_revision: the revision that made it. It repeats when etcd is restored from a
-            snapshot, so only both together tell our key from one that another put there later.
+            snapshot, so only both together distinguish our key from one that another put there
+            later.
         epoch: how often etcd's data was replaced before.
         lost: set as soon as the lease is gone, or must be presumed to be.
     """

@@ -12,7 +12,7 @@ from typing import Any
 
 
 class Lineage:
-    """What answers have told about the data and about the members' agreement.
+    """What answers have said about the data and about the members' agreement.
 
     Attributes:
         revision: the highest revision of an answer so far.
@@ -28,7 +28,7 @@ class Lineage:
         self._lock = threading.Lock()
 
     def is_replaced(self, header: Any, before: int) -> bool:
-        """Take in the header of a linearizable answer; whether the data is not that of before.
+        """Note the header of a linearizable answer. Returns: whether the data was replaced.
 
         Args:
             header: of the answer.

@@ -1,7 +1,7 @@
 """How large transactions a server takes, asked without writing anything.
 
 The question is a transaction whose guard can never hold: a server counts its operations and looks
-at permissions before it compares. Its operations would put or delete keys that nobody writes.
+at permissions before it compares. Its operations would put or delete keys that are never written.
 """
 
 from __future__ import annotations

@@ -151,7 +151,7 @@ class Etcd3Store(etcd3.Etcd3Client):  # type: ignore[misc]  # etcd3 ships no typ
 
         KeysChanged if a guard does not hold, with what its key holds instead; Conflict if the
         writer key is not ours any more; LimitsLowered if the server takes less at once, which
-        `limits` tells from then on; Unavailable if the answer is lost, so that it may or may not
+        `limits` says from then on; Unavailable if the answer is lost, so that it may or may not
         be done; ValueError if it is more than one revision can hold (srv6kv.txn.limits). More
         than 120 operations are guarded per model instead of per key: nothing next to their keys
         may be newer than `read_revision`.
@@ -182,7 +182,7 @@ class Etcd3Store(etcd3.Etcd3Client):  # type: ignore[misc]  # etcd3 ships no typ
             raise
         self._cut.passed()
         if response.header.revision < commit.read_revision:
-            self._lose_writers()  # a watch may have told more than answers
+            self._lose_writers()  # a watch may have reported more than answers
         if response.succeeded:
             return int(response.header.revision)
         if commit.is_writer_gone(response):
@@ -196,7 +196,7 @@ class Etcd3Store(etcd3.Etcd3Client):  # type: ignore[misc]  # etcd3 ships no typ
         return self._cut.limits
 
     def _limited(self, commit: Commit, error: TooLarge) -> Srv6kvError:
-        """Lower the limits after a refusal; what to raise."""
+        """Lower the limits after a refusal. Returns: the error to raise."""
         if TOO_MANY_OPERATIONS in str(error):
             taken = operations_taken(self, commit.writer.key)
             if not LEAST_OPERATIONS <= taken < self.limits.operations:
@@ -212,7 +212,7 @@ class Etcd3Store(etcd3.Etcd3Client):  # type: ignore[misc]  # etcd3 ships no typ
         return LimitsLowered(f"{error}: requests of {taken} bytes from now on")
 
     def acquire(self, label: str, identity: str, ttl: int | None = None) -> Writer | None:
-        """The right to write for a label, None if somebody else has it.
+        """The right to write for a label, None if another process has it.
 
         Args:
             label: the agent's.
@@ -260,22 +260,22 @@ class Etcd3Store(etcd3.Etcd3Client):  # type: ignore[misc]  # etcd3 ships no typ
     def was_held_between(self, before: Writer, now: Writer) -> bool:
         """Whether another process has, or may have, held the writer key between two of our tenures.
 
-        Every claim is a put of the key, so the history of the key from one claim to the other tells
-        it: only our own identity in it, and nobody else can have committed anything. If etcd has
-        compacted or replaced that history the answer is that one may have.
+        Every claim is a put of the key, so the history of the key from one claim to the other shows
+        it: only our own identity in it, and no other process can have committed anything. If etcd
+        has compacted or replaced that history the answer is that one may have.
         """
         if before.epoch != now.epoch:
             return True
         others: SimpleQueue[bool] = SimpleQueue()
 
-        def take(changes: list[Change], _revision: int) -> None:
+        def collect(changes: list[Change], _revision: int) -> None:
             for change in changes:
                 if change.key == now.key and change.value not in (None, now.identity.encode()):
                     others.put(True)
                 elif change.mod_revision >= now.create_revision:
                     others.put(False)
 
-        watch = self.watch([now.key], before.create_revision, take, lambda _: others.put(True))
+        watch = self.watch([now.key], before.create_revision, collect, lambda _: others.put(True))
         try:
             return others.get(timeout=self._calls.latency.deadline(TIMEOUT))
         except Empty:
@@ -284,7 +284,7 @@ class Etcd3Store(etcd3.Etcd3Client):  # type: ignore[misc]  # etcd3 ships no typ
             watch.cancel()
 
     def holder(self, label: str) -> str | None:
-        """The identity of who may write for a label, None if nobody does."""
+        """The identity of who may write for a label, None if no process does."""
         value, _ = self.get(writer_key(label))
         return None if value is None else value.decode(errors="replace")
 

@@ -1,7 +1,7 @@
 """Which of the members to ask: all of them are asked at once who leads.
 
-The question (``Status``) is answered by each member from what it knows itself, so it tells a member
-that hangs from one that waits for a leader that has gone.
+The question (``Status``) is answered by each member from what it knows itself, so it distinguishes
+a member that hangs from one that waits for a leader that has gone.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What etcd says, as values: the rest of srv6kv may import these without a server in sight."""
+"""The answers of etcd as values; they need no server and no client library."""
 
 from __future__ import annotations
 

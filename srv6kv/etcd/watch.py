@@ -16,7 +16,7 @@ OnChanges = Callable[[list[Change], int], None]
 OnLost = Callable[[Srv6kvError], None]
 
 PROGRESS_SECONDS = 3.0
-"""So often a server is asked whether it still serves the watch."""
+"""How often a server is asked whether it still serves the watch."""
 MOST_UNANSWERED = 3
 """After so many questions without a word the watch is given up."""
 
@@ -29,8 +29,8 @@ class Watch:
 
     A stream that looks open may be dead, behind a proxy for example, so it is asked for progress;
     when nothing comes any more, the watch is lost. A server that never answers that, as etcd's
-    grpc-proxy, is asked for a further watch on the same stream instead, of a key that nobody
-    writes.
+    grpc-proxy, is asked for a further watch on the same stream instead, of a key that is
+    never written.
 
     `on_changes` gets all changes that one revision made under one prefix, and that revision; up to
     it nothing is outstanding under that prefix. Prefixes are independent: each has its revisions in
@@ -88,7 +88,7 @@ class Watch:
                 text = f"etcd {self._stream.endpoint}: the watch does not answer any more"
                 failure = Unavailable(text)
         finally:
-            # Also if a callback fails: a watch that nobody knows to be dead would be worse.
+            # Also if a callback fails: a dead watch that goes unnoticed would be worse.
             is_cancelled = self._stopped.is_set()
             self.cancel()
             if not is_cancelled:
@@ -109,10 +109,10 @@ class Watch:
             if response.canceled:
                 raise self._refusal(response, stream)
             if not response.created:
-                self._take(response)
+                self._apply(response)
 
     def _is_answer(self, response: Any) -> bool:
-        """Whether it tells nothing but that the stream is alive."""
+        """Whether it says nothing but that the stream is alive."""
         if response.watch_id in self._parts:
             return False
         if response.created and not response.canceled:
@@ -164,7 +164,7 @@ class Watch:
     def _is_silent(self) -> bool:
         return self._unanswered >= MOST_UNANSWERED
 
-    def _take(self, response: Any) -> None:
+    def _apply(self, response: Any) -> None:
         parts = self._parts[response.watch_id]
         parts.extend(response.events)
         if response.fragment:

@@ -37,7 +37,7 @@ class Unreadable(ValueError):
     """Bytes of others that are not what they should be; the text says what is wrong with them.
 
     Attributes:
-        line: where in a text, counted from 1; 0: it is not told.
+        line: where in a text, counted from 1; 0: unknown.
     """
 
     def __init__(self, problem: str, line: int = 0) -> None:

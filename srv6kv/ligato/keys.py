@@ -2,12 +2,19 @@
 
 The one place that knows a key template; each function gives the exact text that the agent computes
 from the value, else a whole resync of the agent is void.
+
+Rule: a ``Key`` lies below the label of an agent, a ``FullKey`` is what etcd has.
 """
 
 from __future__ import annotations
 
+from typing import NewType
+
 from srv6kv.net import addresses
 from srv6kv.net.targets import Target
+
+Key = NewType("Key", str)
+FullKey = NewType("FullKey", str)
 
 AGENT = "/vnf-agent/"
 CONFIG = "config/"
@@ -36,19 +43,29 @@ def agent_prefix(label: str) -> str:
     return f"{AGENT}{label}/"
 
 
-def localsid(sid: str) -> str:
+def full(prefix: str, key: str) -> FullKey:
+    """The key in etcd of a key below the prefix of one agent."""
+    return FullKey(prefix + key)
+
+
+def short(prefix: str, key: str) -> Key:
+    """The key below the prefix of one agent, of a key in etcd."""
+    return Key(key.removeprefix(prefix))
+
+
+def localsid(sid: str) -> Key:
     """Key of a localsid."""
-    return LOCALSID + sid
+    return Key(LOCALSID + sid)
 
 
-def policy(bsid: str) -> str:
+def policy(bsid: str) -> Key:
     """Key of a policy."""
-    return POLICY + bsid
+    return Key(POLICY + bsid)
 
 
-def steering(name: str) -> str:
+def steering(name: str) -> Key:
     """Key of a steering."""
-    return STEERING + name
+    return Key(STEERING + name)
 
 
 def tunnel_steering(bsid: str, suffix: str) -> str:
@@ -56,26 +73,26 @@ def tunnel_steering(bsid: str, suffix: str) -> str:
     return f"{TUNNEL_STEERING}{bsid}-and-{suffix}"
 
 
-def route(vrf: int, destination: str, next_hop: str, interface: str = "") -> str:
+def route(vrf: int, destination: str, next_hop: str, interface: str = "") -> Key:
     """Key of a route (agent v2.2 and later); the destination is ``network/length``."""
     via = f"if/{interface}/" if interface else ""
     gateway = f"/gw/{next_hop}" if next_hop else ""
-    return f"{ROUTE}{via}vrf/{vrf}/dst/{destination}{gateway}"
+    return Key(f"{ROUTE}{via}vrf/{vrf}/dst/{destination}{gateway}")
 
 
-def vrf_table(vrf: int, protocol: str) -> str:
+def vrf_table(vrf: int, protocol: str) -> Key:
     """Key of a VRF table; the protocol is ``IPV4`` or ``IPV6``."""
-    return f"{VRF_TABLE}id/{vrf}/protocol/{protocol}"
+    return Key(f"{VRF_TABLE}id/{vrf}/protocol/{protocol}")
 
 
-def arp(interface: str, address: str) -> str:
+def arp(interface: str, address: str) -> Key:
     """Key of a neighbour."""
-    return f"{ARP}{interface}/{address}"
+    return Key(f"{ARP}{interface}/{address}")
 
 
-def rule_chain(name: str) -> str:
+def rule_chain(name: str) -> Key:
     """Key of an iptables chain."""
-    return RULE_CHAIN + name
+    return Key(RULE_CHAIN + name)
 
 
 def rank(key: str) -> int:

@@ -1,4 +1,4 @@
-"""What VPP's commands, VPP's tables and our own tables all ask of a value."""
+"""Access to the fields of values, for VPP's commands and for tables."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from srv6kv.ligato import keys
+from srv6kv.ligato.endfunctions import END_FUNCTIONS, EndFunction, is_end_function
 
 Json = Mapping[str, Any]
 Values = Mapping[str, Json]
-
-BASE_END = "base_end_function"
-_FUNCTION = "end_function_"
 
 
 def below(prefix: str, values: Values) -> Iterator[tuple[str, Json]]:
@@ -80,17 +78,18 @@ def prefix_order(text: str) -> tuple[int, int, str, int]:
     return network.version, int(network.network_address), "", network.prefixlen
 
 
-def end_function(key: str, localsid: Json) -> tuple[str, Json]:
-    """The one end function of a localsid: ``end``, ``dx6``, ... and its fields.
+def end_function(key: str, localsid: Json) -> tuple[EndFunction, Json]:
+    """The one end function of a localsid, and its fields.
 
     Raises:
-        ValueError: it has none, or several.
+        ValueError: it has none, several, or an unknown one.
     """
-    found = [name for name in localsid if name == BASE_END or name.startswith(_FUNCTION)]
+    found = [name for name in localsid if is_end_function(name)]
     if len(found) != 1:
         raise ValueError(f"{key}: end_function: {len(found)} are set, not one")
-    name = found[0]
-    return ("end" if name == BASE_END else name.removeprefix(_FUNCTION)), localsid[name]
+    if found[0] not in END_FUNCTIONS:
+        raise ValueError(f"{key}: {found[0]}: not an end function")
+    return END_FUNCTIONS[found[0]], localsid[found[0]]
 
 
 def text_of(key: str, value: Json, *path: str) -> str:

@@ -6,8 +6,7 @@ upper case and the protocol of a rule chain with a small v (agent rules A30 and 
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
@@ -19,6 +18,7 @@ from srv6kv.gen.ligato.linux.iptables import iptables_pb2
 from srv6kv.gen.ligato.vpp.l3 import arp_pb2, route_pb2, vrf_pb2
 from srv6kv.gen.ligato.vpp.srv6 import srv6_pb2
 from srv6kv.ligato import keys
+from srv6kv.ligato.endfunctions import END_FUNCTIONS
 
 Api = Literal["v2", "v3"]
 
@@ -38,23 +38,18 @@ _MESSAGES: dict[str, type[Message]] = {
 
 _SINGLETONS: dict[str, type[Message]] = {SRV6_GLOBAL: srv6_pb2.SRv6Global}
 
-_V2_FIELDS = {
-    f"end_function_{letters}": f"end_function_{letters.upper()}"
-    for letters in ("x", "t", "dx2", "dx4", "dx6", "dt4", "dt6", "ad")
-}
-_OLDEST_FIELDS = {"installation_vrf_id": "fib_table_id"}
-"""Names of agents 2.0, read and never written."""
+_V2_FIELDS = {row.field: row.v2_field for row in END_FUNCTIONS.values()}
 _V2_ENUMS = {
     ("ligato.linux.iptables.RuleChain.Protocol", "IPV4"): "IPv4",
     ("ligato.linux.iptables.RuleChain.Protocol", "IPV6"): "IPv6",
 }
-
-
-class Shape(NamedTuple):
-    """The fields of a message by every name they have, in any generation."""
-
-    message: str
-    fields: dict[str, FieldDescriptor]
+CANONICAL_NAMES = {
+    **{old: name for name, old in _V2_FIELDS.items()},
+    **{old: name for (_, name), old in _V2_ENUMS.items()},
+    "fib_table_id": "installation_vrf_id",
+}
+"""The names of older agents, of fields and enum values, and what agents 3.x call them. The last one
+is of agents 2.0, read and never written."""
 
 
 def message_of(key: str) -> type[Message] | None:
@@ -103,15 +98,6 @@ def decoded(key: str, value: bytes) -> dict[str, Any]:
     return found
 
 
-@lru_cache
-def shape_of(descriptor: Any) -> Shape:
-    """The names that a reader of a message has to understand."""
-    fields = {field.name: field for field in descriptor.fields}
-    for others in (_V2_FIELDS, _OLDEST_FIELDS):
-        fields |= {others[name]: field for name, field in fields.items() if name in others}
-    return Shape(descriptor.name, fields)
-
-
 def field_name(field: FieldDescriptor, api: Api) -> str:
     """The field's name in one generation."""
     name: str = field.name
@@ -126,14 +112,3 @@ def enum_name(field: FieldDescriptor, number: int, api: Api) -> str:
     name: str = known.name
     own = (field.enum_type.full_name, name)
     return _V2_ENUMS.get(own, name) if api == "v2" else name
-
-
-def enum_value(field: FieldDescriptor, text: str) -> str | None:
-    """The canonical name behind the name or number of an enum value; None if there is none."""
-    if text.isascii() and text.isdigit():
-        name = enum_name(field, int(text), "v3")
-        return None if name.isdigit() else name
-    for (enum, name), old in _V2_ENUMS.items():
-        if enum == field.enum_type.full_name and old == text:
-            return name
-    return text if text in field.enum_type.values_by_name else None

@@ -89,14 +89,12 @@ def _fault_of_interface(field: str, name: str) -> str | None:
 
 
 def _localsid(value: LocalSid) -> str | None:
-    look_ups = (value.end_function_dt4, value.end_function_dt6)
-    functions = [value.base_end_function, *look_ups, value.cross_connect]
-    if sum(function is not None for function in functions) != 1:
+    if len(value.end_functions) != 1:
         return "end_function: exactly one must be set"
     fault = _fault_of_address("sid", value.sid)
     end = value.cross_connect
     if fault is None and end is not None:
-        check = _fault_of_address if end is value.end_function_dx6 else _fault_of_ipv4
+        check = _fault_of_ipv4 if value.end_functions[0].inner == "IPV4" else _fault_of_address
         fault = check("next_hop", end.next_hop) or _fault_of_interface(
             "outgoing_interface", end.outgoing_interface
         )

@@ -11,6 +11,7 @@ import msgspec
 
 from srv6kv import foreign
 from srv6kv.ligato import keys
+from srv6kv.ligato.endfunctions import END_FUNCTIONS, EndFunction
 
 
 class _Value(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -62,6 +63,17 @@ class LocalSid(_Value, frozen=True):
     def key(self) -> str:
         """Agent rule 1: the key follows from the value."""
         return keys.localsid(self.sid)
+
+    @property
+    def end_functions(self) -> list[EndFunction]:
+        """Those that are set; of those that srv6kv writes."""
+        rows = END_FUNCTIONS.values()
+        return [row for row in rows if getattr(self, row.field, None) is not None]
+
+    @property
+    def look_up(self) -> LookUp6 | LookUp4 | None:
+        """Which table DT6 or DT4 reads; None for other end functions."""
+        return self.end_function_dt6 or self.end_function_dt4
 
     @property
     def cross_connect(self) -> CrossConnect6 | CrossConnect4 | None:

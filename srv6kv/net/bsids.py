@@ -20,19 +20,19 @@ _SPARE_BITS = 16
 
 @dataclass(slots=True)
 class Texts:
-    """A set of texts that can tell whether one is a text prefix of another."""
+    """A set of texts that finds text prefixes of one another."""
 
     _sorted: list[str] = field(default_factory=list)
     _all: set[str] = field(default_factory=set)
 
     def add(self, text: str) -> None:
-        """Take in a text."""
+        """Add a text."""
         if text not in self._all:
             self._all.add(text)
             insort(self._sorted, text)
 
     def discard(self, text: str) -> None:
-        """Forget a text."""
+        """Remove a text."""
         if text in self._all:
             self._all.discard(text)
             del self._sorted[bisect_left(self._sorted, text)]

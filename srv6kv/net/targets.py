@@ -1,7 +1,7 @@
-"""What one steering takes."""
+"""What one steering applies to."""
 
 from __future__ import annotations
 
 Target = tuple[int, str]
-"""VRF id and destination: what one steering takes. A destination is an address, or the text
+"""VRF id and destination of what one steering applies to. A destination is an address, or the text
 ``network/length`` of more than one."""

@@ -10,7 +10,8 @@ from srv6kv.agentlog import transactions
 from srv6kv.agentlog.reader import LogReader
 from srv6kv.agentlog.remarks import Remark
 from srv6kv.errors import Conflict, InputError, LimitsLowered
-from srv6kv.etcd.store import Etcd3Store, Writer
+from srv6kv.etcd.lease import Writer
+from srv6kv.etcd.protocols import Store
 from srv6kv.ligato import keys
 from srv6kv.plan import plan
 from srv6kv.txn import limits, recording
@@ -135,7 +136,7 @@ def _moved(recorded: Recorded, old: str, new: str) -> Recorded:
 def replay(
     recordings: Sequence[Recorded],
     label: str,
-    store: Etcd3Store,
+    store: Store,
     writer: Writer,
     done: Callable[[Recorded, int], None],
 ) -> Mapping[str, int]:

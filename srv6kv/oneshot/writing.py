@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from srv6kv.errors import Conflict, LimitsLowered
-from srv6kv.etcd.lease import identity
-from srv6kv.etcd.store import Etcd3Store, Writer
+from srv6kv.etcd.lease import Writer, identity
+from srv6kv.etcd.protocols import Store
 from srv6kv.etcd.values import Snapshot
 from srv6kv.txn.transaction import Operation, Transaction
 
@@ -24,7 +24,7 @@ Work = TypeVar("Work")
 
 
 @contextmanager
-def right_to_write(store: Etcd3Store, label: str) -> Iterator[Writer]:
+def right_to_write(store: Store, label: str) -> Iterator[Writer]:
     """The writer key of a label, given back at the end.
 
     Raises:
@@ -40,7 +40,7 @@ def right_to_write(store: Etcd3Store, label: str) -> Iterator[Writer]:
 
 
 def write(
-    store: Etcd3Store,
+    store: Store,
     label: str,
     prefixes: Sequence[str],
     make: Callable[[Snapshot], tuple[Work, Sequence[Step]]],

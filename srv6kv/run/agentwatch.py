@@ -20,7 +20,7 @@ from srv6kv.agent.view import Told, View
 from srv6kv.agent.wired import Table
 from srv6kv.agent.wiringpoll import WiringPoll
 from srv6kv.errors import Refused
-from srv6kv.etcd.store import Etcd3Store
+from srv6kv.etcd.protocols import Reader
 from srv6kv.etcd.values import Change, KeyValue
 from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.plan.plan import Plan
@@ -77,7 +77,7 @@ class AgentWatch:
         """What of etcd is to be watched."""
         return () if self._is_refused else self.view.prefixes
 
-    def read(self, store: Etcd3Store) -> None:
+    def read(self, store: Reader) -> None:
         """Begin again with what etcd holds; a user who may not read it does without.
 
         Raises:

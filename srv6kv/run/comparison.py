@@ -17,7 +17,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from srv6kv.errors import Srv6kvError
-from srv6kv.etcd.store import Etcd3Store
+from srv6kv.etcd.protocols import Reader
 from srv6kv.etcd.values import KeyValue
 
 GRACE_SECONDS = 5.0
@@ -62,9 +62,7 @@ class FullComparison:
         if self._is_reading or self._entries is not None:
             self._reported.update(keys)
 
-    def start_if_due(
-        self, store: Etcd3Store, prefixes: Iterable[str], queue: SimpleQueue[Any]
-    ) -> None:
+    def start_if_due(self, store: Reader, prefixes: Iterable[str], queue: SimpleQueue[Any]) -> None:
         """Read all below these prefixes if it is time; a ``Reread`` follows in the queue."""
         if self._is_reading or self._entries is not None or time.monotonic() < self._due:
             return

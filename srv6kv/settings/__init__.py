@@ -103,7 +103,7 @@ class Settings:
     @property
     def has_tunnels(self) -> bool:
         """Whether the tunnels between nodes are srv6kv's: the transport is SRv6, and nodePlumbing
-        leaves them to nobody else."""
+        leaves them to no other program."""
         return self.transport == "srv6" and self.node_plumbing == "full"
 
     def allows_external_ip(self, address: str) -> bool:

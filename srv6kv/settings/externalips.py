@@ -1,6 +1,6 @@
 """Which ``spec.externalIPs`` are honoured: ``srv6kv.externalIPs`` (rule L7).
 
-Rule: none by default. Whoever may write a Service could otherwise draw any address of the network
+Rule: none by default. Users who may write a Service could otherwise draw any address of the network
 to his pods, all ports of it (CVE-2020-8554).
 """
 

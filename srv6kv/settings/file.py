@@ -107,14 +107,14 @@ class Findings:
         self._warnings: list[tuple[int, str]] = []
 
     def refuse(self, place: Place, text: str) -> None:
-        """Take up something that forbids these settings."""
-        self._refusals.append(self._told(place, text))
+        """Add a fault that forbids these settings."""
+        self._refusals.append(self._finding(place, text))
 
     def warn(self, place: Place, text: str) -> None:
-        """Take up something that the operator should know."""
-        self._warnings.append(self._told(place, text))
+        """Add a warning for the operator."""
+        self._warnings.append(self._finding(place, text))
 
-    def _told(self, place: Place, text: str) -> tuple[int, str]:
+    def _finding(self, place: Place, text: str) -> tuple[int, str]:
         line = self._source.line + (place.line - 1 if self._source.is_verbatim else 0)
         key = f"{place.key}: " if place.key else ""
         return line, f"{self._source.name}:{line}: {key}{text}"

@@ -1,7 +1,7 @@
 """How far annotations of Pods are trusted: ``srv6kv.podAnnotations`` and what confines them.
 
-Rule: not at all by default. Whoever may create a Pod could otherwise have the agent, which is root,
-enter any network namespace of the node and flush its chains, or take another pod's interface.
+Rule: not at all by default. Users who may create Pods could otherwise have the agent, which is
+root, enter any network namespace of the node and flush its chains, or take another pod's interface.
 """
 
 from __future__ import annotations

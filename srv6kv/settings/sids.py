@@ -1,6 +1,6 @@
 """The prefixes that SIDs and BSIDs are made of: defaults, and what makes one unusable.
 
-Rule: pure. A value that is refused is None here; whoever asked has it in the findings.
+Rule: pure. A value that is refused is None here; the findings say why.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from srv6kv.net.addresses import Prefix
 from srv6kv.settings.file import Findings, Place, Section
 from srv6kv.settings.subnets import Networks, prefix_at
 
-MAX_BSID_LENGTH = 112  # the 16 bits after the prefix tell apart BSIDs that clash
+MAX_BSID_LENGTH = 112  # the 16 bits after the prefix keep BSIDs apart that clash
 
 # SIDs the agent or VPP would not take: it prints the first two with dots.
 _UNFIT = (
@@ -30,8 +30,8 @@ class SidPrefixes:
 
     Attributes:
         service_bsid: of service policies, filled up with the service address.
-        pod: of the localsids of backend pods, filled up with the pod address.
-        host: of the localsids of host backends.
+        pod: of the localsids of endpoint pods, filled up with the pod address.
+        host: of the localsids of host endpoints.
         node: of the localsids that end the first segment, filled up with the node address.
         tunnel_pod: of the localsids that end a tunnel for pod traffic.
         tunnel_host: of the localsids that end a tunnel for host traffic.

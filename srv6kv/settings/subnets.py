@@ -1,6 +1,6 @@
 """The subnets of the settings.
 
-Rule: pure. A value that is refused is None here; whoever asked has it in the findings.
+Rule: pure. A value that is refused is None here; the findings say why.
 """
 
 from __future__ import annotations

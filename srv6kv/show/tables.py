@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from srv6kv.foreign import visible
 from srv6kv.ligato import keys, parts
+from srv6kv.ligato.endfunctions import EndFunction
 from srv6kv.ligato.parts import Json, Values
 from srv6kv.verify import agentstate
 from srv6kv.verify.agentstate import States
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-_NAMES = {"end": "End"}
 _SHOWN = (
     keys.VRF_TABLE,
     keys.LOCALSID,
@@ -95,17 +95,17 @@ def cells(row: Iterable[str]) -> list[Text]:
 
 def _localsids(values: Values, say: Say) -> Iterable[Row]:
     for key, value in parts.localsids(values):
-        name, function = parts.end_function(key, value)
-        label = _NAMES.get(name, f"End.{name.upper()}")
+        kind, function = parts.end_function(key, value)
+        label = kind.title
         if function.get("psp"):
             label += " PSP"
         vrf = str(value.get("installation_vrf_id", 0))
-        yield value.get("sid", ""), vrf, label, _target(name, function), *say(key, value)
+        yield value.get("sid", ""), vrf, label, _target(kind, function), *say(key, value)
 
 
-def _target(name: str, function: Json) -> str:
+def _target(kind: EndFunction, function: Json) -> str:
     """Where the packet goes; an interface name has a line of its own, it may be long."""
-    if name in ("t", "dt4", "dt6"):
+    if kind.looks_up:
         return f"VRF {function.get('vrf_id', 0)}"
     fields = ("next_hop", "l3_service_address", "outgoing_interface", "incoming_interface")
     return "\n".join(function[field] for field in fields if function.get(field))

@@ -37,7 +37,7 @@ log = logging.getLogger("srv6kv")
 
 NOWHERE = ("", "none")
 REQUEST_SECONDS = 5.0
-"""A client that says nothing, or takes nothing, for so long is cut off."""
+"""A client that sends nothing, or reads nothing, for so long is cut off."""
 WHOLE_SECONDS = 10.0
 """And one that is not done by then, however its bytes trickle."""
 MOST_CLIENTS = 64
@@ -61,7 +61,7 @@ class Answer:
 
 
 class Pages:
-    """What there is to see, by path.
+    """The pages, by path.
 
     Args:
         state: gives the loop's state as it is now.
@@ -261,7 +261,7 @@ class _Server(socketserver.ThreadingTCPServer):
         super().shutdown_request(request)
 
     def service_actions(self) -> None:
-        """Cut off who takes too long; between two requests, and several times a second."""
+        """Cut off clients that take too long; between two requests, and several times a second."""
         late = time.monotonic() - WHOLE_SECONDS
         with self._lock:
             for client in [one for one, since in self._clients.items() if since < late]:
@@ -269,7 +269,7 @@ class _Server(socketserver.ThreadingTCPServer):
                     client.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is no trouble of ours; anything else is a fault."""
+        """Log an error, unless the client has gone away."""
         error = sys.exception()
         if not isinstance(error, OSError):
             tell(log, logging.ERROR, "http", error=f"{type(error).__name__}: {error}")

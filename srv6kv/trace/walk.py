@@ -188,22 +188,21 @@ class Walk:
 
     def _decapsulate(self, spot: Spot, entry: Entry, sid: LocalSid) -> Hop:
         inner = replace(spot, packet=replace(spot.packet, outer=None))
-        four = sid.end_function_dx4 or sid.end_function_dt4
-        if not four and not sid.end_function_dx6 and not sid.end_function_dt6:
+        kind = next(iter(sid.end_functions), None)
+        if kind is None or not kind.inner:
             return spot.unknown(sid.sid, f"the end function of localsid {sid.sid}", entry.key)
-        if is_ipv4(spot.packet.destination) != bool(four):
+        if is_ipv4(spot.packet.destination) != (kind.inner == "IPV4"):
             why = "decapsulation for the other family of IP"
             return spot.lost(sid.sid, why, entry.key)
-        table = sid.end_function_dt4 or sid.end_function_dt6
+        table = sid.look_up
         if table is not None:
-            name = "DT4" if four else "DT6"
-            does = f"{name}: decapsulates, looks up in VRF {table.vrf_id}"
+            does = f"{kind.keyword}: decapsulates, looks up in VRF {table.vrf_id}"
             hop = spot.hop("localsid", sid.sid, does, entry.key)
             return _then(hop, self._look_up(replace(inner, vrf=table.vrf_id)))
         end = sid.cross_connect
         assert end is not None
         who = "the host" if spot.node.is_host(end.outgoing_interface) else end.next_hop
-        does = f"{'DX4' if four else 'DX6'}: decapsulates, to {who}"
+        does = f"{kind.keyword}: decapsulates, to {who}"
         hop = spot.hop("localsid", sid.sid, does, entry.key)
         return _then(hop, self._send(inner, end.outgoing_interface, end.next_hop))
 

@@ -1,4 +1,4 @@
-"""What fits into one revision, and how a large one is laid out. Pure: a planner may ask here.
+"""What fits into one revision, and how a large one is laid out. Pure.
 
 etcd counts operations and compares per level of a transaction and hands the rest of its 128 down,
 so 64 branches of 64 operations are the most that two levels carry on a server with its defaults. A
@@ -13,8 +13,6 @@ from dataclasses import dataclass, replace
 
 from srv6kv.txn.transaction import Operation
 
-FLAT_OPERATIONS = 120
-MAX_OPERATIONS = 64 * 64
 # What a plan may fill; beside that srv6kv notes something about itself.
 PLAN_BYTES = 1 << 20
 OVERHEAD_BYTES = 768

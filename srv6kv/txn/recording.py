@@ -145,7 +145,7 @@ def state_of(recordings: Iterable[Recorded]) -> dict[str, bytes]:
 
 
 def apply(transaction: Transaction, state: dict[str, bytes]) -> None:
-    """Do a transaction to keys and values."""
+    """Apply a transaction to keys and values."""
     for operation in transaction.operations:
         if operation.value is None:
             state.pop(operation.key, None)
@@ -159,7 +159,7 @@ def difference(known: Mapping[str, bytes], now: Mapping[str, tuple[bytes, int]])
     Args:
         known: key to value.
         now: key to value and mod revision, in the order in which they are to be written. What is
-            no JSON, which only somebody else can have written, counts as absent.
+            no JSON, which only another writer can have put, counts as absent.
     """
     now = {key: held for key, held in now.items() if _is_json(held[0])}
     operations = [

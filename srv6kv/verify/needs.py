@@ -14,14 +14,13 @@ from srv6kv.verify.differences import Json
 def needed(key: str, value: Json | None, label: str) -> tuple[str, str]:
     """What is missing, in words, and its key; both "" for a label that is not SRv6's."""
     value = value or {}
-    function = _function(key, value)
+    inner, function = _function(key, value)
     traffic: Json = value.get("l3_traffic") or {}
     match label:
         case "sr-localsid-installation-vrf-table-exists" | "sr-policy-vrf-table-exists":
             return _table(value.get("installation_vrf_id", 0), "IPV6")
         case "sr-localsid-routing-lookup-vrf-table-exists":
-            family = "IPV4" if "end_function_dt4" in value else "IPV6"
-            return _table(function.get("vrf_id", 0), family)
+            return _table(function.get("vrf_id", 0), inner or "IPV6")
         case "sr-localsid-outgoing-interface-exists":
             return _interface(function.get("outgoing_interface", ""))
         case "sr-localsid-incoming-interface-exists":
@@ -38,11 +37,13 @@ def needed(key: str, value: Json | None, label: str) -> tuple[str, str]:
             return "", ""
 
 
-def _function(key: str, value: Json) -> Any:
+def _function(key: str, value: Json) -> tuple[str, Any]:
+    """The family of what is left after decapsulation, and the fields of the end function."""
     try:
-        return parts.end_function(key, value)[1]
+        kind, function = parts.end_function(key, value)
     except ValueError:  # the agent would not have got as far as dependencies
-        return {}
+        return "", {}
+    return kind.inner, function
 
 
 def _table(vrf: int, family: str) -> tuple[str, str]:

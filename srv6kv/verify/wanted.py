@@ -12,19 +12,6 @@ from srv6kv.net.addresses import to_int, to_text
 from srv6kv.verify.differences import SRV6_GLOBAL, Held, Json
 from srv6kv.vpp.showsr_values import Localsid, Policy, SegmentList, Steering, address_of, prefix_of
 
-BEHAVIOURS = {
-    "end": "End",
-    "x": "X",
-    "t": "T",
-    "dx2": "DX2",
-    "dx4": "DX4",
-    "dx6": "DX6",
-    "dt4": "DT4",
-    "dt6": "DT6",
-    "ad": "End.AD",
-}
-"""VPP's keyword for each end function of the agent."""
-
 
 @dataclass(slots=True)
 class Wanted:
@@ -72,18 +59,16 @@ def _take(wanted: Wanted, key: str, value: Json) -> None:
 
 
 def _localsid(key: str, value: Json) -> Localsid:
-    name, function = parts.end_function(key, value)
-    if name not in BEHAVIOURS:
-        raise ValueError(f"end_function_{name}: not an end function")
+    kind, function = parts.end_function(key, value)
     hop = function.get("next_hop")
-    looks_up = name in ("t", "dt4", "dt6")
+    is_sent = "outgoing_interface" in kind.needs and not kind.is_plugin
     return Localsid(
         _ip6_of(parts.text_of(key, value, "sid")),
         None,
-        BEHAVIOURS[name],
-        function.get("outgoing_interface", "") if name[0] in "xd" and not looks_up else None,
-        (address_of if name == "dx4" else _ip6_of)(hop) if hop else None,
-        function.get("vrf_id", 0) if looks_up else None,
+        kind.keyword,
+        function.get("outgoing_interface", "") if is_sent else None,
+        (address_of if kind.inner == "IPV4" else _ip6_of)(hop) if hop else None,
+        function.get("vrf_id", 0) if kind.looks_up else None,
         bool(function.get("psp")),
     )
 

@@ -11,24 +11,20 @@ from collections.abc import Callable, Mapping
 from itertools import count
 
 from srv6kv.ligato import parts
+from srv6kv.ligato.endfunctions import EndFunction
 from srv6kv.ligato.parts import Json, Values
 
 _COUNTER = "[0 packets : 0 bytes]"
 _POLICY_END = "-" * 11
 _LOCALSID_END = "-" * 20
 
-_BEHAVIOURS = {
-    "end": "End",
-    "x": "X (Endpoint with Layer-3 cross-connect)",
-    "t": "T (Endpoint with specific IPv6 table lookup)",
-    "dx2": "DX2 (Endpoint with decapulation and Layer-2 cross-connect)",  # sic
-    "dx4": "DX4 (Endpoint with decapsulation and IPv4 cross-connect)",
-    "dx6": "DX6 (Endpoint with decapsulation and IPv6 cross-connect)",
-    "dt4": "DT4 (Endpoint with decapsulation and specific IPv4 table lookup)",
-    "dt6": "DT6 (Endpoint with decapsulation and specific IPv6 table lookup)",
-    "ad": "End.AD (Endpoint with dynamic proxy to SR-unaware appliance)",
+_LABELS = {"outgoing_interface": "Iface:  \t", "next_hop": "Next hop: \t"}
+_PLUGIN_LABELS = {
+    "l3_service_address": "Next-hop:\t",
+    "outgoing_interface": "Outgoing iface: ",
+    "incoming_interface": "Incoming iface: ",
 }
-_TABLE_LABEL = {"t": "Table:  \t", "dt4": "Table: \t", "dt6": "Table: "}
+_TABLE_LABELS = {"T": "Table:  \t", "DT4": "Table: \t", "DT6": "Table: "}
 
 
 def show_policies(values: Values) -> str:
@@ -63,13 +59,11 @@ def show_localsids(values: Values, interfaces: Mapping[str, str] | None = None) 
     title = "SRv6 - My LocalSID Table:"
     lines = [title, "=" * len(title)]
     for key, localsid in parts.localsids(values):
-        name, function = parts.end_function(key, localsid)
-        if name not in _BEHAVIOURS:
-            raise ValueError(f"{key}: {name!r} is not an end function")
+        kind, function = parts.end_function(key, localsid)
         lines += [
             f"\tAddress: \t{parts.text_of(key, localsid, 'sid')}",
-            f"\tBehavior: \t{_BEHAVIOURS[name]}",
-            *_target(name, function, lambda logical: (interfaces or {}).get(logical, logical)),
+            f"\tBehavior: \t{kind.shown}",
+            *_target(kind, function, lambda logical: (interfaces or {}).get(logical, logical)),
             *(["\tPSP: \tTrue"] if function.get("psp") else []),
             f"\tGood traffic: \t{_COUNTER}",
             f"\tBad traffic:  \t{_COUNTER}",
@@ -78,24 +72,16 @@ def show_localsids(values: Values, interfaces: Mapping[str, str] | None = None) 
     return _text(lines)
 
 
-def _target(name: str, function: Json, interface: Callable[[str], str]) -> list[str]:
-    if name in _TABLE_LABEL:
-        return [f"\t{_TABLE_LABEL[name]}{function.get('vrf_id', 0)}"]
-    outgoing = interface(function.get("outgoing_interface", ""))
-    next_hop = function.get("next_hop", "")
-    match name:
-        case "x" | "dx4" | "dx6":
-            return [f"\tIface:  \t{outgoing}", f"\tNext hop: \t{next_hop}"]
-        case "dx2":
-            return [f"\tIface:  \t{outgoing}"]
-        case "ad":
-            return [
-                f"\tNext-hop:\t{function.get('l3_service_address', '')}",
-                f"\tOutgoing iface: {outgoing}",
-                f"\tIncoming iface: {interface(function.get('incoming_interface', ''))}",
-            ]
-        case _:
-            return []
+def _target(kind: EndFunction, function: Json, interface: Callable[[str], str]) -> list[str]:
+    labels = _PLUGIN_LABELS if kind.is_plugin else _LABELS
+    lines = []
+    for field in kind.needs:
+        value = function.get(field, "")
+        if field == "vrf_id":
+            lines.append(f"\t{_TABLE_LABELS.get(kind.keyword, 'Table: ')}{value or 0}")
+        else:
+            lines.append(f"\t{labels[field]}{interface(value) if 'interface' in field else value}")
+    return lines
 
 
 def show_steerings(values: Values, interfaces: Mapping[str, str] | None = None) -> str:

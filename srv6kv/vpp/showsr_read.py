@@ -67,7 +67,7 @@ def read(text: str) -> ShowSr:
     reader = _Reader()
     for number, line in enumerate(text.removeprefix(_MARK).split("\n"), start=1):
         try:
-            reader.take(number, line)
+            reader.read(number, line)
         except ValueError as error:
             raise InputError(f"line {number}: {error}") from None
     found = reader.done()
@@ -154,8 +154,8 @@ class _Reader:
         self._entry: _Entry | None = None
         self._line = 0
 
-    def take(self, number: int, line: str) -> None:
-        """Take in a line.
+    def read(self, number: int, line: str) -> None:
+        """Read a line.
 
         Raises:
             ValueError: it makes no sense where it is.
@@ -178,7 +178,7 @@ class _Reader:
         elif is_prompt:
             self._begin("")
         elif text and self._section:
-            self._take_line(text)
+            self._read_line(text)
 
     def done(self) -> ShowSr:
         """All that was shown.
@@ -210,11 +210,11 @@ class _Reader:
         if section:
             self._shown[section] = []
 
-    def _take_line(self, text: str) -> None:
+    def _read_line(self, text: str) -> None:
         if text == _ELIDED:
             self._elided.add(self._section)
         elif self._entry is not None:
-            self._take_part(self._entry, text)
+            self._read_part(self._entry, text)
         elif _END.match(text) or not text.strip("="):
             pass
         elif not self._opens(text):
@@ -226,7 +226,7 @@ class _Reader:
     def _opens(self, text: str) -> bool:
         """Whether an entry begins here."""
         if self._section == "steerings":
-            return self._take_steering(text)
+            return self._read_steering(text)
         if self._section == "policies":
             found = _BSID.match(text)
             if found:
@@ -241,7 +241,7 @@ class _Reader:
     def _new(self, name: str, index: int = 0) -> _Entry:
         return _Entry(self._line, name, index, {}, [], [])
 
-    def _take_part(self, entry: _Entry, text: str) -> None:
+    def _read_part(self, entry: _Entry, text: str) -> None:
         if _END.match(text):
             self._entry = None
             if self._section == "policies":
@@ -251,7 +251,7 @@ class _Reader:
             else:
                 self._unsupported += 1
         elif self._section == "localsids":
-            _take_localsid(entry, text)
+            _read_localsid(entry, text)
         elif found := _FIELD.match(text):
             entry.put(found[1], found[2])
         elif text != "Segment Lists:" and not entry.has_junk:
@@ -266,7 +266,7 @@ class _Reader:
         self._entry.lists.append(SegmentList(segments, int(found[3]), int(found[1])))
         self._entry.has_junk = self._entry.has_junk or bool(found[4].strip())
 
-    def _take_steering(self, text: str) -> bool:
+    def _read_steering(self, text: str) -> bool:
         words = text.split()
         if words == ["Traffic", "SR", "policy", "BSID"]:
             return True
@@ -299,7 +299,7 @@ def _policy(entry: _Entry) -> Policy:
     )
 
 
-def _take_localsid(entry: _Entry, text: str) -> None:
+def _read_localsid(entry: _Entry, text: str) -> None:
     name, _, value = text.partition(":")
     if _COUNTER.match(text):
         return

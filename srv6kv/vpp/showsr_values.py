@@ -8,24 +8,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from srv6kv.ligato.endfunctions import END_FUNCTIONS
 from srv6kv.net import addresses
 
 SECTIONS = ("localsids", "policies", "steerings")
 COMMANDS = ("show sr localsids", "show sr policies", "show sr steering-policies")
 """What VPP is asked for each."""
+_LINES = {"outgoing_interface": "Iface", "next_hop": "Next hop", "vrf_id": "Table"}
 BUILT_IN: dict[str, tuple[str, ...]] = {
-    "End": (),
-    "X": ("Iface", "Next hop"),
-    "T": ("Table",),
-    "DX2": ("Iface",),
-    "DX4": ("Iface", "Next hop"),
-    "DX6": ("Iface", "Next hop"),
-    "DT4": ("Table",),
-    "DT6": ("Table",),
+    **{
+        row.keyword: tuple(_LINES[field] for field in row.needs)
+        for row in END_FUNCTIONS.values()
+        if not row.is_plugin
+    },
     "uN": (),
     "uA": ("Iface", "Next hop"),
 }
-"""VPP's own behaviours and the lines that tell where each leads; the others are plugins'."""
+"""VPP's own behaviours and the lines that say where each leads; the others are plugins'."""
 DELETED = "DELETED"
 
 
@@ -50,7 +49,7 @@ class Policy:
     Attributes:
         kind: ``Default``, ``Spray`` or ``TEF``; older versions print TEF as Spray.
         table: number of the FIB table in which the BSID is.
-        encap_source: None if this VPP does not tell it (before 23.06, or no encapsulation).
+        encap_source: None if this VPP does not print it (before 23.06, or no encapsulation).
         index: in VPP's pool.
     """
 
@@ -65,7 +64,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Localsid:
-    """A localsid; no VPP tells in which table it is.
+    """A localsid; no VPP prints in which table it is.
 
     Attributes:
         length: of its prefix; None where it is not printed, always so before 20.05.
@@ -92,7 +91,7 @@ class Localsid:
 
 @dataclass(frozen=True, slots=True)
 class Steering:
-    """A steering; no VPP tells in which table it is.
+    """A steering; no VPP prints in which table it is.
 
     Attributes:
         kind: ``L2`` or ``L3``.
@@ -110,7 +109,7 @@ class ShowSr:
 
     Attributes:
         unsupported: localsids that VPP can not print (DX2 with a VLAN tag).
-        elided: outputs of which somebody has cut out a part.
+        elided: outputs of which a part was cut out.
     """
 
     localsids: tuple[Localsid, ...] | None = None
@@ -122,7 +121,7 @@ class ShowSr:
 
     @property
     def may_be_old(self) -> bool:
-        """Whether nothing in it tells that this VPP is 20.05 or later: weights may have digits that
+        """Whether nothing in it shows that this VPP is 20.05 or later: weights may have digits that
         are none, tables of localsids may be indexes."""
         return (
             self.encap_source is None

@@ -9,9 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from srv6kv.ligato import keys, parts
+from srv6kv.ligato.endfunctions import EndFunction
 from srv6kv.ligato.parts import Json, Values
 from srv6kv.ligato.schema import SRV6_GLOBAL
 
+_PLUGIN_WORDS = {
+    "l3_service_address": "nh",
+    "outgoing_interface": "oif",
+    "incoming_interface": "iif",
+}
 _LINUX = "config/linux/"
 _KINDS = (keys.VRF_TABLE, keys.ROUTE, keys.ARP, keys.LOCALSID, keys.POLICY, keys.STEERING, _LINUX)
 
@@ -86,37 +92,27 @@ def _neighbour(key: str, value: Json, interfaces: Mapping[str, str]) -> str:
 
 def _localsid(key: str, value: Json, interfaces: Mapping[str, str]) -> str:
     sid = parts.text_of(key, value, "sid")
-    name, function = parts.end_function(key, value)
-    words = [f"sr localsid prefix {sid}/128 behavior", *_behaviour(key, name, function, interfaces)]
+    kind, function = parts.end_function(key, value)
+    words = [f"sr localsid prefix {sid}/128 behavior", *_behaviour(key, kind, function, interfaces)]
     if function.get("psp"):
         words.append("psp")
     return " ".join([*words, f"fib-table {value.get('installation_vrf_id', 0)}"])
 
 
 def _behaviour(
-    key: str, name: str, function: Json, interfaces: Mapping[str, str]
-) -> tuple[str, ...]:
-    def interface(field: str = "outgoing_interface") -> str:
-        logical = parts.text_of(key, function, field)
-        return interfaces.get(logical, logical)
-
-    match name:
-        case "end":
-            return ("end",)
-        case "x" | "dx4" | "dx6":
-            return f"end.{name}", interface(), parts.text_of(key, function, "next_hop")
-        case "t" | "dt4" | "dt6":
-            return f"end.{name}", str(function.get("vrf_id", 0))
-        case "dx2":
-            if function.get("vlan_tag"):
-                raise ValueError(f"{key}: vlan_tag: VPP has no command for it")
-            return "end.dx2", interface()
-        case "ad":
-            service = function.get("l3_service_address", "")
-            hop = ("nh", service) if service else ()
-            return "end.ad", *hop, "oif", interface(), "iif", interface("incoming_interface")
-        case _:
-            raise ValueError(f"{key}: {name!r} is not an end function")
+    key: str, kind: EndFunction, function: Json, interfaces: Mapping[str, str]
+) -> Iterator[str]:
+    yield kind.title.lower()
+    if function.get("vlan_tag"):
+        raise ValueError(f"{key}: vlan_tag: VPP has no command for it")
+    for field in kind.needs:
+        if field == "vrf_id":
+            yield str(function.get(field, 0))
+        elif field != "l3_service_address" or function.get(field):
+            text = parts.text_of(key, function, field)
+            if kind.is_plugin:
+                yield _PLUGIN_WORDS[field]
+            yield interfaces.get(text, text) if "interface" in field else text
 
 
 def _policy(key: str, value: Json) -> Iterator[str]:

@@ -251,7 +251,7 @@ class _Frame:
 
 
 class _Builder:
-    """Documents from events; the events are checked for shape by whoever sends them."""
+    """Documents from events; their source has checked their shape."""
 
     def __init__(self) -> None:
         self.documents: list[Node] = []
@@ -331,7 +331,7 @@ class _Builder:
 
 
 def _mappings(node: Node) -> Iterator[dict[str, Node]]:
-    """What a merge key takes in: one mapping or a list of them."""
+    """Return the mappings of a merge key: one, or a list of them."""
     for source in node.value if isinstance(node.value, list) else [node]:
         if not isinstance(source.value, dict):
             raise TextError(node.line, "<< takes a mapping or a list of mappings")
