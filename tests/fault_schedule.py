@@ -133,7 +133,10 @@ class Schedule(ExitStack):
         return self.history.last() == before
 
     def stop(self) -> list[int]:
-        """End the sidecars in good order; their exit codes."""
+        """End the sidecars in good order; their exit codes. One that has not begun yet, because the
+        last fault killed it, would end by the signal."""
+        for process in self._sidecars:
+            process.wait_for(" start version=")
         return [process.stop() for process in self._sidecars]
 
     def breaches(self) -> list[str]:

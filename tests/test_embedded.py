@@ -101,7 +101,7 @@ def test_its_ports_are_held(tmp_path: Path) -> None:
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from srv6kv.embedded import EmbeddedEtcd
+from srv6kv.etcd.embedded import EmbeddedEtcd
 with EmbeddedEtcd(Path(sys.argv[1])) as etcd:
     print(etcd.endpoint, flush=True)
     sys.stdin.read()

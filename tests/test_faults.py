@@ -21,8 +21,8 @@ def test_few_faults(tmp_path: Path, seed: int) -> None:
         codes = schedule.stop()
         breaches = schedule.breaches()
 
-    assert codes == [0, 0]
     assert breaches == []
+    assert codes == [0, 0]
 
 
 @pytest.mark.faults
@@ -46,5 +46,5 @@ def test_many_faults(tmp_path: Path, figures: Figures, seed: int) -> None:
     for name, times in sorted(schedule.recoveries.items()):
         figures.seconds(f"in step after: {name}", times)
 
-    assert codes == [0, 0]
     assert breaches == []
+    assert codes == [0, 0]

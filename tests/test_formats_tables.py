@@ -158,7 +158,7 @@ def test_no_values() -> None:
 
 def test_import_is_light() -> None:
     """Importing the module does not import rich."""
-    code = "import sys; from srv6kv.formats import tables; print('rich' in sys.modules)"
+    code = "import sys; from srv6kv.show import tables; print('rich' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout == "False\n"

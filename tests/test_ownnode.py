@@ -60,7 +60,14 @@ def broken(number: int) -> dict[str, Any]:
     return {**node(number), "spec": 5}
 
 
-@pytest.mark.parametrize("body", [node(2), broken(1)], ids=["another", "malformed"])
+def bare(number: int) -> dict[str, Any]:
+    """A Node that is registered, and no more."""
+    return {**node(number), "spec": {}, "status": {}}
+
+
+@pytest.mark.parametrize(
+    "body", [node(2), broken(1), bare(1)], ids=["another", "malformed", "registered"]
+)
 def test_not_seen(body: dict[str, Any]) -> None:
     """A Node of another name, or one that was never well-formed, is not the own Node."""
     reconciler = seen(body)
@@ -102,6 +109,28 @@ def test_its_state_stays_while_it_is_away(body: dict[str, Any] | None) -> None:
     reconciler.intake.take(own, node(1))
 
     assert reconciler.is_node_eligible
+    assert not reconciler.plan()
+
+
+@pytest.mark.parametrize("is_deleted", [True, False])
+@pytest.mark.parametrize("lacking", [("spec",), ("status",), ("spec", "status")])
+def test_it_is_registered_again(is_deleted: bool, lacking: tuple[str, ...]) -> None:
+    """A Node without its pod CIDR and addresses, which come a moment later, takes nothing away."""
+    reconciler = started("", wiring(5))
+    written(reconciler, 6)
+    own = identity(node(1))
+    if is_deleted:
+        reconciler.intake.take(own, None)
+    reconciler.intake.take(own, {**node(1), **{name: {} for name in lacking}})
+
+    assert not reconciler.plan()
+    assert not reconciler.is_node_eligible
+    assert [note.reason for note in reconciler.intake.notes()] == ["OwnNodeIncomplete"]
+
+    reconciler.intake.take(own, node(1))
+
+    assert reconciler.is_node_eligible
+    assert list(reconciler.intake.notes()) == []
     assert not reconciler.plan()
 
 

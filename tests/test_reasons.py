@@ -36,7 +36,7 @@ NO_REASONS = {
 }
 """Words of Kubernetes, VPP and the agent that look like reasons."""
 NOT_SEARCHED = (
-    *("gen", "etcd", "explain", "etcd/store.py", "settings", "yamlmarks", "sample"),
+    *("gen", "etcd", "explain", "settings", "yamllines", "sample", "foreign"),
     *("verify", "repair"),
 )
 """They make no notes, and name calls, classes and options that look like reasons; those of

@@ -182,7 +182,7 @@ def test_unwritable(tmp_path: Path) -> None:
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from srv6kv.recorder import Recorder
+from srv6kv.run.recorder import Recorder
 recorder = Recorder(Path(sys.argv[1]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 recorder.snapshot({})

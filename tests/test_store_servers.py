@@ -229,7 +229,7 @@ def test_watch_without_the_right(start_etcd: StartEtcd, connect: Connect) -> Non
 
 IDLE = """
 import sys
-from srv6kv.store import Etcd3Store
+from srv6kv.etcd.store import Etcd3Store
 store = Etcd3Store(sys.argv[1:])
 store.read(["/srv6kv/"])
 sys.stdin.read()

@@ -10,8 +10,8 @@ import os
 import sys
 from pathlib import Path
 
-from srv6kv.agent.keys import agent_prefix
-from srv6kv.store import Etcd3Store
+from srv6kv.etcd.store import Etcd3Store
+from srv6kv.ligato.keys import agent_prefix
 
 
 def main() -> None:

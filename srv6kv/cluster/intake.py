@@ -6,15 +6,17 @@ Either gets one note naming object and fields: that it is malformed, or which el
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from srv6kv.cluster.cluster import Cluster
 from srv6kv.cluster.triggers import Triggers
 from srv6kv.kube import parse, tolerant
 from srv6kv.kube.checks import MALFORMED
 from srv6kv.kube.gaps import gap_of
-from srv6kv.kube.model import Body, EndpointSlice, Gap, Identity, Ref
+from srv6kv.kube.model import Body, EndpointSlice, Gap, Identity, KubeObject, Node, Ref
 from srv6kv.notes import Note
+
+INCOMPLETE = "OwnNodeIncomplete"
 
 
 @dataclass(slots=True)
@@ -25,6 +27,7 @@ class Intake:
         kept: the object whose last good version stays when it is gone (rule M6).
         triggers: when the slices' changes were triggered that nobody has asked for yet.
         is_kept_away: the kept object is gone.
+        incomplete: what is said of the kept object while it lacks what it had.
     """
 
     cluster: Cluster
@@ -36,6 +39,7 @@ class Intake:
     _all_gaps: frozenset[Gap] | None = None
     _good: set[Identity] = field(default_factory=set)
     is_kept_away: bool = False
+    incomplete: Note | None = None
 
     def take(self, identity: Identity, body: Body | None) -> None:
         """Take in one object; None: it is gone. Kinds that nobody reads are skipped."""
@@ -47,7 +51,7 @@ class Intake:
         if self._gaps.pop(identity, None) is not None:
             self._all_gaps = None
         if identity == self.kept:
-            self.is_kept_away = body is None
+            self.is_kept_away, self.incomplete = body is None, None
             if body is None:
                 return
         if body is None:
@@ -69,7 +73,29 @@ class Intake:
             self._warnings[identity] = tolerant.note_on(_subject(identity), skipped)
         if isinstance(value, EndpointSlice) and self.cluster.is_news(value):
             self.triggers.add(value.ref, value.triggered)
+        if identity == self.kept and not skipped:
+            value = self._completed(value)
         self.cluster.put(value)
+
+    def _completed(self, value: KubeObject) -> KubeObject:
+        """The kept Node with what it lacks and its last good version had: one that was deleted is
+        registered again before it has its pod CIDR, and perhaps its addresses, again."""
+        last = self.cluster.nodes.get(value.name) if isinstance(value, Node) else None
+        if last is None or not isinstance(value, Node):
+            return value
+        lacking = {
+            "spec.podCIDR": last.pod_cidrs and not value.pod_cidrs,
+            "status.addresses": last.addresses and not value.addresses,
+        }
+        if any(lacking.values()):
+            fields = ", ".join(name for name, is_lacking in lacking.items() if is_lacking)
+            text = f"{fields}: not there any more; what it was counts until it is there again"
+            self.incomplete = Note(f"Node {value.name}", INCOMPLETE, text)
+        return replace(
+            value,
+            pod_cidrs=value.pod_cidrs or last.pod_cidrs,
+            addresses=value.addresses or last.addresses,
+        )
 
     def _note(self, identity: Identity, problem: str) -> Note:
         kept = "its last good version stays" if identity in self._good else "it is left out"
@@ -98,7 +124,8 @@ class Intake:
 
     def notes(self) -> Iterator[Note]:
         """The notes about objects that are malformed now, and on elements that are ignored."""
-        yield from sorted((*self._notes.values(), *self._warnings.values()))
+        incomplete = [self.incomplete] if self.incomplete is not None else []
+        yield from sorted((*self._notes.values(), *self._warnings.values(), *incomplete))
 
     def take_all(self, objects: Iterable[tuple[Identity, Body | None]]) -> None:
         """Take in several objects."""

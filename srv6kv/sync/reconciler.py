@@ -363,13 +363,18 @@ class Reconciler:
     def is_node_eligible(self) -> bool:
         """Whether the own Node is there, well-formed, and stays."""
         node = self.cluster.nodes.get(self.node)
-        is_there = not self.intake.is_kept_away and not self.intake.is_malformed(self._own_node)
-        return node is not None and is_there and not node.is_leaving
+        is_whole = self.intake.incomplete is None and not self.intake.is_malformed(self._own_node)
+        is_there = is_whole and not self.intake.is_kept_away
+        return node is not None and self.is_node_seen and is_there and not node.is_leaving
 
     @property
     def is_node_seen(self) -> bool:
-        """Whether the own Node was seen well-formed; nothing is written before."""
-        return self.node in self.cluster.nodes
+        """Whether the own Node was seen well-formed; nothing is written before.
+
+        One that has neither a pod CIDR nor an address is not registered yet.
+        """
+        node = self.cluster.nodes.get(self.node)
+        return node is not None and bool(node.pod_cidrs or node.addresses)
 
     def node_warning(self) -> Note | None:
         """What is said while the own Node has not been seen; None: it has been."""
@@ -379,7 +384,13 @@ class Reconciler:
         if not self._near and names != self._compared_names:  # one line, however nodes come and go
             self._compared_names = names
             self._near = ownnode.near_names(self.node, names)
-        return ownnode.warning(self.node, self._near, self.intake.problem_of(self._own_node))
+        return ownnode.warning(self.node, self._near, self._problem_of_node())
+
+    def _problem_of_node(self) -> str:
+        """What is wrong with the own Node; "": there is none, or nothing."""
+        if self.node in self.cluster.nodes:
+            return "it has neither spec.podCIDR nor status.addresses yet"
+        return self.intake.problem_of(self._own_node)
 
     @property
     def is_silent(self) -> bool:
