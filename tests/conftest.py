@@ -15,7 +15,7 @@ import real_apiserver
 from apiserver import FakeApiServer
 from cluster_seen import Follow, SeenCluster
 from decoders import Decoders, why_not
-from figures import Figures
+from figures import Figures, Timed
 from history import History
 from processes import Bench
 from real_apiserver import ApiUnderTest, RealApiServer
@@ -37,6 +37,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """``--update`` rewrites what the scenarios expect; ``--faults`` runs the long tests."""
     parser.addoption("--update", action="store_true", help="rewrite tests/scenarios/*.txt")
     parser.addoption("--faults", action="store_true", help="run the long tests, and only those")
+    parser.addoption(
+        "--benchmark",
+        action="store_true",
+        help="hold times against their limits, on a quiet machine",
+    )
     parser.addoption("--seed", type=int, default=20261124, help="another order of faults")
 
 
@@ -50,12 +55,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The long tests run alone, or not at all."""
-    is_long = config.getoption("--faults")
-    others = [one for one in items if (one.get_closest_marker("faults") is None) is is_long]
+    """The long tests run alone, or not at all; so do, with ``--benchmark``, those that time."""
+    is_long, is_benchmark = config.getoption("--faults"), config.getoption("--benchmark")
+
+    def is_wanted(item: pytest.Item) -> bool:
+        is_timed = "timed" in getattr(item, "fixturenames", ())
+        is_faults = item.get_closest_marker("faults") is not None
+        return is_faults is is_long and (is_timed or not is_benchmark)
+
+    others = [one for one in items if not is_wanted(one)]
     if others:
         config.hook.pytest_deselected(items=others)
-        items[:] = [one for one in items if one not in others]
+        items[:] = [one for one in items if is_wanted(one)]
 
 
 def pytest_terminal_summary(
@@ -88,6 +99,12 @@ def figures(pytestconfig: pytest.Config) -> Figures:
 
     figures.say = say
     return figures
+
+
+@pytest.fixture
+def timed(figures: Figures, pytestconfig: pytest.Config) -> Timed:
+    """Where a test leaves a time that has a limit on a quiet machine."""
+    return Timed(figures, pytestconfig.getoption("--benchmark"))
 
 
 @pytest.fixture(scope="session")

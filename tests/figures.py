@@ -37,3 +37,22 @@ class Figures:
         """A line now and then, for whoever waits."""
         if number % max(1, total // 10) == 0 or number == total:
             self.say(f"{what}: {number} of {total}")
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """What tests time: shown always, and held against a limit with ``--benchmark`` only.
+
+    Attributes:
+        is_held: whether a longer time fails the test. A busy machine would fail it too.
+    """
+
+    figures: Figures
+    is_held: bool
+
+    def __call__(self, what: str, seconds: float, most: float) -> None:
+        """Report a time, and with ``--benchmark`` fail if it is longer than the limit."""
+        print(f"{what}: {seconds:.3f} s")
+        if self.is_held:
+            self.figures.seconds(what, [seconds])
+            assert seconds < most, f"{what}: {seconds:.3f} s"

@@ -44,10 +44,12 @@ class Heard:
 
 
 @contextmanager
-def polling(serve: Callable[[socket.socket], None]) -> Iterator[tuple[Server, Poll, Heard]]:
+def polling(
+    serve: Callable[[socket.socket], None], timeout: float = 1.0
+) -> Iterator[tuple[Server, Poll, Heard]]:
     """A server that is asked."""
     server, heard = Server(serve), Heard()
-    asking = Poll(AgentRest(server.url, timeout=1.0), heard)
+    asking = Poll(AgentRest(server.url, timeout=timeout), heard)
     try:
         yield server, asking, heard
     finally:
@@ -141,11 +143,10 @@ def test_it_ends_at_once(no_thread_is_left: None) -> None:
     def hang(_connection: socket.socket) -> None:
         release.wait(SECONDS)
 
-    with polling(hang) as (server, asking, heard):
+    with polling(hang, timeout=SECONDS) as (server, asking, heard):
         server.wait(1)
-        began = time.monotonic()
         asking.stop()
-        assert time.monotonic() - began < 0.5
+        assert "srv6kv-agent" in {one.name for one in threading.enumerate()}
         release.set()
         asking.join()
 

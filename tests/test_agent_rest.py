@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -145,16 +144,16 @@ def test_an_answer_that_is_none(answer: bytes, text: str) -> None:
 
 def test_a_server_that_says_nothing() -> None:
     """After the timeout it counts as away."""
-    release = threading.Event()
+    release, is_over = threading.Event(), threading.Event()
 
     def keep_quiet(_connection: socket.socket) -> None:
-        release.wait(10)
+        if not release.wait(60):
+            is_over.set()
 
     with _answering(keep_quiet) as server:
-        began = time.monotonic()
         with pytest.raises(Unavailable, match=f"GET {server.url}/scheduler/status: "):
             AgentRest(server.url, timeout=0.1).statuses()
-        assert time.monotonic() - began < 5
+        assert not is_over.is_set()
         release.set()
 
 
@@ -209,13 +208,9 @@ def test_one_deadline_for_everything(
     monkeypatch.setattr(rest, "WHOLE_ANSWER", 4.0)
     gone = threading.Event()
     with _answering(_trickle(whole, gone, before)) as server:
-        began = time.monotonic()
         with pytest.raises(Unavailable, match=r"status: the answer does not end within 0\.4 s"):
             AgentRest(server.url, timeout=0.1).statuses()
-        took = time.monotonic() - began
         gone.set()
-
-    assert 0.3 < took < 5
 
 
 def test_a_handshake_that_trickles_in(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import json
 import time
 
 from etcd_server import Seen
+from figures import Timed
 from history import LOCALSID, POLICY, STEERING, History, violations
 from processes import AGENT_STATE, CHANGED_SERVICE, MYSERVICE, SEED, Bench, service
 
@@ -28,8 +29,8 @@ def test_first_sync(bench: Bench, history: History) -> None:
     assert violations(history.revisions()) == []
 
 
-def test_edit(bench: Bench, history: History) -> None:
-    """An edit of a manifest is one revision, less than a second later."""
+def test_edit(bench: Bench, history: History, timed: Timed) -> None:
+    """An edit of a manifest is one revision."""
     bench.run()
     history.wait_for(bench.expected())
     before, started = history.last(), time.monotonic()
@@ -37,14 +38,13 @@ def test_edit(bench: Bench, history: History) -> None:
     history.wait_for(bench.expected())
     ((revision, changes),) = history.revisions(after=before)
     spent = history.arrival(revision) - started
-    print(f"an edit took {spent:.3f} s")
 
     assert json.loads(history.state()[MYSERVICE])["segment_lists"] == [
         {"segments": ["6666:0:0:1::5"], "weight": 1},
         {"segments": ["6666:0:0:1::6"], "weight": 1},
     ]
     assert MYSERVICE in [change.key for change in changes]
-    assert spent < 1.0
+    timed("an edit is in etcd", spent, 1.0)
     assert violations(history.revisions()) == []
 
 
@@ -158,7 +158,7 @@ def test_wiring_comes_later(bench: Bench, store: Etcd3Store, history: History) -
     assert violations(history.revisions()) == []
 
 
-def test_growing_policy_waits(bench: Bench, history: History) -> None:
+def test_growing_policy_waits(bench: Bench, history: History, timed: Timed) -> None:
     """A change that only grows a policy waits the replace window for its counterpart."""
     bench.settings(*LONG_WINDOW)
     bench.run()
@@ -168,7 +168,9 @@ def test_growing_policy_waits(bench: Bench, history: History) -> None:
     history.wait_for(bench.expected())
     ((revision, _),) = history.revisions(after=before)
 
-    assert 2.0 <= history.arrival(revision) - started < 3.5
+    spent = history.arrival(revision) - started
+    assert spent >= 2.0
+    timed("a policy that grows is in etcd, with a window of 2 s", spent, 3.5)
 
 
 def test_replaced_endpoint(bench: Bench, history: History) -> None:
@@ -193,19 +195,16 @@ def test_replaced_endpoint(bench: Bench, history: History) -> None:
 
 def test_first_endpoint_does_not_wait(bench: Bench, history: History) -> None:
     """A service's first endpoint is written at once, whatever the window."""
-    bench.settings(*LONG_WINDOW)
+    bench.settings("srv6kv:", "  replaceWindow: 60s")
     bench.edit("first.yaml", service("first", "2096::f1", []))
     bench.run()
     history.wait_for(bench.expected())
-    started = time.monotonic()
     bench.edit("first.yaml", service("first", "2096::f1", ["2001:0:0:1::6"]))
     history.wait(lambda: POLICY + "5555::f1" in history.state())
 
-    assert history.arrival(history.last()) - started < 1.0
 
-
-def test_stop(bench: Bench, store: Etcd3Store, history: History) -> None:
-    """SIGTERM ends it within two seconds with exit code 0, and the writer key is gone."""
+def test_stop(bench: Bench, store: Etcd3Store, history: History, timed: Timed) -> None:
+    """SIGTERM ends it with exit code 0, and the writer key is gone."""
     process = bench.run()
     history.wait_for(bench.expected())
     seen = Seen()
@@ -217,7 +216,7 @@ def test_stop(bench: Bench, store: Etcd3Store, history: History) -> None:
     seen.wait_for_deletion(writer_key(bench.label))
 
     assert code == 0
-    assert spent < 2.0
+    timed("the end after SIGTERM", spent, 2.0)
     assert store.holder(bench.label) is None
     assert history.state() == bench.expected()
 

@@ -20,6 +20,7 @@ from agent_words import (
 )
 from agentmodel import LiveAgent
 from etcd_server import enable_users, etcdctl
+from figures import Timed
 from history import LOCALSID, STEERING, History
 from processes import MYSERVICE, NODE, Bench, Process, drop_writer, service, srv6kv
 from test_run_telemetry import Shown
@@ -50,10 +51,10 @@ def mute(bench: Bench, store: Etcd3Store) -> Writer:
 
 
 def test_a_change_goes_out_as_the_agent_confirms_it(
-    bench: Bench, history: History, live: LiveAgent
+    bench: Bench, history: History, live: LiveAgent, timed: Timed
 ) -> None:
     """Localsids first; policies and steerings when the agent has all of them; then deletions, when
-    it has those. Nothing waits for long."""
+    it has those."""
     bench.settings(*NO_WINDOW)
     start = wire(bench, history)
     process = bench.run()
@@ -74,8 +75,7 @@ def test_a_change_goes_out_as_the_agent_confirms_it(
             for change in earlier:
                 assert json.loads(state[status_key(change.key)])["state"] == "CONFIGURED"
         spent = history.arrival(found[-1][0]) - history.arrival(found[0][0])
-        print(f"{len(found)} phases took {spent:.3f} s")
-        assert spent < 1.5
+        timed(f"{len(found)} phases", spent, 1.5)
     assert process.said("WARNING agent") == []
 
 
@@ -99,8 +99,10 @@ def test_without_states_a_change_is_one_revision(
     assert len(revisions) <= 2  # of two files that change one after the other
 
 
-def test_an_agent_that_confirms_nothing(bench: Bench, history: History, mute: Writer) -> None:
-    """Each phase waits for two seconds and no longer."""
+def test_an_agent_that_confirms_nothing(
+    bench: Bench, history: History, mute: Writer, timed: Timed
+) -> None:
+    """Each phase waits for two seconds."""
     bench.settings(*NO_WINDOW)
     start = wire(bench, history)
     bench.run()
@@ -119,7 +121,8 @@ def test_an_agent_that_confirms_nothing(bench: Bench, history: History, mute: Wr
         for (earlier, _), (later, _) in itertools.pairwise(found)
     ]
     print("waited", ", ".join(f"{gap:.3f} s" for gap in gaps))
-    assert all(1.8 < gap < 3.0 for gap in gaps)
+    assert all(gap > 1.0 for gap in gaps)
+    timed("a phase that is not confirmed", max(gaps), 3.0)
     assert phases(second)[-1] == {"gone"}
     assert len(second) in (2, 3)
 
@@ -197,7 +200,7 @@ def test_other_ranges_in_the_middle(
 
 
 def test_the_lease_ends_in_the_middle(
-    bench: Bench, history: History, store: Etcd3Store, mute: Writer
+    bench: Bench, history: History, store: Etcd3Store, mute: Writer, timed: Timed
 ) -> None:
     """When states vanish nothing waits for them any more."""
     bench.run()
@@ -207,7 +210,8 @@ def test_the_lease_ends_in_the_middle(
     settle(bench, history)
     first = written(history, gone)[0][0]
 
-    assert history.arrival(first) - history.arrival(gone) < 1.5
+    spent = history.arrival(first) - history.arrival(gone)
+    timed("the next phase when states vanish", spent, 1.5)
 
 
 def test_once(bench: Bench, history: History, mute: Writer) -> None:

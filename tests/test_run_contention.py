@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 from etcd_server import Seen, eventually
-from figures import Figures
+from figures import Figures, Timed
 from history import LOCALSID, POLICY, STEERING, State
 from processes import Bench, service
 
@@ -129,23 +129,23 @@ def is_held(bench: Bench, store: Etcd3Store, wanted: State) -> None:
     assert held == {key: value for key, value in wanted.items() if key.startswith(folders)}
 
 
-def test_changes_of_other_services_go_through(bench: Bench, store: Etcd3Store) -> None:
+def test_changes_of_other_services_go_through(
+    bench: Bench, store: Etcd3Store, timed: Timed
+) -> None:
     """While others edit our policies and steerings 50 times a second, one of them 25 times, each
-    change of another service is in etcd within 2 s; then every edit is repaired."""
+    change of another service comes into etcd; then every edit is repaired."""
     times, others = measure(bench, store, services=400, foreign=8000)
-    print(f"changes took {[round(one, 2) for one in times]}")
     left = {one.key.removeprefix(bench.prefix) for one in store.read([bench.prefix]).entries}
 
-    assert max(times) < 2.0
+    timed("the slowest change beside 50 foreign edits a second", max(times), 2.0)
     assert left.issuperset(others)
 
 
 @pytest.mark.faults
 def test_many_services_and_keys_of_others(
-    bench: Bench, store: Etcd3Store, figures: Figures
+    bench: Bench, store: Etcd3Store, figures: Figures, timed: Timed
 ) -> None:
     """The same with 500 services, and 100,000 keys of others beside theirs."""
     times, _ = measure(bench, store, services=500, foreign=100_000)
     figures.seconds("a change of one of 500 services is in etcd under 50 foreign edits/s", times)
-
-    assert max(times) < 2.0
+    timed("the slowest of these", max(times), 2.0)

@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 from etcd_server import eventually
-from figures import Figures
+from figures import Figures, Timed
 from history import LOCALSID, POLICY, STEERING, History
 from invariants import SHARED, broken
 from processes import MYSERVICE, Bench, service
@@ -109,9 +109,9 @@ def test_foreign_keys(bench: Bench, store: Etcd3Store, history: History) -> None
 
 @pytest.mark.parametrize("value", [None, "{}", "not JSON", "", b'"\xff"', '{"bsid":"5555::d765"}'])
 def test_foreign_edit(
-    bench: Bench, store: Etcd3Store, history: History, value: str | bytes | None
+    bench: Bench, store: Etcd3Store, history: History, value: str | bytes | None, timed: Timed
 ) -> None:
-    """A key of ours that somebody else changes or deletes is mended within a second."""
+    """A key of ours that somebody else changes or deletes is restored."""
     process = bench.run()
     history.wait_for(bench.expected())
     good = history.state()[MYSERVICE]
@@ -124,7 +124,7 @@ def test_foreign_edit(
     (edited, _), (mended, changes) = history.revisions()[-2:]
 
     assert [(change.key, change.value) for change in changes] == [(MYSERVICE, good)]
-    assert history.arrival(mended) - history.arrival(edited) < 1.0
+    timed("a foreign edit is undone", history.arrival(mended) - history.arrival(edited), 1.0)
     assert len(process.said("foreign edit")) == 1
 
 
@@ -195,7 +195,7 @@ def has_followed(history: History, before: int) -> bool:
 
 @pytest.mark.faults
 def test_every_key_is_mended(
-    bench: Bench, store: Etcd3Store, history: History, figures: Figures
+    bench: Bench, store: Etcd3Store, history: History, figures: Figures, timed: Timed
 ) -> None:
     """Each key of ours, of whatever kind, is mended within a second when others delete or garble
     it, and that is one revision."""
@@ -214,13 +214,13 @@ def test_every_key_is_mended(
             times.append(history.arrival(mended) - history.arrival(edited))
     figures.seconds("a key that others edit or delete is mended", times)
 
-    assert max(times) < 1.0
+    timed("the slowest of these", max(times), 1.0)
     assert history.state() == bench.expected()
     assert broken(bench, history) == []
 
 
-def test_all_deleted(bench: Bench, store: Etcd3Store, history: History) -> None:
-    """If somebody deletes everything of ours at once, it is back within a second, in one go."""
+def test_all_deleted(bench: Bench, store: Etcd3Store, history: History, timed: Timed) -> None:
+    """If somebody deletes everything of ours at once, it is back in one go."""
     bench.run()
     history.wait_for(bench.expected())
     started = time.monotonic()
@@ -230,4 +230,4 @@ def test_all_deleted(bench: Bench, store: Etcd3Store, history: History) -> None:
     history.wait_for(bench.expected())
 
     assert len(history.revisions(after=gone)) == 1
-    assert history.arrival(history.last()) - started < 1.0
+    timed("everything of ours is back", history.arrival(history.last()) - started, 1.0)

@@ -17,7 +17,7 @@ from processes import CHANGED_SERVICE, Bench, drop_writer, service, srv6kv
 from srv6kv.etcd.embedded import EmbeddedEtcd
 from srv6kv.etcd.store import Etcd3Store
 
-ROUNDS = 18
+ROUNDS = 12
 SEED_OF_CHANCE = 20261122
 PODS = [f"2001:0:0:1::{number}" for number in (2, 3, 5, 6)]
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from figures import Timed
 from history import History
 from invariants import broken
 from processes import Bench, Process
@@ -72,7 +73,7 @@ def test_away_at_start(bench: Bench, connect: Connect) -> None:
     assert len(history.revisions()) == len(bench.foreign) + 1
 
 
-def test_away_later(bench: Bench, connect: Connect) -> None:
+def test_away_later(bench: Bench, connect: Connect, timed: Timed) -> None:
     """What changes while etcd is away is written when it is back, in one revision."""
     load(bench, connect)
     process = bench.run()
@@ -85,15 +86,14 @@ def test_away_later(bench: Bench, connect: Connect) -> None:
     started = time.monotonic()
     history = in_step(bench, connect)
     spent = time.monotonic() - started
-    print(f"in step {spent:.1f} s after etcd is back")
 
-    assert spent < 3.0
+    timed("in sync after etcd is back", spent, 3.0)
     assert len(history.revisions(after=before)) == 1
     assert len(process.said(TRYING)) == 1
     assert broken(bench, history) == []
 
 
-def test_away_for_longer_than_the_lease(bench: Bench, connect: Connect) -> None:
+def test_away_for_longer_than_the_lease(bench: Bench, connect: Connect, timed: Timed) -> None:
     """A process that gave its writer key up for lost does not wait for itself when etcd is back."""
     process = running(bench, connect)
     bench.server.kill()
@@ -103,9 +103,8 @@ def test_away_for_longer_than_the_lease(bench: Bench, connect: Connect) -> None:
     started = time.monotonic()
     history = in_step(bench, connect)
     spent = time.monotonic() - started
-    print(f"in step {spent:.1f} s after etcd is back")
 
-    assert spent < 3.0
+    timed("in sync after etcd is back, later than the lease", spent, 3.0)
     assert process.said("standby") == []
     assert [identity.split("/")[1] for identity, _, _ in history.tenures()] == [
         str(process.pid)
@@ -137,29 +136,28 @@ def test_fresh_etcd(bench: Bench, connect: Connect, tmp_path: Path) -> None:
     assert len(history.revisions()) == 1
 
 
-def ends_in_time(process: Process) -> bool:
-    """Whether SIGTERM ends it within two seconds with exit code 0."""
-    started = time.monotonic()
-    process.send(signal.SIGTERM)
-    return process.wait() == 0 and time.monotonic() - started < 2.0
-
-
-def test_stop_while_etcd_is_away(bench: Bench) -> None:
-    """SIGTERM ends it within two seconds with exit code 0, also while it waits for etcd."""
+def test_stop_while_etcd_is_away(bench: Bench, timed: Timed) -> None:
+    """SIGTERM ends it with exit code 0, also while it waits for etcd."""
     process = bench.run()
     process.wait_for(TRYING)
 
-    assert ends_in_time(process)
+    started = time.monotonic()
+
+    assert process.stop() == 0
+    timed("the end after SIGTERM while etcd is away", time.monotonic() - started, 2.0)
 
 
-def test_stop_while_etcd_is_frozen(bench: Bench, connect: Connect) -> None:
-    """SIGTERM ends it within two seconds with exit code 0, also while etcd answers nothing."""
+def test_stop_while_etcd_is_frozen(bench: Bench, connect: Connect, timed: Timed) -> None:
+    """SIGTERM ends it with exit code 0, also while etcd answers nothing, then or later."""
     process = running(bench, connect)
     bench.server.pause()
     bench.change()
     process.wait_for(TRYING)
 
-    assert ends_in_time(process)
+    started = time.monotonic()
+
+    assert process.stop() == 0
+    timed("the end after SIGTERM while etcd is frozen", time.monotonic() - started, 2.0)
 
 
 def test_interrupt(bench: Bench, connect: Connect) -> None:

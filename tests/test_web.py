@@ -240,13 +240,12 @@ def test_a_client_that_trickles(node: Node, monkeypatch: pytest.MonkeyPatch) -> 
         client.sendall(b"GET /metrics HTTP/1.1\r\nA: ")
         ended = threading.Thread(target=lambda: client.recv(1))
         ended.start()
-        while ended.is_alive() and time.monotonic() - began < 10:
+        while ended.is_alive() and time.monotonic() - began < 60:
             with suppress(OSError):
                 client.sendall(b"b")
             ended.join(0.02)
-        ended.join(5)
 
-    assert time.monotonic() - began < 5
+        assert not ended.is_alive()
 
 
 def test_too_many_clients(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
