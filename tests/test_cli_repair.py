@@ -24,13 +24,11 @@ from repaired import (
     settle,
 )
 
-from srv6kv.cli import looking
-from srv6kv.cli.looking import Looker
-from srv6kv.cli.repair import _lasting
 from srv6kv.etcd.store import Etcd3Store, writer_key
-from srv6kv.repair.choose import faults
-from srv6kv.repair.ground import Ground
+from srv6kv.repair.observer import Observer
+from srv6kv.repair.procedure import Repair, Request
 from srv6kv.txn import recording
+from srv6kv.verify import look
 
 
 @pytest.fixture
@@ -231,19 +229,17 @@ def test_what_has_changed_meanwhile_is_no_fault(
     synced: Bench, store: Etcd3Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only what a second look finds too, at keys that nobody has written in between."""
-    monkeypatch.setattr(looking, "AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(look, "AGAIN_SECONDS", 0.0)
     changed, same = f"{POLICY}5555::a", f"{POLICY}5555::d765"
     for key in (changed, same):
         status = {"key": key, "state": "FAILED", "last_operation": "CREATE", "error": "no"}
         name = key.replace("config/", "config-status/", 1)
         store.put(synced.prefix + name, json.dumps(status))
-    ground = Ground(synced.label)
-    snapshot = store.read(ground.prefixes)
-    ground.read(snapshot.entries, snapshot.revision)
-    looker = Looker(store, synced.label, None)
-    first = [one for one in faults(ground, looker.known()) if "FAILED" in one.why]
-    store.put(synced.prefix + changed, ground.actual.entries[changed].value)
-    found = _lasting(store, ground, looker, first)[1]
+    ordeal = Repair(store, Observer(store, synced.label, None), Request())
+    ordeal.diagnose()
+    first = [one for one in ordeal.found if "FAILED" in one.why]
+    store.put(synced.prefix + changed, ordeal.ground.actual.entries[changed].value)
+    found = ordeal.lasting(first)
 
     assert [one.key for one in first] == [changed, same]
     assert [one.key for one in found] == [same]

@@ -16,12 +16,14 @@ from click.testing import CliRunner
 from processes import SEED, Bench, environment, example_of, srv6kv
 from verify_node import Node, Sample, sample_of, well
 
-from srv6kv.cli import looking, verify, vpptexts
+from srv6kv.cli import verify
 from srv6kv.errors import Srv6kvError, Unavailable
 from srv6kv.etcd.embedded import EmbeddedEtcd
 from srv6kv.etcd.store import Etcd3Store
 from srv6kv.ligato import keys
-from srv6kv.verify import Difference
+from srv6kv.verify import Difference, vppask
+from srv6kv.verify import look as look_module
+from srv6kv.verify.look import Look, lasting
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +175,7 @@ def test_a_label_of_which_etcd_has_nothing(node: Node) -> None:
         assert "is that the agent's label?" in done.stderr.splitlines()[-1]
 
 
-def looks(*seen: verify.Look) -> Callable[[], verify.Look]:
+def looks(*seen: Look) -> Callable[[], Look]:
     """What is seen at one look after the other."""
     left = iter(seen)
     return lambda: next(left)
@@ -182,19 +184,19 @@ def looks(*seen: verify.Look) -> Callable[[], verify.Look]:
 def test_what_is_on_its_way_is_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     """A difference counts if the next look has one of the same object too, and its key has not
     changed meanwhile; one that has got another reason meanwhile counts."""
-    monkeypatch.setattr(looking, "AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(look_module, "AGAIN_SECONDS", 0.0)
 
-    def look(revision: int, *reasons: str) -> verify.Look:
+    def look(revision: int, *reasons: str) -> Look:
         found = [Difference(f"k{name[0]}", "VPP", name, "", "", "") for name in reasons]
-        return verify.Look(found, {("ka", 1), ("kb", revision)}, True, True, [], 2)
+        return Look(found, {("ka", 1), ("kb", revision)}, True, True, [], 2)
 
     none = look(1)
-    lasting = verify._lasting(looks(look(1, "a-retrying", "b"), look(1, "a-failed", "b", "c")))
-    changing = verify._lasting(looks(look(1, "a", "b"), look(2, "a", "b")))
+    found = lasting(looks(look(1, "a-retrying", "b"), look(1, "a-failed", "b", "c")))
+    changing = lasting(looks(look(1, "a", "b"), look(2, "a", "b")))
 
-    assert verify._lasting(looks(none)) == (none, [], set())
-    assert verify._lasting(looks(look(1, "a"), none)) == (none, [], set())
-    assert [item.reason for item in lasting[1]] == ["a-failed", "b"]
+    assert lasting(looks(none)) == (none, [], set())
+    assert lasting(looks(look(1, "a"), none)) == (none, [], set())
+    assert [item.reason for item in found[1]] == ["a-failed", "b"]
     assert ([item.reason for item in changing[1]], changing[2]) == (["a"], {"kb"})
 
 
@@ -209,10 +211,10 @@ def test_a_vppctl_that_fails_is_one_line(etcd: EmbeddedEtcd, label: str) -> None
 
 def test_a_vppctl_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is given up after a time."""
-    monkeypatch.setattr(vpptexts, "SECONDS", 0.2)
+    monkeypatch.setattr(vppask, "SECONDS", 0.2)
     command = f"{sys.executable} -c 'import time; time.sleep(60)'"
     with pytest.raises(Unavailable, match="no answer within 0 s"):
-        vpptexts.ask(vpptexts.vppctl(command), "x")
+        vppask.ask(vppask.vppctl(command), "x")
 
 
 def test_etcd_out_of_reach() -> None:

@@ -26,11 +26,11 @@ from repaired import begin, write
 from tcp_proxy import TcpProxy
 
 from srv6kv.agent.needs import Means
-from srv6kv.cli.repairing import Repairer
 from srv6kv.etcd.embedded import EmbeddedEtcd
 from srv6kv.etcd.store import Etcd3Store
 from srv6kv.repair.ground import Ground
 from srv6kv.repair.means import mend
+from srv6kv.repair.repairer import Repairer
 
 COMMANDS = {
     "adopt": ("adopt", "--from", "contiv"),

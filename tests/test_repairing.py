@@ -16,13 +16,13 @@ from tcp_proxy import SECONDS, TcpProxy
 from srv6kv.agent.needs import SRV6, Means
 from srv6kv.agent.status import State as Value
 from srv6kv.agent.status import ValueStatus
-from srv6kv.cli import repairing
-from srv6kv.cli.repairing import Interrupted, Repairer, Stopped
 from srv6kv.errors import Conflict
 from srv6kv.etcd.embedded import EmbeddedEtcd
 from srv6kv.etcd.store import Etcd3Store, writer_key
+from srv6kv.repair import repairer as repairing
 from srv6kv.repair.ground import Ground
 from srv6kv.repair.means import Task, mend
+from srv6kv.repair.repairer import Interrupted, Repairer, Stopped
 
 PUT = b'"segment_lists"'
 """In a request that puts a policy, and in no other."""
