@@ -63,7 +63,7 @@ def test_a_sidecar_that_runs_is_not_disturbed(
     sidecar = synced.run()
     sidecar.wait_for("session revision=")
     revision = history.last()
-    done = repair(synced, "--means", "flip")
+    done = repair(synced, "--means", "recreate")
 
     assert (done.returncode, configuration(history, revision)) == (1, [])
     assert f"{history.tenures()[-1][0]} writes for {synced.label}" in done.stderr
@@ -250,9 +250,9 @@ def test_bad_usage(synced: Bench, history: History) -> None:
     revision = history.last()
     for text, arguments in {
         "ENABLE_STATUS_PUBLISHING": (),
-        "no key of srv6kv's": ("--means", "touch", "--key", "config/vpp/v2/interfaces/x"),
-        "flip is for policy only": ("--means", "flip", "--key", f"{LOCALSID}6655::1"),
-        "is not in etcd": ("--means", "move", "--key", f"{POLICY}5555::2"),
+        "no key of srv6kv's": ("--means", "resend", "--key", "config/vpp/v2/interfaces/x"),
+        "recreate is for policy only": ("--means", "recreate", "--key", f"{LOCALSID}6655::1"),
+        "is not in etcd": ("--means", "rebind", "--key", f"{POLICY}5555::2"),
         "need --means": ("--key", "x"),
         "is no URL": ("--agent-rest", "nonsense"),
     }.items():
@@ -268,7 +268,7 @@ def test_a_key_can_be_named(synced: Bench, history: History) -> None:
     key = "config/vpp/srv6/v2/policy/5555::d765"
     revision = history.last()
     both = ("--key", key, "--key", synced.prefix + LOCALSID + "6655::1")
-    done = repair(synced, "--means", "touch", *both)
+    done = repair(synced, "--means", "resend", *both)
     history.wait(lambda: len(configuration(history, revision)) == 1)
 
     assert done.stdout == "touch 2 keys, 1 transactions\n"

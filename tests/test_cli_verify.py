@@ -21,7 +21,7 @@ from srv6kv.errors import Srv6kvError, Unavailable
 from srv6kv.etcd.embedded import EmbeddedEtcd
 from srv6kv.etcd.store import Etcd3Store
 from srv6kv.ligato import keys
-from srv6kv.verify import Difference, vppask
+from srv6kv.verify import Difference, Remedy, vppask
 from srv6kv.verify import look as look_module
 from srv6kv.verify.look import Look, lasting
 
@@ -80,7 +80,7 @@ def test_what_is_not_compared_is_said(node: Node) -> None:
     assert every.stderr == "note: not compared: VPP (no output of 'show sr ...')\n"
     assert none.stderr.splitlines() == [
         "note: not compared: the agent (no states); VPP (no output of 'show sr ...')",
-        f"srv6kv: nobody tells what the agent of {node.label} or its VPP has: give --agent-rest,"
+        f"srv6kv: neither the agent of {node.label} nor its VPP is known: give --agent-rest,"
         " --vpp or --vppctl, or let the agent publish its states (ENABLE_STATUS_PUBLISHING)",
     ]
     assert part.stderr.startswith(
@@ -119,7 +119,7 @@ def test_foreign_objects_are_no_difference(node: Node) -> None:
 
 
 def test_another_label_is_an_agent_that_reads_nothing(node: Node, store: Etcd3Store) -> None:
-    """The keys of one node against the agent of another: one difference, with the cure."""
+    """The keys of one node against the agent of another: one difference, with the remedy."""
     other = f"{node.label}-other"
     value = {"sid": "6666::1", "base_end_function": {}}
     store.put(f"{keys.agent_prefix(other)}{keys.localsid('6666::1')}", json.dumps(value))
@@ -187,7 +187,7 @@ def test_what_is_on_its_way_is_no_difference(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(look_module, "AGAIN_SECONDS", 0.0)
 
     def look(revision: int, *reasons: str) -> Look:
-        found = [Difference(f"k{name[0]}", "VPP", name, "", "", "") for name in reasons]
+        found = [Difference(f"k{name[0]}", "VPP", name, "", "", Remedy(None)) for name in reasons]
         return Look(found, {("ka", 1), ("kb", revision)}, True, True, [], 2)
 
     none = look(1)

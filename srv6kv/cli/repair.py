@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from srv6kv.repair.procedure import Repair
     from srv6kv.repair.repairer import Repairer
 
-MEANS = ("touch", "flip", "move", "rewrite")
+MEANS = ("resend", "recreate", "rebind", "rewrite")
 MOST_SHOWN = 8
 """Of what is left in VPP; ``verify`` names all of it."""
 KINDS = ("localsid", "policy", "steering", "route", "rulechain")
@@ -37,9 +37,9 @@ KINDS = ("localsid", "policy", "steering", "route", "rulechain")
 @click.option(
     "--means",
     type=click.Choice(MEANS),
-    help="touch: put the same bytes again, for an agent that lost events. flip: policies through"
-    " another VRF and back, which makes them anew. move: policies to new BSIDs. rewrite: delete the"
-    " SRv6 keys and put them again [default: for each key what its state and VPP ask for].",
+    help="resend: put the same bytes again, for an agent that lost events. recreate: SR policies"
+    " through another VRF and back. rebind: SR policies to new BSIDs. rewrite: delete the SRv6 keys"
+    " and put them again [default: for each key what its state and VPP ask for].",
 )
 @click.option("--key", "named", multiple=True, help="With --means: only this key; repeatable.")
 @click.option(
@@ -54,19 +54,19 @@ KINDS = ("localsid", "policy", "steering", "route", "rulechain")
     type=click.IntRange(1, 60),
     default=8,
     show_default=True,
-    help="Policies that are flipped at a time.",
+    help="Policies that are recreated at a time.",
 )
 @click.option(
     "--pause",
     type=click.FloatRange(0, 60),
     default=0.2,
     show_default=True,
-    help="Seconds between two batches of flips, at least.",
+    help="Seconds between two batches of recreations, at least.",
 )
 @click.option(
     "--take-over",
     is_flag=True,
-    help="End the lease of a sidecar that runs; it stands by meanwhile, then goes on.",
+    help="End the lease of a sidecar that runs; it is on standby meanwhile, then goes on.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the transactions, and write nothing.")
 @click.option(
@@ -77,15 +77,15 @@ def command(label: str, agent_rest: str | None, output: str, **options: Any) -> 
 
     Without --means each key gets the one that its state (published in etcd or asked at
     --agent-rest) and VPP (at --agent-rest) call for; if nothing is wrong nothing is written.
-    What only a restart of VPP can mend is said. docs/repair.md tells which fault needs what, and
-    what it costs; 'srv6kv verify' tells more of what is wrong.
+    What only a restart of VPP can repair is named. docs/repair.md has the means for each fault,
+    and what it costs; 'srv6kv verify' has more details.
 
-    Exit codes: 0 all is well now, 1 something is wrong still or somebody else writes, 2 bad input,
-    3 a server is out of reach.
+    Exit codes: 0 all is well now, 1 something is wrong still or another process writes, 2 bad
+    input, 3 a server is out of reach.
 
     \b
     Examples:
-      srv6kv repair --label node1 --etcd 127.0.0.1:2379 --means touch --dry-run
+      srv6kv repair --label node1 --etcd 127.0.0.1:2379 --means resend --dry-run
       srv6kv repair --label node1 --agent-rest http://127.0.0.1:9191 --take-over
     """
     from srv6kv.agent.needs import Means
@@ -108,12 +108,12 @@ def _repair(repair: Repair, output: str, options: dict[str, Any]) -> None:
         terminal.say(f"note: {remark}", err=True)
     if is_dry_run or not repair.task:
         steps = repair.steps(repair.task, repair.ground)
-        _print(repair.task, steps.moved, steps.steps, output, dry_run=is_dry_run)
-        _end([one for one in repair.found if not one.can_mend], steps.left, repair)
+        _print(repair.task, steps.rebound, steps.steps, output, dry_run=is_dry_run)
+        _end([one for one in repair.found if not one.is_repairable], steps.left, repair)
         return
     with _repairer(repair, options) as repairer:
         repair.do(repairer)
-    _print(repair.task, repairer.moved, repairer.commits, output, dry_run=False)
+    _print(repair.task, repairer.rebound, repairer.commits, output, dry_run=False)
     _end(repair.found, repairer.left, repair)
 
 
@@ -154,7 +154,12 @@ def _repairer(repair: Repair, options: dict[str, Any]) -> Iterator[Repairer]:
 
 
 def _print(
-    task: Task, moved: Mapping[str, str], steps: Sequence[Step] | int, output: str, *, dry_run: bool
+    task: Task,
+    rebound: Mapping[str, str],
+    steps: Sequence[Step] | int,
+    output: str,
+    *,
+    dry_run: bool,
 ) -> None:
     """What is done, or with --dry-run the transactions that would do it."""
     from srv6kv.cli import output as printer
@@ -163,14 +168,14 @@ def _print(
     count = steps if isinstance(steps, int) else len(steps)
     if output == "json":
         body = {"means": {str(means): sorted(chosen) for means, chosen in task.items()}}
-        more = {"moved": dict(moved), "transactions": count, "dry_run": dry_run}
+        more = {"rebound": dict(rebound), "transactions": count, "dry_run": dry_run}
         would = {"would_write": printer.transactions_json(transactions)} if dry_run else {}
         printer.print_json({**body, **more, **would})
         return
     if dry_run:
         terminal.show(printer.transactions_text(transactions))
-    for old, new in moved.items():
-        terminal.say(f"moved {old} to {new}", err=dry_run)
+    for old, new in rebound.items():
+        terminal.say(f"rebound {old} to {new}", err=dry_run)
     counts = ", ".join(f"{means} {len(chosen)} keys" for means, chosen in task.items())
     verb = "would be: " if dry_run and counts else ""
     text = f"{verb}{counts}, {count} transactions" if counts else "nothing needs repair"
@@ -178,7 +183,7 @@ def _print(
 
 
 def _end(found: list[Fault], left: Mapping[str, str], repair: Repair) -> None:
-    """Say what is wrong still; exit code 1 if anything is."""
+    """Print what is wrong still; exit code 1 if anything is."""
     from srv6kv.repair.choose import leftovers
 
     if stays := leftovers(repair.ground, repair.known):

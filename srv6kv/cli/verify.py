@@ -100,7 +100,7 @@ def command(
     look.refuse_nothing(label, seen, found)
     _print(found, seen.compared, left_out, output)
     if not all(item.is_foreign for item in found):
-        if any(REPAIR in item.cure for item in found):
+        if any(item.remedy.means is not None for item in found):
             terminal.say(_hint(label, agent_rest), err=True)
         raise click.exceptions.Exit(1)
 
@@ -135,8 +135,8 @@ def _print(
             {
                 "same": not others,
                 "compared": compared,
-                "differences": [asdict(item) for item in others],
-                "foreign": [asdict(item) for item in foreign],
+                "differences": [_plain(item) for item in others],
+                "foreign": [_plain(item) for item in foreign],
                 "not_compared": left_out,
             }
         )
@@ -147,6 +147,10 @@ def _print(
     how_many = f"{len(others)} in {subjects} objects" if others else "none"
     more = f"; {len(foreign)} foreign" if foreign else ""
     terminal.say(f"differences: {how_many}; {compared} keys compared{more}")
+
+
+def _plain(item: Difference) -> dict[str, Any]:
+    return {**asdict(item), "remedy": item.remedy.text, "means": item.remedy.means}
 
 
 def _table(found: Sequence[Difference]) -> Any:
@@ -160,7 +164,7 @@ def _table(found: Sequence[Difference]) -> Any:
     for item in found:
         row = (
             *(item.subject.removeprefix(_SRV6), item.where, f"{item.reason}: {item.what}"),
-            *(item.cause, item.cure),
+            *(item.cause, item.remedy.text),
         )
         table.add_row(*cells(row))
     return table

@@ -49,7 +49,7 @@ class Fault:
     """A key that is not as it should be.
 
     Attributes:
-        means: what mends it; RESTART and None are nothing that srv6kv can do.
+        means: what repairs it; RESTART and None are nothing that srv6kv can do.
     """
 
     key: str
@@ -57,7 +57,7 @@ class Fault:
     why: str
 
     @property
-    def can_mend(self) -> bool:
+    def is_repairable(self) -> bool:
         """Whether one of srv6kv's means does."""
         return self.means is not None and self.means is not Means.RESTART
 
@@ -82,7 +82,7 @@ def task_of(found: Iterable[Fault]) -> Task:
     """What they need, as a task."""
     task: dict[Means, frozenset[str]] = {}
     for fault in found:
-        if fault.means is not None and fault.can_mend:
+        if fault.means is not None and fault.is_repairable:
             task[fault.means] = task.get(fault.means, frozenset()) | {fault.key}
     return task
 
@@ -104,7 +104,7 @@ def _blamed(ground: Ground, states: Mapping[str, ValueStatus] | None) -> set[str
 
 def _by_state(key: str, status: ValueStatus | None) -> Fault | None:
     if status is None or status.state in ABSENT:
-        return Fault(key, Means.TOUCH, "the agent does not have it")
+        return Fault(key, Means.RESEND, "the agent does not have it")
     error = status.error
     if status.state is State.INVALID:
         why = f"INVALID: {error}; what VPP had before stays until it restarts"
@@ -113,10 +113,10 @@ def _by_state(key: str, status: ValueStatus | None) -> Fault | None:
         return None
     code = vpp_code(error)
     if key.startswith(keys.POLICY) and (code == -12 or "failed to find index" in error):
-        return Fault(key, Means.MOVE, f"VPP has it already: {error}")
+        return Fault(key, Means.REBIND, f"VPP has it already: {error}")
     if key.startswith(keys.LOCALSID) and code == -1:
         return Fault(key, Means.RESTART, f"VPP has it already: {error}; VPP has to be restarted")
-    return Fault(key, Means.TOUCH, f"{status.state}: {error}")
+    return Fault(key, Means.RESEND, f"{status.state}: {error}")
 
 
 def _lost(ground: Ground, states: Mapping[str, ValueStatus]) -> Iterator[Fault]:
@@ -125,7 +125,7 @@ def _lost(ground: Ground, states: Mapping[str, ValueStatus]) -> Iterator[Fault]:
         if key in ground.actual.entries or status.state in ABSENT or not ground.ranges.owns(key):
             continue
         if status.state not in (State.OBTAINED, State.DISCOVERED):
-            yield Fault(key, Means.TOUCH, "the agent still has it")
+            yield Fault(key, Means.RESEND, "the agent still has it")
 
 
 def leftovers(ground: Ground, known: Known) -> list[str]:
@@ -150,7 +150,7 @@ def _differences(ground: Ground, shown: ShowSr, blamed: Collection[str]) -> list
     values = {}
     for key, entry in ground.actual.entries.items():
         if key.startswith(SRV6):
-            with suppress(ValueError):  # somebody else's; run mends ours
+            with suppress(ValueError):  # somebody else's; run repairs ours
                 decode(key, entry.value)
                 values[key] = _present(foreign.plain(entry.value, dict[str, Any], is_unique=True))
     held = Held(ground.label, frozenset(ground.actual.entries), values, ranges=ground.ranges)
@@ -172,9 +172,9 @@ _MEANS = {
     "LocalsidDiffers": Means.REWRITE,
     "SteeringDiffers": Means.REWRITE,
     "StaleSteering": Means.REWRITE,
-    "PolicyDiffers": Means.FLIP,
+    "PolicyDiffers": Means.RECREATE,
 }
-"""What mends a difference between etcd and VPP. The encap source is not etcd's to say, and an
+"""What repairs a difference between etcd and VPP. The encap source is not etcd's to say, and an
 interface that is gone has to come back first."""
 
 
@@ -193,7 +193,7 @@ def _by_vpp(ground: Ground, shown: ShowSr, blamed: Collection[str]) -> Iterator[
         is_ours = key in ground.actual.entries and ground.ranges.owns(key) and key not in blamed
         if is_ours and source is not None and today not in (None, _UNSET, source):
             why = f"its encap source is {source}, today's is {today}"
-            found.setdefault(key, Fault(key, Means.FLIP, why))
+            found.setdefault(key, Fault(key, Means.RECREATE, why))
     yield from found.values()
     if unset and today in (None, _UNSET):
         yield Fault(SRV6_GLOBAL, None, _NO_SOURCE)

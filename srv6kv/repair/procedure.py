@@ -13,7 +13,7 @@ from srv6kv.plan.ownership import Ranges
 from srv6kv.repair.asked import asked
 from srv6kv.repair.choose import Fault, Known, bsids_seen, faults, is_deaf, task_of
 from srv6kv.repair.ground import Ground
-from srv6kv.repair.means import BATCH, Mending, Task, mend
+from srv6kv.repair.means import BATCH, RepairPlan, Task, plan_repair
 from srv6kv.repair.observer import Observer
 from srv6kv.repair.repairer import Repairer
 from srv6kv.verify import look
@@ -88,9 +88,9 @@ class Repair:
         again = [one for one in faults(self.ground, self.known) if one.key in keys]
         return [one for one in again if before.get(one.key) == now.get(one.key)]
 
-    def steps(self, task: Task, ground: Ground) -> Mending:
+    def steps(self, task: Task, ground: Ground) -> RepairPlan:
         """Make the steps of a task."""
-        return mend(task, ground, batch=self.request.batch, avoid=bsids_seen(self.known))
+        return plan_repair(task, ground, batch=self.request.batch, avoid=bsids_seen(self.known))
 
     def do(self, repairer: Repairer) -> None:
         """Do the task with a repairer that has begun, and what is found wrong afterwards if no
@@ -120,7 +120,7 @@ class Repair:
         known = self.observer.known()
         found = faults(self.ground, known) if known else []
         is_free = self.request.means is None
-        return [one for one in found if one.key in repaired or (is_free and one.can_mend)]
+        return [one for one in found if one.key in repaired or (is_free and one.is_repairable)]
 
     def _read(self) -> None:
         snapshot = self.store.read(self.ground.prefixes)
@@ -155,6 +155,6 @@ class Repair:
             raise InputError(
                 f"the agent holds none of the keys of {label}: compare its MICROSERVICE_LABEL and"
                 " etcd.conf with --label and --etcd; if they are right it has dropped a resync, and"
-                " --means touch gives it all of them again"
+                " --means resend gives it all of them again"
             )
         return faults(self.ground, self.known)

@@ -19,7 +19,7 @@ from srv6kv.etcd.store import Etcd3Store, writer_key
 from srv6kv.ligato import keys
 from srv6kv.repair.choose import ABSENT, Fault
 from srv6kv.repair.ground import Ground, Pause, Step
-from srv6kv.repair.means import Mending, Task
+from srv6kv.repair.means import RepairPlan, Task
 
 POLL_SECONDS = 0.1
 FORGET_SECONDS = 2.0
@@ -36,7 +36,7 @@ HINT = "stop it first, or give --take-over"
 
 States = Mapping[str, ValueStatus] | None
 """The states of all values by key; None: there are none, or not now."""
-Make = Callable[[Task, Ground], Mending]
+Make = Callable[[Task, Ground], RepairPlan]
 
 
 class Interrupted(Srv6kvError):
@@ -84,7 +84,7 @@ class Repairer:
         came: signals that have come.
         begins: called with the number of steps, each time they are made.
         advances: called after each step.
-        moved: the BSIDs that have changed, old to new.
+        rebound: the BSIDs that have changed, old to new.
         left: keys that no step repairs, and why.
         done: the keys that the current task has repaired.
         repaired: those of all tasks, and what has come in their place.
@@ -99,7 +99,7 @@ class Repairer:
     begins: Callable[[int], None]
     advances: Callable[[Step], None]
     takes_over: bool = False
-    moved: dict[str, str] = field(default_factory=dict)
+    rebound: dict[str, str] = field(default_factory=dict)
     left: dict[str, str] = field(default_factory=dict)
     done: set[str] = field(default_factory=set)
     repaired: set[str] = field(default_factory=set)
@@ -182,10 +182,10 @@ class Repairer:
         self.ground.limits = self.store.limits
         # A key that has gone meanwhile is not one that the agent has kept: others took it away.
         over = self.done | (self._seen - self.ground.actual.entries.keys())
-        mending = make({means: chosen - over for means, chosen in task.items()}, self.ground)
-        self.left |= mending.left
-        self.begins(len(mending.steps))
-        for step in mending.steps:
+        plan = make({means: chosen - over for means, chosen in task.items()}, self.ground)
+        self.left |= plan.left
+        self.begins(len(plan.steps))
+        for step in plan.steps:
             self._stop_if_asked()
             self._commit(step)
             self._wait(step)
@@ -208,9 +208,9 @@ class Repairer:
         self.commits += 1
         self.done |= step.done
         self.repaired |= step.done
-        if step.moved is not None:
-            self.repaired.add(keys.policy(step.moved[1]))
-        self.moved |= {} if step.moved is None else dict([step.moved])
+        if step.rebound is not None:
+            self.repaired.add(keys.policy(step.rebound[1]))
+        self.rebound |= {} if step.rebound is None else dict([step.rebound])
 
     def _read(self) -> None:
         snapshot = self.store.read(self.ground.prefixes)

@@ -1,4 +1,4 @@
-"""Etcd, the agent and VPP compared: each difference with its likely cause and cure.
+"""Etcd, the agent and VPP compared: each difference with its likely cause and remedy.
 
 Pure: it takes what was read and reads nothing itself. Etcd is what the others are measured by.
 """
@@ -13,17 +13,17 @@ from srv6kv.verify import agent, held, objects, vpp
 from srv6kv.verify.agent import States
 from srv6kv.verify.differences import (
     AGENT,
-    ANOTHERS,
     PLACES,
     SRV6_GLOBAL,
     Difference,
     Held,
+    Remedy,
     held_of,
 )
 from srv6kv.verify.wanted import wanted_of
 from srv6kv.vpp.showsr_values import SECTIONS, ShowSr
 
-__all__ = ["Difference", "Held", "compare", "held_of", "not_compared"]
+__all__ = ["Difference", "Held", "Remedy", "compare", "held_of", "not_compared"]
 
 
 def compare(
@@ -53,21 +53,15 @@ def compare(
         bsids = vpp.bsids_of(shown)
         seen = vpp.Seen(etcd, wanted, shown, states, frozenset(blamed), bsids, names or {})
         found += vpp.differences(seen)
-    return tuple(sorted((_with_cure(etcd, item) for item in found), key=_order))
+    return tuple(sorted((_with_command(etcd, item) for item in found), key=_order))
 
 
-def _with_cure(etcd: Held, item: Difference) -> Difference:
-    """With a cure that can be done as it stands: label and key are named, and what is not srv6kv's
-    is left to whoever writes it."""
-    means = next((one for one in ANOTHERS if one in item.cure), "")
-    if not means:
-        return item
-    whole = f"{means} --label {etcd.label}"
-    if item.subject not in (SRV6_GLOBAL, keys.CONFIG):
-        whole += f" --key {item.subject}"
-        if not (etcd.ranges.owns(item.subject) or item.subject in etcd.shared):
-            whole = ANOTHERS[means]
-    return replace(item, cure=item.cure.replace(means, whole))
+def _with_command(etcd: Held, item: Difference) -> Difference:
+    """Make the remedy one that can be done as it stands: with label and key, or, where the key is
+    not srv6kv's, by its writer."""
+    key = None if item.subject in (SRV6_GLOBAL, keys.CONFIG) else item.subject
+    is_ours = etcd.ranges.owns(item.subject) or item.subject in etcd.shared
+    return replace(item, remedy=item.remedy.of(etcd.label, key, is_ours=is_ours))
 
 
 def _order(item: Difference) -> tuple[object, ...]:
@@ -80,7 +74,7 @@ def _order(item: Difference) -> tuple[object, ...]:
 def not_compared(
     etcd: Held, states: States | None, shown: ShowSr | None, names: Mapping[str, str] | None = None
 ) -> Iterator[str]:
-    """What nothing could be said about, in words."""
+    """Name what could not be compared."""
     if states is None:
         yield "the agent (no states)"
     if shown is None:
@@ -92,6 +86,6 @@ def not_compared(
         elif name in shown.elided:
             yield f"missing {name} of VPP (a part was cut out)"
     localsids = wanted_of(etcd).localsids.values() if shown.localsids is not None else ()
-    untold = sum(not objects.is_told(want, names or {}) for _, want in localsids)
-    if untold:
-        yield f"the interfaces of {untold} localsids (give --interfaces)"
+    unknown = sum(not objects.is_known(want, names or {}) for _, want in localsids)
+    if unknown:
+        yield f"the interfaces of {unknown} localsids (give --interfaces)"

@@ -1,13 +1,14 @@
-"""Etcd against the states that the agent tells of its values."""
+"""Etcd against the agent's states."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
+from srv6kv.agent.needs import Means
 from srv6kv.agent.status import State, ValueStatus
 from srv6kv.ligato import keys
 from srv6kv.verify.codes import meaning, short
-from srv6kv.verify.differences import AGENT, FOREIGN, TOUCH, Difference, Held
+from srv6kv.verify.differences import AGENT, COMMAND, FOREIGN, Difference, Held, Remedy
 from srv6kv.verify.needs import needed
 
 _FINE = {State.CONFIGURED, State.OBTAINED, State.DISCOVERED}
@@ -21,16 +22,16 @@ States = Mapping[str, ValueStatus]
 def differences(
     held: Held, states: States, in_vpp: Collection[str] | None, faults: Collection[str]
 ) -> Iterator[Difference]:
-    """Every key of etcd that the agent does not hold for done, and every value that it holds
-    without a key.
+    """Find every key of etcd that the agent has not applied, and every value that it has without a
+    key.
 
     Args:
         in_vpp: keys whose objects VPP has; None: not known.
-        faults: keys that the agent must refuse, which is told elsewhere.
+        faults: keys that the agent must refuse, which is reported elsewhere.
     """
     concerned = sorted(key for key in held.keys if held.concerns(key))
     if concerned and not any(_is_held(states.get(key)) for key in concerned):
-        yield _deaf(concerned)
+        yield _reads_nothing(concerned)
         return
     for key in concerned:
         status = states.get(key)
@@ -49,7 +50,7 @@ def _is_held(status: ValueStatus | None) -> bool:
     return status is not None and status.state not in _NONE
 
 
-def _deaf(concerned: Collection[str]) -> Difference:
+def _reads_nothing(concerned: Collection[str]) -> Difference:
     return Difference(
         *(
             keys.CONFIG,
@@ -59,7 +60,11 @@ def _deaf(concerned: Collection[str]) -> Difference:
         ),
         "it reads another etcd or another label, has not begun, or dropped a resync in which one"
         " key did not fit its value",
-        "compare the agent's MICROSERVICE_LABEL and etcd.conf with --label and --etcd; see its log",
+        Remedy(
+            None,
+            "compare the agent's MICROSERVICE_LABEL and etcd.conf with --label and --etcd; see its"
+            " log",
+        ),
     )
 
 
@@ -69,9 +74,9 @@ def _unread(key: str, status: ValueStatus | None) -> Difference:
         what = f"it says {status.state}"
     return Difference(
         *(key, AGENT, "NotInAgent", what),
-        "it has missed the change, has not come to it yet, its word was lost on the way to etcd, or"
-        " its image has no plugin for it",
-        f"{TOUCH}, which writes the key as it is; ask again after that",
+        "it has missed the change, has not come to it yet, its state was lost on the way to etcd,"
+        " or its image has no plugin for it",
+        Remedy(Means.RESEND, f"{COMMAND}, which writes the key as it is; then ask again"),
     )
 
 
@@ -91,19 +96,23 @@ def _undone(
             *(key, AGENT, "Invalid", f"INVALID{fields}{error}"),
             "the agent refuses the value; what an earlier value of the key made stays in VPP, and"
             " the agent has forgotten it",
-            "correct the value; if VPP had an object of this key, restart VPP and the agent",
+            Remedy(
+                None,
+                "correct the value; if VPP had an object of this key, restart VPP and the agent",
+            ),
         )
     elif state in (State.FAILED, State.RETRYING):
-        cause, cure = meaning(key, status.operation, status.error, is_in_vpp)
+        cause, remedy = meaning(key, status.operation, status.error, is_in_vpp)
         if state == State.RETRYING:
-            cure = f"ask again in 10 s, the agent is trying; then {cure}"
+            text = f"ask again in 10 s, the agent is trying; then {remedy.text}"
+            remedy = Remedy(remedy.means, text)
         what = f"{status.operation} {state}{error}"
-        yield Difference(key, AGENT, state.capitalize(), what, cause, cure)
+        yield Difference(key, AGENT, state.capitalize(), what, cause, remedy)
     else:
         yield Difference(
             *(key, AGENT, "Unimplemented", f"it says {state}"),
             "this image of the agent has no plugin for it",
-            "use an image with the plugin; docs/install.md tells which",
+            Remedy(None, "use an image with the plugin; docs/install.md names them"),
         )
 
 
@@ -118,20 +127,22 @@ def _pending(held: Held, states: States, key: str, label: str) -> Difference:
         return Difference(
             *(key, AGENT, "Pending", f"it waits for {label or 'something'}"),
             "what it needs is not there",
-            "see that what it needs is written; the agent goes on by itself then",
+            Remedy(None, "see that what it needs is written; the agent goes on by itself then"),
         )
     if needs == keys.INTERFACE:
-        cause, cure = "the value names no interface: it waits for ever", "correct the value"
+        cause = "the value names no interface: it waits for ever"
+        remedy = Remedy(None, "correct the value")
     elif _is_met(held, states, key, label):
-        cause, cure = f"the agent has {needs} by now", f"ask again in a moment; then {TOUCH}"
+        cause = f"the agent has {needs} by now"
+        remedy = Remedy(Means.RESEND, f"ask again in a moment; then {COMMAND}")
     elif needs in held.keys:
         state = states[needs].state if needs in states else "not known to it"
         cause = f"{needs} is in etcd, but the agent has it {state}"
-        cure = "mend that key first; the agent goes on by itself then"
+        remedy = Remedy(None, "fix that key first; the agent goes on by itself then")
     else:
-        cause = f"nobody has written {needs}"
-        cure = "have it written; the agent goes on by itself then"
-    return Difference(key, AGENT, "Pending", f"it waits for {name} ({label})", cause, cure)
+        cause = f"{needs} is not in etcd"
+        remedy = Remedy(None, "have it written; the agent goes on by itself then")
+    return Difference(key, AGENT, "Pending", f"it waits for {name} ({label})", cause, remedy)
 
 
 def _left(held: Held, status: ValueStatus) -> Difference:
@@ -140,10 +151,10 @@ def _left(held: Held, status: ValueStatus) -> Difference:
         return Difference(
             *(status.key, AGENT, FOREIGN, what),
             "another source of the agent wrote it, such as Contiv or gRPC",
-            "nothing, unless nobody should have",
+            Remedy(None, "nothing, unless it should not be there"),
         )
     return Difference(
         *(status.key, AGENT, "NotInEtcd", what),
         "it has missed the deletion, or failed in it",
-        f"{TOUCH}, which writes the key and deletes it again",
+        Remedy(Means.RESEND, f"{COMMAND}, which writes the key and deletes it again"),
     )
