@@ -271,7 +271,7 @@ def test_a_key_can_be_named(synced: Bench, history: History) -> None:
     done = repair(synced, "--means", "resend", *both)
     history.wait(lambda: len(configuration(history, revision)) == 1)
 
-    assert done.stdout == "touch 2 keys, 1 transactions\n"
+    assert done.stdout == "resend 2 keys, 1 transactions\n"
     (touched,) = (changes for _, changes in history.revisions(revision))
     assert [one.key for one in touched] == [f"{LOCALSID}6655::1", key]
     assert all(len(set(history.values(one.key))) == 1 for one in touched)

@@ -43,7 +43,7 @@ from srv6kv.trace.state import node_of
 from srv6kv.txn import recording
 from srv6kv.txn.recording import Recorded
 from srv6kv.txn.transaction import Transaction
-from srv6kv.verify.differences import held_of
+from srv6kv.verify.differences import desired_of
 from srv6kv.vpp import showsr, showsr_read
 
 PREFIX = "/vnf-agent/n/"
@@ -141,7 +141,7 @@ def get(entries: Entries) -> None:
 
 def verified(entries: Entries) -> None:
     """What ``verify`` does."""
-    held = held_of("n", {one.key: one.value for one in entries}, schema.decoded)
+    held = desired_of("n", {one.key: one.value for one in entries}, schema.decoded)
     verify.compare(held, {}, showsr_read.read(showsr.show_policies({})), {})
 
 

@@ -65,7 +65,7 @@ def test_a_key_turns_bad_and_well(bench: Bench, history: History, agent: Writer)
 
     assert line.endswith(f"WARNING agent: {MYSERVICE} is FAILED: {EXISTS}")
     assert (bad["key"], bad["error"]) == (MYSERVICE, EXISTS)
-    assert "repair is needed: move: VPP has the BSID already" in repair
+    assert "repair is needed: rebind: VPP has the BSID already" in repair
     assert " INFO agent" in well
     assert over.endswith("rebind")
     assert (len(process.said(" agent: ")), len(process.said(" repair is "))) == (2, 2)

@@ -82,7 +82,7 @@ class History:
     def saw_vpp(self, status: PluginStatus, revision: int) -> History:
         """Apply the state of the connection to VPP, as observed at a revision of etcd.
 
-        What the connection says may be read seldom: a later time of change of the same state tells
+        The connection's state may be read seldom: a later time of change of the same state shows
         as well that it was broken.
         """
         if status.state == "INIT" and self.vpp_state == "ERROR":

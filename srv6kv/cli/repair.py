@@ -189,8 +189,8 @@ def _end(found: list[Fault], left: Mapping[str, str], repair: Repair) -> None:
     if stays := leftovers(repair.ground, repair.known):
         more = f" and {len(stays) - MOST_SHOWN} more" if len(stays) > MOST_SHOWN else ""
         named = ", ".join(stays[:MOST_SHOWN]) + more
-        text = f"note: in VPP until it restarts, or 'srv6kv verify' tells how to delete it: {named}"
-        terminal.say(text, err=True)
+        text = "in VPP until it restarts, or 'srv6kv verify' has the command to delete it"
+        terminal.say(f"note: {text}: {named}", err=True)
     broken = {one.key: one.why for one in found} | {**left}
     for key, why in sorted(broken.items()):
         terminal.say(f"left: {repair.ground.prefix}{key}: {why}", err=True)

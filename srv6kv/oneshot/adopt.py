@@ -55,7 +55,7 @@ class Adoption:
         added: keys that are new.
         removed: keys of Contiv's that go.
         loopbacks: service addresses on pods' loopbacks, by key.
-        lost: localsids in use that would go because nothing tells where they lead, with the reason.
+        lost: localsids in use that would go because their target is unknown, with the reason.
         steps: the transactions, each with what is noted about us.
     """
 

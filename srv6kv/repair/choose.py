@@ -19,8 +19,8 @@ from srv6kv.ligato.values import decode
 from srv6kv.repair.ground import Ground, put_order
 from srv6kv.repair.means import Task
 from srv6kv.verify import vpp
-from srv6kv.verify.differences import SRV6_GLOBAL, Difference, Held
-from srv6kv.verify.wanted import wanted_of
+from srv6kv.verify.desired import objects_of
+from srv6kv.verify.differences import SRV6_GLOBAL, DesiredKeys, Difference
 from srv6kv.vpp.showsr_values import ShowSr
 
 ABSENT = frozenset({State.NONEXISTENT, State.MISSING, State.UNIMPLEMENTED, State.REMOVED})
@@ -35,7 +35,7 @@ _NO_SOURCE = (
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known beside etcd's configuration; None: nothing."""
+    """What was observed beside etcd's configuration; None: nothing."""
 
     states: Mapping[str, ValueStatus] | None = None
     shown: ShowSr | None = None
@@ -46,7 +46,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A key that is not as it should be.
+    """One key with a fault.
 
     Attributes:
         means: what repairs it; RESTART and None are nothing that srv6kv can do.
@@ -63,7 +63,7 @@ class Fault:
 
 
 def faults(ground: Ground, known: Known) -> list[Fault]:
-    """What is wrong, by key; empty if nothing is, as far as it is known."""
+    """Find what is wrong, as far as it was observed."""
     states = known.states
     by_state = [] if states is None else [*_by_states(ground, states), *_lost(ground, states)]
     blamed = _blamed(ground, states) | {fault.key for fault in by_state}
@@ -71,7 +71,7 @@ def faults(ground: Ground, known: Known) -> list[Fault]:
 
 
 def is_deaf(ground: Ground, known: Known) -> bool:
-    """Whether the agent tells states, and none of any key of ours."""
+    """Whether the agent has states, and none of any key of ours."""
     ours, states = ground.ours(), known.states
     if states is None or not ours:
         return False
@@ -79,7 +79,7 @@ def is_deaf(ground: Ground, known: Known) -> bool:
 
 
 def task_of(found: Iterable[Fault]) -> Task:
-    """What they need, as a task."""
+    """Collect the means that faults need into a task."""
     task: dict[Means, frozenset[str]] = {}
     for fault in found:
         if fault.means is not None and fault.is_repairable:
@@ -120,7 +120,7 @@ def _by_state(key: str, status: ValueStatus | None) -> Fault | None:
 
 
 def _lost(ground: Ground, states: Mapping[str, ValueStatus]) -> Iterator[Fault]:
-    """What the agent still has although etcd has it no more."""
+    """Find what the agent still has although etcd has it no more."""
     for key, status in sorted(states.items()):
         if key in ground.actual.entries or status.state in ABSENT or not ground.ranges.owns(key):
             continue
@@ -138,7 +138,7 @@ def leftovers(ground: Ground, known: Known) -> list[str]:
 
 
 def bsids_seen(known: Known) -> list[str]:
-    """The BSIDs that the agent or VPP may have, whatever etcd holds."""
+    """List the BSIDs that the agent or VPP may have, whatever etcd holds."""
     found = {
         key.removeprefix(keys.POLICY) for key in known.states or () if key.startswith(keys.POLICY)
     }
@@ -146,17 +146,19 @@ def bsids_seen(known: Known) -> list[str]:
 
 
 def _differences(ground: Ground, shown: ShowSr, blamed: Collection[str]) -> list[Difference]:
-    """As ``verify`` finds them between etcd and VPP."""
+    """Find the differences between etcd and VPP, as ``verify`` does."""
     values = {}
     for key, entry in ground.actual.entries.items():
         if key.startswith(SRV6):
-            with suppress(ValueError):  # somebody else's; run repairs ours
+            with suppress(ValueError):  # of another writer; run restores ours
                 decode(key, entry.value)
                 values[key] = _present(foreign.plain(entry.value, dict[str, Any], is_unique=True))
-    held = Held(ground.label, frozenset(ground.actual.entries), values, ranges=ground.ranges)
-    wanted = wanted_of(held)
+    desired = DesiredKeys(
+        ground.label, frozenset(ground.actual.entries), values, ranges=ground.ranges
+    )
+    wanted = objects_of(desired)
     bsids = vpp.bsids_of(shown)
-    seen = vpp.Seen(held, wanted, shown, {}, frozenset(blamed), bsids, {})
+    seen = vpp.Seen(desired, wanted, shown, {}, frozenset(blamed), bsids, {})
     return list(vpp.differences(seen))
 
 

@@ -2,8 +2,8 @@
 
 What of the agent they rest on: every put and deletion raises a watch event, and those of one model
 come in their order, each as a transaction of its own (3.1); a policy whose VRF changes is made
-anew, with today's encap source and flow hash (4.5, 4.6); what the agent cannot read back from VPP
-is made anew only if its key was gone before (4.7).
+again, with today's encap source and flow hash (4.5, 4.6); what the agent cannot read back from VPP
+is made again only if its key was gone before (4.7).
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ class Repair:
         """Look again a moment later.
 
         Returns:
-            What is wrong then with keys of these faults that nobody has changed meanwhile.
+            What is wrong then with keys of these faults that have not changed meanwhile.
         """
         before = self._revisions()
         time.sleep(look.AGAIN_SECONDS)

@@ -91,7 +91,7 @@ class Rebinder:
 
 
 def _steer(key: str, value: bytes, old: str, new: str) -> list[Change]:
-    """A steering into the new policy; the name of a tunnel's tells the BSID, so its key goes
+    """A steering into the new policy; the name of a tunnel's holds the BSID, so its key goes
     immediately before the new one comes: VPP has one entry for a prefix."""
     steering = decode(key, value)
     assert isinstance(steering, Steering)

@@ -1,4 +1,4 @@
-"""What the parts of the loop share: one node's state, and who is told of it."""
+"""What the parts of the loop share: one node's state, and where it is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether ``run`` may write: it holds the writer key, or stands by."""
+"""The right of ``run`` to write: it holds the writer key, or is on standby."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from srv6kv.run.context import Context
 class Writership:
     """Acquires the writer key, again after each loss.
 
-    Nothing is written before a list of the cluster that began after the key was won, unless nobody
-    else has held it since our last tenure: another writer may have known what our list lacks.
+    Nothing is written before a list of the cluster that began after the key was won, unless no
+    other process has held it since our last tenure: that one may have known what our list lacks.
     """
 
     def __init__(self, context: Context, label: str, identity: str) -> None:

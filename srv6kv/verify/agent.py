@@ -8,7 +8,7 @@ from srv6kv.agent.needs import Means
 from srv6kv.agent.status import State, ValueStatus
 from srv6kv.ligato import keys
 from srv6kv.verify.codes import meaning, short
-from srv6kv.verify.differences import AGENT, COMMAND, FOREIGN, Difference, Held, Remedy
+from srv6kv.verify.differences import AGENT, COMMAND, FOREIGN, DesiredKeys, Difference, Remedy
 from srv6kv.verify.needs import needed
 
 _FINE = {State.CONFIGURED, State.OBTAINED, State.DISCOVERED}
@@ -20,7 +20,7 @@ States = Mapping[str, ValueStatus]
 
 
 def differences(
-    held: Held, states: States, in_vpp: Collection[str] | None, faults: Collection[str]
+    desired: DesiredKeys, states: States, in_vpp: Collection[str] | None, faults: Collection[str]
 ) -> Iterator[Difference]:
     """Find every key of etcd that the agent has not applied, and every value that it has without a
     key.
@@ -29,7 +29,7 @@ def differences(
         in_vpp: keys whose objects VPP has; None: not known.
         faults: keys that the agent must refuse, which is reported elsewhere.
     """
-    concerned = sorted(key for key in held.keys if held.concerns(key))
+    concerned = sorted(key for key in desired.keys if desired.concerns(key))
     if concerned and not any(_is_held(states.get(key)) for key in concerned):
         yield _reads_nothing(concerned)
         return
@@ -40,10 +40,10 @@ def differences(
                 yield _unread(key, status)
         elif status is not None and status.state not in _FINE:
             has = None if in_vpp is None else key in in_vpp
-            yield from _undone(held, states, status, has)
-    for key in sorted(states.keys() - held.keys):
-        if held.concerns(key) and states[key].state in _REST:
-            yield _left(held, states[key])
+            yield from _undone(desired, states, status, has)
+    for key in sorted(states.keys() - desired.keys):
+        if desired.concerns(key) and states[key].state in _REST:
+            yield _left(desired, states[key])
 
 
 def _is_held(status: ValueStatus | None) -> bool:
@@ -81,15 +81,15 @@ def _unread(key: str, status: ValueStatus | None) -> Difference:
 
 
 def _undone(
-    held: Held, states: States, status: ValueStatus, is_in_vpp: bool | None
+    desired: DesiredKeys, states: States, status: ValueStatus, is_in_vpp: bool | None
 ) -> Iterator[Difference]:
     key, state = status.key, status.state
     error = f": {short(status.error)}" if status.error else ""
     if state == State.PENDING:
         # The agent does not take a dependency back from the details when it is met.
-        unmet = [label for label in status.details if not _is_met(held, states, key, label)]
+        unmet = [label for label in status.details if not _is_met(desired, states, key, label)]
         for label in unmet or status.details or ("",):
-            yield _pending(held, states, key, label)
+            yield _pending(desired, states, key, label)
     elif state == State.INVALID:
         fields = f" ({', '.join(status.details)})" if status.details else ""
         yield Difference(
@@ -116,13 +116,13 @@ def _undone(
         )
 
 
-def _is_met(held: Held, states: States, key: str, label: str) -> bool:
-    needs = needed(key, held.values.get(key), label)[1]
+def _is_met(desired: DesiredKeys, states: States, key: str, label: str) -> bool:
+    needs = needed(key, desired.values.get(key), label)[1]
     return needs in states and states[needs].state in _FINE
 
 
-def _pending(held: Held, states: States, key: str, label: str) -> Difference:
-    name, needs = needed(key, held.values.get(key), label)
+def _pending(desired: DesiredKeys, states: States, key: str, label: str) -> Difference:
+    name, needs = needed(key, desired.values.get(key), label)
     if not name:
         return Difference(
             *(key, AGENT, "Pending", f"it waits for {label or 'something'}"),
@@ -132,10 +132,10 @@ def _pending(held: Held, states: States, key: str, label: str) -> Difference:
     if needs == keys.INTERFACE:
         cause = "the value names no interface: it waits for ever"
         remedy = Remedy(None, "correct the value")
-    elif _is_met(held, states, key, label):
+    elif _is_met(desired, states, key, label):
         cause = f"the agent has {needs} by now"
         remedy = Remedy(Means.RESEND, f"ask again in a moment; then {COMMAND}")
-    elif needs in held.keys:
+    elif needs in desired.keys:
         state = states[needs].state if needs in states else "not known to it"
         cause = f"{needs} is in etcd, but the agent has it {state}"
         remedy = Remedy(None, "fix that key first; the agent goes on by itself then")
@@ -145,9 +145,9 @@ def _pending(held: Held, states: States, key: str, label: str) -> Difference:
     return Difference(key, AGENT, "Pending", f"it waits for {name} ({label})", cause, remedy)
 
 
-def _left(held: Held, status: ValueStatus) -> Difference:
+def _left(desired: DesiredKeys, status: ValueStatus) -> Difference:
     what = f"it holds the value ({status.state}), and etcd has no such key"
-    if not (held.ranges.owns(status.key) or status.key in held.shared):
+    if not (desired.ranges.owns(status.key) or status.key in desired.shared):
         return Difference(
             *(status.key, AGENT, FOREIGN, what),
             "another source of the agent wrote it, such as Contiv or gRPC",

@@ -84,13 +84,13 @@ class Difference:
 
 
 class Interface(msgspec.Struct, frozen=True):
-    """An interface's value, as far as it tells VPP's name of it."""
+    """An interface's value, as far as VPP's name of it follows."""
 
     type: str | int = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class DesiredKeys:
     """The content of etcd for one agent. Keys are in short form.
 
     Attributes:
@@ -116,7 +116,7 @@ class Held:
         return key.startswith(SRV6) or key in self.shared or self.ranges.owns(key)
 
 
-def held_of(label: str, entries: Mapping[str, bytes], decode: Decode) -> Held:
+def desired_of(label: str, entries: Mapping[str, bytes], decode: Decode) -> DesiredKeys:
     """Read the content of etcd.
 
     Args:
@@ -133,7 +133,7 @@ def held_of(label: str, entries: Mapping[str, bytes], decode: Decode) -> Held:
             values[key] = decode(key, below[key])
         except ValueError as error:
             unreadable[key] = str(error).removeprefix(f"{key}: ")
-    return Held(
+    return DesiredKeys(
         label,
         frozenset(key for key in below if key.startswith(keys.CONFIG)),
         values,
@@ -151,6 +151,6 @@ def _interfaces(entries: Mapping[str, bytes]) -> dict[str, Interface]:
             try:
                 name = key.removeprefix(keys.INTERFACE)
                 found[name] = foreign.decode(value, Interface)
-            except foreign.Unreadable:  # then VPP's name of it cannot be told
+            except foreign.Unreadable:  # then VPP's name of it is unknown
                 continue
     return found

@@ -65,17 +65,17 @@ def look(
         ask_vpp: asks for VPP's objects; it may answer None.
         names: the agent's names of interfaces to VPP's.
     """
-    held = verify.held_of(label, {item.key: item.value for item in entries}, schema.decoded)
+    desired = verify.desired_of(label, {item.key: item.value for item in entries}, schema.decoded)
     prefix = keys.agent_prefix(label)
     states, remarks = (ask_agent(), []) if ask_agent else _published(prefix, entries)
     shown = ask_vpp()
     return Look(
-        verify.compare(held, states, shown, names),
+        verify.compare(desired, states, shown, names),
         {(item.key.removeprefix(prefix), item.mod_revision) for item in entries},
         states is not None,
         shown is not None,
-        [*remarks, *verify.not_compared(held, states, shown, names)],
-        sum(map(held.concerns, held.keys)),
+        [*remarks, *verify.not_compared(desired, states, shown, names)],
+        sum(map(desired.concerns, desired.keys)),
     )
 
 

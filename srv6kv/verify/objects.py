@@ -21,7 +21,7 @@ _MOST_SHOWN = 4
 
 
 def policy(key: str, want: Policy, has: Policy, may_be_old: bool) -> Iterator[Difference]:
-    """In what VPP's policy is another one; the order of lists does not matter.
+    """Find how VPP's policy differs; the order of lists does not matter.
 
     Args:
         may_be_old: VPP may print digits behind a weight that are none of it (before 20.05).
@@ -110,7 +110,7 @@ def encap_source(key: str, has: str, want: str | None, of_what: str) -> Iterator
 def localsid(
     key: str, want: Localsid, has: Localsid, names: Names, interface: Interface | None
 ) -> Iterator[Difference]:
-    """In what VPP's localsid is another one, as far as its text tells.
+    """Find how VPP's localsid differs, as far as its text shows.
 
     Args:
         names: the agent's names of interfaces to VPP's, as far as they are known.
@@ -156,7 +156,7 @@ def _localsid(
 
 
 def _interface(want: str, has: str, names: Names, value: Interface | None) -> Iterator[str]:
-    """By the given names; else only a name that the interface cannot have tells anything."""
+    """By the given names; else only a name that the interface cannot have is a difference."""
     if want in names:
         if names[want] != has:
             yield f"it sends to {has} instead of {names[want]} ({want})"

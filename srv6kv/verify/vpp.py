@@ -14,17 +14,17 @@ from srv6kv.agent.needs import Means
 from srv6kv.ligato import keys
 from srv6kv.verify import objects
 from srv6kv.verify.agent import States
+from srv6kv.verify.desired import DesiredObjects
 from srv6kv.verify.differences import (
     COMMAND,
     FOREIGN,
     SRV6_GLOBAL,
     VPP,
+    DesiredKeys,
     Difference,
-    Held,
     Remedy,
 )
 from srv6kv.verify.objects import Names
-from srv6kv.verify.wanted import Wanted
 from srv6kv.vpp.showsr_values import ShowSr, Steering
 
 Found = TypeVar("Found")
@@ -46,8 +46,8 @@ class Seen:
         names: the agent's names of interfaces to VPP's.
     """
 
-    held: Held
-    wanted: Wanted
+    desired: DesiredKeys
+    wanted: DesiredObjects
     vpp: ShowSr
     states: States | None
     blamed: Blamed
@@ -67,7 +67,7 @@ def bsids_of(vpp: ShowSr) -> frozenset[str] | None:
     return frozenset(policy.bsid for policy in vpp.policies)
 
 
-def present(wanted: Wanted, vpp: ShowSr) -> frozenset[str]:
+def present(wanted: DesiredObjects, vpp: ShowSr) -> frozenset[str]:
     """The keys of localsids and policies that VPP has, however they look."""
     sids, bsids = by_address(vpp.localsids, "sid"), by_address(vpp.policies, "bsid")
     return frozenset(
@@ -90,7 +90,7 @@ def differences(seen: Seen) -> Iterator[Difference]:
         )
 
 
-def _encapsulates(wanted: Wanted) -> bool:
+def _encapsulates(wanted: DesiredObjects) -> bool:
     return any(policy.is_encap for _, policy in wanted.policies.values())
 
 
@@ -99,7 +99,7 @@ def _localsids(seen: Seen) -> Iterator[Difference]:
     may_be_old = seen.vpp.may_be_old
     for sid, (key, want) in seen.wanted.localsids.items():
         if sid in shown:
-            interface = seen.held.interfaces.get(want.interface or "")
+            interface = seen.desired.interfaces.get(want.interface or "")
             yield from objects.localsid(key, want, shown[sid], seen.names, interface)
         elif want.behaviour != "DX2" or not seen.vpp.unsupported:
             yield from _missing(seen, key, "localsids")
@@ -109,7 +109,7 @@ def _localsids(seen: Seen) -> Iterator[Difference]:
         is_bare = shown[sid].length == 0 or may_be_old
         prefix = f"address {sid}" if is_bare else f"prefix {sid}/128"
         yield from _unwanted(
-            seen, key, seen.held.ranges.owns(key), f"sr localsid del {prefix}{table}"
+            seen, key, seen.desired.ranges.owns(key), f"sr localsid del {prefix}{table}"
         )
 
 
@@ -126,7 +126,7 @@ def _policies(seen: Seen) -> Iterator[Difference]:
             yield from _missing(seen, key, "policies")
     for bsid in shown.keys() - seen.wanted.policies.keys():
         key = keys.policy(bsid)
-        yield from _unwanted(seen, key, seen.held.ranges.owns(key), f"sr policy del bsid {bsid}")
+        yield from _unwanted(seen, key, seen.desired.ranges.owns(key), f"sr policy del bsid {bsid}")
 
 
 def _missing(
@@ -172,7 +172,7 @@ def foreign(subject: str, what: str) -> Difference:
 
 
 def _steerings(seen: Seen, shown: tuple[Steering, ...]) -> Iterator[Difference]:
-    """VPP does not tell VRFs: of one prefix any steering may be that of any VRF."""
+    """VPP shows no VRFs: of one prefix any steering may be that of any VRF."""
     left: dict[tuple[str, str], list[str]] = {}
     for item in shown:
         left.setdefault((item.kind, item.traffic), []).append(item.bsid)
@@ -221,7 +221,7 @@ def _lacks(traffic: str, bsid: str, vrfs: list[int]) -> str:
     if len(vrfs) < 2:
         return f"VPP does not steer {traffic} into {bsid}"
     names = ", ".join(map(str, vrfs))
-    return f"VPP does not steer {traffic} into {bsid} in each of the VRFs {names}; it tells no VRFs"
+    return f"VPP does not steer {traffic} into {bsid} in each of the VRFs {names}; it shows no VRFs"
 
 
 def _has_policy(seen: Seen, bsid: str) -> bool | None:
@@ -255,7 +255,7 @@ def _unwanted_steering(seen: Seen, kind: str, traffic: str, bsid: str) -> Differ
     what = f"VPP steers {traffic} into {bsid}, and etcd has no such key"
     gone = ", nor VPP such a policy: its packets are dropped"
     what += gone if _has_policy(seen, bsid) is False else ""
-    if not seen.held.ranges.owns(keys.policy(bsid)):
+    if not seen.desired.ranges.owns(keys.policy(bsid)):
         return foreign(subject, what)
     command = f"sr steer del {kind.lower()} {traffic} via bsid {bsid} [fib-table N]"
     return Difference(subject, VPP, "NotInEtcd", what, _UNWANTED, _delete(command))

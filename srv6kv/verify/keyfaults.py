@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from srv6kv.agent.needs import Means
 from srv6kv.ligato import keys
 from srv6kv.net.bsids import Texts
-from srv6kv.verify.differences import COMMAND, ETCD, Difference, Held, Remedy
-from srv6kv.verify.wanted import Wanted, key_of
+from srv6kv.verify.desired import DesiredObjects, key_of
+from srv6kv.verify.differences import COMMAND, ETCD, DesiredKeys, Difference, Remedy
 
 FATAL = frozenset({"Unreadable", "KeyMismatch", "Invalid"})
 """Reasons for which the agent does not have the value of a key."""
 _VOID = "and at a resync the agent drops all keys because of it"
 
 
-def differences(held: Held, wanted: Wanted) -> Iterator[Difference]:
+def differences(desired: DesiredKeys, wanted: DesiredObjects) -> Iterator[Difference]:
     """Keys and values that the agent cannot take as they are meant."""
-    for key, why in held.unreadable.items():
+    for key, why in desired.unreadable.items():
         yield Difference(
             *(key, ETCD, "Unreadable", f"the agent cannot decode it: {why}"),
             "its writer spells the agent's JSON in another way",
@@ -26,7 +26,7 @@ def differences(held: Held, wanted: Wanted) -> Iterator[Difference]:
                 "put a value that the agent can read; until then it keeps an old one, if any",
             ),
         )
-    for key, value in held.values.items():
+    for key, value in desired.values.items():
         made = key_of(key, value)
         if made != key:
             yield Difference(
@@ -40,13 +40,13 @@ def differences(held: Held, wanted: Wanted) -> Iterator[Difference]:
             "the agent or VPP refuses such a value",
             Remedy(None, "correct the value; what an earlier one made stays in VPP until then"),
         )
-    yield from _related_bsids(held)
+    yield from _related_bsids(desired)
     yield from _shared_prefixes(wanted)
 
 
-def _related_bsids(held: Held) -> Iterator[Difference]:
+def _related_bsids(desired: DesiredKeys) -> Iterator[Difference]:
     texts = Texts()
-    found = sorted(k.removeprefix(keys.POLICY) for k in held.keys if k.startswith(keys.POLICY))
+    found = sorted(k.removeprefix(keys.POLICY) for k in desired.keys if k.startswith(keys.POLICY))
     for text in reversed(found):
         if text and texts.relates_to(text):
             longer = next(one for one in found if one != text and one.startswith(text))
@@ -59,7 +59,7 @@ def _related_bsids(held: Held) -> Iterator[Difference]:
         texts.add(text)
 
 
-def _shared_prefixes(wanted: Wanted) -> Iterator[Difference]:
+def _shared_prefixes(wanted: DesiredObjects) -> Iterator[Difference]:
     for (_, traffic), by_vrf in wanted.steerings.items():
         for vrf, bsids in by_vrf.items():
             for key in bsids:
