@@ -17,7 +17,7 @@ from srv6kv.agent.needs import SRV6, Means
 from srv6kv.etcd.values import Change, KeyValue
 from srv6kv.ligato import keys
 from srv6kv.repair.ground import Ground, Step
-from srv6kv.repair.means import Mending, mend
+from srv6kv.repair.means import RepairPlan, plan_repair
 from srv6kv.txn.transaction import Transaction
 
 LABEL = "n"
@@ -82,14 +82,14 @@ def settled(scene: Scene) -> Sidecar:
 
 def chosen(ground: Ground, means: Means) -> frozenset[str]:
     """All keys for which a means is."""
-    kinds = {Means.TOUCH: (), Means.REWRITE: SRV6}.get(means, (keys.POLICY,))
+    kinds = {Means.RESEND: (), Means.REWRITE: SRV6}.get(means, (keys.POLICY,))
     return frozenset(ground.ours(kinds))
 
 
-def whole(table: Table, means: Means) -> tuple[Ground, Mending]:
+def whole(table: Table, means: Means) -> tuple[Ground, RepairPlan]:
     """A means for all keys for which it is, done."""
     ground = table.ground()
-    mending = mend({means: chosen(ground, means)}, ground)
+    mending = plan_repair({means: chosen(ground, means)}, ground)
     table.do(ground, mending.steps)
     return ground, mending
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 from agentmodel import Agent, FakeVpp, LiveAgent
@@ -15,6 +16,7 @@ from srv6kv.cli import cluster
 from srv6kv.etcd.store import Etcd3Store
 from srv6kv.etcd.values import Snapshot
 from srv6kv.oneshot import writing
+from srv6kv.txn.transaction import Operation, Transaction
 
 SOURCE = "fe10:f00d::1"
 SRV6 = (LOCALSID, POLICY, STEERING)
@@ -84,14 +86,21 @@ def agent_of(bench: Bench) -> LiveAgent:
     return agent
 
 
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What a node's plan writes."""
+
+    steps: list[tuple[Transaction, tuple[Operation, ...]]]
+
+
 def write(bench: Bench, store: Etcd3Store) -> None:
     """What ``run --once`` does."""
     reconciler = cluster.read_files([bench.manifests], bench.config, NODE, bench.label).reconciler
 
-    def make(snapshot: Snapshot) -> tuple[None, list[writing.Step]]:
+    def make(snapshot: Snapshot) -> Steps:
         reconciler.reset(snapshot.entries)
         plan = reconciler.plan()
         steps = enumerate(plan.transactions)
-        return None, [(one, reconciler.bookkeeping(plan, index)) for index, one in steps]
+        return Steps([(one, reconciler.bookkeeping(plan, index)) for index, one in steps])
 
     writing.write(store, bench.label, reconciler.prefixes, make)

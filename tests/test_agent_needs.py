@@ -76,7 +76,7 @@ def test_vpp_has_what_the_agent_is_to_create() -> None:
     """A policy can be moved to another BSID; a SID cannot, so VPP has to go."""
     bad = {SID: failed(SID, EXISTS), POLICY: failed(POLICY, BSID_EXISTS)}
 
-    assert means_of(Seen(bad)) == [(Means.MOVE, (POLICY,)), (Means.RESTART, (SID,))]
+    assert means_of(Seen(bad)) == [(Means.REBIND, (POLICY,)), (Means.RESTART, (SID,))]
     deleted = {SID: failed(SID, EXISTS, "DELETE")}
     assert needs_of(Seen(deleted)) == ()
 
@@ -92,7 +92,7 @@ def test_an_update_that_failed() -> None:
     noted = after.saw_value(POLICY, ValueStatus(POLICY, State.CONFIGURED, "UPDATE"))
     made = noted.saw_value(POLICY, ValueStatus(POLICY, State.CONFIGURED, "CREATE"))
 
-    assert means_of(Seen(history=noted, held={POLICY: 3})) == [(Means.FLIP, (POLICY,))]
+    assert means_of(Seen(history=noted, held={POLICY: 3})) == [(Means.RECREATE, (POLICY,))]
     assert needs_of(Seen(history=noted)) == ()  # etcd has it no more
     assert needs_of(Seen(history=made, held={POLICY: 3})) == ()
     sid = ValueStatus(SID, State.RETRYING, "UPDATE", "x")
@@ -150,7 +150,7 @@ def test_agent_and_vpp_restart_together(plugin_first: bool) -> None:
 
 def test_keys_that_the_agent_does_not_know() -> None:
     """They are put again."""
-    assert means_of(Seen(unknown=[SID])) == [(Means.TOUCH, (SID,))]
+    assert means_of(Seen(unknown=[SID])) == [(Means.RESEND, (SID,))]
 
 
 def test_states_come_change_and_go() -> None:
@@ -321,7 +321,7 @@ def test_a_need_is_told_when_it_lasts() -> None:
 
 def test_keys_that_an_agent_that_is_asked_has_missed() -> None:
     """Half a minute after etcd had them; an agent that publishes may have dropped their states."""
-    for is_polled, means in ((True, ["touch"]), (False, [])):
+    for is_polled, means in ((True, ["resend"]), (False, [])):
         view, book = View(PREFIX, is_polled=is_polled), Digest()
         view.poll({POLICY: ValueStatus(POLICY, State.CONFIGURED)})
         held = {SID: 5, POLICY: 6}

@@ -112,7 +112,7 @@ def test_it_is_not_hurried_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     watch = AgentWatch(reconciler, AgentRest(server.url, timeout=1.0))
     watch.start(answers)
     try:
-        watch.take(answers.get(timeout=SECONDS))
+        watch.receive(answers.get(timeout=SECONDS))
         part = watch.part_of(reconciler.plan())
         watch.committed(part.plan.transactions[0], 6)
         is_calm = falls_silent(answers, watch)
@@ -130,7 +130,7 @@ def falls_silent(answers: SimpleQueue[Polled], watch: AgentWatch) -> bool:
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         try:
-            watch.take(answers.get(timeout=0.5))
+            watch.receive(answers.get(timeout=0.5))
         except Empty:
             return True
     return False

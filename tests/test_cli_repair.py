@@ -24,13 +24,11 @@ from repaired import (
     settle,
 )
 
-from srv6kv.cli import looking
-from srv6kv.cli.looking import Looker
-from srv6kv.cli.repair import _lasting
 from srv6kv.etcd.store import Etcd3Store, writer_key
-from srv6kv.repair.choose import faults
-from srv6kv.repair.ground import Ground
+from srv6kv.repair.observer import Observer
+from srv6kv.repair.procedure import Repair, Request
 from srv6kv.txn import recording
+from srv6kv.verify import look
 
 
 @pytest.fixture
@@ -65,7 +63,7 @@ def test_a_sidecar_that_runs_is_not_disturbed(
     sidecar = synced.run()
     sidecar.wait_for("session revision=")
     revision = history.last()
-    done = repair(synced, "--means", "flip")
+    done = repair(synced, "--means", "recreate")
 
     assert (done.returncode, configuration(history, revision)) == (1, [])
     assert f"{history.tenures()[-1][0]} writes for {synced.label}" in done.stderr
@@ -231,19 +229,17 @@ def test_what_has_changed_meanwhile_is_no_fault(
     synced: Bench, store: Etcd3Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only what a second look finds too, at keys that nobody has written in between."""
-    monkeypatch.setattr(looking, "AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(look, "AGAIN_SECONDS", 0.0)
     changed, same = f"{POLICY}5555::a", f"{POLICY}5555::d765"
     for key in (changed, same):
         status = {"key": key, "state": "FAILED", "last_operation": "CREATE", "error": "no"}
         name = key.replace("config/", "config-status/", 1)
         store.put(synced.prefix + name, json.dumps(status))
-    ground = Ground(synced.label)
-    snapshot = store.read(ground.prefixes)
-    ground.read(snapshot.entries, snapshot.revision)
-    looker = Looker(store, synced.label, None)
-    first = [one for one in faults(ground, looker.known()) if "FAILED" in one.why]
-    store.put(synced.prefix + changed, ground.actual.entries[changed].value)
-    found = _lasting(store, ground, looker, first)[1]
+    ordeal = Repair(store, Observer(store, synced.label, None), Request())
+    ordeal.diagnose()
+    first = [one for one in ordeal.found if "FAILED" in one.why]
+    store.put(synced.prefix + changed, ordeal.ground.actual.entries[changed].value)
+    found = ordeal.lasting(first)
 
     assert [one.key for one in first] == [changed, same]
     assert [one.key for one in found] == [same]
@@ -254,9 +250,9 @@ def test_bad_usage(synced: Bench, history: History) -> None:
     revision = history.last()
     for text, arguments in {
         "ENABLE_STATUS_PUBLISHING": (),
-        "no key of srv6kv's": ("--means", "touch", "--key", "config/vpp/v2/interfaces/x"),
-        "flip is for policy only": ("--means", "flip", "--key", f"{LOCALSID}6655::1"),
-        "is not in etcd": ("--means", "move", "--key", f"{POLICY}5555::2"),
+        "no key of srv6kv's": ("--means", "resend", "--key", "config/vpp/v2/interfaces/x"),
+        "recreate is for policy only": ("--means", "recreate", "--key", f"{LOCALSID}6655::1"),
+        "is not in etcd": ("--means", "rebind", "--key", f"{POLICY}5555::2"),
         "need --means": ("--key", "x"),
         "is no URL": ("--agent-rest", "nonsense"),
     }.items():
@@ -272,10 +268,10 @@ def test_a_key_can_be_named(synced: Bench, history: History) -> None:
     key = "config/vpp/srv6/v2/policy/5555::d765"
     revision = history.last()
     both = ("--key", key, "--key", synced.prefix + LOCALSID + "6655::1")
-    done = repair(synced, "--means", "touch", *both)
+    done = repair(synced, "--means", "resend", *both)
     history.wait(lambda: len(configuration(history, revision)) == 1)
 
-    assert done.stdout == "touch 2 keys, 1 transactions\n"
+    assert done.stdout == "resend 2 keys, 1 transactions\n"
     (touched,) = (changes for _, changes in history.revisions(revision))
     assert [one.key for one in touched] == [f"{LOCALSID}6655::1", key]
     assert all(len(set(history.values(one.key))) == 1 for one in touched)

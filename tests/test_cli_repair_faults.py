@@ -63,7 +63,7 @@ def test_vpp_has_outlived_the_agent(
 
     assert failed >= {*policies, *localsids}
     assert (done.returncode, said["transactions"]) == (1, len(policies))
-    assert said["means"] == {"move": sorted(policies)}
+    assert said["means"] == {"rebind": sorted(policies)}
     assert {line.split()[1] for line in done.stderr.splitlines() if line.startswith("left")} == {
         f"{synced.prefix}{key}:" for key in localsids
     }
@@ -99,7 +99,7 @@ def test_vpp_has_restarted_under_the_agent(
 def test_the_encap_source_came_after_the_policies(
     synced: Bench, history: History, agent: LiveAgent
 ) -> None:
-    """Policies flip: VPP makes them again with today's source, and steerings end where they
+    """Policies are recreated with today's source, and steerings end where they
     were."""
     before = ours(history)
     agent.vpp.set_encap_source("fe10:f00d::99")
@@ -107,7 +107,7 @@ def test_the_encap_source_came_after_the_policies(
     agent.wait_for(ours(history))
 
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["means"].keys() == {"flip"}
+    assert json.loads(done.stdout)["means"].keys() == {"recreate"}
     assert contents(agent.vpp) == as_new(before, "fe10:f00d::99")
     assert ours(history) == before
     assert odd(agent) == set()
@@ -135,7 +135,7 @@ def test_events_are_lost(
         assert {k: v for k, v in agent.agent.values.items() if k.startswith(SRV6)} != {
             k: v for k, v in wanted.items() if k.startswith(SRV6)
         }
-        done = repair(bench, "--means", "touch")
+        done = repair(bench, "--means", "resend")
         agent.wait_for(wanted)
         found = contents(agent.vpp)
         nothing = repair(bench, *rest(agent))

@@ -166,7 +166,7 @@ def test_replay_beside_a_writer(bench: Bench, writer: Writer) -> None:
     done = srv6kv("replay", RECORDING, "--label", bench.label, "--etcd", bench.server.endpoint)
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"srv6kv: the test writes for {bench.label}\n"
+    assert done.stderr == f"srv6kv: the test writes for {bench.label}; stop it first\n"
 
 
 LOGS = {

@@ -16,12 +16,14 @@ from click.testing import CliRunner
 from processes import SEED, Bench, environment, example_of, srv6kv
 from verify_node import Node, Sample, sample_of, well
 
-from srv6kv.cli import looking, verify, vpptexts
+from srv6kv.cli import verify
 from srv6kv.errors import Srv6kvError, Unavailable
 from srv6kv.etcd.embedded import EmbeddedEtcd
 from srv6kv.etcd.store import Etcd3Store
 from srv6kv.ligato import keys
-from srv6kv.verify import Difference
+from srv6kv.verify import Difference, Remedy, vppask
+from srv6kv.verify import look as look_module
+from srv6kv.verify.look import Look, lasting
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +80,7 @@ def test_what_is_not_compared_is_said(node: Node) -> None:
     assert every.stderr == "note: not compared: VPP (no output of 'show sr ...')\n"
     assert none.stderr.splitlines() == [
         "note: not compared: the agent (no states); VPP (no output of 'show sr ...')",
-        f"srv6kv: nobody tells what the agent of {node.label} or its VPP has: give --agent-rest,"
+        f"srv6kv: neither the agent of {node.label} nor its VPP is known: give --agent-rest,"
         " --vpp or --vppctl, or let the agent publish its states (ENABLE_STATUS_PUBLISHING)",
     ]
     assert part.stderr.startswith(
@@ -117,7 +119,7 @@ def test_foreign_objects_are_no_difference(node: Node) -> None:
 
 
 def test_another_label_is_an_agent_that_reads_nothing(node: Node, store: Etcd3Store) -> None:
-    """The keys of one node against the agent of another: one difference, with the cure."""
+    """The keys of one node against the agent of another: one difference, with the remedy."""
     other = f"{node.label}-other"
     value = {"sid": "6666::1", "base_end_function": {}}
     store.put(f"{keys.agent_prefix(other)}{keys.localsid('6666::1')}", json.dumps(value))
@@ -173,7 +175,7 @@ def test_a_label_of_which_etcd_has_nothing(node: Node) -> None:
         assert "is that the agent's label?" in done.stderr.splitlines()[-1]
 
 
-def looks(*seen: verify.Look) -> Callable[[], verify.Look]:
+def looks(*seen: Look) -> Callable[[], Look]:
     """What is seen at one look after the other."""
     left = iter(seen)
     return lambda: next(left)
@@ -182,19 +184,19 @@ def looks(*seen: verify.Look) -> Callable[[], verify.Look]:
 def test_what_is_on_its_way_is_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     """A difference counts if the next look has one of the same object too, and its key has not
     changed meanwhile; one that has got another reason meanwhile counts."""
-    monkeypatch.setattr(looking, "AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(look_module, "AGAIN_SECONDS", 0.0)
 
-    def look(revision: int, *reasons: str) -> verify.Look:
-        found = [Difference(f"k{name[0]}", "VPP", name, "", "", "") for name in reasons]
-        return verify.Look(found, {("ka", 1), ("kb", revision)}, True, True, [], 2)
+    def look(revision: int, *reasons: str) -> Look:
+        found = [Difference(f"k{name[0]}", "VPP", name, "", "", Remedy(None)) for name in reasons]
+        return Look(found, {("ka", 1), ("kb", revision)}, True, True, [], 2)
 
     none = look(1)
-    lasting = verify._lasting(looks(look(1, "a-retrying", "b"), look(1, "a-failed", "b", "c")))
-    changing = verify._lasting(looks(look(1, "a", "b"), look(2, "a", "b")))
+    found = lasting(looks(look(1, "a-retrying", "b"), look(1, "a-failed", "b", "c")))
+    changing = lasting(looks(look(1, "a", "b"), look(2, "a", "b")))
 
-    assert verify._lasting(looks(none)) == (none, [], set())
-    assert verify._lasting(looks(look(1, "a"), none)) == (none, [], set())
-    assert [item.reason for item in lasting[1]] == ["a-failed", "b"]
+    assert lasting(looks(none)) == (none, [], set())
+    assert lasting(looks(look(1, "a"), none)) == (none, [], set())
+    assert [item.reason for item in found[1]] == ["a-failed", "b"]
     assert ([item.reason for item in changing[1]], changing[2]) == (["a"], {"kb"})
 
 
@@ -209,10 +211,10 @@ def test_a_vppctl_that_fails_is_one_line(etcd: EmbeddedEtcd, label: str) -> None
 
 def test_a_vppctl_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is given up after a time."""
-    monkeypatch.setattr(vpptexts, "SECONDS", 0.2)
+    monkeypatch.setattr(vppask, "SECONDS", 0.2)
     command = f"{sys.executable} -c 'import time; time.sleep(60)'"
     with pytest.raises(Unavailable, match="no answer within 0 s"):
-        vpptexts.ask(vpptexts.vppctl(command), "x")
+        vppask.ask(vppask.vppctl(command), "x")
 
 
 def test_etcd_out_of_reach() -> None:

@@ -26,23 +26,23 @@ from repaired import begin, write
 from tcp_proxy import TcpProxy
 
 from srv6kv.agent.needs import Means
-from srv6kv.cli.repairing import Repairer
 from srv6kv.etcd.embedded import EmbeddedEtcd
 from srv6kv.etcd.store import Etcd3Store
 from srv6kv.repair.ground import Ground
-from srv6kv.repair.means import mend
+from srv6kv.repair.means import plan_repair
+from srv6kv.repair.repairer import Repairer
 
 COMMANDS = {
     "adopt": ("adopt", "--from", "contiv"),
     "cleanup": ("cleanup",),
-    "flip": ("repair", "--means", "flip", "--batch", "2", "--pause", "0.1"),
-    "move": ("repair", "--means", "move"),
+    "recreate": ("repair", "--means", "recreate", "--batch", "2", "--pause", "0.1"),
+    "rebind": ("repair", "--means", "rebind"),
     "rewrite": ("repair", "--means", "rewrite"),
-    "touch": ("repair", "--means", "touch"),
+    "resend": ("repair", "--means", "resend"),
 }
 DELAY = 0.02
 """Seconds that the network takes one way, so that there are moments between the steps."""
-LONGEST = {"flip": 1.5, "move": 1.0, "rewrite": 3.0}
+LONGEST = {"recreate": 1.5, "rebind": 1.0, "rewrite": 3.0}
 """Seconds of work, roughly; of the others it is a third of one."""
 KILLS = 20
 FREEZES = 10
@@ -188,7 +188,7 @@ class Ordeal:
 
         def is_reached() -> bool:
             state, wanted = self._state(), self.bench.expected()
-            if self.name == "move":
+            if self.name == "rebind":
                 wanted = renamed(wanted, moved_alike(wanted, state))
             found = state.keys() & self._theirs
             return state == wanted | {key: state[key] for key in found}
@@ -234,7 +234,7 @@ def test_killed(name: str, field: Field, seed: int) -> None:
 
 
 @pytest.mark.parametrize("rival_stays", [True, False], ids=["rival-writes", "rival-has-ended"])
-@pytest.mark.parametrize("name", ["cleanup", "rewrite", "touch"])
+@pytest.mark.parametrize("name", ["cleanup", "rewrite", "resend"])
 def test_frozen(name: str, field: Field, seed: int, *, rival_stays: bool) -> None:
     """A command that has slept while a rival wrote breaks nothing that the rival has made."""
     assert frozen(name, field, str(seed), rival_stays=rival_stays).breaches() == []
@@ -276,7 +276,7 @@ def test_what_goes_before_it_has_the_writer_key_is_no_leftover(
     ground = Ground(bench.label)
     snapshot = store.read(ground.prefixes)
     ground.read(snapshot.entries, snapshot.revision)
-    task = {Means.TOUCH: frozenset(ground.ours())}
+    task = {Means.RESEND: frozenset(ground.ours())}
     (bench.manifests / "myservice.yaml").unlink()
     write(bench, store)
     history.wait_for(bench.expected())
@@ -292,7 +292,7 @@ def test_what_goes_before_it_has_the_writer_key_is_no_leftover(
         advances=lambda _: None,
     )
     repairer.begin()
-    repairer.do(task, mend)
+    repairer.do(task, plan_repair)
     repairer.end()
     history.catch_up()
 

@@ -35,7 +35,7 @@ from srv6kv.oneshot.replay import Reading
 from srv6kv.plan.ownership import Ranges
 from srv6kv.repair import choose
 from srv6kv.repair.ground import Ground
-from srv6kv.repair.means import mend
+from srv6kv.repair.means import plan_repair
 from srv6kv.show import tables
 from srv6kv.sources import bodies, manifests
 from srv6kv.sync.reconciler import Reconciler
@@ -43,7 +43,7 @@ from srv6kv.trace.state import node_of
 from srv6kv.txn import recording
 from srv6kv.txn.recording import Recorded
 from srv6kv.txn.transaction import Transaction
-from srv6kv.verify.differences import held_of
+from srv6kv.verify.differences import desired_of
 from srv6kv.vpp import showsr, showsr_read
 
 PREFIX = "/vnf-agent/n/"
@@ -141,7 +141,7 @@ def get(entries: Entries) -> None:
 
 def verified(entries: Entries) -> None:
     """What ``verify`` does."""
-    held = held_of("n", {one.key: one.value for one in entries}, schema.decoded)
+    held = desired_of("n", {one.key: one.value for one in entries}, schema.decoded)
     verify.compare(held, {}, showsr_read.read(showsr.show_policies({})), {})
 
 
@@ -170,7 +170,7 @@ def repaired(entries: Entries) -> None:
         states = {key: ValueStatus(key, State.FAILED, error=error) for key in ground.ours()}
         known = choose.Known(states, showsr_read.read(showsr.show_policies({})))
         task = choose.task_of(choose.faults(ground, known))
-        _printed([step.transaction for step in mend(task, ground).steps])
+        _printed([step.transaction for step in plan_repair(task, ground).steps])
 
 
 def examined(entries: Entries) -> None:

@@ -58,8 +58,10 @@ STEERING = "config/vpp/srv6/v2/steering/"
 def law(examples: int) -> settings:
     """How hard a law is tried: the same examples every time, printed when one fails; with
     ``--hypothesis-profile=explore`` twice as many."""
+    profile = settings.default
+    assert profile is not None
     return settings(
-        max_examples=examples // 2 if settings.default.derandomize else examples,
+        max_examples=examples // 2 if profile.derandomize else examples,
         deadline=None,
         derandomize=True,
         print_blob=True,

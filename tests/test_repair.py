@@ -21,7 +21,7 @@ from srv6kv.ligato.validity import fault_of
 from srv6kv.ligato.values import decode
 from srv6kv.net.sids import DISCARD_HOST
 from srv6kv.repair.ground import Pause
-from srv6kv.repair.means import Mending, mend
+from srv6kv.repair.means import RepairPlan, plan_repair
 from srv6kv.repair.never import never
 
 EVERY = tuple(one for one in Means if one is not Means.RESTART)
@@ -62,8 +62,8 @@ def test_etcd_ends_as_it_was(means: Means, scene: Scene) -> None:
 
     assert ground.owed == {}
     assert mending.left == {}
-    assert renamed(before, mending.moved) == table.state
-    assert bool(mending.moved) == (means is Means.MOVE and bool(chosen(table.ground(), means)))
+    assert renamed(before, mending.rebound) == table.state
+    assert bool(mending.rebound) == (means is Means.REBIND and bool(chosen(table.ground(), means)))
 
 
 @every_means
@@ -93,13 +93,13 @@ def test_what_is_cut_short_is_put_back(means: Means, scene: Scene, part: int) ->
     sidecar = settled(scene)
     table = Table(sidecar)
     before, ground = table.state, table.ground()
-    mending = mend({means: chosen(ground, means)}, ground, batch=2)
+    mending = plan_repair({means: chosen(ground, means)}, ground, batch=2)
     done = mending.steps[:part]
     table.do(ground, done)
     table.do(ground, ground.restoring())
 
     assert ground.owed == {}
-    assert table.state == renamed(before, Mending(list(done)).moved)
+    assert table.state == renamed(before, RepairPlan(list(done)).rebound)
     assert unsound(sidecar, table) == []
 
 
@@ -110,7 +110,7 @@ def test_a_lost_answer_is_found_out(scene: Scene, part: int) -> None:
     done is not."""
     table = Table(settled(scene))
     before, ground = table.state, table.ground()
-    steps = mend({Means.REWRITE: chosen(ground, Means.REWRITE)}, ground).steps[:part]
+    steps = plan_repair({Means.REWRITE: chosen(ground, Means.REWRITE)}, ground).steps[:part]
     table.do(ground, steps[:-1])
     for step in steps[-1:]:
         assert not ground.read(table.read(), table.revision, step)
@@ -125,7 +125,7 @@ def test_what_others_change_is_not_put_back() -> None:
     """A key that somebody else has put while it was away is that one's."""
     table = pair()
     ground = table.ground()
-    steps = mend({Means.REWRITE: chosen(ground, Means.REWRITE)}, ground).steps
+    steps = plan_repair({Means.REWRITE: chosen(ground, Means.REWRITE)}, ground).steps
     table.do(ground, steps[:1])
     key = min(ground.owed)
     table.entries[key] = (b"{}", table.revision + 1)
@@ -141,7 +141,7 @@ def test_a_flip_goes_there_and_back_at_once() -> None:
     """Some policies at a time; the agent is waited for only when they are back."""
     table = pair()
     ground = table.ground()
-    steps = mend({Means.FLIP: chosen(ground, Means.FLIP)}, ground, batch=1).steps
+    steps = plan_repair({Means.RECREATE: chosen(ground, Means.RECREATE)}, ground, batch=1).steps
     there, back = (json.loads(step.transaction.operations[0].value or b"") for step in steps[:2])
 
     assert [step.pause for step in steps] == [Pause.NONE, Pause.SETTLED] * 2
@@ -153,7 +153,7 @@ def test_a_rewrite_waits_until_all_is_gone() -> None:
     """Steerings go before policies before localsids; the other way round they come back, after the
     one pause."""
     ground = pair().ground()
-    steps = mend({Means.REWRITE: chosen(ground, Means.REWRITE)}, ground).steps
+    steps = plan_repair({Means.REWRITE: chosen(ground, Means.REWRITE)}, ground).steps
     kinds = [list(dict.fromkeys(shape)) for shape in shapes(steps)]
 
     assert kinds == [
@@ -167,7 +167,7 @@ def test_a_rewrite_waits_until_all_is_gone() -> None:
 def test_a_policy_is_rewritten_with_its_steerings() -> None:
     """The agent takes them out with it, so they have to come again too."""
     ground = pair().ground()
-    steps = mend({Means.REWRITE: frozenset({keys.policy("9999:f00d::2")})}, ground).steps
+    steps = plan_repair({Means.REWRITE: frozenset({keys.policy("9999:f00d::2")})}, ground).steps
 
     assert shapes(steps) == [
         ["del steering"] * 2 + ["del policy"],
@@ -180,7 +180,7 @@ def test_a_lost_deletion_is_a_put_and_a_deletion() -> None:
     table = pair()
     ground = table.ground()
     key = keys.policy("5555::1")
-    steps = mend({Means.TOUCH: frozenset({key})}, ground).steps
+    steps = plan_repair({Means.RESEND: frozenset({key})}, ground).steps
     table.do(ground, steps[:1])
     assert ground.owed == {key: None}
     table.do(ground, steps[1:])
@@ -221,7 +221,7 @@ def test_a_large_task_is_guarded_key_by_key(scene: Scene) -> None:
     """No transaction has more operations than a server compares one by one."""
     ground = Table(settled(scene)).ground()
     for means in EVERY:
-        steps = mend({means: chosen(ground, means)}, ground).steps
+        steps = plan_repair({means: chosen(ground, means)}, ground).steps
 
         assert all(len(step.transaction) <= 120 for step in steps)
         assert {key for step in steps for key in step.done} == chosen(ground, means)

@@ -21,7 +21,7 @@ from srv6kv.ligato import keys
 from srv6kv.repair.asked import asked
 from srv6kv.repair.choose import Known, bsids_seen, faults, leftovers, task_of
 from srv6kv.repair.ground import Ground, Pause
-from srv6kv.repair.means import Task, mend
+from srv6kv.repair.means import Task, plan_repair
 from srv6kv.vpp.showsr_read import merged, read
 
 ROUNDS = 3
@@ -63,10 +63,10 @@ class Bench:
         texts = ("policies", "localsids", "steering-policies", "encaps source addr")
         return Known(states, merged(read(self.vpp.cli(f"show sr {text}")) for text in texts))
 
-    def mend(self, task: Task) -> None:
+    def plan_repair(self, task: Task) -> None:
         """Do a task as the command does: the agent sees it with the delays of its watches."""
         ground = self.ground()
-        for step in mend(task, ground, avoid=bsids_seen(self.known())).steps:
+        for step in plan_repair(task, ground, avoid=bsids_seen(self.known())).steps:
             ground.committed(step, self.table.commit(step.transaction))
             for change in self.table.changes[-1][1]:
                 model = change.key.rpartition("/")[0] if change.key.startswith(SRV6) else ""
@@ -93,7 +93,7 @@ class Bench:
             if not task:
                 return used
             used |= task.keys()
-            self.mend(task)
+            self.plan_repair(task)
         raise AssertionError(f"still {faults(self.ground(), self.known())}")
 
     def differences(self) -> list[str]:
@@ -129,7 +129,7 @@ def test_an_agent_that_has_restarted_over_a_living_vpp(scene: Scene, dice: rando
     found = faults(bench.ground(), bench.known())
     localsids = {key for key in bench.table.state if key.startswith(keys.LOCALSID)}
 
-    assert used <= {Means.MOVE}
+    assert used <= {Means.REBIND}
     assert {one.key for one in found} == set(bench.ground().ours([keys.LOCALSID]))
     assert {one.means for one in found} <= {Means.RESTART}
     assert bench.unready() - pending == localsids
@@ -157,13 +157,13 @@ def test_a_vpp_that_has_restarted_under_a_living_agent(scene: Scene, dice: rando
 @few
 @given(scene=scenes(), dice=st.randoms(use_true_random=False))
 def test_an_encap_source_that_came_after_the_policies(scene: Scene, dice: random.Random) -> None:
-    """Policies flip, and every list of them has today's source; all else is as it was."""
+    """Policies are recreated, and every list of them has today's source; all else is as it was."""
     bench = Bench(Table(settled(scene)), dice)
     before = bench.table.state
     bench.vpp.set_encap_source("fe10:f00d::99")
     used = bench.repair()
 
-    assert used <= {Means.FLIP}
+    assert used <= {Means.RECREATE}
     assert {one.source for _, one in bench.vpp.lists.all()} <= {"fe10:f00d::99"}
     assert bench.table.state == before
     assert faults(bench.ground(), bench.known()) == []
@@ -190,7 +190,7 @@ def test_an_agent_that_has_lost_events(history: History, dice: random.Random) ->
     bench.agent.rest()
     bench.table = now
     ground = bench.ground()
-    bench.mend(asked(Means.TOUCH, ground, bench.known(), (), ()))
+    bench.plan_repair(asked(Means.RESEND, ground, bench.known(), (), ()))
     bench.repair()
 
     assert bench.differences() == []
@@ -210,7 +210,7 @@ def test_a_healthy_node_needs_nothing(scene: Scene, dice: random.Random) -> None
 @few
 @given(
     scene=scenes(),
-    means=st.sampled_from([Means.TOUCH, Means.FLIP, Means.MOVE, Means.REWRITE]),
+    means=st.sampled_from([Means.RESEND, Means.RECREATE, Means.REBIND, Means.REWRITE]),
     dice=st.randoms(use_true_random=False),
 )
 def test_no_means_harms_a_healthy_node(scene: Scene, means: Means, dice: random.Random) -> None:
@@ -218,9 +218,9 @@ def test_no_means_harms_a_healthy_node(scene: Scene, means: Means, dice: random.
     bench = Bench(Table(settled(scene)), dice)
     pending = bench.unready()
     bench.vpp.calls.clear()
-    bench.mend(asked(means, bench.ground(), Known(), (), ()))
+    bench.plan_repair(asked(means, bench.ground(), Known(), (), ()))
 
     assert bench.differences() == []
     assert len(bench.unready()) == len(pending)
     assert bench.vpp.faults == []
-    assert means is not Means.TOUCH or [one for one in bench.vpp.calls if one.name != "cli"] == []
+    assert means is not Means.RESEND or [one for one in bench.vpp.calls if one.name != "cli"] == []

@@ -71,7 +71,7 @@ def test_a_healthy_node() -> None:
 
 
 def test_digits_that_an_old_vpp_prints_behind_a_weight() -> None:
-    """They are no other weight, so that no healthy policy is flipped; where VPP is known to be
+    """They are no other weight, so that no healthy policy is recreated; where VPP is known to be
     newer, they are one."""
     junk = tuple(replace(one, weight=one.weight * 10 + 7) for one in POLICY_SEEN.lists)
     old = replace(POLICY_SEEN, lists=junk, encap_source=None)
@@ -79,7 +79,7 @@ def test_digits_that_an_old_vpp_prints_behind_a_weight() -> None:
     before = ShowSr(sids, (old,), SEEN.steerings)
 
     assert means(before) == {}
-    assert means(with_policy(replace(POLICY_SEEN, lists=junk))) == {POLICY_KEY: Means.FLIP}
+    assert means(with_policy(replace(POLICY_SEEN, lists=junk))) == {POLICY_KEY: Means.RECREATE}
 
 
 @pytest.mark.parametrize("source", ["::", "fe10::1"])
@@ -94,10 +94,10 @@ def test_no_encap_source(source: str) -> None:
 
 
 def test_a_policy_that_was_made_before_the_encap_source() -> None:
-    """It flips."""
+    """It recreations."""
     shown = with_policy(replace(POLICY_SEEN, encap_source="::"))
 
-    assert means(shown) == {POLICY_KEY: Means.FLIP}
+    assert means(shown) == {POLICY_KEY: Means.RECREATE}
 
 
 def test_a_localsid_that_looks_up_another_table() -> None:
@@ -151,13 +151,13 @@ def test_what_srv6kv_made_because_it_was_absent_is_touched_too() -> None:
     theirs = ground(shared=json.dumps({TABLE: "{}"}))
     lost = Known({key: status for key, status in STATES.items() if key != TABLE})
 
-    assert [(one.key, one.means) for one in faults(ours, lost)] == [(TABLE, Means.TOUCH)]
+    assert [(one.key, one.means) for one in faults(ours, lost)] == [(TABLE, Means.RESEND)]
     assert faults(theirs, lost) == []
-    assert TABLE in asked(Means.TOUCH, ours, Known(), (), ())[Means.TOUCH]
-    assert asked(Means.TOUCH, ours, Known(), (TABLE,), ()) == {Means.TOUCH: frozenset({TABLE})}
+    assert TABLE in asked(Means.RESEND, ours, Known(), (), ())[Means.RESEND]
+    assert asked(Means.RESEND, ours, Known(), (TABLE,), ()) == {Means.RESEND: frozenset({TABLE})}
     assert TABLE not in asked(Means.REWRITE, ours, Known(), (), ())[Means.REWRITE]
     with pytest.raises(InputError, match="no key of srv6kv's"):
-        asked(Means.TOUCH, theirs, Known(), (TABLE,), ())
+        asked(Means.RESEND, theirs, Known(), (TABLE,), ())
 
 
 def test_a_policy_that_is_gone_takes_its_steering_along() -> None:

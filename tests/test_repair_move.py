@@ -15,7 +15,7 @@ from srv6kv.net.addresses import Prefix
 from srv6kv.net.bsids import Home
 from srv6kv.repair.asked import asked, related
 from srv6kv.repair.choose import Known
-from srv6kv.repair.means import mend
+from srv6kv.repair.means import plan_repair
 
 few = hypothesis.settings(max_examples=40)
 
@@ -26,7 +26,7 @@ def test_run_finds_nothing_to_do_after_a_move(scene: Scene) -> None:
     """A BSID that has moved is one that etcd holds: the sidecar keeps it, with all else."""
     sidecar = settled(scene)
     table = Table(sidecar)
-    whole(table, Means.MOVE)
+    whole(table, Means.REBIND)
     after = scene.sidecar()
     after.ledger = sidecar.ledger
     for key, (value, revision) in table.entries.items():
@@ -42,12 +42,17 @@ def test_a_second_move_does_not_lead_back(scene: Scene) -> None:
     """VPP still has what was there before the first move, and nothing in etcd says so. Under the
     longest prefixes, where all services share 65,536 BSIDs, that takes what VPP shows."""
     table = Table(settled(scene))
-    _, first = whole(table, Means.MOVE)
-    _, second = whole(table, Means.MOVE)
-    _, third = whole(table, Means.MOVE)
-    texts = [*first.moved, *first.moved.values(), *second.moved.values(), *third.moved.values()]
+    _, first = whole(table, Means.REBIND)
+    _, second = whole(table, Means.REBIND)
+    _, third = whole(table, Means.REBIND)
+    texts = [
+        *first.rebound,
+        *first.rebound.values(),
+        *second.rebound.values(),
+        *third.rebound.values(),
+    ]
 
-    assert len(texts) == len(set(texts)) == 4 * len(first.moved)
+    assert len(texts) == len(set(texts)) == 4 * len(first.rebound)
 
 
 @few
@@ -55,10 +60,10 @@ def test_a_second_move_does_not_lead_back(scene: Scene) -> None:
 def test_a_new_bsid_relates_to_none_that_vpp_has(scene: Scene) -> None:
     """Nor to one that only VPP still has, as its own text or by the agent's states."""
     ground = Table(settled(scene)).ground()
-    task = {Means.MOVE: chosen(ground, Means.MOVE)}
-    wished = list(mend(task, ground).moved.values())
-    given_ = list(mend(task, ground, avoid=wished).moved.values())
-    everything = [*wished, *given_, *(key.rpartition("/")[2] for key in task[Means.MOVE])]
+    task = {Means.REBIND: chosen(ground, Means.REBIND)}
+    wished = list(plan_repair(task, ground).rebound.values())
+    given_ = list(plan_repair(task, ground, avoid=wished).rebound.values())
+    everything = [*wished, *given_, *(key.rpartition("/")[2] for key in task[Means.REBIND])]
 
     assert len(wished) == len(given_)
     assert not [
@@ -81,12 +86,12 @@ def test_a_tunnel_moves_with_its_steerings() -> None:
     table = pair()
     ground = table.ground()
     old = "9999:f00d::2"
-    steps = mend({Means.MOVE: frozenset({keys.policy(old)})}, ground).steps
+    steps = plan_repair({Means.REBIND: frozenset({keys.policy(old)})}, ground).steps
     moves = ["del steering", "put steering"] * 2
     table.do(ground, steps)
 
     assert shapes(steps) == [["put policy", *moves, "del policy"]]
-    assert steps[0].moved == (old, "9999:f00e::2")
+    assert steps[0].rebound == (old, "9999:f00e::2")
     assert keys.steering(
         "forNodeToNodeTunneling-usingPolicyWithBSID-9999:f00e::2-and-lookupInMainVRF"
     ) in (table.state)
@@ -114,7 +119,7 @@ def test_bsids_that_the_agent_confuses_can_be_moved() -> None:
     found = related(table.ground())
 
     assert found == {keys.policy(bsid) for bsid in ("5555::12", "9999:f00d::2a")}
-    assert asked(Means.MOVE, table.ground(), known, (), ()) == {Means.MOVE: frozenset(found)}
+    assert asked(Means.REBIND, table.ground(), known, (), ()) == {Means.REBIND: frozenset(found)}
 
 
 def test_bsids_that_run_out() -> None:
@@ -123,8 +128,10 @@ def test_bsids_that_run_out() -> None:
     old = "9999:f00d::2"
     key = keys.policy(old)
     others = list(bsids.choices_after(Home(Prefix.parse("9999::/16"), old), old))
-    last = mend({Means.MOVE: frozenset({key})}, ground, avoid=others[:40_000] + others[40_001:])
-    none = mend({Means.MOVE: frozenset({key})}, ground, avoid=others)
+    last = plan_repair(
+        {Means.REBIND: frozenset({key})}, ground, avoid=others[:40_000] + others[40_001:]
+    )
+    none = plan_repair({Means.REBIND: frozenset({key})}, ground, avoid=others)
 
-    assert last.moved == {old: others[40_000]}
+    assert last.rebound == {old: others[40_000]}
     assert (none.steps, none.left) == ([], {key: "every BSID that it could have is in use"})

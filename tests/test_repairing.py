@@ -16,13 +16,13 @@ from tcp_proxy import SECONDS, TcpProxy
 from srv6kv.agent.needs import SRV6, Means
 from srv6kv.agent.status import State as Value
 from srv6kv.agent.status import ValueStatus
-from srv6kv.cli import repairing
-from srv6kv.cli.repairing import Interrupted, Repairer, Stopped
 from srv6kv.errors import Conflict
 from srv6kv.etcd.embedded import EmbeddedEtcd
 from srv6kv.etcd.store import Etcd3Store, writer_key
+from srv6kv.repair import repairer as repairing
 from srv6kv.repair.ground import Ground
-from srv6kv.repair.means import Task, mend
+from srv6kv.repair.means import Task, plan_repair
+from srv6kv.repair.repairer import Interrupted, Repairer, Stopped
 
 PUT = b'"segment_lists"'
 """In a request that puts a policy, and in no other."""
@@ -96,7 +96,7 @@ def losing(proxy: TcpProxy, history: History, marker: bytes, *, is_done: bool) -
 @pytest.mark.parametrize("is_done", [True, False], ids=["answer", "request"])
 @pytest.mark.parametrize(
     ("means", "marker"),
-    [(Means.FLIP, PUT), (Means.REWRITE, PUT), (Means.REWRITE, DELETED), (Means.MOVE, PUT)],
+    [(Means.RECREATE, PUT), (Means.REWRITE, PUT), (Means.REWRITE, DELETED), (Means.REBIND, PUT)],
 )
 def test_lost_on_the_way(
     repairer: Repairer,
@@ -114,15 +114,15 @@ def test_lost_on_the_way(
     before = held(store, bench)
     task = everything(repairer, means)
     with losing(proxy, history, marker, is_done=is_done):
-        repairer.do(task, mend)
+        repairer.do(task, plan_repair)
     after = held(store, bench)
 
     assert repairer.done == task[means]
     assert repairer.ground.owed == {}
-    assert (after == before) == (means is not Means.MOVE)
-    assert len(repairer.moved) == (len(task[means]) if means is Means.MOVE else 0)
+    assert (after == before) == (means is not Means.REBIND)
+    assert len(repairer.rebound) == (len(task[means]) if means is Means.REBIND else 0)
     assert {key for key in after if key.startswith(POLICY)} == {
-        POLICY + repairer.moved.get(key.removeprefix(POLICY), key.removeprefix(POLICY))
+        POLICY + repairer.rebound.get(key.removeprefix(POLICY), key.removeprefix(POLICY))
         for key in before
         if key.startswith(POLICY)
     }
@@ -141,7 +141,7 @@ def test_an_agent_that_does_not_follow(repairer: Repairer, bench: Bench, store: 
     repairer.states = lambda: states
 
     with pytest.raises(Stopped, match=r"does not follow.*nothing is left half done"):
-        repairer.do(everything(repairer, Means.REWRITE), mend)
+        repairer.do(everything(repairer, Means.REWRITE), plan_repair)
     assert held(store, bench) == before
 
 
@@ -153,7 +153,8 @@ def test_a_flip_that_fails_is_the_last(repairer: Repairer, bench: Bench, store: 
 
     with pytest.raises(Stopped, match="is FAILED now: no; nothing more is tried"):
         repairer.do(
-            everything(repairer, Means.FLIP), lambda task, ground: mend(task, ground, batch=1)
+            everything(repairer, Means.RECREATE),
+            lambda task, ground: plan_repair(task, ground, batch=1),
         )
     assert len(repairer.done) == 1
     assert held(store, bench) == before
@@ -165,7 +166,10 @@ def test_flips_do_not_wait_for_states_that_nobody_tells(
     """A batch is over soon after its pause, not when an agent's longest time is."""
     monkeypatch.setattr(repairing, "LONGEST_SECONDS", 60.0)
     began = time.monotonic()
-    repairer.do(everything(repairer, Means.FLIP), lambda task, ground: mend(task, ground, batch=1))
+    repairer.do(
+        everything(repairer, Means.RECREATE),
+        lambda task, ground: plan_repair(task, ground, batch=1),
+    )
 
     assert len(repairer.done) > 1
     assert time.monotonic() - began < repairing.LONGEST_SECONDS * len(repairer.done)
@@ -179,7 +183,7 @@ def test_a_signal_ends_it_between_two_steps(
     repairer.advances = lambda _: repairer.came.append(15)
 
     with pytest.raises(Interrupted, match="SIGTERM") as ended:
-        repairer.do(everything(repairer, Means.REWRITE), mend)
+        repairer.do(everything(repairer, Means.REWRITE), plan_repair)
     assert ended.value.exit_code == 143
     assert held(store, bench) == before
 
@@ -191,7 +195,7 @@ def test_edits_without_end_are_told(repairer: Repairer, bench: Bench, store: Etc
     key = POLICY + "5555::d765"
 
     def edited(task: Task, ground: Ground) -> object:
-        mending = mend(task, ground)
+        mending = plan_repair(task, ground)
         store.put(bench.prefix + key, before[key])
         return mending
 
@@ -213,7 +217,7 @@ def test_a_lease_that_was_lost_is_taken_again(
 
     repairer.advances = revoked
     task = everything(repairer, Means.REWRITE)
-    repairer.do(task, mend)
+    repairer.do(task, plan_repair)
 
     assert held(store, bench) == before
     assert repairer.done == task[Means.REWRITE]

@@ -52,8 +52,10 @@ EFFECTS = ("etcd", "telemetry", "run", "offline", "show", "cli", "__main__")
 EFFECTIVE = {
     "agent": ("ask", "poll", "rest", "wiringpoll"),
     "oneshot": ("replay", "writing"),
+    "repair": ("observer", "procedure", "repairer"),
     "sources": ("api", "apisource", "apiwatch", "manifests", "pace", "source"),
     "sync": ("lists",),
+    "verify": ("look", "vppask"),
 }
 """Modules of other rooms that may."""
 ALLOWED = {

@@ -58,16 +58,16 @@ def test_a_key_turns_bad_and_well(bench: Bench, history: History, agent: Writer)
     shown.wait(lambda: shown.metric("srv6kv_agent_keys", "FAILED") == 1)
     (bad,) = shown.details()["agent"]["bad"]
     repair = process.wait_for("WARNING repair")
-    shown.wait(lambda: shown.metric("srv6kv_repair_needed", "move") == 1)
+    shown.wait(lambda: shown.metric("srv6kv_repair_needed", "rebind") == 1)
     agent.say(MYSERVICE, "CONFIGURED", last_operation="CREATE")
     well = process.wait_for("is CONFIGURED again")
     over = process.wait_for("repair is no longer needed")
 
     assert line.endswith(f"WARNING agent: {MYSERVICE} is FAILED: {EXISTS}")
     assert (bad["key"], bad["error"]) == (MYSERVICE, EXISTS)
-    assert "repair is needed: move: VPP has the BSID already" in repair
+    assert "repair is needed: rebind: VPP has the BSID already" in repair
     assert " INFO agent" in well
-    assert over.endswith("move")
+    assert over.endswith("rebind")
     assert (len(process.said(" agent: ")), len(process.said(" repair is "))) == (2, 2)
 
 
@@ -155,10 +155,10 @@ def test_the_agent_restarts_over_a_living_vpp(
     shown.wait(lambda: set(shown.details()["agent"]["states"]) == {"CONFIGURED"})
 
     assert sorted(line.partition("needed: ")[2].partition(":")[0] for line in lines) == [
-        "move",
+        "rebind",
         "restart",
     ]
-    assert {need["means"] for need in found["repair"]} == {"move", "restart"}
+    assert {need["means"] for need in found["repair"]} == {"rebind", "restart"}
     assert found["states"]["FAILED"] + found["states"].get("RETRYING", 0) > 10
     assert (len(found["bad"]), found["bad"][0]["state"]) == (20, "FAILED")
 

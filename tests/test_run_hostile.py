@@ -183,7 +183,10 @@ def test_records(alone: tuple[Bench, Etcd3Store, History]) -> None:
         ("get", "services", "-o", "vpp"),
         ("get", "localsids", "-o", "json"),
         ("verify",),
-        *(("repair", "--dry-run", "--means", one) for one in ("touch", "flip", "move", "rewrite")),
+        *(
+            ("repair", "--dry-run", "--means", one)
+            for one in ("resend", "recreate", "rebind", "rewrite")
+        ),
         ("cleanup", "--dry-run"),
     ],
     ids=" ".join,

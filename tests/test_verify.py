@@ -196,7 +196,7 @@ def test_bsids_that_are_the_beginning_of_another() -> None:
 
     assert (found.subject, found.reason) == (shorter, "BsidPrefix")
     assert BSID in found.what
-    assert "--means move" in found.cure
+    assert "--means rebind" in found.remedy.text
 
 
 def test_two_steerings_of_one_prefix() -> None:
@@ -234,13 +234,13 @@ def test_every_reason_is_documented() -> None:
     assert told == known | {"Failed", "Retrying", FOREIGN}
 
 
-def test_a_cure_can_be_done_as_it_stands() -> None:
+def test_a_remedy_can_be_done_as_it_stands() -> None:
     """It names the label and the key, so that nothing else is touched; what is not srv6kv's is left
     to whoever writes it."""
     theirs = keys.localsid("9300::1")
     etcd = etcd_with({theirs: {"sid": "9300::1", "base_end_function": {}}})
     found = verify.compare(etcd, configured(etcd), replace(SEEN, localsids=()))
-    cures = {item.subject: item.cure for item in found}
+    remedies = {item.subject: item.remedy.text for item in found}
 
-    assert cures[SID_KEY] == f"srv6kv repair --means rewrite --label node1 --key {SID_KEY}"
-    assert cures[theirs] == "have its writer delete it, wait 2 s and put it again"
+    assert remedies[SID_KEY] == f"srv6kv repair --means rewrite --label node1 --key {SID_KEY}"
+    assert remedies[theirs] == "have its writer delete it, wait 2 s and put it again"

@@ -1,4 +1,4 @@
-"""``verify``: etcd against the agent's states, each difference with its cause and its cure."""
+"""``verify``: etcd against the agent's states, each difference with its cause and its remedy."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_an_agent_that_reads_nothing() -> None:
 
     assert (found.where, found.reason) == ("agent", "AgentReadsNothing")
     assert "label" in found.cause
-    assert "MICROSERVICE_LABEL" in found.cure
+    assert "MICROSERVICE_LABEL" in found.remedy.text
 
 
 @pytest.mark.parametrize("state", [None, State.REMOVED, State.NONEXISTENT])
@@ -49,7 +49,7 @@ def test_a_key_that_the_agent_does_not_know(state: State | None) -> None:
     found = only(verify.compare(held(ETCD), states, None))
 
     assert (found.subject, found.reason) == (POLICY_KEY, "NotInAgent")
-    assert "--means touch" in found.cure
+    assert "--means resend" in found.remedy.text
 
 
 def test_a_value_that_the_agent_has_kept() -> None:
@@ -63,7 +63,7 @@ def test_a_value_that_the_agent_has_kept() -> None:
         (ours, "NotInEtcd", False),
         (others, "Foreign", True),
     ]
-    assert "--means touch" in found[0].cure
+    assert "--means resend" in found[0].remedy.text
 
 
 PENDING = [
@@ -89,7 +89,7 @@ def test_pending(key: str, label: str, needs: str, name: str) -> None:
     assert (missing.subject, missing.where, missing.reason) == (key, "agent", "Pending")
     assert missing.what.startswith(f"it waits for {name}")
     assert missing.what.endswith(f"({label})")
-    assert missing.cause == f"nobody has written {needs}"
+    assert missing.cause == f"{needs} is not in etcd"
     assert waits == [f"{needs} is in etcd, but the agent has it FAILED"]
     assert done.cause == f"the agent has {needs} by now"
 
@@ -132,19 +132,19 @@ def test_invalid() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "code", "cause", "cure"),
+    ("key", "code", "cause", "remedy"),
     [
         (SID_KEY, -1, "VPP has this SID already, in whichever VRF", "restart VPP and the agent"),
-        (SID_KEY, -2, "no such interface", "--means touch"),
-        (SID_KEY, -3, "no table of that VRF", "--means touch"),
+        (SID_KEY, -2, "no such interface", "--means resend"),
+        (SID_KEY, -3, "no table of that VRF", "--means resend"),
         (SID_KEY, -4, "an entry for exactly this address", "remove that entry"),
         (SID_KEY, -5, "adjacency", "next hop"),
         (SID_KEY, -6, "plugin", "VPP's log"),
-        (POLICY_KEY, -12, "has this BSID already (the agent was restarted", "--means move"),
+        (POLICY_KEY, -12, "has this BSID already (the agent was restarted", "--means rebind"),
         (POLICY_KEY, -13, "no table of that VRF", "VRF table"),
         (POLICY_KEY, -1, "no such policy", "--means rewrite"),
-        (POLICY_KEY, -21, "last segment list", "--means flip"),
-        (POLICY_KEY, -22, "index of it is stale", "--means flip"),
+        (POLICY_KEY, -21, "last segment list", "--means recreate"),
+        (POLICY_KEY, -22, "index of it is stale", "--means recreate"),
         (STEERING_KEY, -1, "no such kind of traffic", "correct"),
         (STEERING_KEY, -2, "no policy with this BSID", "--means rewrite"),
         (STEERING_KEY, -3, "hardware interface", "another interface"),
@@ -153,14 +153,14 @@ def test_invalid() -> None:
         (STEERING_KEY, -99, "not known for it (-99)", "VPP's log"),
     ],
 )
-def test_what_a_code_really_means(key: str, code: int, cause: str, cure: str) -> None:
+def test_what_a_code_really_means(key: str, code: int, cause: str, remedy: str) -> None:
     """VPP's code is told in SRv6's meaning, not by the name that the agent gives it."""
     found = only(verify.compare(held(ETCD), states_with(failed(key, code)), None))
 
     assert (found.subject, found.where, found.reason) == (key, "agent", "Failed")
     assert f"({code})" in found.what
     assert cause in found.cause
-    assert cure in found.cure
+    assert remedy in found.remedy.text
 
 
 def test_a_bsid_that_vpp_does_not_have_as_a_policy() -> None:
@@ -188,4 +188,4 @@ def test_other_failures() -> None:
     assert "what VPP has is not known" in strange.cause
     assert len(strange.what) < 250
     assert again.reason == "Retrying"
-    assert again.cure.startswith("ask again in 10 s")
+    assert again.remedy.text.startswith("ask again in 10 s")

@@ -55,7 +55,7 @@ def test_vpp_restarted_under_the_agent(node: Node) -> None:
 
     assert missing == {key for key in node.live.states() if key.startswith("config/vpp/srv6/")}
     assert all("VPP was restarted" in i["cause"] for i in found if i["subject"] in missing)
-    assert all("--means rewrite" in i["cure"] for i in found if i["subject"] in missing)
+    assert all("--means rewrite" in i["remedy"] for i in found if i["subject"] in missing)
     assert {item["reason"] for item in found} == {"NotInVpp", "EncapSourceUnset"}
 
 
@@ -163,9 +163,9 @@ FAULTS: dict[Callable[[Node], None], tuple[set[tuple[str, str, str]], str]] = {
         {("VPP", POLICY_KEY, "NotInVpp"), ("VPP", STEERING, "StaleSteering")},
         "rewrite",
     ),
-    _delete_list: ({("VPP", keys.policy(OTHER), "PolicyDiffers")}, "flip"),
-    _add_list: ({("VPP", POLICY_KEY, "PolicyDiffers")}, "flip"),
-    _change_policy: ({("VPP", POLICY_KEY, "PolicyDiffers")}, "flip"),
+    _delete_list: ({("VPP", keys.policy(OTHER), "PolicyDiffers")}, "recreate"),
+    _add_list: ({("VPP", POLICY_KEY, "PolicyDiffers")}, "recreate"),
+    _change_policy: ({("VPP", POLICY_KEY, "PolicyDiffers")}, "recreate"),
     _steer_elsewhere: ({("VPP", STEERING, "SteeringDiffers")}, "rewrite"),
     _delete_steering: ({("VPP", STEERING, "NotInVpp")}, "rewrite"),
     _leak: ({("VPP", keys.localsid("6666:0:0:1::99"), "NotInEtcd")}, "vppctl sr localsid del"),
@@ -176,7 +176,7 @@ FAULTS: dict[Callable[[Node], None], tuple[set[tuple[str, str, str]], str]] = {
             ("VPP", POLICY_KEY, "EncapSourceUnset"),
             ("VPP", "config/vpp/srv6/v2/srv6-global", "EncapSourceUnset"),
         },
-        "flip",
+        "recreate",
     ),
     _put_nonsense: ({("etcd", POD_SID, "Unreadable")}, "put a value"),
     _put_wrong_key: (
@@ -193,15 +193,15 @@ FAULTS: dict[Callable[[Node], None], tuple[set[tuple[str, str, str]], str]] = {
             ("agent", keys.policy("5555::9999"), "NotInAgent"),
             ("agent", POLICY_KEY, "NotInEtcd"),
         },
-        "touch",
+        "resend",
     ),
 }
 
 
 @pytest.mark.parametrize("spoil", FAULTS, ids=lambda spoil: str(spoil.__name__).strip("_"))
 def test_a_fault_is_named(node: Node, spoil: Callable[[Node], None]) -> None:
-    """What was spoiled on purpose is the only difference, with a cause and the cure for it."""
-    reasons, cure = FAULTS[spoil]
+    """What was spoiled on purpose is the only difference, with a cause and the remedy for it."""
+    reasons, remedy = FAULTS[spoil]
     spoil(node)
     if spoil is not _miss:
         node.follow()
@@ -209,7 +209,7 @@ def test_a_fault_is_named(node: Node, spoil: Callable[[Node], None]) -> None:
 
     assert brief(found) == reasons
     assert all(item["what"] and item["cause"] for item in found)
-    assert all(cure in item["cure"] for item in found)
+    assert all(remedy in item["remedy"] for item in found)
 
 
 def _restart_vpp(node: Node) -> None:

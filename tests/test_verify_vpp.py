@@ -1,4 +1,4 @@
-"""``verify``: etcd against VPP's text, each difference with its cause and its cure."""
+"""``verify``: etcd against VPP's text, each difference with its cause and its remedy."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_vpp_lacks_what_the_agent_callsconfigured(key: str) -> None:
 
     assert (found[key].where, found[key].reason) == ("VPP", "NotInVpp")
     assert "VPP was restarted under a living agent" in found[key].cause
-    assert "--means rewrite" in found[key].cure
+    assert "--means rewrite" in found[key].remedy.text
     assert "its states are not known" in alone[key].cause
 
 
@@ -97,7 +97,7 @@ def test_leaked_and_foreign_objects() -> None:
         ("steering 2001:db8::/64", "Foreign"),
         ("steering 2096::99/128", "NotInEtcd"),
     ]
-    assert [item.cure.partition(";")[0] for item in found if not item.is_foreign] == [
+    assert [item.remedy.text.partition(";")[0] for item in found if not item.is_foreign] == [
         "vppctl sr localsid del prefix 6666::9/128 [fib-table N]",
         "vppctl sr policy del bsid 5555::99",
         "vppctl sr steer del l3 2096::99/128 via bsid 5555::99 [fib-table N]",
@@ -112,9 +112,9 @@ def test_a_leaked_localsid_of_an_old_version() -> None:
     for leaked, others in ((old, ()), (replace(old, length=0), (SID_SEEN, HOST_SEEN))):
         shown = ShowSr((leaked, *others))
         found = verify.compare(held({}), None, shown)
-        cures = [item.cure for item in found if item.subject == keys.localsid("6666::9")]
+        remedies = [item.remedy.text for item in found if item.subject == keys.localsid("6666::9")]
 
-        assert [cure.partition(";")[0] for cure in cures] == [command]
+        assert [remedy.partition(";")[0] for remedy in remedies] == [command]
 
 
 @pytest.mark.parametrize(
@@ -143,12 +143,12 @@ def test_a_leaked_localsid_of_an_old_version() -> None:
     ],
 )
 def test_another_policy(has: Policy, what: str) -> None:
-    """Lists, weights, behaviour, type and table: what is otherwise is said, the cure is a flip."""
+    """Lists, weights, behaviour, type and table: each is named; the remedy: recreate."""
     found = only(verify.compare(held(ETCD), STATES, replace(SEEN, policies=(has,))))
 
     assert (found.subject, found.where, found.reason) == (POLICY_KEY, "VPP", "PolicyDiffers")
     assert found.what == what
-    assert "--means flip" in found.cure
+    assert "--means recreate" in found.remedy.text
 
 
 def test_weights_of_old_versions_are_not_trusted() -> None:
@@ -194,7 +194,7 @@ def test_another_localsid(has: Localsid, what: str) -> None:
     assert (found.subject, found.reason, found.what) == (
         *(keys.localsid(has.sid), "LocalsidDiffers", what),
     )
-    assert "--means rewrite" in found.cure
+    assert "--means rewrite" in found.remedy.text
 
 
 def test_interfaces_by_their_names() -> None:
@@ -243,7 +243,7 @@ def test_localsids_that_vpp_cannot_print() -> None:
 
 
 def test_the_encap_source_of_policies() -> None:
-    """A source of :: is told with start-up file and flip; another than srv6-global's too."""
+    """A source of :: is told with start-up file and remedy; another than srv6-global's too."""
     etcd = etcd_with({GLOBAL: {"encap_source_address": "fe10:0::1"}})
     states = STATES | configured(etcd)
     unset = replace(SEEN, policies=(replace(POLICY_SEEN, encap_source="::"),))
@@ -255,8 +255,8 @@ def test_the_encap_source_of_policies() -> None:
     assert verify.compare(held(ETCD), STATES, other) == ()
     assert (found.subject, found.reason) == (POLICY_KEY, "EncapSourceUnset")
     assert "makes policies before srv6-global" in found.cause
-    assert "srv6kv vpp-exec" in found.cure
-    assert "--means flip" in found.cure
+    assert "srv6kv vpp-exec" in found.remedy.text
+    assert "--means recreate" in found.remedy.text
     assert (differs.subject, differs.reason) == (POLICY_KEY, "EncapSourceDiffers")
 
 

@@ -14,10 +14,11 @@ from agentmodel import FakeVpp, LiveAgent
 from click.testing import CliRunner, Result
 from processes import Bench, srv6kv
 
-from srv6kv.cli import looking, verify
+from srv6kv.cli import verify
 from srv6kv.etcd.embedded import EmbeddedEtcd
 from srv6kv.etcd.store import Etcd3Store
 from srv6kv.ligato import keys
+from srv6kv.verify import look
 
 HOST_END = keys.INTERFACE + "tap-vpp2"
 POLICY, OTHER = "5555::d765", "5555::a"
@@ -112,5 +113,5 @@ def well(etcd: EmbeddedEtcd, store: Etcd3Store, label: str, sample: Sample) -> I
     """A node where all is well; in this process a second look comes soon."""
     node = Node(etcd, store, label, sample)
     with node.live, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(looking, "AGAIN_SECONDS", 0.05)
+        patch.setattr(look, "AGAIN_SECONDS", 0.05)
         yield node

@@ -12,7 +12,7 @@ from srv6kv.ligato import keys
 from srv6kv.ligato.schema import decoded
 from srv6kv.net.addresses import Prefix
 from srv6kv.plan.ownership import Ranges
-from srv6kv.verify import Difference, Held
+from srv6kv.verify import DesiredKeys, Difference
 from srv6kv.vpp.showsr_values import Localsid, Policy, SegmentList, ShowSr, Steering
 
 LABEL = "node1"
@@ -65,17 +65,17 @@ SEEN = ShowSr((SID_SEEN, HOST_SEEN), (POLICY_SEEN,), (STEERING_SEEN,), "fe10::1"
 STATES = {key: ValueStatus(key, State.CONFIGURED, "CREATE") for key in ETCD}
 
 
-def held(values: Mapping[str, Json | bytes], ranges: Ranges = RANGES) -> Held:
+def held(values: Mapping[str, Json | bytes], ranges: Ranges = RANGES) -> DesiredKeys:
     """What etcd holds for the label, with the note of our ranges."""
     prefix = keys.agent_prefix(LABEL)
     entries = {
         prefix + key: value if isinstance(value, bytes) else json.dumps(value).encode()
         for key, value in values.items()
     }
-    return verify.held_of(LABEL, {**entries, f"/srv6kv/{LABEL}/ranges": ranges.dump()}, decoded)
+    return verify.desired_of(LABEL, {**entries, f"/srv6kv/{LABEL}/ranges": ranges.dump()}, decoded)
 
 
-def etcd_with(changes: Mapping[str, Json | bytes | None]) -> Held:
+def etcd_with(changes: Mapping[str, Json | bytes | None]) -> DesiredKeys:
     """Etcd with other or no values for these keys."""
     values: dict[str, Json | bytes] = {**ETCD}
     for key, value in changes.items():
@@ -103,6 +103,6 @@ def only(found: tuple[Difference, ...]) -> Difference:
     return found[0]
 
 
-def configured(every: Held) -> dict[str, ValueStatus]:
+def configured(every: DesiredKeys) -> dict[str, ValueStatus]:
     """The states of an agent that has done all."""
     return {key: ValueStatus(key, State.CONFIGURED) for key in every.keys}

@@ -143,7 +143,7 @@ def agent_away() -> Notes:
     """The notes on an agent whose REST server does not answer."""
     reconciler = Reconciler(settings_of(CONFS["seed"]), "node1", "node1")
     watch = AgentWatch(reconciler)
-    watch.take(Polled({}, trouble="connection refused"))
+    watch.receive(Polled({}, trouble="connection refused"))
     return watch.notes
 
 

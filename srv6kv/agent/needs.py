@@ -24,16 +24,16 @@ _CODE = re.compile(r"VPPApiError: [^()]*\((-\d{1,4})\)")
 
 
 class Means(StrEnum):
-    """What mends it.
+    """A means of repair.
 
-    Touch: put the same bytes again. Flip: put a policy into another VRF and back. Move: a new BSID,
-    with the steering moved to it. Rewrite: delete, wait 2 s, put. Restart: VPP and the agent have
-    to be restarted together, which nothing written to etcd can do.
+    Resend: put the same bytes again. Recreate: put a policy into another VRF and back. Rebind: give
+    a policy a new BSID, and the steerings with it. Rewrite: delete, wait 2 s, put. Restart: VPP and
+    the agent have to be restarted together, which nothing written to etcd can do.
     """
 
-    TOUCH = "touch"
-    FLIP = "flip"
-    MOVE = "move"
+    RESEND = "resend"
+    RECREATE = "recreate"
+    REBIND = "rebind"
     REWRITE = "rewrite"
     RESTART = "restart"
 
@@ -54,15 +54,15 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What was seen of the agent's own status, and of updates, over time.
+    """The history of the agent's own status, and of updates.
 
     Attributes:
-        start_time: of the agent, Unix seconds; 0: not seen yet.
-        has_restarted: the agent has, while we looked.
-        vpp_state: what its connection to VPP was last: INIT, OK, ERROR; "": not seen yet.
+        start_time: of the agent, Unix seconds; 0: not observed yet.
+        has_restarted: the agent has, while it was observed.
+        vpp_state: what its connection to VPP was last: INIT, OK, ERROR; "": not observed yet.
         vpp_change: when that last changed, Unix seconds; 0: unknown.
         vpp_restarted: the revision at which VPP was back under the same agent; 0: it was not.
-        failed_updates: policies of which an update failed and that were not made anew since.
+        failed_updates: policies of which an update failed and that were not created again since.
     """
 
     start_time: int = 0
@@ -73,19 +73,20 @@ class History:
     failed_updates: frozenset[str] = frozenset()
 
     def saw_agent(self, status: AgentStatus) -> History:
-        """An agent that has started anew makes everything anew, and has its own connection."""
+        """Apply a status of the agent; one that has restarted applies everything again, over a new
+        connection."""
         if status.start_time in (0, self.start_time):
             return self
         return History(status.start_time, has_restarted=self.start_time != 0)
 
     def saw_vpp(self, status: PluginStatus, revision: int) -> History:
-        """The connection to VPP, as seen at a revision of etcd.
+        """Apply the state of the connection to VPP, as observed at a revision of etcd.
 
-        What the connection says may be read seldom: a later time of change of the same state tells
+        The connection's state may be read seldom: a later time of change of the same state shows
         as well that it was broken.
         """
         if status.state == "INIT" and self.vpp_state == "ERROR":
-            return self  # it begins anew, but is not back
+            return self  # it begins again, but is not back
         is_back = status.state == "OK" and self.vpp_state == "ERROR"
         is_back |= (
             status.state == self.vpp_state == "OK" and 0 < self.vpp_change < status.last_change
@@ -100,7 +101,7 @@ class History:
         )
 
     def saw_value(self, key: str, status: ValueStatus) -> History:
-        """The state of a value.
+        """Apply the state of a value.
 
         The agent tries a failed update again by comparing the value with itself, does nothing and
         says CONFIGURED.
@@ -149,18 +150,18 @@ def needs_of(seen: Seen) -> tuple[Need, ...]:
 def _needs(seen: Seen) -> Iterator[Need]:
     history = seen.history
     if seen.unknown:
-        yield _need(Means.TOUCH, "the agent does not know keys that etcd has", seen.unknown)
+        yield _need(Means.RESEND, "the agent does not know keys that etcd has", seen.unknown)
     updates = history.failed_updates & seen.held.keys()
     if updates:
         text = "an update of the policy failed, so VPP may still have the old one"
-        yield _need(Means.FLIP, text, updates)
+        yield _need(Means.RECREATE, text, updates)
     restarted = ": the agent has restarted and VPP has not" if history.has_restarted else ""
     if there := _refused(seen.bad, keys.POLICY, -12):
         text = f"VPP has the BSID already, or a route to exactly that address{restarted}"
-        yield _need(Means.MOVE, text, there)
+        yield _need(Means.REBIND, text, there)
     stale = [key for key, revision in seen.held.items() if revision < history.vpp_restarted]
     if stale:
-        text = "VPP has restarted under the same agent, which does not make SRv6 anew"
+        text = "VPP has restarted under the same agent, which does not create SRv6 again"
         yield _need(Means.REWRITE, text, stale)
     if there := _refused(seen.bad, keys.LOCALSID, -1):
         yield _need(Means.RESTART, f"VPP has the SID already{restarted}", there)

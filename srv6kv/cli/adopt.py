@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +10,10 @@ import click
 
 from srv6kv.cli import terminal
 from srv6kv.cli.options import cluster_options, config_option, etcd_options, node_options, store_of
-from srv6kv.errors import Conflict
 
 if TYPE_CHECKING:
     from srv6kv.etcd.values import Snapshot
     from srv6kv.oneshot.adopt import Adoption
-    from srv6kv.oneshot.writing import Step
     from srv6kv.sync.reconciler import Reconciler
 
 
@@ -49,12 +48,12 @@ def command(
     output: str,
     **options: Any,
 ) -> None:
-    """Bring the keys that Contiv's renderer wrote for a node to what 'srv6kv run' wants.
+    """Bring the keys that Contiv's renderer wrote for a node to what 'srv6kv run' desires.
 
     Same keys, BSIDs and values stay as they are; Contiv's rule chains give way to ours pod by pod.
     Nothing is written while another process writes for the label, or if an endpoint that Contiv
-    serves would be lost because its wiring is unknown (exit code 1). docs/migration-from-contiv.md
-    tells the whole way.
+    serves would be lost because its attachment is unknown (exit code 1). All steps of a migration:
+    docs/migration-from-contiv.md.
 
     \b
     Example:
@@ -78,40 +77,23 @@ def command(
 
 
 def _adopt(reconciler: Reconciler, label: str, options: dict[str, Any]) -> Adoption:
-    """Do it, or with ``--dry-run`` only plan it.
-
-    Raises:
-        Conflict: somebody else writes for the label, or endpoints would be lost.
-    """
     from srv6kv.oneshot import adopt, writing
 
     dry_run, strips_loopbacks = options["dry_run"], options["loopbacks"]
 
-    def make(snapshot: Snapshot) -> tuple[Adoption, list[Step]]:
+    def make(snapshot: Snapshot) -> Adoption:
         reconciler.keep_to(store.limits)
         found = adopt.adopt(reconciler, snapshot.entries, strips_loopbacks=strips_loopbacks)
         if found.lost and not dry_run:
-            _say(found, reconciler, strips_loopbacks=strips_loopbacks)
-            raise Conflict(f"{len(found.lost)} endpoints would be lost; nothing is written")
-        return found, _steps(found, reconciler)
+            raise adopt.EndpointsLost(found)
+        return found
 
-    store = store_of(options)
     try:
-        if dry_run:
-            return make(store.read(reconciler.prefixes))[0]
-        return writing.write(store, label, reconciler.prefixes, make)[0]
-    finally:
-        store.close()
-
-
-def _steps(found: Adoption, reconciler: Reconciler) -> list[Step]:
-    from srv6kv.txn.transaction import Transaction
-
-    transactions = found.plan.transactions or (Transaction(()),)
-    steps = [
-        (item, reconciler.bookkeeping(found.plan, index)) for index, item in enumerate(transactions)
-    ]
-    return [step for step in steps if any(step)]
+        with closing(store_of(options)) as store:
+            return writing.write(store, label, reconciler.prefixes, make, is_dry_run=dry_run)
+    except adopt.EndpointsLost as error:
+        _say(error.adoption, reconciler, strips_loopbacks=strips_loopbacks)
+        raise
 
 
 def _say(found: Adoption, reconciler: Reconciler, *, strips_loopbacks: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,6 @@ from srv6kv.cli.options import PATH, etcd_options, label_option, store_of
 if TYPE_CHECKING:
     from srv6kv.etcd.values import Snapshot
     from srv6kv.oneshot.cleanup import Removal
-    from srv6kv.oneshot.writing import Step
     from srv6kv.plan.ownership import Ranges
 
 
@@ -33,7 +33,7 @@ def command(label: str, config: Path | None, dry_run: bool, output: str, **etcd:
 
     Stop the sidecar first: while another process writes for the label, nothing is deleted and the
     exit code is 1. What is srv6kv's follows from its names and from the ranges that are noted in
-    etcd. The wiring of pods and all other keys stay.
+    etcd. The attachments of pods and all other keys stay.
 
     \b
     Examples:
@@ -48,18 +48,11 @@ def command(label: str, config: Path | None, dry_run: bool, output: str, **etcd:
     today = _today(config)
     prefixes = (keys.agent_prefix(label) + keys.CONFIG, ownership.own_prefix(label))
 
-    def make(snapshot: Snapshot) -> tuple[Removal, list[Step]]:
-        found = removal(label, snapshot.entries, today, store.limits)
-        return found, _steps(found)
+    def make(snapshot: Snapshot) -> Removal:
+        return removal(label, snapshot.entries, today, store.limits)
 
-    store = store_of(etcd)
-    try:
-        if dry_run:
-            found, _ = make(store.read(prefixes))
-        else:
-            found, _ = writing.write(store, label, prefixes, make)
-    finally:
-        store.close()
+    with closing(store_of(etcd)) as store:
+        found = writing.write(store, label, prefixes, make, is_dry_run=dry_run)
     _print(found, keys.agent_prefix(label), output, dry_run=dry_run)
 
 
@@ -73,15 +66,6 @@ def _today(config: Path | None) -> Ranges:
         return Ranges()
     settings = cluster.settings_of(config, ())
     return ranges_of(settings, tuple(route.key for route in drop_routes(settings)))
-
-
-def _steps(found: Removal) -> list[Step]:
-    """The notes go last: they say what is ours to whoever has to begin again."""
-    from srv6kv.txn.transaction import Transaction
-
-    transactions = found.transactions or ((Transaction(()),) if found.notes else ())
-    last = len(transactions) - 1
-    return [(item, found.notes if index == last else ()) for index, item in enumerate(transactions)]
 
 
 def _print(found: Removal, prefix: str, output: str, *, dry_run: bool) -> None:

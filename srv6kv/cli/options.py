@@ -225,11 +225,6 @@ def read_etcd(options: Mapping[str, Any], prefixes: Sequence[str]) -> tuple[KeyV
         store.close()
 
 
-def unknown_label(label: str) -> str:
-    """What is said of a label of which etcd has no key."""
-    return f"etcd has nothing below /vnf-agent/{label}/config/: is that the agent's label?"
-
-
 def _password(path: Path) -> str:
     try:
         return foreign.text(path.read_bytes()).rstrip("\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,7 @@ import click
 
 from srv6kv.cli import terminal
 from srv6kv.cli.options import PATH, config_option, etcd_options, store_of, valid_name
-from srv6kv.errors import Conflict, InputError
-from srv6kv.etcd.lease import identity
+from srv6kv.errors import InputError
 
 if TYPE_CHECKING:
     from srv6kv.oneshot.replay import Reading
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @click.option(
     "--check",
     is_flag=True,
-    help="Write nothing: compare the state that the recording ends with with the cluster of"
+    help="Write nothing: compare the state at the end of the recording with the cluster of"
     " --filename, and exit with 1 if they differ.",
 )
 @click.option(
@@ -87,7 +87,7 @@ def _lines(path: Path, name: str) -> Iterator[str]:
 
 
 def _say_remarks(reading: Reading) -> bool:
-    """Print what there is to say about a log; whether anything in it could not be read."""
+    """Print the remarks on a log; whether anything in it could not be read."""
     found = reading.remarks()
     for remark in found:
         place = f"{reading.name}:{remark.line}" if remark.line else reading.name
@@ -128,25 +128,12 @@ def _write(reading: Reading, output: str, options: dict[str, Any]) -> None:
     if _say_remarks(reading):
         raise InputError(f"{reading.name}: parts of it cannot be read; nothing was written")
     store = store_of(options)
-    try:
-        writer = store.acquire(label, identity())
-        if writer is None:
-            raise Conflict(f"{store.holder(label)} writes for {label}")
-        try:
-            console = terminal.progress_console()
-            with Progress(
-                console=console, transient=True, disable=not console.is_terminal
-            ) as progress:
-                task = progress.add_task(
-                    terminal.description(f"replaying {reading.name}"), total=len(recordings)
-                )
-                revisions = replay.replay(
-                    recordings, label, store, writer, lambda *_: progress.advance(task)
-                )
-        finally:
-            writer.release()
-    finally:
-        store.close()
+    console = terminal.progress_console()
+    shown = Progress(console=console, transient=True, disable=not console.is_terminal)
+    with closing(store), shown:
+        text = terminal.description(f"replaying {reading.name}")
+        task = shown.add_task(text, total=len(recordings))
+        revisions = replay.replay(recordings, label, store, lambda: shown.advance(task))
     if output == "json":
         printer.print_json({"transactions": len(recordings), "keys": len(revisions)})
     else:
@@ -165,9 +152,9 @@ def _check(reading: Reading, output: str, options: dict[str, Any]) -> None:
     label = reading.label()
     files = cluster.read_files(options["paths"], options["config"], options["node"], label)
     reconciler = files.reconciler
-    held = [KeyValue(key, value, index) for index, (key, value) in enumerate(state.items(), 1)]
+    recorded = [KeyValue(key, value, index) for index, (key, value) in enumerate(state.items(), 1)]
     others = cluster.read_agent_state(options["agent_state"], reconciler.prefix)
-    reconciler.reset([*(item for item in others if item.key not in state), *held])
+    reconciler.reset([*(item for item in others if item.key not in state), *recorded])
     try:
         cluster.report(files, output, is_question=True)
     finally:

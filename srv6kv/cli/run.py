@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from srv6kv.sources.source import Source
 
 LATE_SECONDS = 1.6
-"""Nothing is lost by an end in the middle of a plan: the writer key is given back by then, and a
-transaction is done or not."""
+"""Nothing is lost by an end within a plan: the writer key is released by then, and a transaction is
+done or not."""
 
 
 @click.command("run")
@@ -51,7 +51,7 @@ transaction is done or not."""
 @agent_rest_option
 @etcd_options
 @click.option("--record", type=PATH, help="Append every committed transaction to this file.")
-@click.option("--once", is_flag=True, help="End as soon as etcd is in step with the cluster.")
+@click.option("--once", is_flag=True, help="End as soon as etcd is in sync with the cluster.")
 @click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
@@ -85,11 +85,11 @@ def command(
     listen: str,
     **servers: Any,
 ) -> None:
-    """Keep the agent's keys in etcd in step with the cluster, until SIGTERM.
+    """Keep the agent's keys in etcd in sync with the cluster, until SIGTERM.
 
-    Waits for etcd or the API server if it is away, and stands by while another process writes for
-    the label. With --agent-rest the agent is asked for the states of its values, and for the wiring
-    of pods of which etcd has no keys.
+    Waits for etcd or the API server if it is away, and is on standby while another process writes
+    for the label. With --agent-rest the agent is asked for the states of its values, and for the
+    attachments of pods of which etcd has no keys.
 
     \b
     Examples:
@@ -145,12 +145,12 @@ def _read(manifests: Path | None) -> tuple[Sequence[RawObject], InputError | Non
 
 
 def _run(controller: Controller, listen: str, **names: str) -> None:
-    """Let it work until a signal or until it is done, and show meanwhile what it does."""
+    """Run the loop until a signal or until it is done, and serve its pages meanwhile."""
     from srv6kv.telemetry.web import Pages, serving
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         controller.stop()
-        if not signal.getitimer(signal.ITIMER_REAL)[0]:  # who asks twice waits no longer
+        if not signal.getitimer(signal.ITIMER_REAL)[0]:  # a second request does not extend the wait
             signal.setitimer(signal.ITIMER_REAL, LATE_SECONDS)
 
     signal.signal(signal.SIGALRM, lambda *_: os._exit(0))

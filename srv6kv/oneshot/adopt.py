@@ -1,4 +1,4 @@
-"""From what Contiv has left in an agent's etcd to what srv6kv wants there.
+"""Plans the way from Contiv's keys in an agent's etcd to the desired state.
 
 Rule: most of it is planning, because where a service has one ClusterIP both write the same keys and
 values (rule N2), and BSIDs stay with their addresses. What remains are keys that Contiv
@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 
 from srv6kv import foreign
+from srv6kv.errors import Conflict
 from srv6kv.etcd.values import KeyValue
 from srv6kv.ligato import keys
 from srv6kv.net import addresses, sids
@@ -55,7 +56,8 @@ class Adoption:
         added: keys that are new.
         removed: keys of Contiv's that go.
         loopbacks: service addresses on pods' loopbacks, by key.
-        lost: localsids in use that would go because nothing tells where they lead, with the reason.
+        lost: localsids in use that would go because their target is unknown, with the reason.
+        steps: the transactions, each with what is noted about us.
     """
 
     plan: Plan
@@ -65,6 +67,15 @@ class Adoption:
     removed: tuple[str, ...]
     loopbacks: Mapping[str, tuple[str, ...]]
     lost: tuple[str, ...]
+    steps: tuple[tuple[Transaction, tuple[Operation, ...]], ...]
+
+
+class EndpointsLost(Conflict):
+    """Endpoints that Contiv serves would be lost; nothing is written."""
+
+    def __init__(self, adoption: Adoption) -> None:
+        super().__init__(f"{len(adoption.lost)} endpoints would be lost; nothing is written")
+        self.adoption = adoption
 
 
 def adopt(
@@ -77,14 +88,14 @@ def adopt(
         entries: what etcd holds below the reconciler's prefixes.
         strips_loopbacks: take service addresses off the loopbacks of pods.
     """
-    held = {e.key.removeprefix(reconciler.prefix): e for e in entries}
-    theirs = tuple(sorted(key for key, entry in held.items() if _is_theirs(key, entry, reconciler)))
-    reconciler.reset(_as_noted(held, theirs, reconciler))
+    actual = {e.key.removeprefix(reconciler.prefix): e for e in entries}
+    theirs = tuple(sorted(k for k, entry in actual.items() if _is_theirs(k, entry, reconciler)))
+    reconciler.reset(_as_noted(actual, theirs, reconciler))
     plan = reconciler.plan()
-    loopbacks = dict(_loopbacks(held, reconciler, plan))
-    extra = list(_stripped(held, loopbacks)) if strips_loopbacks else []
+    loopbacks = dict(_loopbacks(actual, reconciler))
+    extra = list(_stripped(actual, loopbacks)) if strips_loopbacks else []
     plan = replace(plan, transactions=_in_order(plan, theirs, reconciler, extra))
-    there = {key: held[key].value for key in plan.wanted if key in held}
+    there = {key: actual[key].value for key in plan.wanted if key in actual}
     put = {key: value for key, value in plan.wanted.items() if value is not None}
     return Adoption(
         plan,
@@ -94,11 +105,21 @@ def adopt(
         removed=tuple(sorted(there.keys() - put.keys())),
         loopbacks=loopbacks,
         lost=tuple(_lost(plan, there, reconciler)),
+        steps=tuple(_steps(plan, reconciler)),
     )
 
 
+def _steps(
+    plan: Plan, reconciler: Reconciler
+) -> Iterator[tuple[Transaction, tuple[Operation, ...]]]:
+    for index, transaction in enumerate(plan.transactions or (Transaction(()),)):
+        notes = reconciler.bookkeeping(plan, index)
+        if transaction or notes:
+            yield transaction, notes
+
+
 def _is_theirs(key: str, entry: KeyValue, reconciler: Reconciler) -> bool:
-    """Whether a key is of a form that nobody but Contiv's renderer wrote, and reads like it."""
+    """Whether a key is of a form that only Contiv's renderer wrote, and reads like it."""
     if _TUNNEL.match(key):
         return reconciler.settings.has_tunnels
     return _FORWARD.match(key) is not None and _only_redirects(entry.value)
@@ -113,7 +134,7 @@ def _only_redirects(value: bytes) -> bool:
 
 
 def _decoded(value: bytes) -> dict[str, Any]:
-    """A JSON object; an unreadable one has a rule that nobody knows."""
+    """A JSON object; an unreadable one has a rule that is no redirect."""
     try:
         return foreign.plain(value, dict[str, Any], is_unique=True)
     except foreign.Unreadable:
@@ -121,13 +142,13 @@ def _decoded(value: bytes) -> dict[str, Any]:
 
 
 def _as_noted(
-    held: Mapping[str, KeyValue], theirs: tuple[str, ...], reconciler: Reconciler
+    actual: Mapping[str, KeyValue], theirs: tuple[str, ...], reconciler: Reconciler
 ) -> Iterator[KeyValue]:
     """What etcd holds, as if Contiv's keys had been noted as ours."""
     name = f"{reconciler.own_prefix}ranges"
-    noted = ownership.load(held[name].value if name in held else None)
+    noted = ownership.load(actual[name].value if name in actual else None)
     yield KeyValue(name, (noted | ownership.Ranges(keys=theirs)).dump(), 0)
-    yield from (entry for key, entry in held.items() if key != name)
+    yield from (entry for key, entry in actual.items() if key != name)
 
 
 def _in_order(
@@ -165,12 +186,12 @@ def _of_the_same_pod(key: str, going: dict[str, Operation], prefix: str) -> list
 
 
 def _loopbacks(
-    held: Mapping[str, KeyValue], reconciler: Reconciler, plan: Plan
+    actual: Mapping[str, KeyValue], reconciler: Reconciler
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     """The service addresses that Contiv has put on the loopbacks of pods."""
     desired = reconciler.renderer.desired
     steered = {address for _, address in desired.steered}
-    for key, entry in sorted(held.items()):
+    for key, entry in sorted(actual.items()):
         if key.startswith(_LOOPBACK):
             listed = _decoded(entry.value).get("ip_addresses", [])
             texts = [t for t in listed if isinstance(t, str)] if isinstance(listed, list) else []
@@ -192,18 +213,18 @@ def _is_service(text: str, steered: set[str], settings: Settings) -> bool:
 
 
 def _stripped(
-    held: Mapping[str, KeyValue], loopbacks: Mapping[str, tuple[str, ...]]
+    actual: Mapping[str, KeyValue], loopbacks: Mapping[str, tuple[str, ...]]
 ) -> Iterator[Operation]:
     """The loopbacks without these addresses, and otherwise as they are."""
     for key, found in loopbacks.items():
-        body = _decoded(held[key].value)
+        body = _decoded(actual[key].value)
         left = [text for text in body["ip_addresses"] if text not in found]
         value = msgspec.json.encode({**body, "ip_addresses": left})
-        yield Operation(key, value, held[key].mod_revision)
+        yield Operation(key, value, actual[key].mod_revision)
 
 
 def _lost(plan: Plan, there: Mapping[str, bytes], reconciler: Reconciler) -> Iterator[str]:
-    """Localsids that Contiv has and we would take away, because an endpoint's wiring is unknown."""
+    """Find Contiv's localsids that would go because an endpoint's attachment is unknown."""
     prefixes = reconciler.settings.sid
     for note in sorted(reconciler.notes()):
         if note.reason is Reason.POD_ATTACHMENT_UNKNOWN:

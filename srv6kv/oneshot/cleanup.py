@@ -2,7 +2,7 @@
 
 Rule (decision 0029): only keys that are ours by name, by the ranges noted in etcd or
 by today's, in the order in which a plan deletes: steerings, policies, rule chains, routes,
-localsids. What we made because others lacked it goes too, unless somebody else uses it by now.
+localsids. What we made because others lacked it goes too, unless another writer uses it by now.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from srv6kv.txn.limits import DEFAULT, Limits
 from srv6kv.txn.transaction import Operation, Transaction
 
 NOTES = ("boot", "ranges", "shared")
-"""What is noted below ``/srv6kv/<label>/``, but for the writer key."""
+"""The notes below ``/srv6kv/<label>/``; the writer key is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +44,20 @@ class Removal:
         """All keys of the agent that go, in their order."""
         return tuple(o.key for transaction in self.transactions for o in transaction.operations)
 
+    @property
+    def steps(self) -> list[tuple[Transaction, tuple[Operation, ...]]]:
+        """The transactions, the last with the deletion of the notes: an interrupted cleanup still
+        finds in them what is srv6kv's."""
+        if not (self.transactions or self.notes):
+            return []
+        *most, last = self.transactions or (Transaction(()),)
+        return [*((one, ()) for one in most), (last, self.notes)]
+
 
 def removal(
     label: str, entries: list[KeyValue], today: Ranges, limits: Limits = DEFAULT
 ) -> Removal:
-    """What of these keys is srv6kv's.
+    """Find what of these keys is srv6kv's.
 
     Args:
         label: of the agent.
@@ -58,14 +67,14 @@ def removal(
     """
     prefix, own_prefix = keys.agent_prefix(label), ownership.own_prefix(label)
     noted = {e.key.removeprefix(own_prefix): e for e in entries if e.key.startswith(own_prefix)}
-    held = {e.key.removeprefix(prefix): e for e in entries if e.key.startswith(prefix)}
+    actual = {e.key.removeprefix(prefix): e for e in entries if e.key.startswith(prefix)}
     ledger = ledger_of({name: entry.value for name, entry in noted.items()})
     owned = ledger.ranges | today
-    gone = {key for key in held if owned.owns(key)}
-    made = {k for k, v in ledger.shared.items() if k in held and held[k].value == v.encode()}
-    kept = dict(_in_use(made, {k: v.value for k, v in held.items() if k not in gone | made}))
+    gone = {key for key in actual if owned.owns(key)}
+    made = {k for k, v in ledger.shared.items() if k in actual and actual[k].value == v.encode()}
+    kept = dict(_in_use(made, {k: v.value for k, v in actual.items() if k not in gone | made}))
     order = sorted(gone | made - kept.keys(), key=lambda key: (-keys.rank(key), key))
-    deletes = [Operation(prefix + key, None, held[key].mod_revision) for key in order]
+    deletes = [Operation(prefix + key, None, actual[key].mod_revision) for key in order]
     return Removal(
         tuple(split(deletes, limits.planned, limits.size)),
         tuple(Operation(own_prefix + name, None, 0) for name in NOTES if name in noted),
@@ -74,7 +83,7 @@ def removal(
 
 
 def _in_use(made: set[str], others: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
-    """The VRF tables that a key of somebody else needs: its objects would go with the table."""
+    """Find the VRF tables that a key of others needs: its objects would go with the table."""
     users: dict[int, str] = {}
     for key, value in sorted(others.items()):
         if key.startswith((keys.INTERFACE, keys.ROUTE)):

@@ -10,8 +10,8 @@ from srv6kv.agentlog import transactions
 from srv6kv.agentlog.reader import LogReader
 from srv6kv.agentlog.remarks import Remark
 from srv6kv.errors import Conflict, InputError, LimitsLowered
-from srv6kv.etcd.lease import Writer
-from srv6kv.etcd.protocols import Store
+from srv6kv.etcd.session import WriterSession
+from srv6kv.etcd.store import Etcd3Store, Writer
 from srv6kv.ligato import keys
 from srv6kv.plan import plan
 from srv6kv.txn import limits, recording
@@ -49,7 +49,7 @@ class Reading:
         return self._transactions
 
     def remarks(self) -> list[Remark]:
-        """What there is to say about an agent's log so far, by line; nothing about a recording."""
+        """Remarks on an agent's log so far, by line; none on a recording."""
         return self._log.remarks()
 
     def label(self) -> str:
@@ -136,9 +136,8 @@ def _moved(recorded: Recorded, old: str, new: str) -> Recorded:
 def replay(
     recordings: Sequence[Recorded],
     label: str,
-    store: Store,
-    writer: Writer,
-    done: Callable[[Recorded, int], None],
+    store: Etcd3Store,
+    on_done: Callable[[], object],
 ) -> Mapping[str, int]:
     """Commit every transaction; guard 0 becomes "must not exist", others what our puts got.
 
@@ -146,37 +145,53 @@ def replay(
         recordings: what to write.
         label: the agent that all of its keys belong to.
         store: where.
-        writer: the right to write.
-        done: called after each transaction with its last revision.
+        on_done: called after each transaction.
+
+    Returns:
+        The revisions of the keys that are there in the end.
 
     Raises:
         InputError: a value is larger than one revision holds; nothing is written then.
-        Conflict: a key is not as the recording had it.
+        Conflict: another process writes for the label, or a key is not as the recording had it.
         Unavailable: an answer was lost.
     """
-    _refuse_large(recordings)
-    revisions: dict[str, int] = {}
-    snapshot = store.read([keys.agent_prefix(label) + keys.CONFIG])
-    others = {item.key: item.mod_revision for item in snapshot.entries}
-    revision = snapshot.revision
-    for recorded in recordings:
-        transaction = recording.mapped(recorded.transaction, revisions)
-        _refuse_others(transaction, others)
-        left = list(transaction.operations)
-        while left:
-            part = plan.split(left, store.limits.planned, store.limits.size)[0]
-            try:
-                revision = store.commit(part, writer=writer, read_revision=revision)
-            except LimitsLowered:
-                continue
-            left = left[len(part) :]
-            for operation in part.operations:
-                if operation.value is None:
-                    revisions.pop(operation.key, None)
-                else:
-                    revisions[operation.key] = revision
-        done(recorded, revision)
+    with WriterSession(store, label) as session:
+        writer = session.require()
+        _refuse_large(recordings)
+        revisions: dict[str, int] = {}
+        snapshot = store.read([keys.agent_prefix(label) + keys.CONFIG])
+        others = {item.key: item.mod_revision for item in snapshot.entries}
+        revision = snapshot.revision
+        for recorded in recordings:
+            transaction = recording.mapped(recorded.transaction, revisions)
+            _refuse_others(transaction, others)
+            revision = _commit(transaction, store, writer, revision, revisions)
+            on_done()
     return revisions
+
+
+def _commit(
+    transaction: Transaction,
+    store: Etcd3Store,
+    writer: Writer,
+    revision: int,
+    revisions: dict[str, int],
+) -> int:
+    """Commit one transaction, in several revisions if it is large; the last of them."""
+    left = list(transaction.operations)
+    while left:
+        part = plan.split(left, store.limits.planned, store.limits.size)[0]
+        try:
+            revision = store.commit(part, writer=writer, read_revision=revision)
+        except LimitsLowered:
+            continue
+        left = left[len(part) :]
+        for operation in part.operations:
+            if operation.value is None:
+                revisions.pop(operation.key, None)
+            else:
+                revisions[operation.key] = revision
+    return revision
 
 
 def _refuse_large(recordings: Iterable[Recorded]) -> None:

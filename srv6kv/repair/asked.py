@@ -1,4 +1,4 @@
-"""The task that somebody asks for by naming a means."""
+"""The task that a user asks for by naming a means."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ KINDS = {
     "rulechain": keys.RULE_CHAIN,
 }
 _FOR: dict[Means, tuple[str, ...]] = {
-    Means.TOUCH: tuple(KINDS.values()),
-    Means.FLIP: (keys.POLICY,),
-    Means.MOVE: (keys.POLICY,),
+    Means.RESEND: tuple(KINDS.values()),
+    Means.RECREATE: (keys.POLICY,),
+    Means.REBIND: (keys.POLICY,),
     Means.REWRITE: SRV6,
 }
 
@@ -29,9 +29,9 @@ _FOR: dict[Means, tuple[str, ...]] = {
 def asked(
     means: Means, ground: Ground, known: Known, named: Sequence[str], kinds: Iterable[str]
 ) -> Task:
-    """The keys that are to be mended by a means: those that are named; else all of these kinds for
-    which it is. Without names ``move`` is, where states are known, for those whose state asks for
-    it and those whose BSIDs the agent confuses; ``touch`` is also for what only the agent has.
+    """Choose the keys to repair by a means: those that are named; else all of these kinds that it
+    is for. Without names ``rebind`` is, where states are known, for those whose state asks for it
+    and those whose BSIDs the agent confuses; ``resend`` is also for what only the agent has.
 
     Args:
         named: keys in short or full form.
@@ -46,20 +46,20 @@ def asked(
     if not set(within) & set(_FOR[means]):
         raise InputError(f"{means} is for {_names(means)} only")
     chosen = {key for key in ground.ours(within) if key.startswith(_FOR[means])}
-    if means is Means.TOUCH and not kinds:
+    if means is Means.RESEND and not kinds:
         chosen |= ground.made
     if known.states is not None:
         found = task_of(faults(ground, known)).get(means, frozenset())
         found = frozenset(key for key in found if key.startswith(within))
-        if means is Means.MOVE:
+        if means is Means.REBIND:
             chosen &= found | related(ground)
-        elif means is Means.TOUCH:
+        elif means is Means.RESEND:
             chosen |= found
     return {means: frozenset(chosen)} if chosen else {}
 
 
 def related(ground: Ground) -> set[str]:
-    """Our policies whose BSID begins with another one's, or begins that of somebody else
+    """Find our policies whose BSID begins with another one's, or begins that of another writer
     (agent rule A3)."""
     bsids = {
         key.removeprefix(keys.POLICY): ground.ranges.owns(key)
@@ -75,13 +75,13 @@ def related(ground: Ground) -> set[str]:
 
 def _checked(means: Means, ground: Ground, name: str) -> str:
     key = name.removeprefix(ground.prefix)
-    if means is Means.TOUCH and key in ground.made:
+    if means is Means.RESEND and key in ground.made:
         return key
     if not ground.ranges.owns(key):
         raise InputError(f"{name}: no key of srv6kv's below {ground.prefix}")
     if not key.startswith(_FOR[means]):
         raise InputError(f"{name}: {means} is for {_names(means)} only")
-    if key not in ground.actual.entries and means is not Means.TOUCH:
+    if key not in ground.actual.entries and means is not Means.RESEND:
         raise InputError(f"{name}: is not in etcd")
     return key
 

@@ -19,8 +19,8 @@ from srv6kv.ligato.values import decode
 from srv6kv.repair.ground import Ground, put_order
 from srv6kv.repair.means import Task
 from srv6kv.verify import vpp
-from srv6kv.verify.differences import SRV6_GLOBAL, Difference, Held
-from srv6kv.verify.wanted import wanted_of
+from srv6kv.verify.desired import objects_of
+from srv6kv.verify.differences import SRV6_GLOBAL, DesiredKeys, Difference
 from srv6kv.vpp.showsr_values import ShowSr
 
 ABSENT = frozenset({State.NONEXISTENT, State.MISSING, State.UNIMPLEMENTED, State.REMOVED})
@@ -35,7 +35,7 @@ _NO_SOURCE = (
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known beside etcd's configuration; None: nothing."""
+    """What was observed beside etcd's configuration; None: nothing."""
 
     states: Mapping[str, ValueStatus] | None = None
     shown: ShowSr | None = None
@@ -46,10 +46,10 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A key that is not as it should be.
+    """One key with a fault.
 
     Attributes:
-        means: what mends it; RESTART and None are nothing that srv6kv can do.
+        means: what repairs it; RESTART and None are nothing that srv6kv can do.
     """
 
     key: str
@@ -57,13 +57,13 @@ class Fault:
     why: str
 
     @property
-    def can_mend(self) -> bool:
+    def is_repairable(self) -> bool:
         """Whether one of srv6kv's means does."""
         return self.means is not None and self.means is not Means.RESTART
 
 
 def faults(ground: Ground, known: Known) -> list[Fault]:
-    """What is wrong, by key; empty if nothing is, as far as it is known."""
+    """Find what is wrong, as far as it was observed."""
     states = known.states
     by_state = [] if states is None else [*_by_states(ground, states), *_lost(ground, states)]
     blamed = _blamed(ground, states) | {fault.key for fault in by_state}
@@ -71,7 +71,7 @@ def faults(ground: Ground, known: Known) -> list[Fault]:
 
 
 def is_deaf(ground: Ground, known: Known) -> bool:
-    """Whether the agent tells states, and none of any key of ours."""
+    """Whether the agent has states, and none of any key of ours."""
     ours, states = ground.ours(), known.states
     if states is None or not ours:
         return False
@@ -79,10 +79,10 @@ def is_deaf(ground: Ground, known: Known) -> bool:
 
 
 def task_of(found: Iterable[Fault]) -> Task:
-    """What they need, as a task."""
+    """Collect the means that faults need into a task."""
     task: dict[Means, frozenset[str]] = {}
     for fault in found:
-        if fault.means is not None and fault.can_mend:
+        if fault.means is not None and fault.is_repairable:
             task[fault.means] = task.get(fault.means, frozenset()) | {fault.key}
     return task
 
@@ -104,7 +104,7 @@ def _blamed(ground: Ground, states: Mapping[str, ValueStatus] | None) -> set[str
 
 def _by_state(key: str, status: ValueStatus | None) -> Fault | None:
     if status is None or status.state in ABSENT:
-        return Fault(key, Means.TOUCH, "the agent does not have it")
+        return Fault(key, Means.RESEND, "the agent does not have it")
     error = status.error
     if status.state is State.INVALID:
         why = f"INVALID: {error}; what VPP had before stays until it restarts"
@@ -113,19 +113,19 @@ def _by_state(key: str, status: ValueStatus | None) -> Fault | None:
         return None
     code = vpp_code(error)
     if key.startswith(keys.POLICY) and (code == -12 or "failed to find index" in error):
-        return Fault(key, Means.MOVE, f"VPP has it already: {error}")
+        return Fault(key, Means.REBIND, f"VPP has it already: {error}")
     if key.startswith(keys.LOCALSID) and code == -1:
         return Fault(key, Means.RESTART, f"VPP has it already: {error}; VPP has to be restarted")
-    return Fault(key, Means.TOUCH, f"{status.state}: {error}")
+    return Fault(key, Means.RESEND, f"{status.state}: {error}")
 
 
 def _lost(ground: Ground, states: Mapping[str, ValueStatus]) -> Iterator[Fault]:
-    """What the agent still has although etcd has it no more."""
+    """Find what the agent still has although etcd has it no more."""
     for key, status in sorted(states.items()):
         if key in ground.actual.entries or status.state in ABSENT or not ground.ranges.owns(key):
             continue
         if status.state not in (State.OBTAINED, State.DISCOVERED):
-            yield Fault(key, Means.TOUCH, "the agent still has it")
+            yield Fault(key, Means.RESEND, "the agent still has it")
 
 
 def leftovers(ground: Ground, known: Known) -> list[str]:
@@ -138,7 +138,7 @@ def leftovers(ground: Ground, known: Known) -> list[str]:
 
 
 def bsids_seen(known: Known) -> list[str]:
-    """The BSIDs that the agent or VPP may have, whatever etcd holds."""
+    """List the BSIDs that the agent or VPP may have, whatever etcd holds."""
     found = {
         key.removeprefix(keys.POLICY) for key in known.states or () if key.startswith(keys.POLICY)
     }
@@ -146,17 +146,19 @@ def bsids_seen(known: Known) -> list[str]:
 
 
 def _differences(ground: Ground, shown: ShowSr, blamed: Collection[str]) -> list[Difference]:
-    """As ``verify`` finds them between etcd and VPP."""
+    """Find the differences between etcd and VPP, as ``verify`` does."""
     values = {}
     for key, entry in ground.actual.entries.items():
         if key.startswith(SRV6):
-            with suppress(ValueError):  # somebody else's; run mends ours
+            with suppress(ValueError):  # of another writer; run restores ours
                 decode(key, entry.value)
                 values[key] = _present(foreign.plain(entry.value, dict[str, Any], is_unique=True))
-    held = Held(ground.label, frozenset(ground.actual.entries), values, ranges=ground.ranges)
-    wanted = wanted_of(held)
+    desired = DesiredKeys(
+        ground.label, frozenset(ground.actual.entries), values, ranges=ground.ranges
+    )
+    wanted = objects_of(desired)
     bsids = vpp.bsids_of(shown)
-    seen = vpp.Seen(held, wanted, shown, {}, frozenset(blamed), bsids, {})
+    seen = vpp.Seen(desired, wanted, shown, {}, frozenset(blamed), bsids, {})
     return list(vpp.differences(seen))
 
 
@@ -172,9 +174,9 @@ _MEANS = {
     "LocalsidDiffers": Means.REWRITE,
     "SteeringDiffers": Means.REWRITE,
     "StaleSteering": Means.REWRITE,
-    "PolicyDiffers": Means.FLIP,
+    "PolicyDiffers": Means.RECREATE,
 }
-"""What mends a difference between etcd and VPP. The encap source is not etcd's to say, and an
+"""What repairs a difference between etcd and VPP. The encap source is not etcd's to say, and an
 interface that is gone has to come back first."""
 
 
@@ -193,7 +195,7 @@ def _by_vpp(ground: Ground, shown: ShowSr, blamed: Collection[str]) -> Iterator[
         is_ours = key in ground.actual.entries and ground.ranges.owns(key) and key not in blamed
         if is_ours and source is not None and today not in (None, _UNSET, source):
             why = f"its encap source is {source}, today's is {today}"
-            found.setdefault(key, Fault(key, Means.FLIP, why))
+            found.setdefault(key, Fault(key, Means.RECREATE, why))
     yield from found.values()
     if unset and today in (None, _UNSET):
         yield Fault(SRV6_GLOBAL, None, _NO_SOURCE)

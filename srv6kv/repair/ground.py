@@ -1,7 +1,7 @@
-"""What a repair stands on: what etcd holds, and what it owes to put back.
+"""The content of etcd during a repair, and what the repair owes to put back.
 
-Rule: whatever a repair takes away or alters on its way is owed until it is as it was; a moved BSID
-is the only thing that stays different. Keys are in short form (``config/...``) but in transactions.
+Rule: whatever a repair deletes or alters on its way is owed until it is as it was; only a rebound
+BSID stays different. Keys are in short form (``config/...``) but in transactions.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from srv6kv.txn.transaction import Operation, Transaction
 
 
 class Pause(StrEnum):
-    """What must be waited for before the next step."""
+    """The condition for the next step."""
 
     NONE = "none"
     SETTLED = "settled"
@@ -44,10 +44,10 @@ class Step:
     Attributes:
         transaction: full keys; a guard other than 0 stands for the revision that the key has by
             then, see ``Ground.guarded``.
-        done: keys that are mended when it is committed.
+        done: keys that are repaired when it is committed.
         pause: what must be waited for afterwards.
         waits_for: whose states that is about.
-        moved: the BSIDs that change with it, old and new: what such a step changes stays changed.
+        rebound: the BSIDs that change with it, old and new: what such a step changes stays changed.
             All other steps owe the values that were before.
     """
 
@@ -56,7 +56,7 @@ class Step:
     done: frozenset[str] = frozenset()
     pause: Pause = Pause.NONE
     waits_for: frozenset[str] = frozenset()
-    moved: tuple[str, str] | None = None
+    rebound: tuple[str, str] | None = None
 
 
 class ReadKey(Protocol):
@@ -72,7 +72,7 @@ class ReadKey(Protocol):
 
 @dataclass(slots=True)
 class Ground:
-    """One label's keys and what is owed to them.
+    """Keeps one label's keys and what is owed to them.
 
     Attributes:
         prefix: ``/vnf-agent/<label>/``.
@@ -104,7 +104,7 @@ class Ground:
         return (self.prefix + keys.CONFIG, ownership.own_prefix(self.label))
 
     def read(self, entries: Iterable[ReadKey], revision: int, tried: Step | None = None) -> bool:
-        """Take in what was read below ``prefixes``; whether the tried step is done.
+        """Apply what was read below ``prefixes``; whether the tried step is done.
 
         What others have changed since is theirs, and not owed any more.
 
@@ -169,7 +169,7 @@ class Ground:
         return recording.mapped(transaction, revisions)
 
     def committed(self, step: Step, revision: int) -> None:
-        """A step is done at this revision."""
+        """Apply a step that is done at this revision."""
         self._owe(step)
         for operation in step.transaction.operations:
             self.actual.apply(operation.key.removeprefix(self.prefix), operation.value, revision)
@@ -180,11 +180,11 @@ class Ground:
             key = operation.key.removeprefix(self.prefix)
             entry = self.actual.entries.get(key)
             before = self.owed.pop(key, entry.value if entry else None)
-            if step.moved is None and before != operation.value:
+            if step.rebound is None and before != operation.value:
                 self.owed[key] = before
 
     def restoring(self) -> list[Step]:
-        """The steps that put back all that is owed, in a safe order."""
+        """Make the steps that put back all that is owed, in a safe order."""
         draft = Draft(self)
         draft.add(Means.REWRITE, ordered(self.owed.items()))
         return draft.steps
@@ -213,7 +213,7 @@ class Draft:
         *,
         done: Iterable[str] = (),
         pause: Pause = Pause.NONE,
-        moved: tuple[str, str] | None = None,
+        rebound: tuple[str, str] | None = None,
     ) -> None:
         """One step; several if it is more than one transaction guards key by key. ``done`` and
         ``pause`` belong to the last of them."""
@@ -232,7 +232,7 @@ class Draft:
                     frozenset(done) if is_last else frozenset(),
                     pause if is_last else Pause.NONE,
                     frozenset(key for key, _ in changes) if is_last else frozenset(),
-                    moved,
+                    rebound,
                 )
             )
             for operation in part.operations:

@@ -2,8 +2,8 @@
 
 What of the agent they rest on: every put and deletion raises a watch event, and those of one model
 come in their order, each as a transaction of its own (agent rule A36); a policy whose VRF changes
-is made anew, with today's encap source and flow hash (agent rules A44 and A45); what the agent
-cannot read back from VPP is made anew only if its key was gone before (agent rule A46).
+is made again, with today's encap source and flow hash (agent rules A44 and A45); what the agent
+cannot read back from VPP is made again only if its key was gone before (agent rule A46).
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from srv6kv.agent.needs import SRV6, Means
 from srv6kv.ligato import keys
 from srv6kv.ligato.values import Policy, decode, encode
 from srv6kv.repair.ground import Change, Draft, Ground, Pause, Step, ordered, put_order
-from srv6kv.repair.move import Mover
 from srv6kv.repair.never import never
+from srv6kv.repair.rebind import Rebinder
 
 BATCH = 8
-"""Policies that are flipped at a time."""
+"""Policies that are recreated at a time."""
 
 Task = Mapping[Means, frozenset[str]]
-"""What is to be mended by which means; keys in short form."""
+"""What is to be repaired by which means; keys in short form."""
 
 
 @dataclass(slots=True)
-class Mending:
+class RepairPlan:
     """The way to do a task.
 
     Attributes:
@@ -40,46 +40,48 @@ class Mending:
     left: dict[str, str] = field(default_factory=dict)
 
     @property
-    def moved(self) -> dict[str, str]:
+    def rebound(self) -> dict[str, str]:
         """The BSIDs that change, old to new."""
-        return dict(step.moved for step in self.steps if step.moved is not None)
+        return dict(step.rebound for step in self.steps if step.rebound is not None)
 
 
-def mend(task: Task, ground: Ground, *, batch: int = BATCH, avoid: Iterable[str] = ()) -> Mending:
+def plan_repair(
+    task: Task, ground: Ground, *, batch: int = BATCH, avoid: Iterable[str] = ()
+) -> RepairPlan:
     """The steps of a task, from what etcd holds now.
 
     Args:
-        task: what is to be mended.
+        task: what is to be repaired.
         ground: what etcd holds; nothing may be owed.
-        batch: policies that are flipped at a time.
+        batch: policies that are recreated at a time.
         avoid: BSIDs that VPP has although etcd has not; no new one may relate to them.
     """
-    mending, draft = Mending(), Draft(ground)
-    touched = task.get(Means.TOUCH, frozenset())
-    _clear(touched - ground.actual.entries.keys(), draft, mending)
-    _touch(touched & ground.actual.entries.keys(), ground, draft)
+    plan, draft = RepairPlan(), Draft(ground)
+    touched = task.get(Means.RESEND, frozenset())
+    _clear(touched - ground.actual.entries.keys(), draft, plan)
+    _resend(touched & ground.actual.entries.keys(), ground, draft)
     _rewrite(task.get(Means.REWRITE, frozenset()), ground, draft)
-    mover = Mover(ground, avoid)
-    for key in sorted(task.get(Means.MOVE, frozenset()) & ground.actual.entries.keys()):
+    rebinder = Rebinder(ground, avoid)
+    for key in sorted(task.get(Means.REBIND, frozenset()) & ground.actual.entries.keys()):
         try:
-            old, new, changes = mover.move(key)
+            old, new, changes = rebinder.rebind(key)
         except ValueError as error:
-            mending.left[key] = str(error)
+            plan.left[key] = str(error)
             continue
-        draft.add(Means.MOVE, changes, done={key}, moved=(old, new))
-    _flip(task.get(Means.FLIP, frozenset()), ground, draft, mending, batch)
-    mending.steps = draft.steps
-    return mending
+        draft.add(Means.REBIND, changes, done={key}, rebound=(old, new))
+    _recreate(task.get(Means.RECREATE, frozenset()), ground, draft, plan, batch)
+    plan.steps = draft.steps
+    return plan
 
 
-def _touch(chosen: Iterable[str], ground: Ground, draft: Draft) -> None:
+def _resend(chosen: Iterable[str], ground: Ground, draft: Draft) -> None:
     """The same bytes again: a watch event, and no more than a comparison for who had them."""
     listed = sorted(chosen, key=put_order)
     changes = [(key, ground.actual.entries[key].value) for key in listed]
-    draft.add(Means.TOUCH, changes, done=listed)
+    draft.add(Means.RESEND, changes, done=listed)
 
 
-def _clear(lost: Iterable[str], draft: Draft, mending: Mending) -> None:
+def _clear(lost: Iterable[str], draft: Draft, plan: RepairPlan) -> None:
     """Keys that only the agent still has: they get values that cannot be made, and go again. They
     come first: a steering that goes takes along what another one has made of its prefix."""
     values: dict[str, bytes | None] = {}
@@ -87,9 +89,9 @@ def _clear(lost: Iterable[str], draft: Draft, mending: Mending) -> None:
         try:
             values[key] = never(key)
         except ValueError as error:
-            mending.left[key] = str(error)
-    draft.add(Means.TOUCH, ordered(values.items()))
-    draft.add(Means.TOUCH, ordered((key, None) for key in values), done=values)
+            plan.left[key] = str(error)
+    draft.add(Means.RESEND, ordered(values.items()))
+    draft.add(Means.RESEND, ordered((key, None) for key in values), done=values)
 
 
 def _rewrite(chosen: Iterable[str], ground: Ground, draft: Draft) -> None:
@@ -106,8 +108,8 @@ def _rewrite(chosen: Iterable[str], ground: Ground, draft: Draft) -> None:
     draft.add(Means.REWRITE, ordered(values.items()), done=values)
 
 
-def _flip(
-    chosen: frozenset[str], ground: Ground, draft: Draft, mending: Mending, batch: int
+def _recreate(
+    chosen: frozenset[str], ground: Ground, draft: Draft, plan: RepairPlan, batch: int
 ) -> None:
     """There and back again, some policies at a time; the two steps follow at once on each other,
     because the agent has both events in their order and nothing is gained in between."""
@@ -117,12 +119,12 @@ def _flip(
         try:
             there.append((key, _elsewhere(key, ground.actual.entries[key].value, vrfs)))
         except ValueError as error:
-            mending.left[key] = str(error)
+            plan.left[key] = str(error)
     for start in range(0, len(there), batch):
         part = there[start : start + batch]
         back = [(key, ground.actual.entries[key].value) for key, _ in part]
-        draft.add(Means.FLIP, part)
-        draft.add(Means.FLIP, back, done=dict(part), pause=Pause.SETTLED)
+        draft.add(Means.RECREATE, part)
+        draft.add(Means.RECREATE, back, done=dict(part), pause=Pause.SETTLED)
 
 
 def _vrfs(ground: Ground) -> list[int]:

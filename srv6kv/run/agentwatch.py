@@ -1,8 +1,8 @@
-"""What ``run`` does with the agent's own words: it keeps them, lets a plan out in parts that the
-agent confirms, and says what is not well.
+"""The agent's states in ``run``: they are kept and reported, and a plan goes out in parts that the
+agent confirms.
 
 Rule: the loop's thread calls everything here. These keys are the agent's: nothing of them is ever
-written or deleted. An agent that says nothing, is away or talks nonsense changes nothing.
+written or deleted. An agent that publishes nothing, is away or talks nonsense changes nothing.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from srv6kv.telemetry.progress import Progress
 from srv6kv.txn.transaction import Transaction
 
 FIRST_SECONDS = 3.0
-"""Nothing is planned before the agent had so long to answer for the first time."""
+"""The agent has so long for its first answer; nothing is planned before that."""
 REPORT_SECONDS = 1.0
-"""What has changed is told this often at most."""
+"""Changes are reported this often at most."""
 LATE_REPORT_SECONDS = 10.0
-"""What only time tells: keys that an agent that is asked has missed."""
+"""The same for what follows from time alone: keys that a polled agent has missed."""
 
 
 class AgentWatch:
-    """One agent, as it is published in etcd or, with ``rest``, asked.
+    """Follows one agent, by the states that it publishes in etcd or, with ``rest``, by asking it.
 
     Attributes:
-        view: what the agent has said.
-        notes: what there is to say about asking it.
-        due: monotonic time when to look again whether the rest of a plan may go on.
+        view: the agent's states.
+        notes: warnings about asking it.
+        due: monotonic time of the next look whether the rest of a plan may go out.
     """
 
     def __init__(self, reconciler: Reconciler, rest: AgentRest | None = None) -> None:
@@ -52,7 +52,7 @@ class AgentWatch:
         self.due = 0.0
         self._reconciler = reconciler
         self._rest = rest
-        self._wiring = Table()
+        self._attached = Table()
         reconciler.cluster.told.is_complete = rest is None
         self._poll: Poll | None = None
         self._phases = Phases()
@@ -60,25 +60,25 @@ class AgentWatch:
         self._is_refused = False
         self._asked = 0.0
         self._committed = 0.0
-        self._reported: tuple[float, object] = (0.0, None)
+        self._last_report: tuple[float, object] = (0.0, None)
 
     def start(self, queue: SimpleQueue[Any]) -> None:
-        """Begin to ask, if it is to be asked; answers go into the queue."""
+        """Start to ask the agent, if it is polled; answers go into the queue."""
         if self._rest is not None:
             self._poll = Poll(self._rest, queue.put, WiringPoll(self._rest))
 
     def stop(self) -> None:
-        """Ask no more."""
+        """Stop asking the agent."""
         if self._poll is not None:
             self._poll.stop()
 
     @property
     def prefixes(self) -> tuple[str, ...]:
-        """What of etcd is to be watched."""
+        """The prefixes in etcd that are to be watched."""
         return () if self._is_refused else self.view.prefixes
 
     def read(self, store: Reader) -> None:
-        """Begin again with what etcd holds; a user who may not read it does without.
+        """Begin again with the states in etcd; a user who may not read them does without.
 
         Raises:
             Unavailable: etcd is out of reach.
@@ -94,11 +94,15 @@ class AgentWatch:
         self.view.reset(entries)
 
     def differing(self, entries: Sequence[KeyValue]) -> set[str]:
-        """The keys of the agent that are not known as they were read just now."""
+        """Find the keys of the agent whose last observed revision is not that of these entries."""
         return self.view.differing(one for one in entries if self.view.owns(one.key))
 
-    def takes(self, changes: Sequence[Change]) -> bool:
-        """Take in changes of one prefix if it is one of ours; whether it is."""
+    def observe(self, changes: Sequence[Change]) -> bool:
+        """Apply changes below one prefix, if it is one of the agent's.
+
+        Returns:
+            Whether it is.
+        """
         if not changes or not self.view.owns(changes[0].key):
             return False
         now = time.monotonic()
@@ -107,21 +111,25 @@ class AgentWatch:
             _, found, name = change.key.partition(f"/{STATUS}")
             if found:
                 key = config_key(STATUS + name)
-                self._phases.hear(key, self._tell(key), now)
+                self._phases.hear(key, self._reported_state(key), now)
         return True
 
-    def take(self, polled: Polled) -> bool:
-        """Take in an answer; whether it begins or ends an outage, or tells new wiring."""
+    def receive(self, polled: Polled) -> bool:
+        """Apply an answer of the agent.
+
+        Returns:
+            Whether it begins or ends an outage, or a plan may change by it.
+        """
         if polled.trouble:
             self.view.lose()
         else:
             self._asked = polled.asked
             self.view.poll(polled.statuses)
-            self._hear_all(time.monotonic())
+            self._update_awaited(time.monotonic())
             if self._poll is not None and not self._phases.awaited:
-                self._poll.hurry(False)  # a writer that stands by by now plans no more
-        is_news = polled.wiring is not None and self._learn(polled.wiring)
-        trouble = polled.trouble or self._wiring.trouble
+                self._poll.hurry(False)  # a writer on standby by now plans no more
+        is_news = polled.wiring is not None and self._apply_attachments(polled.wiring)
+        trouble = polled.trouble or self._attached.trouble
         if bool(trouble) == bool(self.notes):
             return is_news
         self.notes = (
@@ -129,9 +137,9 @@ class AgentWatch:
         )
         return True
 
-    def _learn(self, table: Table) -> bool:
-        """Take in what is known of the agent's wiring; whether a plan may change by it."""
-        old, self._wiring = self._wiring, table
+    def _apply_attachments(self, table: Table) -> bool:
+        """Apply the pod attachments that the agent knows; whether a plan may change by them."""
+        old, self._attached = self._attached, table
         cluster, owns = self._reconciler.cluster, self._reconciler.owns
         cluster.told.is_complete = table.is_complete
         if table.values == old.values:
@@ -141,8 +149,8 @@ class AgentWatch:
             table.is_complete != old.is_complete
         )
 
-    def _tell(self, key: str) -> Told | None:
-        """What it says of a key now; answers from before the last commit say nothing."""
+    def _reported_state(self, key: str) -> Told | None:
+        """The state of a key; answers from before the last commit do not count."""
         if self.view.is_polled and self._asked < self._committed:
             return None
         return self.view.told.get(key)
@@ -152,25 +160,29 @@ class AgentWatch:
         """Whether a part of the last plan is out and the rest is not."""
         return self._phases.is_begun
 
-    def is_ready(self) -> bool:
-        """Whether the rest may go on, as far as it is known; puts off ``due`` else."""
+    def advance(self) -> bool:
+        """Update what the rest of a plan waits for, and ``due``.
+
+        Returns:
+            Whether the rest may go out now.
+        """
         now = time.monotonic()
         is_ready = not self.view.has_states or self._phases.is_free
         if not is_ready and now >= self.due:
-            self._hear_all(now)
+            self._update_awaited(now)
             self.due = self._phases.due(now) or now
             is_ready = self._phases.is_ready(now)
         if is_ready:
             self.due = max(self.due, now + REPORT_SECONDS)  # what else may hold it up takes a while
         return is_ready
 
-    def _hear_all(self, now: float) -> None:
+    def _update_awaited(self, now: float) -> None:
         for key in self._phases.awaited:
-            self._phases.hear(key, self._tell(key), now)
+            self._phases.hear(key, self._reported_state(key), now)
 
     def part_of(self, plan: Plan) -> Part:
-        """What of a plan goes out now."""
-        known = self._tell if self.view.has_states else None
+        """Choose what of a plan goes out now."""
+        known = self._reported_state if self.view.has_states else None
         reconciler = self._reconciler
         part = self._phases.part_of(
             plan, reconciler.ledger, reconciler.actual, known, time.monotonic()
@@ -182,28 +194,28 @@ class AgentWatch:
         return part
 
     def committed(self, transaction: Transaction, revision: int) -> None:
-        """A transaction of a part is in etcd."""
+        """Note that a transaction of a part is in etcd."""
         self._committed = time.monotonic()
         if self.view.has_states:
             self._phases.committed(transaction, self._reconciler.prefix, revision, self._committed)
             self.due = self._phases.due(self._committed) or 0.0
 
     def report(self, progress: Progress) -> None:
-        """Tell what is new, now and then."""
+        """Report what has changed, now and then."""
         now = time.monotonic()
-        when, state = self._reported
+        when, state = self._last_report
         current = (self.view.changes, self.view.history, len(self.view.unreadable), self._committed)
         is_news = state != current or self._digest.is_waiting()
         is_news |= self.view.is_polled and now - when >= LATE_REPORT_SECONDS
         if not is_news or now - when < REPORT_SECONDS:
             return
-        self._reported = (now, current)
-        held = self._held()
-        shown = self._digest.shown(self.view, held, now)
-        progress.agent(shown, self._digest.news(self.view, held, shown))
+        self._last_report = (now, current)
+        revisions = self._revisions()
+        shown = self._digest.shown(self.view, revisions, now)
+        progress.agent(shown, self._digest.news(self.view, revisions, shown))
 
-    def _held(self) -> dict[str, int]:
-        """Our keys in etcd with their mod revision; none if there is nothing to say of them."""
+    def _revisions(self) -> dict[str, int]:
+        """The mod revisions of our keys in etcd; none while nothing is known of their states."""
         history, reconciler = self.view.history, self._reconciler
         if not (self.view.has_states or history.vpp_restarted or history.failed_updates):
             return {}

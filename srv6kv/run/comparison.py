@@ -1,8 +1,8 @@
-"""The full comparison of ``run``: now and then everything is read once more beside the watch, and
+"""The full comparison of ``run``: everything is read once more beside the watch now and then, and
 what the watch has not reported is found.
 
-Rule: the loop's thread calls everything here; a thread of its own reads, so that a large etcd holds
-up no change.
+Rule: the loop's thread calls everything here; another thread reads, so that a large etcd delays no
+change.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
-from srv6kv.errors import Srv6kvError
+from srv6kv.errors import Srv6kvError, Unavailable
 from srv6kv.etcd.protocols import Reader
 from srv6kv.etcd.values import KeyValue
+from srv6kv.run.agentwatch import AgentWatch
+from srv6kv.sync.reconciler import Reconciler
+from srv6kv.telemetry.progress import Progress
 
 GRACE_SECONDS = 5.0
 """What was written just before the read may still be on its way to the watch."""
@@ -35,7 +38,7 @@ class Reread:
 
 
 class FullComparison:
-    """When everything is read once more, and what has been reported since.
+    """Decides when everything is read once more, and keeps what has been reported since.
 
     Args:
         seconds: from one comparison to the next; 0: there is none.
@@ -58,27 +61,44 @@ class FullComparison:
         self._due = time.monotonic() + wait if self._seconds else float("inf")
 
     def report(self, keys: Iterable[str]) -> None:
-        """Keys (full form) have changed, as a watch or the answer to a commit reports."""
+        """Note that keys (full form) have changed, as a watch or the answer to a commit reports."""
         if self._is_reading or self._entries is not None:
             self._reported.update(keys)
 
-    def start_if_due(self, store: Reader, prefixes: Iterable[str], queue: SimpleQueue[Any]) -> None:
-        """Read all below these prefixes if it is time; a ``Reread`` follows in the queue."""
-        if self._is_reading or self._entries is not None or time.monotonic() < self._due:
-            return
-        self._is_reading = True
-        self._reported.clear()
-        number, wanted = self._number, tuple(prefixes)
+    def check(
+        self,
+        store: Reader,
+        reconciler: Reconciler,
+        agent: AgentWatch,
+        progress: Progress,
+        queue: SimpleQueue[Any],
+    ) -> bool:
+        """Read everything if it is time, and compare it when what was on its way has arrived.
 
-        def read() -> None:
-            entries = None
-            with suppress(Srv6kvError):  # an outage is noticed elsewhere
-                entries = tuple(store.read(wanted).entries)
-            queue.put(Reread(number, entries))
+        Args:
+            queue: where a ``Reread`` follows.
 
-        threading.Thread(target=read, name="srv6kv-comparison", daemon=True).start()
+        Returns:
+            Whether all was compared, so that all is to be planned again.
 
-    def take(self, found: Reread) -> None:
+        Raises:
+            Unavailable: the watch has not reported changes; the next session restores them.
+        """
+        if time.monotonic() < self._due or self._is_reading:
+            return False
+        if self._entries is None:
+            self._read(store, (*reconciler.prefixes, *agent.prefixes), queue)
+            return False
+        differing = reconciler.differing(self._entries) | agent.differing(self._entries)
+        missing = sorted(differing - self._reported)
+        progress.compared(len(self._entries), missing)
+        if missing:
+            raise Unavailable(f"the watch has not reported {len(missing)} changes")
+        self.begin()
+        reconciler.compare_all()
+        return True
+
+    def receive(self, found: Reread) -> None:
         """Keep what was read until what was on its way has arrived."""
         if found.number != self._number:
             return
@@ -88,12 +108,15 @@ class FullComparison:
         self._is_reading, self._entries = False, found.entries
         self._due = time.monotonic() + GRACE_SECONDS
 
-    def ready(self) -> tuple[KeyValue, ...] | None:
-        """Everything that was read, when it is time to compare it; until ``begin``."""
-        is_ready = self._entries is not None and time.monotonic() >= self._due
-        return self._entries if is_ready else None
+    def _read(self, store: Reader, prefixes: tuple[str, ...], queue: SimpleQueue[Any]) -> None:
+        self._is_reading = True
+        self._reported.clear()
+        number = self._number
 
-    def unreported(self, differing: Iterable[str]) -> list[str]:
-        """The keys (full form), of those that are not known as they were read, that have not
-        changed since: nobody has reported them."""
-        return sorted(set(differing) - self._reported)
+        def read() -> None:
+            entries = None
+            with suppress(Srv6kvError):  # an outage is noticed elsewhere
+                entries = tuple(store.read(prefixes).entries)
+            queue.put(Reread(number, entries))
+
+        threading.Thread(target=read, name="srv6kv-comparison", daemon=True).start()

@@ -35,7 +35,7 @@ class Recorder:
     """A recording that grows.
 
     A new file is its owner's alone: what it holds shows the whole cluster. A file that is there
-    keeps its mode, which somebody may have chosen, with a warning, and is continued: what changed
+    keeps its mode, which may be on purpose, with a warning, and is continued: what changed
     since it ended becomes one transaction. What a crash left of a last line is cut off. If the file
     cannot be written later on, the recording ends with one error in the log; the sidecar goes on.
 
@@ -66,9 +66,9 @@ class Recorder:
             self._state = recording.state_of(found)
         self._is_new = not found
 
-    def snapshot(self, held: Mapping[str, tuple[bytes, int]]) -> None:
-        """Bring the recording to what etcd holds of ours; the first transaction is always there."""
-        difference = recording.difference(self._state, held)
+    def snapshot(self, actual: Mapping[str, tuple[bytes, int]]) -> None:
+        """Bring the recording to our keys in etcd; the first transaction is always there."""
+        difference = recording.difference(self._state, actual)
         if difference or self._is_new:
             self.append(difference)
         self._is_new = False

@@ -1,4 +1,4 @@
-"""Etcd, the agent and VPP compared: each difference with its likely cause and cure.
+"""Etcd, the agent and VPP compared: each difference with its likely cause and remedy.
 
 Pure: it takes what was read and reads nothing itself. Etcd is what the others are measured by.
 """
@@ -9,25 +9,25 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from srv6kv.ligato import keys
-from srv6kv.verify import agent, held, objects, vpp
+from srv6kv.verify import agent, keyfaults, objects, vpp
 from srv6kv.verify.agent import States
+from srv6kv.verify.desired import objects_of
 from srv6kv.verify.differences import (
     AGENT,
-    ANOTHERS,
     PLACES,
     SRV6_GLOBAL,
+    DesiredKeys,
     Difference,
-    Held,
-    held_of,
+    Remedy,
+    desired_of,
 )
-from srv6kv.verify.wanted import wanted_of
 from srv6kv.vpp.showsr_values import SECTIONS, ShowSr
 
-__all__ = ["Difference", "Held", "compare", "held_of", "not_compared"]
+__all__ = ["DesiredKeys", "Difference", "Remedy", "compare", "desired_of", "not_compared"]
 
 
 def compare(
-    etcd: Held,
+    etcd: DesiredKeys,
     states: States | None,
     shown: ShowSr | None,
     names: Mapping[str, str] | None = None,
@@ -36,13 +36,13 @@ def compare(
 
     Args:
         etcd: what etcd holds.
-        states: what the agent says of its values, by key; None: not known.
+        states: of the agent's values, by key; None: not known.
         shown: what VPP has; None: not known.
         names: the agent's names of interfaces to VPP's.
     """
-    wanted = wanted_of(etcd)
-    found = list(held.differences(etcd, wanted))
-    faults = {item.subject for item in found if item.reason in held.FATAL}
+    wanted = objects_of(etcd)
+    found = list(keyfaults.differences(etcd, wanted))
+    faults = {item.subject for item in found if item.reason in keyfaults.FATAL}
     if states is not None:
         present = None if shown is None else vpp.present(wanted, shown)
         found += agent.differences(etcd, states, present, faults)
@@ -53,21 +53,15 @@ def compare(
         bsids = vpp.bsids_of(shown)
         seen = vpp.Seen(etcd, wanted, shown, states, frozenset(blamed), bsids, names or {})
         found += vpp.differences(seen)
-    return tuple(sorted((_with_cure(etcd, item) for item in found), key=_order))
+    return tuple(sorted((_with_command(etcd, item) for item in found), key=_order))
 
 
-def _with_cure(etcd: Held, item: Difference) -> Difference:
-    """With a cure that can be done as it stands: label and key are named, and what is not srv6kv's
-    is left to whoever writes it."""
-    means = next((one for one in ANOTHERS if one in item.cure), "")
-    if not means:
-        return item
-    whole = f"{means} --label {etcd.label}"
-    if item.subject not in (SRV6_GLOBAL, keys.CONFIG):
-        whole += f" --key {item.subject}"
-        if not (etcd.ranges.owns(item.subject) or item.subject in etcd.shared):
-            whole = ANOTHERS[means]
-    return replace(item, cure=item.cure.replace(means, whole))
+def _with_command(etcd: DesiredKeys, item: Difference) -> Difference:
+    """Make the remedy one that can be done as it stands: with label and key, or, where the key is
+    not srv6kv's, by its writer."""
+    key = None if item.subject in (SRV6_GLOBAL, keys.CONFIG) else item.subject
+    is_ours = etcd.ranges.owns(item.subject) or item.subject in etcd.shared
+    return replace(item, remedy=item.remedy.of(etcd.label, key, is_ours=is_ours))
 
 
 def _order(item: Difference) -> tuple[object, ...]:
@@ -78,9 +72,12 @@ def _order(item: Difference) -> tuple[object, ...]:
 
 
 def not_compared(
-    etcd: Held, states: States | None, shown: ShowSr | None, names: Mapping[str, str] | None = None
+    etcd: DesiredKeys,
+    states: States | None,
+    shown: ShowSr | None,
+    names: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
-    """What nothing could be said about, in words."""
+    """Name what could not be compared."""
     if states is None:
         yield "the agent (no states)"
     if shown is None:
@@ -91,7 +88,7 @@ def not_compared(
             yield f"VPP's {name} (not shown)"
         elif name in shown.elided:
             yield f"missing {name} of VPP (a part was cut out)"
-    localsids = wanted_of(etcd).localsids.values() if shown.localsids is not None else ()
-    untold = sum(not objects.is_told(want, names or {}) for _, want in localsids)
-    if untold:
-        yield f"the interfaces of {untold} localsids (give --interfaces)"
+    localsids = objects_of(etcd).localsids.values() if shown.localsids is not None else ()
+    unknown = sum(not objects.is_known(want, names or {}) for _, want in localsids)
+    if unknown:
+        yield f"the interfaces of {unknown} localsids (give --interfaces)"

@@ -1,13 +1,14 @@
-"""Etcd against the states that the agent tells of its values."""
+"""Etcd against the agent's states."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
+from srv6kv.agent.needs import Means
 from srv6kv.agent.status import State, ValueStatus
 from srv6kv.ligato import keys
 from srv6kv.verify.codes import meaning, short
-from srv6kv.verify.differences import AGENT, FOREIGN, TOUCH, Difference, Held
+from srv6kv.verify.differences import AGENT, COMMAND, FOREIGN, DesiredKeys, Difference, Remedy
 from srv6kv.verify.needs import needed
 
 _FINE = {State.CONFIGURED, State.OBTAINED, State.DISCOVERED}
@@ -19,18 +20,18 @@ States = Mapping[str, ValueStatus]
 
 
 def differences(
-    held: Held, states: States, in_vpp: Collection[str] | None, faults: Collection[str]
+    desired: DesiredKeys, states: States, in_vpp: Collection[str] | None, faults: Collection[str]
 ) -> Iterator[Difference]:
-    """Every key of etcd that the agent does not hold for done, and every value that it holds
-    without a key.
+    """Find every key of etcd that the agent has not applied, and every value that it has without a
+    key.
 
     Args:
         in_vpp: keys whose objects VPP has; None: not known.
-        faults: keys that the agent must refuse, which is told elsewhere.
+        faults: keys that the agent must refuse, which is reported elsewhere.
     """
-    concerned = sorted(key for key in held.keys if held.concerns(key))
+    concerned = sorted(key for key in desired.keys if desired.concerns(key))
     if concerned and not any(_is_held(states.get(key)) for key in concerned):
-        yield _deaf(concerned)
+        yield _reads_nothing(concerned)
         return
     for key in concerned:
         status = states.get(key)
@@ -39,17 +40,17 @@ def differences(
                 yield _unread(key, status)
         elif status is not None and status.state not in _FINE:
             has = None if in_vpp is None else key in in_vpp
-            yield from _undone(held, states, status, has)
-    for key in sorted(states.keys() - held.keys):
-        if held.concerns(key) and states[key].state in _REST:
-            yield _left(held, states[key])
+            yield from _undone(desired, states, status, has)
+    for key in sorted(states.keys() - desired.keys):
+        if desired.concerns(key) and states[key].state in _REST:
+            yield _left(desired, states[key])
 
 
 def _is_held(status: ValueStatus | None) -> bool:
     return status is not None and status.state not in _NONE
 
 
-def _deaf(concerned: Collection[str]) -> Difference:
+def _reads_nothing(concerned: Collection[str]) -> Difference:
     return Difference(
         *(
             keys.CONFIG,
@@ -59,7 +60,11 @@ def _deaf(concerned: Collection[str]) -> Difference:
         ),
         "it reads another etcd or another label, has not begun, or dropped a resync in which one"
         " key did not fit its value",
-        "compare the agent's MICROSERVICE_LABEL and etcd.conf with --label and --etcd; see its log",
+        Remedy(
+            None,
+            "compare the agent's MICROSERVICE_LABEL and etcd.conf with --label and --etcd; see its"
+            " log",
+        ),
     )
 
 
@@ -69,81 +74,87 @@ def _unread(key: str, status: ValueStatus | None) -> Difference:
         what = f"it says {status.state}"
     return Difference(
         *(key, AGENT, "NotInAgent", what),
-        "it has missed the change, has not come to it yet, its word was lost on the way to etcd, or"
-        " its image has no plugin for it",
-        f"{TOUCH}, which writes the key as it is; ask again after that",
+        "it has missed the change, has not come to it yet, its state was lost on the way to etcd,"
+        " or its image has no plugin for it",
+        Remedy(Means.RESEND, f"{COMMAND}, which writes the key as it is; then ask again"),
     )
 
 
 def _undone(
-    held: Held, states: States, status: ValueStatus, is_in_vpp: bool | None
+    desired: DesiredKeys, states: States, status: ValueStatus, is_in_vpp: bool | None
 ) -> Iterator[Difference]:
     key, state = status.key, status.state
     error = f": {short(status.error)}" if status.error else ""
     if state == State.PENDING:
         # The agent does not take a dependency back from the details when it is met.
-        unmet = [label for label in status.details if not _is_met(held, states, key, label)]
+        unmet = [label for label in status.details if not _is_met(desired, states, key, label)]
         for label in unmet or status.details or ("",):
-            yield _pending(held, states, key, label)
+            yield _pending(desired, states, key, label)
     elif state == State.INVALID:
         fields = f" ({', '.join(status.details)})" if status.details else ""
         yield Difference(
             *(key, AGENT, "Invalid", f"INVALID{fields}{error}"),
             "the agent refuses the value; what an earlier value of the key made stays in VPP, and"
             " the agent has forgotten it",
-            "correct the value; if VPP had an object of this key, restart VPP and the agent",
+            Remedy(
+                None,
+                "correct the value; if VPP had an object of this key, restart VPP and the agent",
+            ),
         )
     elif state in (State.FAILED, State.RETRYING):
-        cause, cure = meaning(key, status.operation, status.error, is_in_vpp)
+        cause, remedy = meaning(key, status.operation, status.error, is_in_vpp)
         if state == State.RETRYING:
-            cure = f"ask again in 10 s, the agent is trying; then {cure}"
+            text = f"ask again in 10 s, the agent is trying; then {remedy.text}"
+            remedy = Remedy(remedy.means, text)
         what = f"{status.operation} {state}{error}"
-        yield Difference(key, AGENT, state.capitalize(), what, cause, cure)
+        yield Difference(key, AGENT, state.capitalize(), what, cause, remedy)
     else:
         yield Difference(
             *(key, AGENT, "Unimplemented", f"it says {state}"),
             "this image of the agent has no plugin for it",
-            "use an image with the plugin; docs/install.md tells which",
+            Remedy(None, "use an image with the plugin; docs/install.md names them"),
         )
 
 
-def _is_met(held: Held, states: States, key: str, label: str) -> bool:
-    needs = needed(key, held.values.get(key), label)[1]
+def _is_met(desired: DesiredKeys, states: States, key: str, label: str) -> bool:
+    needs = needed(key, desired.values.get(key), label)[1]
     return needs in states and states[needs].state in _FINE
 
 
-def _pending(held: Held, states: States, key: str, label: str) -> Difference:
-    name, needs = needed(key, held.values.get(key), label)
+def _pending(desired: DesiredKeys, states: States, key: str, label: str) -> Difference:
+    name, needs = needed(key, desired.values.get(key), label)
     if not name:
         return Difference(
             *(key, AGENT, "Pending", f"it waits for {label or 'something'}"),
             "what it needs is not there",
-            "see that what it needs is written; the agent goes on by itself then",
+            Remedy(None, "see that what it needs is written; the agent goes on by itself then"),
         )
     if needs == keys.INTERFACE:
-        cause, cure = "the value names no interface: it waits for ever", "correct the value"
-    elif _is_met(held, states, key, label):
-        cause, cure = f"the agent has {needs} by now", f"ask again in a moment; then {TOUCH}"
-    elif needs in held.keys:
+        cause = "the value names no interface: it waits for ever"
+        remedy = Remedy(None, "correct the value")
+    elif _is_met(desired, states, key, label):
+        cause = f"the agent has {needs} by now"
+        remedy = Remedy(Means.RESEND, f"ask again in a moment; then {COMMAND}")
+    elif needs in desired.keys:
         state = states[needs].state if needs in states else "not known to it"
         cause = f"{needs} is in etcd, but the agent has it {state}"
-        cure = "mend that key first; the agent goes on by itself then"
+        remedy = Remedy(None, "fix that key first; the agent goes on by itself then")
     else:
-        cause = f"nobody has written {needs}"
-        cure = "have it written; the agent goes on by itself then"
-    return Difference(key, AGENT, "Pending", f"it waits for {name} ({label})", cause, cure)
+        cause = f"{needs} is not in etcd"
+        remedy = Remedy(None, "have it written; the agent goes on by itself then")
+    return Difference(key, AGENT, "Pending", f"it waits for {name} ({label})", cause, remedy)
 
 
-def _left(held: Held, status: ValueStatus) -> Difference:
+def _left(desired: DesiredKeys, status: ValueStatus) -> Difference:
     what = f"it holds the value ({status.state}), and etcd has no such key"
-    if not (held.ranges.owns(status.key) or status.key in held.shared):
+    if not (desired.ranges.owns(status.key) or status.key in desired.shared):
         return Difference(
             *(status.key, AGENT, FOREIGN, what),
             "another source of the agent wrote it, such as Contiv or gRPC",
-            "nothing, unless nobody should have",
+            Remedy(None, "nothing, unless it should not be there"),
         )
     return Difference(
         *(status.key, AGENT, "NotInEtcd", what),
         "it has missed the deletion, or failed in it",
-        f"{TOUCH}, which writes the key and deletes it again",
+        Remedy(Means.RESEND, f"{COMMAND}, which writes the key and deletes it again"),
     )

@@ -7,58 +7,69 @@ from __future__ import annotations
 
 import re
 
-from srv6kv.agent.needs import vpp_code
+from srv6kv.agent.needs import Means, vpp_code
 from srv6kv.ligato import keys
-from srv6kv.verify.differences import FLIP, MOVE, REWRITE, TOUCH
+from srv6kv.verify.differences import COMMAND, Remedy
 
 _DUMP = re.compile(r" (?:in dump |\(dump: )")
 _NO_INDEX = re.compile(r"(?:can't|failed to) find index for")
 _MOST_SHOWN = 200
-_RESTART = "restart VPP and the agent together; no change of etcd's keys helps"
+_RESTART = Remedy(None, "restart VPP and the agent together; no change of etcd's keys helps")
+_RESEND, _RECREATE = Remedy(Means.RESEND), Remedy(Means.RECREATE)
+_REBIND, _REWRITE = Remedy(Means.REBIND), Remedy(Means.REWRITE)
+_CORRECT, _LOG = Remedy(None, "correct the value"), Remedy(None, "see VPP's log")
 _RESTARTED = "the agent was restarted over a living VPP and cannot read SRv6 back"
 _CLEARED = "it was restarted or cleared under the agent"
 
-Meaning = tuple[str, str]
-"""The likely cause, and the cure."""
+Meaning = tuple[str, Remedy]
+"""The likely cause, and the remedy."""
+
+
+def _resend_after(first: str) -> Remedy:
+    return Remedy(Means.RESEND, f"{first}, then {COMMAND}")
+
 
 _LOCALSID: dict[int, Meaning] = {
     -1: (f"VPP has this SID already, in whichever VRF: {_RESTARTED}", _RESTART),
-    -2: ("VPP has no such interface", f"see that the interface is there, then {TOUCH}"),
-    -3: ("VPP has no table of that VRF", f"see that the VRF table is there, then {TOUCH}"),
+    -2: ("VPP has no such interface", _resend_after("see that the interface is there")),
+    -3: ("VPP has no table of that VRF", _resend_after("see that the VRF table is there")),
     -4: (
         "VPP's table has an entry for exactly this address: a /128 route, an interface address,"
         " a neighbour or a BSID",
-        f"remove that entry, then {TOUCH}",
+        _resend_after("remove that entry"),
     ),
     -5: (
         "VPP could not make the adjacency to the next hop",
-        f"see that interface and next hop are right, then {TOUCH}",
+        _resend_after("see that interface and next hop are right"),
     ),
-    -6: ("a plugin of VPP refused it", "see VPP's log"),
+    -6: ("a plugin of VPP refused it", _LOG),
 }
 _POLICY: dict[int, Meaning] = {
-    -1: (f"VPP has no such policy: {_CLEARED}", REWRITE),
+    -1: (f"VPP has no such policy: {_CLEARED}", _REWRITE),
     -12: (
         f"VPP has this BSID already ({_RESTARTED}), or its table has an entry for exactly this"
         " address",
-        MOVE,
+        _REBIND,
     ),
-    -13: ("VPP has no table of that VRF", f"see that the VRF table is there, then {TOUCH}"),
-    -21: ("the last segment list of a policy cannot be deleted", FLIP),
-    -22: ("VPP has no such segment list: the agent's index of it is stale", FLIP),
-    -32: ("VPP has no such segment list: the agent's index of it is stale", FLIP),
+    -13: ("VPP has no table of that VRF", _resend_after("see that the VRF table is there")),
+    -21: ("the last segment list of a policy cannot be deleted", _RECREATE),
+    -22: ("VPP has no such segment list: the agent's index of it is stale", _RECREATE),
+    -32: ("VPP has no such segment list: the agent's index of it is stale", _RECREATE),
 }
 _STEERING: dict[int, Meaning] = {
-    -1: ("VPP knows no such kind of traffic", "correct the value"),
-    -2: ("VPP has no policy with this BSID, or no such interface", REWRITE),
-    -3: ("it is not a hardware interface, and VPP steers no other", "steer another interface"),
-    -4: (f"VPP has no such steering: {_CLEARED}", REWRITE),
+    -1: ("VPP knows no such kind of traffic", _CORRECT),
+    -2: ("VPP has no policy with this BSID, or no such interface", _REWRITE),
+    -3: (
+        "it is not a hardware interface, and VPP steers no other",
+        Remedy(None, "steer another interface"),
+    ),
+    -4: (f"VPP has no such steering: {_CLEARED}", _REWRITE),
     -5: (
         "its policy inserts instead of encapsulating, which takes IPv6 only",
-        "correct the policy",
+        Remedy(None, "correct the policy"),
     ),
 }
-_GONE = (f"VPP had no such object any more: {_CLEARED}", REWRITE)
+_GONE = (f"VPP had no such object any more: {_CLEARED}", _REWRITE)
 _GONE_CODES = {keys.LOCALSID: (-2,), keys.POLICY: (-1,), keys.STEERING: (-4,)}
 _BY_KIND = ((keys.LOCALSID, _LOCALSID), (keys.POLICY, _POLICY), (keys.STEERING, _STEERING))
 
@@ -87,10 +98,10 @@ def meaning(key: str, operation: str, error: str, is_in_vpp: bool | None) -> Mea
         return (
             "VPP's table has an entry for exactly this address, such as a /128 route or a"
             " localsid: VPP has no such policy",
-            MOVE,
+            _REBIND,
         )
     if code not in table:
-        return f"VPP refused it, with a code that is not known for it ({code})", "see VPP's log"
+        return f"VPP refused it, with a code that is not known for it ({code})", _LOG
     return table[code]
 
 
@@ -99,12 +110,12 @@ def _of_text(error: str, operation: str) -> Meaning:
         return (
             "VPP has the policy, but the agent does not find its lists in VPP's text: a BSID or"
             " SID is spelt in another way, or the BSID is the beginning of another one",
-            MOVE,
+            _REBIND,
         )
     if "doesn't exist sw index" in error:
         return (
             "the agent does not know the interface any more",
-            f"see that the interface is there, then {TOUCH}",
+            _resend_after("see that the interface is there"),
         )
     done = operation.lower() if operation in ("CREATE", "UPDATE", "DELETE") else "apply"
-    return f"the agent could not {done} it; what VPP has is not known", TOUCH
+    return f"the agent could not {done} it; what VPP has is not known", _RESEND

@@ -1,14 +1,15 @@
-"""What ``verify`` compares, and what it says about it."""
+"""Differences between etcd, the agent and VPP, and what is compared."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 
 from srv6kv import foreign
+from srv6kv.agent.needs import Means
 from srv6kv.ligato import keys
 from srv6kv.plan import ownership
 from srv6kv.plan.ownership import Ranges
@@ -19,35 +20,54 @@ SRV6_GLOBAL = SRV6 + "srv6-global"
 FOREIGN = "Foreign"
 ETCD, AGENT, VPP = PLACES = ("etcd", "agent", "VPP")
 
-REWRITE = "srv6kv repair --means rewrite"
-FLIP = "srv6kv repair --means flip"
-MOVE = "srv6kv repair --means move"
-TOUCH = "srv6kv repair --means touch"
-
-ANOTHERS = {
-    REWRITE: "have its writer delete it, wait 2 s and put it again",
-    FLIP: "have its writer delete it, wait 2 s and put it again",
-    MOVE: "have its writer give it another BSID",
-    TOUCH: "have its writer put it again",
+COMMAND = "{command}"
+"""Stands in a remedy's text for the command that does it."""
+FOREIGN_KEY = {
+    Means.REWRITE: "have its writer delete it, wait 2 s and put it again",
+    Means.RECREATE: "have its writer delete it, wait 2 s and put it again",
+    Means.REBIND: "have its writer give it another BSID",
+    Means.RESEND: "have its writer put it again",
 }
-"""What stands for a means where the key is not srv6kv's."""
+"""What stands for a command where the key is not srv6kv's."""
 
 Json = Mapping[str, Any]
 Decode = Callable[[str, bytes], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
+class Remedy:
+    """What to do about a difference.
+
+    Attributes:
+        means: of ``srv6kv repair``; None: it has none for it.
+        text: in words; with a means ``COMMAND`` stands in it until the key is known.
+    """
+
+    means: Means | None
+    text: str = COMMAND
+
+    def of(self, label: str, key: str | None, *, is_ours: bool) -> Remedy:
+        """Name the command for a key of a label; None: for all keys."""
+        if self.means is None:
+            return self
+        command = f"srv6kv repair --means {self.means} --label {label}"
+        if key is not None:
+            command = f"{command} --key {key}" if is_ours else FOREIGN_KEY[self.means]
+        return replace(self, text=self.text.replace(COMMAND, command))
+
+
+@dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that is not as etcd has it.
+    """One way in which the agent or VPP differs from etcd, or etcd from what the agent accepts.
 
     Attributes:
         subject: a key (``config/...``) of etcd, of the agent, or that the object would have; a
-            steering of VPP that is nobody's has no key: ``steering <prefix>``.
-        where: ``etcd``, ``agent`` or ``VPP``: whose word it is.
+            steering of VPP without a key: ``steering <prefix>``.
+        where: ``etcd``, ``agent`` or ``VPP``: where it was found.
         reason: stable CamelCase name; ``docs/verify.md`` lists them.
         what: the difference itself.
         cause: the likely one.
-        cure: what to do.
+        remedy: what to do.
     """
 
     subject: str
@@ -55,23 +75,23 @@ class Difference:
     reason: str
     what: str
     cause: str
-    cure: str
+    remedy: Remedy
 
     @property
     def is_foreign(self) -> bool:
-        """Whether it is somebody else's, so that nothing is wrong with it."""
+        """Whether the object is of another writer, so that nothing is wrong with it."""
         return self.reason == FOREIGN
 
 
 class Interface(msgspec.Struct, frozen=True):
-    """What an interface's value tells about VPP's name of it."""
+    """An interface's value, as far as VPP's name of it follows."""
 
     type: str | int = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """What etcd holds for one agent. Keys are in short form.
+class DesiredKeys:
+    """The content of etcd for one agent. Keys are in short form.
 
     Attributes:
         label: of the agent.
@@ -96,8 +116,8 @@ class Held:
         return key.startswith(SRV6) or key in self.shared or self.ranges.owns(key)
 
 
-def held_of(label: str, entries: Mapping[str, bytes], decode: Decode) -> Held:
-    """What is in etcd.
+def desired_of(label: str, entries: Mapping[str, bytes], decode: Decode) -> DesiredKeys:
+    """Read the content of etcd.
 
     Args:
         entries: all keys (full form) below ``/vnf-agent/<label>/config/`` and ``/srv6kv/<label>/``.
@@ -113,7 +133,7 @@ def held_of(label: str, entries: Mapping[str, bytes], decode: Decode) -> Held:
             values[key] = decode(key, below[key])
         except ValueError as error:
             unreadable[key] = str(error).removeprefix(f"{key}: ")
-    return Held(
+    return DesiredKeys(
         label,
         frozenset(key for key in below if key.startswith(keys.CONFIG)),
         values,
@@ -131,6 +151,6 @@ def _interfaces(entries: Mapping[str, bytes]) -> dict[str, Interface]:
             try:
                 name = key.removeprefix(keys.INTERFACE)
                 found[name] = foreign.decode(value, Interface)
-            except foreign.Unreadable:  # then VPP's name of it cannot be told
+            except foreign.Unreadable:  # then VPP's name of it is unknown
                 continue
     return found

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from srv6kv.verify.differences import FLIP, REWRITE, VPP, Difference, Interface
+from srv6kv.agent.needs import Means
+from srv6kv.verify.differences import COMMAND, VPP, Difference, Interface, Remedy
 from srv6kv.vpp.showsr_values import Localsid, Policy, SegmentList
 
 Names = Mapping[str, str]
@@ -20,7 +21,7 @@ _MOST_SHOWN = 4
 
 
 def policy(key: str, want: Policy, has: Policy, may_be_old: bool) -> Iterator[Difference]:
-    """In what VPP's policy is another one; the order of lists does not matter.
+    """Find how VPP's policy differs; the order of lists does not matter.
 
     Args:
         may_be_old: VPP may print digits behind a weight that are none of it (before 20.05).
@@ -41,8 +42,8 @@ def policy(key: str, want: Policy, has: Policy, may_be_old: bool) -> Iterator[Di
         yield Difference(
             *(key, VPP, "PolicyDiffers", "; ".join(found)),
             "a change failed half-way and the agent takes it for done, VPP had an older one before"
-            " the agent came, or somebody changed it in VPP",
-            FLIP,
+            " the agent came, or it was changed in VPP by hand",
+            Remedy(Means.RECREATE),
         )
 
 
@@ -92,21 +93,24 @@ def encap_source(key: str, has: str, want: str | None, of_what: str) -> Iterator
             *(key, VPP, "EncapSourceUnset", f"the encap source {of_what} is {_UNSET}"),
             "the agent makes policies before srv6-global at every resync, and a policy keeps the"
             " source with which it was made",
-            f"put 'srv6kv vpp-exec' into VPP's start-up exec file; now 'vppctl set sr encaps source"
-            f" addr ADDRESS', then {FLIP}",
+            Remedy(
+                Means.RECREATE,
+                "put 'srv6kv vpp-exec' into VPP's start-up exec file; now 'vppctl set sr encaps"
+                f" source addr ADDRESS', then {COMMAND}",
+            ),
         )
     elif want is not None and want not in (_UNSET, has):
         yield Difference(
             *(key, VPP, "EncapSourceDiffers", f"the encap source {of_what} is {has}, not {want}"),
-            "srv6-global was changed after it was made, or VPP's start-up file says something else",
-            f"let both say the same, then {FLIP}",
+            "srv6-global was changed after it was made, or VPP's start-up file sets another one",
+            Remedy(Means.RECREATE, f"set both to the same, then {COMMAND}"),
         )
 
 
 def localsid(
     key: str, want: Localsid, has: Localsid, names: Names, interface: Interface | None
 ) -> Iterator[Difference]:
-    """In what VPP's localsid is another one, as far as its text tells.
+    """Find how VPP's localsid differs, as far as its text shows.
 
     Args:
         names: the agent's names of interfaces to VPP's, as far as they are known.
@@ -117,8 +121,8 @@ def localsid(
         yield Difference(
             *(key, VPP, "LocalsidDiffers", "; ".join(found)),
             "VPP had an older one before the agent came, a change failed (the agent ignores one of"
-            " PSP), or somebody changed it in VPP",
-            REWRITE,
+            " PSP), or it was changed in VPP by hand",
+            Remedy(Means.REWRITE),
         )
     if has.is_deleted and want.interface:
         yield Difference(
@@ -128,9 +132,9 @@ def localsid(
                 "InterfaceDeleted",
                 f"it sends to an interface that is gone: {want.interface}",
             ),
-            "the interface was deleted under it: its packets are lost, or reach whoever gets the"
-            " interface's number",
-            f"see that the interface is there, then {REWRITE}",
+            "the interface was deleted under it: its packets are lost, or reach the pod that gets"
+            " the interface's number",
+            Remedy(Means.REWRITE, f"see that the interface is there, then {COMMAND}"),
         )
 
 
@@ -152,7 +156,7 @@ def _localsid(
 
 
 def _interface(want: str, has: str, names: Names, value: Interface | None) -> Iterator[str]:
-    """By the given names; else only a name that the interface cannot have tells anything."""
+    """By the given names; else only a name that the interface cannot have is a difference."""
     if want in names:
         if names[want] != has:
             yield f"it sends to {has} instead of {names[want]} ({want})"
@@ -162,6 +166,6 @@ def _interface(want: str, has: str, names: Names, value: Interface | None) -> It
             yield f"it sends to {has}, and {want} is {value.type}"
 
 
-def is_told(want: Localsid, names: Names) -> bool:
+def is_known(want: Localsid, names: Names) -> bool:
     """Whether VPP's name of the interface is known."""
     return not want.interface or want.interface in names

@@ -1,4 +1,4 @@
-"""Etcd against what VPP shows: what is missing, and what nobody wants.
+"""Etcd against VPP's output: what is missing, and what is not desired.
 
 Rule: what the text does not tell (the VRF of localsids and steerings, parts that were cut out) is
 no difference.
@@ -10,12 +10,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from srv6kv.agent.needs import Means
 from srv6kv.ligato import keys
 from srv6kv.verify import objects
 from srv6kv.verify.agent import States
-from srv6kv.verify.differences import FOREIGN, REWRITE, SRV6_GLOBAL, VPP, Difference, Held
+from srv6kv.verify.desired import DesiredObjects
+from srv6kv.verify.differences import (
+    COMMAND,
+    FOREIGN,
+    SRV6_GLOBAL,
+    VPP,
+    DesiredKeys,
+    Difference,
+    Remedy,
+)
 from srv6kv.verify.objects import Names
-from srv6kv.verify.wanted import Wanted
 from srv6kv.vpp.showsr_values import ShowSr, Steering
 
 Found = TypeVar("Found")
@@ -37,8 +46,8 @@ class Seen:
         names: the agent's names of interfaces to VPP's.
     """
 
-    held: Held
-    wanted: Wanted
+    desired: DesiredKeys
+    wanted: DesiredObjects
     vpp: ShowSr
     states: States | None
     blamed: Blamed
@@ -58,7 +67,7 @@ def bsids_of(vpp: ShowSr) -> frozenset[str] | None:
     return frozenset(policy.bsid for policy in vpp.policies)
 
 
-def present(wanted: Wanted, vpp: ShowSr) -> frozenset[str]:
+def present(wanted: DesiredObjects, vpp: ShowSr) -> frozenset[str]:
     """The keys of localsids and policies that VPP has, however they look."""
     sids, bsids = by_address(vpp.localsids, "sid"), by_address(vpp.policies, "bsid")
     return frozenset(
@@ -81,7 +90,7 @@ def differences(seen: Seen) -> Iterator[Difference]:
         )
 
 
-def _encapsulates(wanted: Wanted) -> bool:
+def _encapsulates(wanted: DesiredObjects) -> bool:
     return any(policy.is_encap for _, policy in wanted.policies.values())
 
 
@@ -90,7 +99,7 @@ def _localsids(seen: Seen) -> Iterator[Difference]:
     may_be_old = seen.vpp.may_be_old
     for sid, (key, want) in seen.wanted.localsids.items():
         if sid in shown:
-            interface = seen.held.interfaces.get(want.interface or "")
+            interface = seen.desired.interfaces.get(want.interface or "")
             yield from objects.localsid(key, want, shown[sid], seen.names, interface)
         elif want.behaviour != "DX2" or not seen.vpp.unsupported:
             yield from _missing(seen, key, "localsids")
@@ -100,7 +109,7 @@ def _localsids(seen: Seen) -> Iterator[Difference]:
         is_bare = shown[sid].length == 0 or may_be_old
         prefix = f"address {sid}" if is_bare else f"prefix {sid}/128"
         yield from _unwanted(
-            seen, key, seen.held.ranges.owns(key), f"sr localsid del {prefix}{table}"
+            seen, key, seen.desired.ranges.owns(key), f"sr localsid del {prefix}{table}"
         )
 
 
@@ -117,7 +126,7 @@ def _policies(seen: Seen) -> Iterator[Difference]:
             yield from _missing(seen, key, "policies")
     for bsid in shown.keys() - seen.wanted.policies.keys():
         key = keys.policy(bsid)
-        yield from _unwanted(seen, key, seen.held.ranges.owns(key), f"sr policy del bsid {bsid}")
+        yield from _unwanted(seen, key, seen.desired.ranges.owns(key), f"sr policy del bsid {bsid}")
 
 
 def _missing(
@@ -129,13 +138,14 @@ def _missing(
         cause = (
             "the agent has not made it, or VPP was restarted under it (its states are not known)"
         )
-        cure = f"see what the agent says of it (--agent-rest); if CONFIGURED, {REWRITE}"
+        text = f"see the agent's state of it (--agent-rest); if CONFIGURED, {COMMAND}"
     else:
         cause = (
-            "VPP was restarted under a living agent, which cannot see that, or somebody deleted it"
+            "VPP was restarted under a living agent, which cannot see that, or it was deleted by"
+            " hand"
         )
-        cure = REWRITE
-    yield Difference(key, VPP, "NotInVpp", what, cause, cure)
+        text = COMMAND
+    yield Difference(key, VPP, "NotInVpp", what, cause, Remedy(Means.REWRITE, text))
 
 
 def _unwanted(seen: Seen, key: str, is_ours: bool, command: str) -> Iterator[Difference]:
@@ -143,23 +153,26 @@ def _unwanted(seen: Seen, key: str, is_ours: bool, command: str) -> Iterator[Dif
         return
     if is_ours:
         what = "VPP has it, and etcd has no such key"
-        cure = f"vppctl {command}; or restart VPP and the agent"
-        yield Difference(key, VPP, "NotInEtcd", what, _UNWANTED, cure)
+        yield Difference(key, VPP, "NotInEtcd", what, _UNWANTED, _delete(command))
     else:
         yield foreign(key, "VPP has it, and etcd has no such key")
+
+
+def _delete(command: str) -> Remedy:
+    return Remedy(None, f"vppctl {command}; or restart VPP and the agent")
 
 
 def foreign(subject: str, what: str) -> Difference:
     """An object in none of our ranges."""
     return Difference(
         *(subject, VPP, FOREIGN, f"{what}; it is in no range of srv6kv's"),
-        "somebody else made it",
-        "nothing, unless nobody should have",
+        "another writer made it",
+        Remedy(None, "nothing, unless it should not be there"),
     )
 
 
 def _steerings(seen: Seen, shown: tuple[Steering, ...]) -> Iterator[Difference]:
-    """VPP does not tell VRFs: of one prefix any steering may be that of any VRF."""
+    """VPP shows no VRFs: of one prefix any steering may be that of any VRF."""
     left: dict[tuple[str, str], list[str]] = {}
     for item in shown:
         left.setdefault((item.kind, item.traffic), []).append(item.bsid)
@@ -169,12 +182,12 @@ def _steerings(seen: Seen, shown: tuple[Steering, ...]) -> Iterator[Difference]:
             bsids = left.pop((kind, seen.names.get(traffic, traffic)), [])
             yield from _one_prefix(seen, kind, traffic, by_vrf, bsids)
     for (kind, traffic), bsids in sorted(left.items()):
-        if kind == "L3" or not _has_untold_interfaces(seen):
+        if kind == "L3" or not _has_unknown_interfaces(seen):
             for bsid in bsids:
                 yield _unwanted_steering(seen, kind, traffic, bsid)
 
 
-def _has_untold_interfaces(seen: Seen) -> bool:
+def _has_unknown_interfaces(seen: Seen) -> bool:
     return any(kind == "L2" and name not in seen.names for kind, name in seen.wanted.steerings)
 
 
@@ -208,7 +221,7 @@ def _lacks(traffic: str, bsid: str, vrfs: list[int]) -> str:
     if len(vrfs) < 2:
         return f"VPP does not steer {traffic} into {bsid}"
     names = ", ".join(map(str, vrfs))
-    return f"VPP does not steer {traffic} into {bsid} in each of the VRFs {names}; it tells no VRFs"
+    return f"VPP does not steer {traffic} into {bsid} in each of the VRFs {names}; it shows no VRFs"
 
 
 def _has_policy(seen: Seen, bsid: str) -> bool | None:
@@ -221,7 +234,7 @@ def _stale(seen: Seen, key: str, bsid: str) -> Iterator[Difference]:
         yield Difference(
             *(key, VPP, "StaleSteering", f"VPP steers into {bsid}, and has no such policy"),
             "the policy was deleted under the steering: all its packets are dropped",
-            REWRITE,
+            Remedy(Means.REWRITE),
         )
 
 
@@ -233,8 +246,8 @@ def _elsewhere(seen: Seen, key: str, want: str, has: str) -> Difference:
             " BSID of whatever policy has come to its place"
         )
     else:
-        cause = "a change of the steering failed, or somebody else has written this prefix too"
-    return Difference(key, VPP, "SteeringDiffers", what, cause, REWRITE)
+        cause = "a change of the steering failed, or another writer has written this prefix too"
+    return Difference(key, VPP, "SteeringDiffers", what, cause, Remedy(Means.REWRITE))
 
 
 def _unwanted_steering(seen: Seen, kind: str, traffic: str, bsid: str) -> Difference:
@@ -242,8 +255,7 @@ def _unwanted_steering(seen: Seen, kind: str, traffic: str, bsid: str) -> Differ
     what = f"VPP steers {traffic} into {bsid}, and etcd has no such key"
     gone = ", nor VPP such a policy: its packets are dropped"
     what += gone if _has_policy(seen, bsid) is False else ""
-    if not seen.held.ranges.owns(keys.policy(bsid)):
+    if not seen.desired.ranges.owns(keys.policy(bsid)):
         return foreign(subject, what)
     command = f"sr steer del {kind.lower()} {traffic} via bsid {bsid} [fib-table N]"
-    cure = f"vppctl {command}; or restart VPP and the agent"
-    return Difference(subject, VPP, "NotInEtcd", what, _UNWANTED, cure)
+    return Difference(subject, VPP, "NotInEtcd", what, _UNWANTED, _delete(command))

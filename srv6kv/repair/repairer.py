@@ -1,7 +1,7 @@
-"""Doing a repair: under the writer key, step by step, and whatever happens nothing stays away.
+"""Does a repair: under the writer key, step by step, and whatever happens nothing stays away.
 
 Rule (decision 0032): a failed guard or a lost answer means read again and make again. What a
-repair has taken away is put back before it ends, also when a signal or an error ends it.
+repair has deleted is put back before it ends, also when a signal or an error ends it.
 """
 
 from __future__ import annotations
@@ -14,16 +14,13 @@ from dataclasses import dataclass, field
 
 from srv6kv.agent.status import State, ValueStatus
 from srv6kv.errors import Conflict, LimitsLowered, Srv6kvError, Unavailable
-from srv6kv.etcd.lease import identity
-from srv6kv.etcd.store import Etcd3Store, Writer, writer_key
+from srv6kv.etcd.session import Backoff, WriterSession
+from srv6kv.etcd.store import Etcd3Store, writer_key
 from srv6kv.ligato import keys
 from srv6kv.repair.choose import ABSENT, Fault
 from srv6kv.repair.ground import Ground, Pause, Step
-from srv6kv.repair.means import Mending, Task
+from srv6kv.repair.means import RepairPlan, Task
 
-TRIES = 5
-"""Somebody who edits faster than that has to be stopped first."""
-RETRY_SECONDS = 0.3
 POLL_SECONDS = 0.1
 FORGET_SECONDS = 2.0
 """The agent tries a failed deletion once more after 1 s (agent rules A40 and A22)."""
@@ -35,13 +32,15 @@ SETTLE_SECONDS = 10.0
 PUT_BACK_SECONDS = 30.0
 """For an etcd that elects a leader, a dead connection (13 s), a lease of our own that runs out."""
 
+HINT = "stop it first, or give --take-over"
+
 States = Mapping[str, ValueStatus] | None
-"""The states of all values by key; None: nobody tells, or not now."""
-Make = Callable[[Task, Ground], Mending]
+"""The states of all values by key; None: there are none, or not now."""
+Make = Callable[[Task, Ground], RepairPlan]
 
 
 class Interrupted(Srv6kvError):
-    """SIGINT or SIGTERM has ended it; all is as it was, or mended."""
+    """SIGINT or SIGTERM has ended it; all is as it was, or repaired."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"ended by {signal.Signals(number).name}")
@@ -49,7 +48,7 @@ class Interrupted(Srv6kvError):
 
 
 class Stopped(Srv6kvError):
-    """The agent does not do what was meant to mend it."""
+    """The agent does not do what was meant to repair it."""
 
     exit_code = 1
 
@@ -75,39 +74,20 @@ def signals_noted() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def acquire(store: Etcd3Store, label: str, me: str, *, takes_over: bool) -> Writer:
-    """The writer key; if it takes over, from whoever has it, by the end of that one's lease.
-
-    Raises:
-        Conflict: somebody else has it, and keeps it or is followed by the next.
-    """
-    for _ in range(TRIES):
-        writer = store.acquire(label, me)
-        if writer is not None:
-            return writer
-        value, metadata = store.get(writer_key(label))
-        holder = "" if value is None else value.decode(errors="replace")
-        if holder and holder != me and not takes_over:
-            raise Conflict(f"{holder} writes for {label}; stop it first, or give --take-over")
-        if holder:
-            store.revoke_lease(metadata.lease_id)
-    raise Conflict(f"{store.holder(label)} writes for {label}, as soon as another one is ended")
-
-
 @dataclass(slots=True)
 class Repairer:
-    """Does a task.
+    """Repairs keys, step by step.
 
     Attributes:
-        states: reads what the agent says.
-        pause: seconds between two batches of flips, at least.
+        states: reads the agent's states.
+        pause: seconds between two batches of policies that are recreated, at least.
         came: signals that have come.
         begins: called with the number of steps, each time they are made.
         advances: called after each step.
-        moved: the BSIDs that have changed, old to new.
-        left: keys that no step mends, and why.
-        done: the keys that the task at hand has mended.
-        mended: those of all tasks, and what has come in their place.
+        rebound: the BSIDs that have changed, old to new.
+        left: keys that no step repairs, and why.
+        done: the keys that the current task has repaired.
+        repaired: those of all tasks, and what has come in their place.
         commits: the transactions so far.
     """
 
@@ -119,40 +99,41 @@ class Repairer:
     begins: Callable[[int], None]
     advances: Callable[[Step], None]
     takes_over: bool = False
-    moved: dict[str, str] = field(default_factory=dict)
+    rebound: dict[str, str] = field(default_factory=dict)
     left: dict[str, str] = field(default_factory=dict)
     done: set[str] = field(default_factory=set)
-    mended: set[str] = field(default_factory=set)
+    repaired: set[str] = field(default_factory=set)
     commits: int = 0
-    _me: str = field(default_factory=identity)
-    _writer: Writer | None = None
+    _session: WriterSession = field(init=False)
     _tried: Step | None = None
     _seen: set[str] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        self._session = WriterSession(self.store, self.ground.label)
+
     def begin(self) -> None:
-        """Take the writer key and read.
+        """Acquire the writer key and read.
 
         Raises:
-            Conflict: somebody else writes.
+            Conflict: another process writes.
         """
         self._seen |= self.ground.actual.entries.keys()  # of when the task was chosen
-        self._writer = acquire(self.store, self.ground.label, self._me, takes_over=self.takes_over)
+        self._session.require(takes_over=self.takes_over, hint=HINT)
         self._read()
 
     def end(self) -> None:
-        """Give the writer key back."""
-        if self._writer is not None:
-            self._writer.release()
+        """Release the writer key."""
+        self._session.release()
 
     def do(self, task: Task, make: Make) -> None:
-        """Make the steps and commit them, again as long as others write in between.
+        """Make the steps and commit them, again while others write in between.
 
         Raises:
-            Conflict: somebody else writes for the label now, or edits its keys all the time.
+            Conflict: another process writes for the label now, or edits its keys all the time.
             Unavailable: etcd is out of reach.
             Stopped: the agent does not follow, or fails at what it is given.
             Interrupted: a signal came.
-            NotPutBack: and what was taken away is not back.
+            NotPutBack: and what was deleted is not back.
         """
         self.done = set()
         self._seen |= self.ground.actual.entries.keys()
@@ -167,8 +148,12 @@ class Repairer:
             raise
 
     def settled(self, look: Callable[[], list[Fault]]) -> list[Fault]:
-        """What is wrong still when the agent has had its time, its three tries included: as long
-        as it gets less the agent is at work."""
+        """Wait until the agent has had its time, its three tries included; while faults get fewer
+        it is at work.
+
+        Returns:
+            The faults that are left.
+        """
         least, deadline = len(found := look()), time.monotonic() + SETTLE_SECONDS
         while found and time.monotonic() < deadline and not self.came:
             time.sleep(POLL_SECONDS)
@@ -178,7 +163,7 @@ class Repairer:
         return found
 
     def _do(self, task: Task, make: Make) -> None:
-        tries = TRIES
+        backoff = Backoff()
         while True:
             done = len(self.done)
             try:
@@ -188,26 +173,26 @@ class Repairer:
             except LimitsLowered:
                 continue
             except (Conflict, Unavailable):
-                tries = TRIES if len(self.done) > done else tries - 1
-                if tries <= 0 or self._is_foreign():
+                pause = backoff.failed(has_progressed=len(self.done) > done)
+                if backoff.is_exhausted or self._session.is_taken():
                     raise
-            self._sleep(RETRY_SECONDS)
+            self._sleep(pause)
 
     def _once(self, task: Task, make: Make) -> None:
         self.ground.limits = self.store.limits
         # A key that has gone meanwhile is not one that the agent has kept: others took it away.
         over = self.done | (self._seen - self.ground.actual.entries.keys())
-        mending = make({means: chosen - over for means, chosen in task.items()}, self.ground)
-        self.left |= mending.left
-        self.begins(len(mending.steps))
-        for step in mending.steps:
+        plan = make({means: chosen - over for means, chosen in task.items()}, self.ground)
+        self.left |= plan.left
+        self.begins(len(plan.steps))
+        for step in plan.steps:
             self._stop_if_asked()
             self._commit(step)
             self._wait(step)
             self.advances(step)
 
     def _commit(self, step: Step) -> None:
-        writer, self._tried = self._writer, step
+        writer, self._tried = self._session.writer, step
         if writer is None:
             raise Conflict(f"{writer_key(self.ground.label)} is not held")
         revision = self.store.commit(
@@ -222,10 +207,10 @@ class Repairer:
     def _note(self, step: Step) -> None:
         self.commits += 1
         self.done |= step.done
-        self.mended |= step.done
-        if step.moved is not None:
-            self.mended.add(keys.policy(step.moved[1]))
-        self.moved |= {} if step.moved is None else dict([step.moved])
+        self.repaired |= step.done
+        if step.rebound is not None:
+            self.repaired.add(keys.policy(step.rebound[1]))
+        self.rebound |= {} if step.rebound is None else dict([step.rebound])
 
     def _read(self) -> None:
         snapshot = self.store.read(self.ground.prefixes)
@@ -235,26 +220,25 @@ class Repairer:
 
     def _put_back(self) -> None:
         """Hold the writer key, know what etcd holds, owe nothing."""
-        if self._writer is None or self._writer.lost.is_set():
-            self.end()
-            self._writer = acquire(self.store, self.ground.label, self._me, takes_over=False)
+        if self._session.writer is None or self._session.is_lost:
+            self._session.require(hint=HINT)
             self._read()
-            self._leave_what_others_decide()
+            self._refuse_disturbed()
         elif self._tried is not None or self.ground.owed:
             self._read()
         self.ground.limits = self.store.limits
         for step in self.ground.restoring():
             self._commit(step)
 
-    def _leave_what_others_decide(self) -> None:
-        """Who has had the writer key meanwhile knew the cluster: what is away still may be so for
-        good, and what it needs too.
+    def _refuse_disturbed(self) -> None:
+        """Leave to another writer what it has decided: it knew the cluster, so what is away now may
+        be so for good, and what it needs too.
 
         Raises:
             NotPutBack: keys are away, and others have written.
         """
         if self.ground.owed and self.ground.is_disturbed:
-            reason = f"somebody else has written for {self.ground.label} meanwhile"
+            reason = f"another process has written for {self.ground.label} meanwhile"
             raise NotPutBack(self._text(f"{writer_key(self.ground.label)} was lost", reason))
 
     def _end_well(self, error: Exception) -> None:
@@ -263,16 +247,16 @@ class Repairer:
         Raises:
             NotPutBack: in vain.
         """
-        deadline = time.monotonic() + PUT_BACK_SECONDS
+        deadline, backoff = time.monotonic() + PUT_BACK_SECONDS, Backoff()
         while self.ground.owed or self._tried is not None:
             try:
                 self._put_back()
             except NotPutBack:
                 raise
             except Srv6kvError as failure:
-                if time.monotonic() > deadline or self._is_foreign():
+                if time.monotonic() > deadline or self._session.is_taken():
                     raise NotPutBack(self._text(error, failure)) from None
-                time.sleep(RETRY_SECONDS)
+                time.sleep(backoff.failed())
 
     def _text(self, error: Exception | str, reason: Exception | str) -> str:
         tried = self._tried.transaction.operations if self._tried is not None else ()
@@ -281,15 +265,6 @@ class Repairer:
             f"{error}; {len(away)} keys may not be put back, {min(away)} first, because"
             f" {reason}; 'srv6kv run' writes them again"
         )
-
-    def _is_foreign(self) -> bool:
-        """Whether somebody else writes for the label by now."""
-        if self._writer is not None and not self._writer.lost.is_set():
-            return False
-        try:
-            return self.store.holder(self.ground.label) not in (None, self._me)
-        except Srv6kvError:
-            return False
 
     def _stop_if_asked(self) -> None:
         if self.came:

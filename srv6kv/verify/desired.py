@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 
 from srv6kv.ligato import keys, parts
 from srv6kv.net.addresses import to_int, to_text
-from srv6kv.verify.differences import SRV6_GLOBAL, Held, Json
+from srv6kv.verify.differences import SRV6_GLOBAL, DesiredKeys, Json
 from srv6kv.vpp.showsr_values import Localsid, Policy, SegmentList, Steering, address_of, prefix_of
 
 
 @dataclass(slots=True)
-class Wanted:
+class DesiredObjects:
     """What etcd wants, by what identifies it in VPP.
 
     Attributes:
@@ -32,18 +32,18 @@ class Wanted:
     encap_source: str | None = None
 
 
-def wanted_of(held: Held) -> Wanted:
+def objects_of(desired: DesiredKeys) -> DesiredObjects:
     """What etcd wants of VPP."""
-    wanted = Wanted()
-    for key, value in sorted(held.values.items()):
+    wanted = DesiredObjects()
+    for key, value in sorted(desired.values.items()):
         try:
-            _take(wanted, key, value)
+            _add(wanted, key, value)
         except ValueError as error:
             wanted.faults[key] = str(error).removeprefix(f"{key}: ")
     return wanted
 
 
-def _take(wanted: Wanted, key: str, value: Json) -> None:
+def _add(wanted: DesiredObjects, key: str, value: Json) -> None:
     if key.startswith(keys.LOCALSID):
         sid = _localsid(key, value)
         wanted.localsids[sid.sid] = (key, sid)

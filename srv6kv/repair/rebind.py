@@ -19,7 +19,7 @@ from srv6kv.net.bsids import Home, Texts
 from srv6kv.repair.ground import Change, Ground
 
 
-class Mover:
+class Rebinder:
     """Moves policies, one transaction each.
 
     Args:
@@ -36,11 +36,11 @@ class Mover:
         for bsid in avoid:
             self._used.add(bsid)
 
-    def move(self, key: str) -> tuple[str, str, list[Change]]:
+    def rebind(self, key: str) -> tuple[str, str, list[Change]]:
         """The old BSID, the new one, and the changes in a safe order.
 
         Raises:
-            ValueError: why it cannot be moved.
+            ValueError: why it cannot be rebound.
         """
         actual, old = self._ground.actual, key.removeprefix(keys.POLICY)
         policy = decode(key, actual.entries[key].value)
@@ -52,8 +52,8 @@ class Mover:
         if not users:
             raise ValueError("nothing is steered into it")
         new = self._next(old, users, policy.installation_vrf_id)
-        moved = msgspec.structs.replace(policy, bsid=new)
-        changes: list[Change] = [(moved.key, encode(moved))]
+        rebound = msgspec.structs.replace(policy, bsid=new)
+        changes: list[Change] = [(rebound.key, encode(rebound))]
         for user in users:
             changes += _steer(user, actual.entries[user].value, old, new)
         self._used.add(new)
@@ -91,7 +91,7 @@ class Mover:
 
 
 def _steer(key: str, value: bytes, old: str, new: str) -> list[Change]:
-    """A steering into the new policy; the name of a tunnel's tells the BSID, so its key goes
+    """A steering into the new policy; the name of a tunnel's holds the BSID, so its key goes
     immediately before the new one comes: VPP has one entry for a prefix."""
     steering = decode(key, value)
     assert isinstance(steering, Steering)

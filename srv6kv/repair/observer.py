@@ -1,36 +1,32 @@
-"""What the agent and VPP say, for commands that compare it with etcd."""
+"""Observes the agent and VPP for a repair."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from srv6kv.agent.needs import History
+from srv6kv.agent.rest import AgentRest
 from srv6kv.agent.status import ValueStatus
 from srv6kv.agent.view import View
-from srv6kv.cli.vpptexts import ask
 from srv6kv.errors import Unavailable
 from srv6kv.etcd.store import Etcd3Store
 from srv6kv.ligato import keys
 from srv6kv.repair.choose import Known
+from srv6kv.verify.vppask import ask
 from srv6kv.vpp.showsr_values import ShowSr
 
-if TYPE_CHECKING:
-    from srv6kv.agent.rest import AgentRest
-AGAIN_SECONDS = 1.0
-"""What is wrong is so for longer than that: what was on its way is no fault."""
 CONNECT_SECONDS = 60
 """A first connection to VPP is there by then."""
 
 
 @dataclass(slots=True)
-class Looker:
+class Observer:
     """Asks the agent's REST server if there is one, else reads the states in etcd.
 
     Attributes:
-        has_states: whether somebody tells states; found out by the first look, because a label
+        has_states: whether there are states at all; the first look finds out, because a label
             without any may also be one whose agent has just ended.
-        history: what the agent says of itself and of its connection to VPP.
+        history: of the agent and of its connection to VPP.
     """
 
     store: Etcd3Store
@@ -40,7 +36,7 @@ class Looker:
     history: History = field(default_factory=History)
 
     def known(self) -> Known:
-        """All that can be known now.
+        """Observe all that can be known now.
 
         Raises:
             Unavailable: the agent's REST server or etcd is out of reach, or VPP's output makes no
@@ -52,7 +48,7 @@ class Looker:
         return Known(states if self.has_states else None, self._shown())
 
     def states(self) -> dict[str, ValueStatus] | None:
-        """The states; None: nobody tells, or not now."""
+        """Read the states; None if there are none, or not now."""
         try:
             return self._states() if self.has_states else None
         except Unavailable:
@@ -67,13 +63,13 @@ class Looker:
         return view.statuses
 
     def remark(self) -> str:
-        """What stays hidden, "" if nothing does: an agent does not know what VPP has lost."""
+        """Tell what stays hidden, "" if nothing does: an agent does not know what VPP has lost."""
         if self.rest is not None:
             return ""
         text = "VPP was not asked, --agent-rest does that"
         if self.history.vpp_change > self.history.start_time + CONNECT_SECONDS:
             text += (
-                "; the agent has connected to VPP anew since it began: if VPP has restarted"
+                "; the agent has connected to VPP again since it began: if VPP has restarted"
                 " and nothing was rewritten since, it takes --means rewrite"
             )
         return text

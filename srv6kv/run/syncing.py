@@ -1,0 +1,156 @@
+"""Planning and committing: the way from actual to desired state, and when it is time for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from srv6kv.etcd.store import Writer
+from srv6kv.etcd.values import KeysChanged
+from srv6kv.plan.plan import Plan, split
+from srv6kv.run.context import Context
+from srv6kv.txn.transaction import Operation, Transaction
+
+IDLE_SECONDS = 1.0
+
+
+class Syncing:
+    """Brings etcd in sync with the cluster.
+
+    Attributes:
+        is_outdated: plan again although no event has come.
+    """
+
+    def __init__(self, context: Context, on_commit: Callable[[Transaction, int], None]) -> None:
+        self.is_outdated = False
+        self._context = context
+        self._on_commit = on_commit
+        self._due: float | None = None
+
+    def begin(self) -> None:
+        """Forget the plans of an earlier session."""
+        self.is_outdated, self._due = False, None
+
+    def seconds_left(self) -> float:
+        """The time for which the loop may wait for events."""
+        if self.is_outdated:
+            return 0.0
+        return IDLE_SECONDS if self._due is None else max(0.0, self._due - time.monotonic())
+
+    def take_turn(self) -> bool:
+        """Begin another turn of the loop.
+
+        Returns:
+            Whether it has to plan, even without events.
+        """
+        must_plan = self.is_outdated or self._context.lists.is_due
+        self.is_outdated = False
+        if self._context.agent.is_amid:
+            must_plan |= self._context.agent.advance()
+            self._due = self._context.agent.due
+            return must_plan
+        return must_plan or self._due is not None
+
+    def sync(self, writer: Writer) -> bool:
+        """Plan and commit. Keys that others have changed meanwhile are planned again in the next
+        turn, and the session goes on.
+
+        Returns:
+            Whether desired and actual are equal now.
+        """
+        context = self._context
+        edits = context.reconciler.edited
+        try:
+            return self._sync(writer)
+        except KeysChanged as conflict:
+            if not context.reconciler.refused(conflict.changes):
+                raise
+            self.is_outdated = True
+            context.report_edits(edits, conflict.revision)
+            return False
+
+    def _sync(self, writer: Writer) -> bool:
+        started = time.monotonic()
+        context, reconciler = self._context, self._context.reconciler
+        self._delete_old_chains(writer)
+        reconciler.cluster.miss(context.lists.missed())
+        reconciler.keep_to(context.store.limits)
+        plan = reconciler.plan()
+        context.hold = context.lists.hold(plan)
+        context.report_warnings()
+        if context.hold or self._waits_for_window(plan, started):
+            return False
+        self._due = None
+        is_full = reconciler.compares_all
+        if not self._commit(plan, writer, started):
+            self._due = context.agent.due
+            return False
+        triggered = reconciler.intake.triggers.take()
+        context.progress.synced(plan, started, context.revision, triggered, is_full=is_full)
+        return True
+
+    def _waits_for_window(self, plan: Plan, now: float) -> bool:
+        """Whether a plan that may have an opposite soon waits for it."""
+        reconciler = self._context.reconciler
+        if not plan.can_wait or reconciler.is_urgent or self._context.agent.is_amid:
+            return False
+        if self._due is None:
+            self._due = now + reconciler.settings.replace_window
+        return now < self._due
+
+    def _delete_old_chains(self, writer: Writer) -> None:
+        """Delete, before anything else is written, the chains of the last boot that would hit the
+        wrong namespace."""
+        stale = self._context.reconciler.stale_chains()
+        if not stale:
+            return
+        self._context.progress.boots_anew(len(stale))
+        limits = self._context.store.limits
+        *most, last = split(list(stale.operations), limits.planned, limits.size)
+        for part in most:
+            self._write(part, (), writer)
+        self._write(last, self._context.reconciler.boot_note(), writer)
+
+    def _commit(self, whole: Plan, writer: Writer, started: float) -> bool:
+        """Commit what of a plan may go out now, with what is noted about us.
+
+        Returns:
+            Whether that is all of it.
+        """
+        reconciler, progress = self._context.reconciler, self._context.progress
+        part = self._context.agent.part_of(whole)
+        plan = reconciler.set_apart(part.plan)
+        for index, transaction in enumerate(plan.transactions or (Transaction(()),)):
+            extra = reconciler.bookkeeping(plan, index, is_part=not part.is_last)
+            if not transaction and not extra:
+                continue
+            revision = self._write(transaction, extra, writer)
+            if transaction:
+                progress.committed(transaction, revision, plan, started, reconciler.prefix)
+                self._on_commit(transaction, revision)
+        if report := reconciler.report(plan):
+            progress.plumbs(report)
+        if part.is_last:
+            reconciler.settled()
+        else:
+            progress.parted(plan)
+        return part.is_last
+
+    def _write(self, transaction: Transaction, extra: tuple[Operation, ...], writer: Writer) -> int:
+        """Commit one transaction: this is where all writing happens.
+
+        Returns:
+            Its revision.
+        """
+        context = self._context
+        with context.progress.committing(transaction, context.reconciler.prefix):
+            revision = context.store.commit(
+                transaction, writer=writer, read_revision=context.revision, extra=extra
+            )
+        context.reconciler.committed(transaction, extra, revision)
+        context.agent.committed(transaction, revision)
+        context.comparison.report(one.key for one in (*transaction.operations, *extra))
+        context.saw_revision(revision)
+        if transaction and context.recorder is not None:
+            context.recorder.append(transaction)
+        return revision
