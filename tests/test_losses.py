@@ -56,12 +56,12 @@ def test_what_is_held() -> None:
     for key, value in HELD.items():
         served.apply(key, value)
 
-    assert served.held == {POLICIES: 2, ENDPOINTS: 7, LOCALSIDS: 1}
+    assert served.actual == {POLICIES: 2, ENDPOINTS: 7, LOCALSIDS: 1}
 
     served.apply(*policy(WEB, "1::1"))
     served.apply(LOCALSID, None)
 
-    assert +served.held == {POLICIES: 2, ENDPOINTS: 5}
+    assert +served.actual == {POLICIES: 2, ENDPOINTS: 5}
 
 
 def test_nothing_changes() -> None:

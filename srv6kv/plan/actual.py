@@ -1,4 +1,4 @@
-"""What etcd holds below one agent's label, indexed for planning.
+"""The keys of one agent in etcd, indexed for planning.
 
 Rule: this is the only history that counts. Keys are in short form (``config/...``).
 """

@@ -22,7 +22,7 @@ from srv6kv.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """What shares one policy."""
+    """The targets that share one policy."""
 
     home: Home
     targets: tuple[Target, ...]
@@ -44,7 +44,7 @@ class Allotment:
     leaving: Collection[Target]
 
     def bsids_of(self, entries: Mapping[Target, Steered | Carried]) -> dict[Target, str]:
-        """The BSID of each entry's policy; entries of one tunnel share it."""
+        """Choose the BSID of each entry's policy; entries of one tunnel share it."""
         groups = {_first(entry): self._group(entry) for entry in entries.values()}
         given: dict[Target, str] = {}
         used = set()
@@ -69,7 +69,7 @@ class Allotment:
         return _Group(home, (entry.target,), is_tunnel=False)
 
     def _actual_bsid(self, group: _Group) -> str | None:
-        """The BSID that a steering of the group has in etcd, if it can stay.
+        """Return the BSID that a steering of the group has in etcd, if it can stay.
 
         Two groups on one BSID (defect D4) are separated: the one with the lowest target keeps it.
         """
@@ -85,13 +85,13 @@ class Allotment:
         return None
 
     def _users(self, bsid: str) -> list[Target]:
-        """What is steered into a policy by steerings of ours."""
+        """Return the targets that our steerings lead into a policy."""
         keys_there = filter(self.ranges.owns, self.actual.users[bsid])
         targets = (self.actual.facts[key].target for key in keys_there)
         return [target for target in targets if target is not None]
 
     def _bsid_in_other_vrf(self, group: _Group) -> str | None:
-        """The BSID of the group in a VRF where it is steered no more: the VRF ids have changed."""
+        """Return the BSID of the group in a VRF of old, as the ids of VRFs have changed."""
         kind = keys.TUNNEL_STEERING if group.is_tunnel else keys.SERVICE_STEERING
         counts = self.actual.vrfs[kind]
         if any(counts[vrf] for vrf, _ in group.targets):
@@ -106,7 +106,7 @@ class Allotment:
         return None
 
     def _vacated(self, group: _Group) -> str | None:
-        """A tunnel's first choice, if its policy is there and all that used it moves or goes: it
+        """Return a tunnel's first choice, if its policy exists and all its users move or go: it
         leads to the same address, whichever node has it now."""
         bsid = next(iter(bsids.choices(*group.home)))
         users = self.actual.users.get(bsid)
@@ -117,7 +117,8 @@ class Allotment:
         return bsid if is_free and keys.policy(bsid) in self.actual.entries else None
 
     def _is_taken(self, bsid: str) -> bool:
-        """A policy of ours that nothing is steered into is what a crash left: it can be used."""
+        """Whether something uses a BSID; a policy of ours without steering was left by a crash and
+        does not count."""
         actual, main = self.actual, self.settings.main_vrf
         policy, localsid = keys.policy(bsid), keys.localsid(bsid)
         return (

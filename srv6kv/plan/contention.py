@@ -120,8 +120,8 @@ def _neighbours(
 
 
 def _names(key: str, value: bytes | None, actual: Actual) -> Iterator[tuple[str, bool]]:
-    """What connects a key with others, and whether others need the key for it: policies with one
-    SID do not depend on each other, but each on the localsid."""
+    """Yield the names that connect a key with others, and whether it provides them: policies with
+    one SID do not depend on each other, but each on the localsid."""
     if key.startswith(keys.LOCALSID):
         yield f"sid {key.removeprefix(keys.LOCALSID)}", True
     elif key.startswith(keys.ROUTE):

@@ -1,4 +1,4 @@
-"""What happens to policies when their values change: each change moves flows."""
+"""The effects of changes on policies: each change moves flows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Lists = set[tuple[tuple[str, ...], int]]
 
 
 def effects_of(wanted: Mapping[str, bytes | None], actual: Actual) -> Counter[str]:
-    """Policies by what happens to them: create, grow, shrink, replace, remove."""
+    """Count policies by what happens to them: create, grow, shrink, replace, remove."""
     effects: Counter[str] = Counter()
     for key, value in wanted.items():
         entry = actual.entries.get(key)
@@ -36,7 +36,7 @@ def _effect(key: str, old: bytes | None, new: bytes | None) -> str:
 
 
 def lists_of(key: str, value: bytes) -> Lists:
-    """The segment lists of a policy; none of what srv6kv could not have written."""
+    """Return the segment lists of a policy; none of one that srv6kv could not have written."""
     try:
         policy = decode(key, value)
     except ValueError:

@@ -3,8 +3,8 @@
 Rule: pure. A gap holds back only keys that it could define (``gaps``): a service and its slices the
 steerings with its name, their policies, and the local pods that these lead to; a node what leads to
 a node that is not known; a pod what has one of its addresses. Names in etcd may be ambiguous
-(``a-b``/``c`` and ``a``/``b-c`` share one): these are held for either. What this process has wanted
-itself is never held: it goes when it is gone.
+(``a-b``/``c`` and ``a``/``b-c`` share one): these are held for either. What this process
+has desired itself is never held: it goes with its cause.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ _POD_ADDRESS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class _Reached:
-    """What the gaps could define: addresses of services, and of the local endpoints addresses, SIDs
-    and what names their rule chains."""
+    """The reach of the gaps: addresses of services, and of local endpoints addresses, SIDs and the
+    sandboxes that name their rule chains."""
 
     services: frozenset[str] = frozenset()
     addresses: frozenset[str] = frozenset()
@@ -105,7 +105,7 @@ class Inherited:
         topology: of the nodes that can be read.
         gaps: what cannot be read.
         waiting: local pods whose attachment the agent may not have reported yet.
-        wanted: all keys that this process has wanted so far.
+        desired: all keys that this process has desired so far.
         kept: the keys that stay now.
     """
 
@@ -117,7 +117,7 @@ class Inherited:
     topology: Topology
     gaps: frozenset[Gap] = frozenset()
     waiting: frozenset[str] = frozenset()
-    wanted: set[str] = field(default_factory=set)
+    desired: set[str] = field(default_factory=set)
     kept: Container[str] = ()
     _ips: tuple[str | None, ...] = ()
     _parts: tuple[frozenset[Gap], ...] = ()
@@ -172,7 +172,7 @@ class Inherited:
         return changed
 
     def concerned(self, changed: Collection[Gap], desired: Desired) -> Delta:
-        """What may stay or go because these gaps have come or gone."""
+        """Find what may stay or go because these gaps have come or gone."""
         index = _index_of(changed)
         targets = {
             target for target, entry in desired.steered.items() if _covers(index, entry.service)
@@ -188,7 +188,7 @@ class Inherited:
         Args:
             leaving: steerings that leave their policies.
         """
-        if key in self.wanted or not (self.gaps or self.waiting):
+        if key in self.desired or not (self.gaps or self.waiting):
             return True
         if self._index.is_open:
             return False
@@ -211,7 +211,7 @@ class Inherited:
     # What an object of etcd keeps ------------------------------------------------------------
 
     def completed(self, entry: Steered) -> Steered | None:
-        """What is steered, with the segment lists that stay; None: it has none at all."""
+        """Add the segment lists that stay to an entry; None: it has none at all."""
         is_covered = _covers(self._index, entry.service)
         there = self._lists_at(entry.target) if is_covered or entry.unsure else None
         kept = {}
@@ -233,7 +233,7 @@ class Inherited:
         return replace(entry, lists=Lists.of(kept | own))
 
     def _lists_at(self, target: Target) -> tuple[str, dict[Path, int]] | None:
-        """The policy of a target in etcd and its lists, with their weights."""
+        """Find the policy of a target in etcd and its lists, with their weights."""
         for key in sorted(filter(self.owns, self.actual.steerings.get(target, ()))):
             policy = keys.policy(self.actual.facts[key].bsid)
             found = self._value(policy)
@@ -242,7 +242,7 @@ class Inherited:
         return None
 
     def completed_chain(self, value: RuleChain) -> RuleChain:
-        """A rule chain with the rules that stay."""
+        """Add the rules that stay to a rule chain."""
         there = set(self._rules(value.key)) if self.gaps else set()
         if there <= set(value.rules):
             return value
@@ -256,9 +256,9 @@ class Inherited:
         return found is not None and found[1] in self._reach().services
 
     def _left(self, key: str, there: Iterable[Hashable], now: Iterable[Hashable]) -> set[Hashable]:
-        """What of a value in etcd this process has never wanted."""
+        """Find what of a value in etcd this process has never desired."""
         if key not in self._desired_before:
-            self._desired_before[key] = set(there) if key in self.wanted else set()
+            self._desired_before[key] = set(there) if key in self.desired else set()
         self._desired_before[key].update(now)
         return set(there) - self._desired_before[key]
 

@@ -1,4 +1,4 @@
-"""What plans have left out and why, remembered until it changes or nothing stands in its way.
+"""What plans have left out, and why, kept until it changes or becomes possible.
 
 Rule: pure. A plan of a change looks at few parts of a node's state; what it does not look at is
 left out as before. So nothing that is refused is tried again, and no change leads to a comparison
@@ -19,7 +19,7 @@ from srv6kv.render.desired import Delta
 
 @dataclass(slots=True)
 class LeftOut:
-    """What the plans so far have left out."""
+    """Keeps what the plans so far have left out."""
 
     _notes: dict[Part, tuple[Note, ...]] = field(default_factory=dict)
     _waiting: dict[str, set[Target]] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class LeftOut:
         return self._kept
 
     def notes(self) -> Iterator[Note]:
-        """Why something is left out."""
+        """Yield the warnings about what is left out."""
         for notes in self._notes.values():
             yield from notes
         if self._kept:

@@ -28,8 +28,6 @@ from srv6kv.txn import limits
 from srv6kv.txn.transaction import Operation, Transaction
 
 MOST_OPERATIONS = limits.DEFAULT.planned
-FEW_OPERATIONS = limits.DEFAULT.few_planned
-"""So few are guarded key by key: what others write beside them does not matter."""
 MOST_BYTES = limits.DEFAULT.size
 MOST_SHARED_BYTES = 3 << 16
 MOST_RANGES_BYTES = 1 << 15
@@ -38,7 +36,7 @@ MOST_RANGES_BYTES = 1 << 15
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """What srv6kv has noted in etcd about itself.
+    """The notes of srv6kv in etcd about itself.
 
     Attributes:
         ranges: the ranges in use when it last wrote.
@@ -73,7 +71,7 @@ class Plumbing:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What a plan leaves out, by key or by what is to be steered.
+    """The parts that a plan leaves out, by key or by target.
 
     Attributes:
         notes: why.
@@ -177,7 +175,7 @@ def plan(
     most_bytes: int = MOST_BYTES,
     batch_bytes: int = MOST_BYTES,
 ) -> Plan:
-    """The transactions that make etcd hold the desired state.
+    """Plan the transactions that make etcd hold the desired state.
 
     Args:
         desired: what should be.
@@ -383,7 +381,7 @@ def _operation(
 
 
 def _moved(changes: dict[str, bytes | None]) -> dict[str, Target]:
-    """Steerings that are to be put, with what they will take."""
+    """Return the steerings that are to be put, with their targets."""
     return {
         key: _target_of(value)
         for key, value in changes.items()
@@ -392,7 +390,7 @@ def _moved(changes: dict[str, bytes | None]) -> dict[str, Target]:
 
 
 def _target_of(value: bytes) -> Target:
-    """What a steering that we want takes."""
+    """Return the target of a desired steering."""
     facts = steering_facts(value)
     assert facts is not None
     assert facts.target is not None

@@ -39,7 +39,7 @@ Part = str | Target
 
 @dataclass(slots=True)
 class Resolved:
-    """What part of etcd should be.
+    """The part of etcd that is desired.
 
     Attributes:
         wanted: key to bytes; None: a key that should not be there.
@@ -74,7 +74,7 @@ def resolve(
     most_bytes: int,
     inherited: Inherited | None = None,
 ) -> Resolved:
-    """The wanted bytes of these objects and of the steerings and policies of these targets.
+    """Choose the desired bytes of these objects and of the steerings and policies of these targets.
 
     Args:
         most_bytes: of a key (short form) and its value together; what has more is left out.
@@ -85,7 +85,7 @@ def resolve(
         value = desired.objects.get(key)
         if inherited is not None and isinstance(value, RuleChain):
             value = inherited.completed_chain(value)
-        _want_object(key, value, actual, resolved, ranges, most_bytes)
+        _add_object(key, value, actual, resolved, ranges, most_bytes)
     steered: dict[Target, Steered | Carried] = {}
     leaving = set(targets)
     for target in targets:
@@ -115,7 +115,7 @@ def resolve(
     return resolved
 
 
-def _want_object(
+def _add_object(
     key: str,
     value: AgentValue | None,
     actual: Actual,
@@ -134,14 +134,13 @@ def _want_object(
 
 
 def _excess_of(key: str, size: int, most_bytes: int) -> str:
-    """What is too large about a key with a value of this size; "" if one request to etcd holds
-    it."""
+    """Say that a key with a value of this size is too large; "" if one request to etcd holds it."""
     size += len(key.encode())
     return f"{size} bytes, and {most_bytes} fit into one request" if size > most_bytes else ""
 
 
 def _fault_of(value: AgentValue, actual: Actual, ranges: Ranges) -> str | None:
-    """What is wrong with an object by itself or beside what etcd holds.
+    """Say what is wrong with an object, by itself or beside what etcd holds.
 
     Agent rule 6: a SID is no /128 route of its own VRF; one of ours leaves with its cause.
     """
@@ -226,7 +225,7 @@ def _faulty_sid(
 
 
 def _name_of(entry: Steered, desired: Desired, actual: Actual, ranges: Ranges) -> str:
-    """The name in etcd; else the plain one, unless a namesake has it or is older.
+    """Choose the name in etcd, else the plain one unless a namesake has it or is older.
 
     Of a shared address the next service takes over the steering as it is (rule L5):
     to rename it would let packets through to the next best route.

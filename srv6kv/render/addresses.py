@@ -33,7 +33,7 @@ FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a service asks for.
+    """The addresses that a service asks for.
 
     Attributes:
         roles: the addresses that it may have, as far as other services do not matter.
@@ -53,7 +53,7 @@ class Place:
 
 
 def asked_by(service: Service, topology: Topology, settings: Settings) -> Asked:
-    """The addresses of a service that nothing but another service could keep from it."""
+    """Find the addresses of a service that only another service could keep from it."""
     roles: dict[str, Role] = {}
     denials = []
     for address, role in wishes(service).items():
@@ -130,13 +130,13 @@ def _denial(service: Service, address: str, role: Role, reason: str) -> Note:
 
 
 def wishes(service: Service) -> dict[str, Role]:
-    """Every address of a service in its best role, of the families that are its own (rule S3)."""
+    """Return every address of a service in its best role, of its own families (rule S3)."""
     families = service.families
     return {one: role for one, role in named(service).items() if is_ipv4(one) in families}
 
 
 def named(service: Service) -> dict[str, Role]:
-    """Every address that a service names in its best role, its own or not."""
+    """Return every address that a service names in its best role, its own or not."""
     found = dict.fromkeys(service.external_ips, Role.EXTERNAL_IP)
     found |= dict.fromkeys(service.balancer_ips, Role.LOAD_BALANCER)
     own = (service.cluster_ip, service.cluster_ipv4)
@@ -144,6 +144,6 @@ def named(service: Service) -> dict[str, Role]:
 
 
 def not_own(service: Service) -> list[str]:
-    """The addresses that a service names and that are not its own, for want of a ClusterIP of
+    """Return the addresses that a service names and that are not its own, without a ClusterIP of
     their family: kube-proxy leaves them to the routes, and so do we (rule S3)."""
     return sorted(named(service).keys() - wishes(service).keys())

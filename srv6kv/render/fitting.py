@@ -26,7 +26,7 @@ Answering = Mapping[str, Mapping[Ref, tuple[Translation, ...]]]
 
 
 class Excess(NamedTuple):
-    """What a service takes of a chain that has no room for it: key, bytes and room."""
+    """A service for which a chain has no room: the chain's key, the bytes it takes, the room."""
 
     key: str
     size: int
@@ -34,7 +34,7 @@ class Excess(NamedTuple):
 
 
 def left_out(wired: Wired, answering: Answering, most_bytes: int) -> dict[Ref, Excess]:
-    """The services that are left out of the chains of one interface.
+    """Choose the services that are left out of the chains of one interface.
 
     Args:
         wired: the interface.

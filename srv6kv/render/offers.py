@@ -1,5 +1,4 @@
-"""What the slices of one service offer, slice by slice, so that a change costs the slice that
-changed.
+"""The endpoints that the slices of one service offer, slice by slice: a change costs its slice.
 
 Rule: no two parts share an address. What several slices list is a part of its own, in which rule E8
 has decided between them; every other part is what one slice offers alone. So whatever is counted

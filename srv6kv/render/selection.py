@@ -33,7 +33,7 @@ Candidates = Mapping[ServicePort, tuple[Candidate, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What one kind of traffic to a service may reach from one node.
+    """The endpoints that one kind of traffic to a service may reach from one node.
 
     Attributes:
         by_port: the selected candidates of each port, in address order.
@@ -85,23 +85,20 @@ class Unused:
 
 
 def candidates_of(service: Service, slices: Iterable[EndpointSlice]) -> Candidates:
-    """All candidates of each port of the service, duplicates resolved (rules E3, E4, E7, E8)."""
-    offered: dict[ServicePort, dict[tuple[str, int], Candidate]] = {
-        port: {} for port in service.ports
-    }
-    for item in slices:
-        endpoints = _distinct(item)
-        for _, slice_port, port in _slice_ports(service, item):
-            if port is None or slice_port.number is None:
-                continue
-            table = offered[port]
-            for endpoint in endpoints:
-                candidate = Candidate(endpoint, slice_port.number, item.ref.name)
-                key = (endpoint.address, slice_port.number)
-                known = table.get(key)
-                if known is None or _rank(candidate) < _rank(known):
-                    table[key] = candidate
-    return _in_order(offered)
+    """Return the candidates of each port of a service, unique (rules E3, E4, E7, E8)."""
+    none: Candidates = dict.fromkeys(service.ports, ())
+    return merged((none, *(_offered_by(item, service) for item in slices)))
+
+
+def _offered_by(item: EndpointSlice, service: Service) -> Candidates:
+    """Return the candidates that one slice lists for each port of a service."""
+    found: dict[ServicePort, tuple[Candidate, ...]] = {}
+    endpoints = _distinct(item)
+    for _, slice_port, port in _slice_ports(service, item):
+        if port is not None and (number := slice_port.number) is not None:
+            listed = (Candidate(endpoint, number, item.ref.name) for endpoint in endpoints)
+            found[port] = (*found.get(port, ()), *listed)
+    return found
 
 
 def merged(parts: Iterable[Candidates]) -> Candidates:
@@ -115,10 +112,6 @@ def merged(parts: Iterable[Candidates]) -> Candidates:
                 known = table.get(key)
                 if known is None or _rank(candidate) < _rank(known):
                     table[key] = candidate
-    return _in_order(offered)
-
-
-def _in_order(offered: Mapping[ServicePort, dict[tuple[str, int], Candidate]]) -> Candidates:
     return {
         port: tuple(sorted(table.values(), key=lambda c: (c.address, c.target)))
         for port, table in offered.items()
@@ -238,7 +231,7 @@ def _why_duplicate(loser: Candidate, winner: Candidate) -> str:
 def select(
     service: Service, candidates: Candidates, node: str, zone: str, *, local_only: bool
 ) -> Selection:
-    """The endpoints for traffic that a policy of Cluster or Local governs (rule C8).
+    """Select the endpoints for traffic under a traffic policy of Cluster or Local (rule C8).
 
     Args:
         service: the service.
@@ -277,7 +270,7 @@ class Facts(NamedTuple):
 
 
 def facts_of(offered: Iterable[Candidate], node: str, zone: str) -> Facts:
-    """The facts about these candidates."""
+    """Count the facts about these candidates."""
     ends = [candidate.endpoint for candidate in offered]
     ready = [end for end in ends if end.ready]
     return Facts(
@@ -292,7 +285,7 @@ def facts_of(offered: Iterable[Candidate], node: str, zone: str) -> Facts:
 
 
 def rule_of(facts: Facts, *, local_only: bool) -> str:
-    """The rule that decides: by facts about all candidates of a port (C2, C4, C5, C6).
+    """Choose the rule that decides, by facts about all candidates of a port (C2, C4, C5, C6).
 
     A node without a zone is in the zone "", as in ``topologyModeFromHints`` of kube-proxy.
     """
@@ -306,7 +299,7 @@ def rule_of(facts: Facts, *, local_only: bool) -> str:
 
 
 def chosen_by(rule: str, offered: Iterable[Candidate], node: str, zone: str) -> list[Candidate]:
-    """What a rule selects among candidates: of each it asks nothing but what it is itself.
+    """Select candidates by a rule, each by its own conditions only.
 
     What terminates without serving is never a last resort (C10).
     """
@@ -405,5 +398,5 @@ def _place(rule: str, place: str) -> str:
 
 
 def anywhere(offered: Collection[Candidate]) -> list[Candidate]:
-    """The candidates among which hints choose: the ready ones, else the last resort."""
+    """Return the candidates among which hints choose: the ready ones, else the last resort."""
     return chosen_by("C4", offered, "", "") or chosen_by("C5", offered, "", "")

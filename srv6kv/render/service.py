@@ -119,7 +119,7 @@ def answers_of(
 
 
 def runs_of(ports: Mapping[Port, int]) -> tuple[Run, ...]:
-    """The ports that an endpoint answers for, as few runs as they can be."""
+    """Join the ports that an endpoint answers for to as few runs as possible."""
     found: list[Run] = []
     protocol, first, to, count = "", 0, 0, 0
     for (its_protocol, port), target in sorted(ports.items()):
@@ -138,7 +138,7 @@ def _selected_twice(
     policies: Collection[bool],
     topology: Topology,
 ) -> dict[ServicePort, set[tuple[str, int]]]:
-    """What this node selects, of ports for which an address is offered with several targets."""
+    """Find what this node selects, of ports for which an address has several targets."""
     zone = topology.own.zone if topology.own else ""
     found: dict[ServicePort, set[tuple[str, int]]] = {}
     for port, offered in local.items():

@@ -57,7 +57,7 @@ class _Entry:
 
 @dataclass(slots=True)
 class _Kept:
-    """What is kept of a service from change to change.
+    """The parts of a service that are kept from change to change.
 
     Attributes:
         ways: by family, and whether a policy of Local selects.

@@ -48,7 +48,7 @@ def _end(sid: str, subnet: Prefix, vrf: int, settings: Settings) -> LocalSid:
 
 
 def carried_by(topology: Topology, settings: Settings) -> tuple[list[Carried], list[Note]]:
-    """What rides tunnels from this node, and what cannot."""
+    """Find the prefixes that tunnels carry from this node, and warn about those they cannot."""
     found: list[Carried] = []
     notes: list[Note] = []
     taken: dict[str, str] = {}
@@ -127,7 +127,7 @@ def _destination(prefix: Prefix) -> str:
 def _shortcomings(
     peer: Peer, end: str, parts: Mapping[str, str], taken: Mapping[str, str]
 ) -> Iterator[Note]:
-    """What of a node's prefixes the tunnel that ends there does not carry."""
+    """Warn about a node's prefixes that the tunnel to it does not carry."""
     for item in parts:
         if item in taken:
             text = f"{item} belongs to Node {taken[item]} too, and only that one is reached by it"

@@ -26,7 +26,7 @@ Rules = Mapping[ServicePort, str]
 
 @dataclass(slots=True)
 class _Stretch:
-    """What one part adds to the way.
+    """The contribution of one part to the way.
 
     Attributes:
         paths: to remote endpoints, with the number of endpoints.

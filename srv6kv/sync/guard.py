@@ -132,11 +132,11 @@ class MassDeleteGuard:
         rest, known = loss.lost - agreed, loss.lost & agreed
         found = []
         for kind in KINDS:
-            held = loss.held[kind]
-            most = max([held, *(sample[kind] for _, sample in self._samples)])
+            actual = loss.actual[kind]
+            most = max([actual, *(sample[kind] for _, sample in self._samples)])
             lost = sum_of(rest, kind)
             gone = most - loss.left[kind] - sum_of(known, kind)
-            if lost and (2 * lost > held >= FEWEST or 2 * gone > most >= FEWEST):
+            if lost and (2 * lost > actual >= FEWEST or 2 * gone > most >= FEWEST):
                 found.append(kind)
         return found
 
@@ -145,12 +145,12 @@ class MassDeleteGuard:
         self._samples = [one for one in self._samples if one[0] > oldest]
 
     def _remember(self, loss: Loss, now: float) -> None:
-        """What there was before a plan, at most once a second."""
+        """Remember what etcd held before a plan, at most once a second."""
         if self._samples and now < self._samples[-1][0] + _SAMPLE_SECONDS:
             since, sample = self._samples[-1]
-            self._samples[-1] = (since, sample | loss.held)
+            self._samples[-1] = (since, sample | loss.actual)
         else:
-            self._samples.append((now, loss.held))
+            self._samples.append((now, loss.actual))
 
 
 def warning_of(loss: Loss) -> Note | None:
@@ -163,7 +163,9 @@ def warning_of(loss: Loss) -> Note | None:
 
 def _much_note(loss: Loss, seconds: float) -> Note:
     parts = [
-        f"{lost} of {loss.held[kind]} {kind}" for kind in KINDS if (lost := sum_of(loss.lost, kind))
+        f"{lost} of {loss.actual[kind]} {kind}"
+        for kind in KINDS
+        if (lost := sum_of(loss.lost, kind))
     ]
     parts = parts or ["some keys"]
     listed = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)

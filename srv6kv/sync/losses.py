@@ -1,4 +1,4 @@
-"""How much of what etcd holds for traffic a plan would take away.
+"""How much traffic a plan would take away.
 
 Rule: pure. Traffic loses a policy when an address that is steered has no endpoint afterwards, and
 endpoints when the segment lists that it gets weigh less than before; which BSID or name it is
@@ -25,40 +25,40 @@ _GROWING = {"create", "grow"}
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What a plan takes away.
+    """The traffic that a plan takes away.
 
     Attributes:
         lost: how much of a kind, by kind and key.
-        held: how much of each kind etcd holds of ours.
+        actual: how much of each kind etcd holds of ours.
         left: how much of each kind it holds when the plan is done.
         takes: a key is deleted, or a policy does not only grow.
     """
 
     lost: Counter[tuple[str, str]] = field(default_factory=Counter)
-    held: Counter[str] = field(default_factory=Counter)
+    actual: Counter[str] = field(default_factory=Counter)
     left: Counter[str] = field(default_factory=Counter)
     takes: bool = False
 
 
 def sum_of(lost: Mapping[tuple[str, str], int], kind: str) -> int:
-    """How much of a kind is lost."""
+    """Add up what is lost of a kind."""
     return sum(number for (one, _), number in lost.items() if one == kind)
 
 
 class Served:
-    """What etcd holds of ours for traffic, counted as it changes.
+    """Counts our keys in etcd that serve traffic, as they change.
 
     Args:
         discard: the SID that drops what is sent to it.
 
     Attributes:
         weights: of all segment lists of a policy that lead to endpoints, by the policy's key.
-        held: how much there is of each kind.
+        actual: how much there is of each kind.
     """
 
     def __init__(self, discard: str) -> None:
         self.weights: dict[str, int] = {}
-        self.held: Counter[str] = Counter()
+        self.actual: Counter[str] = Counter()
         self._localsids: set[str] = set()
         self._discard = discard
 
@@ -68,14 +68,14 @@ class Served:
             before, after = self.weights.pop(key, 0), self.weight_of(key, value)
             if after:
                 self.weights[key] = after
-            self.held[POLICIES] += (after > 0) - (before > 0)
-            self.held[ENDPOINTS] += after - before
+            self.actual[POLICIES] += (after > 0) - (before > 0)
+            self.actual[ENDPOINTS] += after - before
         elif key.startswith(keys.LOCALSID):
             if value is not None:
                 self._localsids.add(key)
             else:
                 self._localsids.discard(key)
-            self.held[LOCALSIDS] = len(self._localsids)
+            self.actual[LOCALSIDS] = len(self._localsids)
 
     def weight_of(self, key: str, value: bytes | None) -> int:
         """The weight of all lists of a policy that lead to endpoints; 0 without the policy."""
@@ -86,14 +86,14 @@ class Served:
 
 
 def loss_of(found: Plan, actual: Actual, served: Served) -> Loss:
-    """What a plan takes away of what etcd holds."""
+    """Count what a plan takes away."""
     changes = {
         key: value
         for key, value in found.wanted.items()
         if value != (entry.value if (entry := actual.entries.get(key)) is not None else None)
     }
     lost: Counter[tuple[str, str]] = Counter()
-    left = Counter(served.held)
+    left = Counter(served.actual)
     after = {k: served.weight_of(k, v) for k, v in changes.items() if k.startswith(keys.POLICY)}
     for key, weight in after.items():
         before = served.weights.get(key, 0)
@@ -115,7 +115,7 @@ def loss_of(found: Plan, actual: Actual, served: Served) -> Loss:
     takes = any(value is None for value in changes.values()) or bool(
         found.effects.keys() - _GROWING
     )
-    return Loss(+lost, Counter(served.held), left, takes)
+    return Loss(+lost, Counter(served.actual), left, takes)
 
 
 def _changed_policies(changes: Mapping[str, bytes | None], actual: Actual) -> set[str]:

@@ -90,7 +90,7 @@ class Reconciler:
 
     @property
     def ledger(self) -> Ledger:
-        """What is noted in etcd about us."""
+        """The ranges and shared keys that etcd notes about us."""
         return self._ledger_keys.ledger
 
     def owns(self, key: str) -> bool:
@@ -204,7 +204,7 @@ class Reconciler:
             self.cluster.hold(key.removeprefix(keys.LOCALSID), next_hop)
 
     def missing_pods(self) -> dict[str, Ref]:
-        """Pods that are not known with the address of the local endpoint that waits for them."""
+        """Find the Pods that are not known with the address of a local endpoint that needs them."""
         return {
             address: ref
             for address, ref in self.renderer.waiting.items()
@@ -217,7 +217,7 @@ class Reconciler:
         self._source_gaps = gaps
 
     def keep_to(self, limits: Limits) -> None:
-        """Plan within other limits from now on."""
+        """Change the limits of plans."""
         if limits != self.limits:
             self.limits, self.most_bytes = limits, limits.value
             self._pending = None  # what did not fit may, and what did may not
@@ -258,7 +258,7 @@ class Reconciler:
             most_bytes=self.most_bytes,
             batch_bytes=min(self.limits.size, self.most_bytes),
         )
-        self._inherited.wanted |= {k for k, v in found.wanted.items() if v is not None}
+        self._inherited.desired |= {k for k, v in found.wanted.items() if v is not None}
         self._left_out.apply(found, is_full=self._pending is None)
         return found
 
@@ -286,16 +286,16 @@ class Reconciler:
         return loss_of(found, self.actual, self._served)
 
     def steered(self) -> Iterable[Ref]:
-        """The services with an address that is steered; some more than once."""
+        """Yield the services with an address that is steered, some more than once."""
         return (steered.service for steered in self.renderer.desired.steered.values())
 
     def bookkeeping(
         self, found: Plan, index: int, *, is_part: bool = False
     ) -> tuple[Operation, ...]:
-        """What is to be noted about ourselves together with the plan's transaction ``index``.
+        """Make the operations that note something about us, with the plan's transaction ``index``.
 
-        Before the last one of all the old ranges are still noted: what lies in them is not gone
-        yet. More follows after a part.
+        Before the very last one the old ranges stay noted, as keys in them are still there; after a
+        part more follows.
         """
         is_last = not is_part and index >= len(found.transactions) - 1
         ranges = self._ranges if is_last else self._ranges | self.ledger.ranges
@@ -343,6 +343,6 @@ class Reconciler:
         return {*known, *rendered, *self._left_out.notes(), *bad}
 
     def held(self) -> dict[str, tuple[bytes, int]]:
-        """Our keys in etcd (full form) with value and mod revision, in the order of puts."""
+        """Return our keys in etcd (full form) with value and mod revision, in the order of puts."""
         ours = (key for key in self.actual.entries if self.owns(key) or key in self.ledger.shared)
         return {self.prefix + key: self.actual.entries[key] for key in sorted(ours, key=put_order)}

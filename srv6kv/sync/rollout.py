@@ -47,7 +47,7 @@ class _Put:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What of a plan goes out now.
+    """The part of a plan that goes out now.
 
     Attributes:
         plan: with the transactions of this part only.
@@ -62,7 +62,7 @@ class Part:
 
 @dataclass(slots=True)
 class Phases:
-    """What is out and the agent has not confirmed, and what waits for that."""
+    """Keeps the puts that the agent has not confirmed, and since when operations are held back."""
 
     _receive: dict[str, _Put] = field(default_factory=dict)
     _send: dict[str, _Put] = field(default_factory=dict)
@@ -130,7 +130,7 @@ class Phases:
         return self.is_free or (due is not None and due <= now)
 
     def due(self, now: float) -> float | None:
-        """When to look again at the latest; None: nothing is held back."""
+        """Return when to look again at the latest; None: nothing is held back."""
         if not self._held:
             return None
         first = SEND if SEND in self._held else GONE
@@ -189,7 +189,7 @@ def _short(operation: Operation) -> str:
 
 
 def _by_phase(plan: Plan, actual: Actual) -> tuple[set[Operation], set[Operation], set[Operation]]:
-    """The receive side, policies and steerings that follow it, and deletions.
+    """Divide a plan into the receive side, policies and steerings that follow it, and deletions.
 
     A deletion before the last put makes room for one.
     """

@@ -1,4 +1,4 @@
-"""What a read of etcd returns, by whose keys they are."""
+"""A read of etcd, sorted by the owners of its keys."""
 
 from __future__ import annotations
 

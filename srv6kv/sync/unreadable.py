@@ -1,4 +1,4 @@
-"""Notes on values in etcd that count as absent because they cannot be read.
+"""Warnings about values in etcd that count as absent because they cannot be read.
 
 Rule: a bad value of others is reported and harms nothing but itself.
 """
@@ -18,7 +18,7 @@ _NOTED: dict[str, Any] = {"boot": Boot, "ranges": dict[str, list[str]], "shared"
 
 
 def of_ours(prefix: str, noted: Mapping[str, bytes]) -> dict[str, str]:
-    """Find what srv6kv has noted about itself and cannot read any more.
+    """Find the notes of srv6kv about itself that it cannot read any more.
 
     Args:
         prefix: ``/srv6kv/<label>/``.
@@ -39,7 +39,7 @@ def _of_ours(prefix: str, noted: Mapping[str, bytes]) -> Iterator[tuple[str, str
 
 
 def notes(ours: Mapping[str, str], prefix: str, others: Mapping[str, str]) -> Iterator[Note]:
-    """Make a note for each key, of others for the first ones.
+    """Warn about each key, of others about the first ones.
 
     Args:
         ours: as ``of_ours`` returns it.
