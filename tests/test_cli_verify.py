@@ -16,11 +16,12 @@ from click.testing import CliRunner
 from processes import SEED, Bench, environment, example_of, srv6kv
 from verify_node import Node, Sample, sample_of, well
 
-from srv6kv.cli import looking, verify, vpptexts
+from srv6kv.cli import looking, verify
 from srv6kv.errors import Srv6kvError, Unavailable
 from srv6kv.etcd.embedded import EmbeddedEtcd
 from srv6kv.etcd.store import Etcd3Store
 from srv6kv.ligato import keys
+from srv6kv.offline import vpptexts
 from srv6kv.verify import Difference
 
 
@@ -75,14 +76,14 @@ def test_what_is_not_compared_is_said(node: Node) -> None:
     none = node.verify()
     part = node.verify("--vpp", "-", stdin=node.vpp.show_sr_localsids())
 
-    assert every.stderr == "note: not compared: VPP (no output of 'show sr ...')\n"
+    assert every.stderr == "warning: not compared: VPP (no output of 'show sr ...')\n"
     assert none.stderr.splitlines() == [
-        "note: not compared: the agent (no states); VPP (no output of 'show sr ...')",
+        "warning: not compared: the agent (no states); VPP (no output of 'show sr ...')",
         f"srv6kv: nobody tells what the agent of {node.label} or its VPP has: give --agent-rest,"
         " --vpp or --vppctl, or let the agent publish its states (ENABLE_STATUS_PUBLISHING)",
     ]
     assert part.stderr.startswith(
-        "note: not compared: the agent (no states); VPP's policies (not shown); VPP's steerings"
+        "warning: not compared: the agent (no states); VPP's policies (not shown); VPP's steerings"
         " (not shown); the interfaces of "
     )
     assert [done.returncode for done in (every, none, part)] == [0, 2, 0]
@@ -237,4 +238,4 @@ def test_the_example_works(bench: Bench, tmp_path: Path) -> None:
     )
 
     assert (done.returncode, done.stdout[:18]) == (0, "differences: none;"), done.stderr
-    assert done.stderr == "note: not compared: the agent (no states)\n"
+    assert done.stderr == "warning: not compared: the agent (no states)\n"

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from srv6kv.agent.needs import History
 from srv6kv.agent.status import ValueStatus
 from srv6kv.agent.view import View
-from srv6kv.cli.vpptexts import ask
 from srv6kv.errors import Unavailable
 from srv6kv.etcd.store import Etcd3Store
 from srv6kv.ligato import keys
+from srv6kv.offline.vpptexts import ask
 from srv6kv.repair.choose import Known
 from srv6kv.vpp.showsr_values import ShowSr
 

@@ -102,14 +102,14 @@ def agent_state_option(command: Command) -> Command:
 
 
 def agent_states_option(command: Command) -> Command:
-    """Files with the keys of several agents: ``states``, which ``sites.states_of`` reads."""
+    """Files with the keys of several agents: ``states``, which ``cluster.states_of`` reads."""
     return click.option(
         "--agent-state",
         "states",
         metavar="NODE=FILE",
         multiple=True,
         help="JSON object of the keys that a node's agent has already (config/... to value);"
-        " without it the node's pods are taken as wired.",
+        " without it the node's pods count as attached.",
     )(command)
 
 

@@ -14,6 +14,7 @@ from srv6kv.cli.options import (
     etcd_options,
     node_options,
     read_etcd,
+    rest_of,
 )
 
 
@@ -39,7 +40,7 @@ def command(
 ) -> None:
     """Print the transactions that would bring etcd in sync with the cluster. Writes nothing.
 
-    With --agent-rest the agent tells the wiring of pods of which etcd has no keys. If the
+    With --agent-rest the agent gives the attachment of pods of which etcd has no keys. If the
     mass-delete guard of run would hold the plan, a warning says so, and the exit code is 1.
 
     \b
@@ -47,10 +48,11 @@ def command(
       srv6kv plan --manifests examples/seed/manifests --config examples/seed/contiv.conf \\
         --node node1 --etcd 127.0.0.1:2379
     """
-    from srv6kv.cli import cluster, states
+    from srv6kv.cli import cluster
+    from srv6kv.offline import states
 
     files = cluster.read_any(paths, servers, config, node, label)
     reconciler = files.reconciler
-    states.learn_wiring(reconciler.cluster, agent_rest)
+    states.add_attachments(reconciler.cluster, rest_of(agent_rest))
     reconciler.reset(read_etcd(servers, reconciler.prefixes))
     cluster.report(files, output, is_question=check, is_guarded=True)

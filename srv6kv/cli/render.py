@@ -8,6 +8,7 @@ from typing import Literal
 
 import click
 
+from srv6kv.cli import terminal
 from srv6kv.cli.options import (
     PATH,
     agent_state_option,
@@ -68,6 +69,6 @@ def command(
     notes = files.all_notes()
     names = cluster.read_json(interfaces, dict[str, str]) if interfaces else {}
     printer.print_plan(plan, notes, output, agent_api, names)
-    cluster.say_notes(() if output == "json" else notes)
+    terminal.warn(() if output == "json" else notes)
     if files.has_bad_input:
         raise click.exceptions.Exit(2)

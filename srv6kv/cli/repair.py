@@ -118,7 +118,7 @@ def _repair(
         known, found = _lasting(store, ground, looker, found)
     task = _task(ground, known, found, options)
     if options["means"] is None and (remark := looker.remark()):
-        terminal.say(f"note: {remark}", err=True)
+        terminal.say(f"warning: {remark}", err=True)
     if options["dry_run"] or not task:
         mending = _maker(known, options)(task, ground)
         _print(task, mending.moved, mending.steps, output, dry_run=options["dry_run"])
@@ -303,7 +303,9 @@ def _end(found: list[Fault], left: Mapping[str, str], known: Known, ground: Grou
     if stays := leftovers(ground, known):
         more = f" and {len(stays) - MOST_SHOWN} more" if len(stays) > MOST_SHOWN else ""
         named = ", ".join(stays[:MOST_SHOWN]) + more
-        text = f"note: in VPP until it restarts, or 'srv6kv verify' tells how to delete it: {named}"
+        text = (
+            f"warning: in VPP until it restarts, or 'srv6kv verify' tells how to delete it: {named}"
+        )
         terminal.say(text, err=True)
     broken = {one.key: one.why for one in found} | {**left}
     for key, why in sorted(broken.items()):

@@ -82,7 +82,8 @@ def command(
       srv6kv verify --label node1 --vpp examples/verify/node1.txt \\
         --interfaces examples/verify/interfaces.json
     """
-    from srv6kv.cli import cluster, vpptexts
+    from srv6kv.cli import cluster
+    from srv6kv.offline import vpptexts
 
     if files and vppctl is not None:
         raise click.UsageError("--vpp and --vppctl exclude each other")
@@ -97,7 +98,7 @@ def command(
     seen, found, changing = _lasting(look)
     left_out = [*seen.remarks, *_changing(changing)]
     if left_out:
-        terminal.say(f"note: not compared: {'; '.join(left_out)}", err=True)
+        terminal.say(f"warning: not compared: {'; '.join(left_out)}", err=True)
     _refuse_nothing(label, seen, found)
     _print(found, seen.compared, left_out, output)
     if not all(item.is_foreign for item in found):
@@ -223,7 +224,7 @@ def _prefixes(label: str) -> list[str]:
 
 def _shown(vppctl: str | None, rest: AgentRest | None) -> ShowSr | None:
     """What VPP has, from the first source that is given."""
-    from srv6kv.cli import vpptexts
+    from srv6kv.offline import vpptexts
 
     if vppctl is not None:
         return vpptexts.ask(vpptexts.vppctl(vppctl), vppctl)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from srv6kv.doctor.findings import Finding
+
 _NAMES = {"end": "End"}
 _SHOWN = (
     keys.VRF_TABLE,
@@ -83,6 +85,18 @@ def _table(title: str, columns: Row, rows: Iterable[Row]) -> Table:
         )
     for row in rows:
         table.add_row(*cells(row))
+    return table
+
+
+def findings_table(found: Iterable[Finding]) -> Table:
+    """Return a table of what ``doctor`` has found."""
+    from rich.table import Table
+
+    table = Table(title="Doctor", title_justify="left")
+    for name in ("check", "verdict", "found", "remedy"):
+        table.add_column(name, overflow="fold", no_wrap=name in ("check", "verdict"))
+    for item in found:
+        table.add_row(*cells((item.check, item.verdict, item.found, item.remedy)))
     return table
 
 

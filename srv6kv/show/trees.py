@@ -85,7 +85,7 @@ def _lines_of_place(place: Place) -> Iterator[str]:
 
 
 def _path(path: Path) -> str:
-    behind = ", ".join(path.endpoints) or "nobody"
+    behind = ", ".join(path.endpoints) or "no endpoint"
     return f"{' > '.join(path.segments)} to {behind}"
 
 
