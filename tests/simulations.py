@@ -8,7 +8,7 @@ from pathlib import Path
 
 from processes import NODE, SEED, srv6kv
 
-from srv6kv.cli import cluster, terminal
+from srv6kv.cli import cluster
 from srv6kv.offline import vpptexts
 from srv6kv.offline.reading import read_changed
 from srv6kv.simulate import flow, question
@@ -68,7 +68,7 @@ def answer(
     source, port = question.sender_of(who)
     after = None
     if then:
-        files = read_changed(before.files, paths, then, CONFIG, NODE, warn=terminal.warn)
+        files = read_changed(before.files, paths, then, cluster.given(CONFIG), NODE)
         after = flow.after_of(before, NODE, files)
     asked = question.destination_of(destination, protocol, before.scene.cluster)
     shows = vpptexts.read_files(vpp) if vpp else None

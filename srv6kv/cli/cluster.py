@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from srv6kv.etcd.values import KeyValue
 from srv6kv.ligato import keys
 from srv6kv.offline import reading
 from srv6kv.offline.files import Files
-from srv6kv.offline.reading import WarnText, read_agent_state, read_json
+from srv6kv.offline.reading import Given, read_agent_state, read_json
 from srv6kv.settings import Settings
 from srv6kv.sources.manifests import RawObject
 from srv6kv.sync import guard
@@ -23,27 +24,18 @@ from srv6kv.sync import guard
 __all__ = ["Files", "read_agent_state", "read_json"]
 
 
-def etcd_servers() -> tuple[str, ...]:
-    """Return the servers of etcd that the running command is given."""
+def given(config: Path | None) -> Given:
+    """Return what the running command is given besides a cluster."""
     context = click.get_current_context(silent=True)
-    return tuple(context.params.get("endpoints") or ()) if context is not None else ()
+    etcd = context.params.get("endpoints") if context is not None else None
+    return Given(config, terminal.warn, tuple(etcd or ()))
 
 
 def read_files(
-    paths: Sequence[Path],
-    config: Path | None,
-    node: str,
-    label: str | None,
-    *,
-    needs_node: bool = True,
+    paths: Sequence[Path], config: Path | None, node: str, label: str | None = None
 ) -> Files:
     """Read manifests; see ``reading.read_files``."""
-    return reading.read_files(
-        *(paths, config, node, label),
-        warn=terminal.warn,
-        etcd=etcd_servers(),
-        needs_node=needs_node,
-    )
+    return reading.read_files(paths, given(config), node, label)
 
 
 def read_any(
@@ -66,24 +58,20 @@ def read_any(
         Unavailable: the API server does not answer as it should.
     """
     if paths:
-        return read_files(paths, config, node, label, needs_node=needs_node)
-    return reading.read_server(
-        *(api_of(servers), config, node, label),
-        warn=terminal.warn,
-        etcd=etcd_servers(),
-        needs_node=needs_node,
-    )
+        return reading.read_files(paths, given(config), node, label, needs_node=needs_node)
+    api = api_of(servers)
+    return reading.read_server(api, given(config), node, label, needs_node=needs_node)
 
 
 def settings_of(
-    config: Path | None, objects: Sequence[RawObject], warn: WarnText = terminal.warn, api: str = ""
+    config: Path | None,
+    objects: Sequence[RawObject],
+    warn: Callable[[Sequence[str]], None] = terminal.warn,
+    api: str = "",
 ) -> Settings:
-    """Find the settings; see ``reading.settings_of``.
-
-    Args:
-        api: URL of the API server that the command talks to.
-    """
-    return reading.settings_of(config, objects, warn, [*etcd_servers(), api])
+    """Find the settings; see ``reading.settings_of``."""
+    what = replace(given(config), warn=lambda texts: warn(list(map(str, texts))))
+    return reading.settings_of(what, objects, api)
 
 
 def states_of(texts: Sequence[str]) -> dict[str, list[KeyValue]]:

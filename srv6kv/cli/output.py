@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import click
-
 from srv6kv import foreign
 from srv6kv.agentlog import spelling, writer
 from srv6kv.cli import terminal
@@ -19,7 +17,7 @@ from srv6kv.show import tables
 from srv6kv.txn import recording
 from srv6kv.txn.recording import Recorded
 from srv6kv.txn.transaction import Transaction
-from srv6kv.vpp import showsr, vppcli
+from srv6kv.vpp import vppcli
 
 Values = Mapping[str, bytes]
 """Key (short form) to canonical JSON."""
@@ -28,39 +26,25 @@ Values = Mapping[str, bytes]
 def print_plan(
     plan: Plan, notes: Sequence[Note], output: str, api: Api, interfaces: Mapping[str, str]
 ) -> None:
-    """Print what a plan wants in etcd, or with ``txn`` the way there."""
+    """Print what a plan wants in etcd, in a form of ``render``; with ``txn`` the way there."""
     if output == "txn":
         terminal.show(transactions_text(plan.transactions, api))
         return
     wanted = {key: value for key, value in sorted(plan.wanted.items()) if value is not None}
-    if output == "json":
-        print_json({"keys": decoded(wanted, api), "notes": [_plain(n) for n in notes]})
-    else:
-        print_values(wanted, output, api, interfaces)
-
-
-def print_values(
-    values: Values, output: str, api: Api = "v3", interfaces: Mapping[str, str] | None = None
-) -> None:
-    """Print values as ``jsonl``, ``log``, ``vpp``, ``show`` or ``table``."""
     match output:
+        case "json":
+            print_json({"keys": decoded(wanted, api), "notes": [_plain(n) for n in notes]})
         case "jsonl":
-            for key, value in decoded(values, api).items():
+            for key, value in decoded(wanted, api).items():
                 print_json({"key": key, "value": value})
         case "log":
-            for key, value in values.items():
-                terminal.show("".join(f"{line}\n" for line in writer.lines(key, value, api)))
+            for key, text in wanted.items():
+                terminal.show("".join(f"{line}\n" for line in writer.lines(key, text, api)))
         case "vpp":
-            for line in vppcli.commands(decoded(values), interfaces or {}):
+            for line in vppcli.commands(decoded(wanted), interfaces):
                 terminal.say(line)
-        case "show":
-            body = decoded(values)
-            shows = (showsr.show_localsids, showsr.show_policies, showsr.show_steerings)
-            terminal.show("\n".join(show(body) for show in shows))
-        case "table":
-            print_tables(tables.render_tables(decoded(values)))
         case _:
-            raise click.UsageError(f"unknown output {output!r}")
+            print_tables(tables.render_tables(decoded(wanted)))
 
 
 def print_tables(found: Sequence[Any]) -> None:

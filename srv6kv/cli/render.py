@@ -46,7 +46,7 @@ def command(
     agent_api: Literal["v2", "v3"],
     interfaces: Path | None,
 ) -> None:
-    """Print the keys and values that a node should have. Notes go to standard error.
+    """Print the keys and values that a node should have. Warnings go to standard error.
 
     \b
     jsonl  one {"key":...,"value":...} a line, sorted by key

@@ -142,16 +142,14 @@ def _entries(servers: dict[str, Any], node: str) -> tuple[KeyValue, ...] | None:
 def _after(
     before: Before, node: str, paths: Sequence[Path], then: Sequence[Path], config: Path | None
 ) -> After:
-    from srv6kv.cli.cluster import etcd_servers
+    from srv6kv.cli.cluster import given
     from srv6kv.offline.reading import read_changed
     from srv6kv.simulate import flow
 
-    files = None
-    if then:
-        flow.site_of(before.scene, node)
-        files = read_changed(
-            *(before.files, paths, then, config, node), warn=terminal.warn, etcd=etcd_servers()
-        )
+    if not then:
+        return flow.after_of(before, node, None)
+    flow.site_of(before.scene, node)
+    files = read_changed(before.files, paths, then, given(config), node)
     return flow.after_of(before, node, files)
 
 

@@ -66,9 +66,8 @@ def _read(
     from srv6kv.offline.reading import read_node
 
     if paths:
-        return cluster.read_files(paths, config, node, None).reconciler
-    etcd = cluster.etcd_servers()
-    return read_node(api_of(servers), config, node, warn=terminal.warn, etcd=etcd)
+        return cluster.read_files(paths, config, node).reconciler
+    return read_node(api_of(servers), cluster.given(config), node)
 
 
 def _read_records(reconciler: Reconciler, servers: dict[str, Any]) -> None:

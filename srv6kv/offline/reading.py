@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +17,10 @@ from srv6kv import foreign
 from srv6kv.cluster import ownnode
 from srv6kv.errors import InputError
 from srv6kv.etcd.values import KeyValue
+from srv6kv.kube.model import Body, Gap, Identity
 from srv6kv.ligato import keys
 from srv6kv.net.addresses import canonical_of_any
+from srv6kv.notes import Note
 from srv6kv.offline import settingsfile
 from srv6kv.offline.files import Files
 from srv6kv.settings import Settings
@@ -30,28 +32,37 @@ if TYPE_CHECKING:
 
 Warn = Callable[[Sequence[object]], None]
 """Shows warnings to the user."""
-WarnText = Callable[[Sequence[str]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a command is given besides a cluster.
+
+    Attributes:
+        config: the file with the settings, if one is named.
+        warn: gets the warnings about settings, and the notes that explain an error.
+        etcd: the servers of etcd that the command talks to.
+    """
+
+    config: Path | None
+    warn: Warn
+    etcd: tuple[str, ...] = ()
 
 
 def read_files(
     paths: Sequence[Path],
-    config: Path | None,
+    given: Given,
     node: str,
-    label: str | None,
+    label: str | None = None,
     settings: Settings | None = None,
     *,
-    warn: Warn,
-    etcd: Sequence[str] = (),
     needs_node: bool = True,
 ) -> Files:
     """Read manifests as seen from one node, with nothing in etcd yet.
 
     Args:
-        config: the file with the settings, if one is named.
         node: its name; "": from no node.
         settings: those that hold; None: they are looked for.
-        warn: gets the warnings about settings, and the notes that explain an error.
-        etcd: the servers of etcd that the command talks to.
         needs_node: the own Node has to be there.
 
     Raises:
@@ -59,28 +70,28 @@ def read_files(
         InputError: a path that is named cannot be read, or there is no such Node.
     """
     objects, notes, gaps = read_with_gaps(paths, _stdin() if Path("-") in paths else b"")
-    settings = settings or settings_of(config, objects, warn, etcd)
-    reconciler = Reconciler(settings, node, label or node)
+    reconciler = Reconciler(settings or settings_of(given, objects), node, label or node)
     bodies = tuple((item.identity, item.completed()) for item in objects)
-    reconciler.intake.take_all(bodies)
-    reconciler.note_gaps(gaps)
-    bad = [note for note in notes if note.reason in INPUT_REASONS]
-    has_bad_input = bool(bad) or reconciler.intake.has_malformed
-    files = Files(reconciler, bodies, tuple(notes), has_bad_input)
+    files = _files(reconciler, bodies, gaps, notes)
     if needs_node:
-        require_node(files, node, warn)
+        require_node(files, node, given.warn)
     return files
 
 
+def _files(
+    reconciler: Reconciler,
+    objects: tuple[tuple[Identity, Body], ...],
+    gaps: frozenset[Gap],
+    notes: Sequence[Note] = (),
+) -> Files:
+    reconciler.intake.take_all(objects)
+    reconciler.note_gaps(gaps)
+    bad = [note for note in notes if note.reason in INPUT_REASONS]
+    return Files(reconciler, objects, tuple(notes), bool(bad) or reconciler.intake.has_malformed)
+
+
 def read_changed(
-    before: Files | None,
-    paths: Sequence[Path],
-    then: Sequence[Path],
-    config: Path | None,
-    node: str,
-    *,
-    warn: Warn,
-    etcd: Sequence[str] = (),
+    before: Files | None, paths: Sequence[Path], then: Sequence[Path], given: Given, node: str
 ) -> Files:
     """Read manifests after a change, with the settings before it unless they are among them.
 
@@ -98,7 +109,7 @@ def read_changed(
     has_settings = any(item.settings is not None for item in objects)
     settings = before.reconciler.settings if before is not None and not has_settings else None
     every = then if has_nodes else [*paths, *then]
-    return read_files(every, config, node, None, settings, warn=warn, etcd=etcd, needs_node=False)
+    return read_files(every, given, node, None, settings, needs_node=False)
 
 
 def _stdin() -> bytes:
@@ -133,14 +144,7 @@ def require_node(files: Files, node: str, warn: Warn) -> None:
 
 
 def read_server(
-    api: ApiServer,
-    config: Path | None,
-    node: str,
-    label: str | None,
-    *,
-    warn: Warn,
-    etcd: Sequence[str] = (),
-    needs_node: bool = True,
+    api: ApiServer, given: Given, node: str, label: str | None = None, *, needs_node: bool = True
 ) -> Files:
     """Read the cluster as an API server has it now; arguments as ``read_files``.
 
@@ -151,21 +155,15 @@ def read_server(
     """
     from srv6kv.sources.apisource import list_once
 
-    settings = settings_of(config, (), warn, [*etcd, api.host])
-    reconciler = Reconciler(settings, node, label or node)
-    listed, gaps = list_once(api, node)
-    reconciler.intake.take_all(listed)
-    reconciler.note_gaps(gaps)
-    files = Files(reconciler, listed, (), reconciler.intake.has_malformed)
+    reconciler = Reconciler(settings_of(given, (), api.host), node, label or node)
+    files = _files(reconciler, *list_once(api, node))
     if needs_node:
-        require_node(files, node, warn)
+        require_node(files, node, given.warn)
     return files
 
 
-def read_node(
-    api: ApiServer, config: Path | None, node: str, *, warn: Warn, etcd: Sequence[str] = ()
-) -> Reconciler:
-    """Read one Node, alone of all objects, from an API server; arguments as ``read_files``.
+def read_node(api: ApiServer, given: Given, node: str) -> Reconciler:
+    """Read one Node, alone of all objects, from an API server.
 
     Raises:
         SettingsError: the settings are refused.
@@ -174,32 +172,27 @@ def read_node(
     from srv6kv.sources.apiwatch import complete_list
     from srv6kv.sources.bodies import Resource
 
-    reconciler = Reconciler(settings_of(config, (), warn, etcd), node, node)
+    reconciler = Reconciler(settings_of(given), node, node)
     only = Resource("Node", "/api/v1/nodes", False, (("fieldSelector", f"metadata.name={node}"),))
     listed = complete_list(api, only, lambda _answer: None)
     reconciler.intake.take_all(listed.items.items())
     return reconciler
 
 
-def settings_of(
-    config: Path | None, objects: Sequence[RawObject], warn: WarnText, servers: Sequence[str] = ()
-) -> Settings:
-    """Find the settings (design.md section 5).
+def settings_of(given: Given, objects: Iterable[RawObject] = (), api: str = "") -> Settings:
+    """Find the settings (design.md section 5); the addresses of the servers are reserved.
 
     Args:
-        config: the file with them, if one is named.
         objects: manifests, which may have them in a ConfigMap.
-        warn: gets warnings about them.
-        servers: those that the command talks to, as URL or ``host:port``: their addresses are
-            reserved.
+        api: URL of the API server that the command talks to.
 
     Raises:
         SettingsError: they are refused.
     """
     config_map = next((item.settings for item in objects if item.settings is not None), None)
-    settings, warnings = settingsfile.find(config, os.environ, config_map)
-    warn(warnings)
-    return replace(settings, reserved=_addresses_of(servers))
+    settings, warnings = settingsfile.find(given.config, os.environ, config_map)
+    given.warn(warnings)
+    return replace(settings, reserved=_addresses_of([*given.etcd, api]))
 
 
 def _addresses_of(servers: Iterable[str]) -> tuple[str, ...]:

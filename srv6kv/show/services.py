@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from srv6kv.ligato import keys
-from srv6kv.show.tables import cells
+from srv6kv.show.tables import framed_table
 from srv6kv.verify import agentstate
 from srv6kv.verify.agentstate import States
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def with_states(values: Mapping[str, Any], states: States | None) -> list[dict[str, Any]]:
@@ -45,22 +48,20 @@ def services_of(values: Mapping[str, Any], states: States | None = None) -> list
     return services
 
 
-def services_table(services: Sequence[Mapping[str, Any]]) -> Any:
+def services_table(services: Sequence[Mapping[str, Any]]) -> Table:
     """Return a rich table of services and the paths to their endpoints."""
-    from rich.table import Table
+    state = ("state",) if any("state" in item for item in services) else ()
+    columns = ("steering", "prefix", "VRF", "BSID", "segment lists (weight)", *state)
+    return framed_table("Services", columns, map(_row, services))
 
-    table = Table(title="Services", title_justify="left")
-    has_states = any("state" in item for item in services)
-    state = ("state",) if has_states else ()
-    for name in ("steering", "prefix", "VRF", "BSID", "segment lists (weight)", *state):
-        table.add_column(name, overflow="fold")
-    for item in services:
-        paths = "\n".join(
-            f"{' > '.join(entry.get('segments', []))} ({entry.get('weight', 0)})"
-            for entry in item["segment_lists"]
-        )
-        said = item.get("error") or ", ".join(item.get("details", ()))
-        row = (item["name"], item["prefix"], str(item["vrf"]), item["bsid"], paths or "none")
-        state = (f"{item['state']}: {said}" if said else item["state"],) if has_states else ()
-        table.add_row(*cells((*row, *state)))
-    return table
+
+def _row(item: Mapping[str, Any]) -> tuple[str, ...]:
+    paths = "\n".join(
+        f"{' > '.join(entry.get('segments', []))} ({entry.get('weight', 0)})"
+        for entry in item["segment_lists"]
+    )
+    row = (item["name"], item["prefix"], str(item["vrf"]), item["bsid"], paths or "none")
+    if "state" not in item:
+        return row
+    why = item.get("error") or ", ".join(item.get("details", ()))
+    return (*row, f"{item['state']}: {why}" if why else item["state"])

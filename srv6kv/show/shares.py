@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from srv6kv.show.paths import heading
-from srv6kv.show.tables import cells
+from srv6kv.show.tables import framed_table
 from srv6kv.simulate.answer import Answer
 from srv6kv.simulate.draw import Balanced, Draw, Endpoint
 from srv6kv.simulate.moves import Moves
@@ -63,10 +63,7 @@ def shares_table(found: Balanced) -> Table:
     """Every endpoint of a policy, in the order of its lists."""
     rows = [_endpoint(item, found.buckets) for item in found.endpoints]
     columns = ("segment list", "endpoint", "weight", "buckets", "share", "fair share", "off by")
-    table = _table(f"Shares of policy {found.bsid}", columns)
-    for row in rows:
-        table.add_row(*cells(row))
-    return table
+    return framed_table(f"Shares of policy {found.bsid}", columns, rows, columns[:1])
 
 
 def _endpoint(item: Endpoint, buckets: int) -> tuple[str, ...]:
@@ -92,14 +89,11 @@ def _who(end: End) -> str:
 
 def change_table(found: Shifts) -> Table:
     """The policies that a change touches, with the flows that it moves."""
-    columns = (
-        *("address", "VRF", "policy", "lists", "moved of all", "of kept endpoints"),
-        "worst moment",
+    columns = ("address", "VRF", "policy", "lists", "moved of all", "of kept endpoints")
+    rows = map(_shift, found.policies)
+    return framed_table(
+        "Flows that the change moves", (*columns, "worst moment"), rows, columns[:1]
     )
-    table = _table("Flows that the change moves", columns)
-    for item in found.policies:
-        table.add_row(*cells(_shift(item)))
-    return table
 
 
 def _shift(item: Shift) -> tuple[str, ...]:
@@ -130,12 +124,3 @@ def change_line(found: Shifts) -> str:
 
 def _percent(share: float) -> str:
     return f"{share:.1%}"
-
-
-def _table(title: str, columns: tuple[str, ...]) -> Table:
-    from rich.table import Table
-
-    table = Table(title=cells((title,))[0], title_justify="left")
-    for index, name in enumerate(columns):
-        table.add_column(name, overflow="fold", no_wrap=index == 0)
-    return table

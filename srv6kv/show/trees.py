@@ -129,4 +129,4 @@ def _receive_lines(side: ReceiveSide) -> Iterator[str]:
 
 
 def _add_note(tree: Tree, note: Remark) -> None:
-    _add(tree, f"note {note.reason}: {note.subject}: {note.text}", [f"see {note.link}"])
+    _add(tree, f"warning {note.reason}: {note.subject}: {note.text}", [f"see {note.link}"])
