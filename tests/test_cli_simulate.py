@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -386,3 +388,17 @@ def test_an_etcd_that_is_not_there() -> None:
     done = srv6kv("simulate", "[::1]:1", "--from", NODE, "--etcd", "127.0.0.1:1")
 
     assert (done.returncode, done.stdout) == (3, "")
+
+
+def test_standard_input_is_closed() -> None:
+    """It is one line and exit code 2."""
+    words = ("simulate", "balanced", "--from", CLIENT, *map(str, FILES), "--vpp", "-")
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&-', "sh", sys.executable, "-m", "srv6kv", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert done.stderr.endswith("srv6kv: -: standard input cannot be read: it is closed\n")

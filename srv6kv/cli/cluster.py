@@ -63,6 +63,12 @@ def read_any(
     return reading.read_server(api, given(config), node, label, needs_node=needs_node)
 
 
+def read(options: Mapping[str, Any], *, needs_node: bool = True) -> Files:
+    """Read what ``cluster_options``, ``node_options`` and ``config_option`` name."""
+    paths, config, node = options["paths"], options["config"], options["node"]
+    return read_any(paths, options, config, node, options["label"], needs_node=needs_node)
+
+
 def settings_of(
     config: Path | None,
     objects: Sequence[RawObject],

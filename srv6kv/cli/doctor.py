@@ -19,6 +19,8 @@ from srv6kv.cli.options import (
     config_option,
     etcd_options,
     node_options,
+    output_option,
+    refuse_two_sources,
     rest_of,
     store_of,
 )
@@ -35,19 +37,8 @@ if TYPE_CHECKING:
 @agent_state_option
 @agent_rest_option
 @partial(etcd_options, is_optional=True)
-@click.option(
-    "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True
-)
-def command(
-    paths: tuple[Path, ...],
-    node: str,
-    label: str | None,
-    config: Path | None,
-    agent_state: Path | None,
-    agent_rest: str | None,
-    output: str,
-    **servers: Any,
-) -> None:
+@output_option("table", "json")
+def command(agent_state: Path | None, agent_rest: str | None, output: str, **options: Any) -> None:
     """Check what srv6kv needs of settings, cluster, CNI and etcd. Writes nothing.
 
     Each check is ok, a warning, an error, or not checked; docs/cni-contract.md tells what is
@@ -65,21 +56,20 @@ def command(
     from srv6kv.errors import SettingsError
     from srv6kv.offline import states
 
-    if agent_state is not None and servers["endpoints"]:
-        raise click.UsageError("--agent-state and --etcd exclude each other")
+    refuse_two_sources(agent_state, options)
     try:
-        files = cluster.read_any(paths, servers, config, node, label, needs_node=False)
+        files = cluster.read(options, needs_node=False)
     except SettingsError as error:
         _end([Finding("settings", ERROR, str(error), "docs/settings.md")], output)
         return
     states.add_attachments(files.reconciler.cluster, rest_of(agent_rest))
-    found = _findings(files.reconciler, label or node, agent_state, servers)
+    found = _findings(files.reconciler, agent_state, options)
     terminal.warn([*files.notes, *sorted(files.reconciler.intake.notes())])
     _end(found, output, has_bad_input=files.has_bad_input)
 
 
 def _findings(
-    reconciler: Reconciler, label: str, agent_state: Path | None, servers: dict[str, Any]
+    reconciler: Reconciler, agent_state: Path | None, options: dict[str, Any]
 ) -> list[Finding]:
     """What is found with the keys of a file, else with those of etcd."""
     from srv6kv import doctor
@@ -89,7 +79,8 @@ def _findings(
     if agent_state is not None:
         state = cluster.read_agent_state(agent_state, reconciler.prefix)
         return [*doctor.examine_keys(reconciler, state), *doctor.unasked()]
-    store = store_of({**servers, "endpoints": servers["endpoints"] or ("127.0.0.1:2379",)})
+    label = options["label"] or options["node"]
+    store = store_of({**options, "endpoints": options["endpoints"] or ("127.0.0.1:2379",)})
     try:
         return server.examine(store, reconciler, label, time.time())
     finally:

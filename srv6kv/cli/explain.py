@@ -16,6 +16,8 @@ from srv6kv.cli.options import (
     config_option,
     etcd_options,
     node_options,
+    output_option,
+    refuse_two_sources,
     rest_of,
     store_of,
 )
@@ -32,26 +34,20 @@ if TYPE_CHECKING:
 @agent_state_option
 @agent_rest_option
 @partial(etcd_options, is_optional=True)
-@click.option(
-    "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
-)
+@output_option("text", "json")
 def command(
     service: str,
-    paths: tuple[Path, ...],
-    node: str,
-    label: str | None,
-    config: Path | None,
     agent_state: Path | None,
     agent_rest: str | None,
     output: str,
-    **servers: Any,
+    **options: Any,
 ) -> None:
     """Show a service's addresses, keys and endpoints, and the rule behind each decision.
 
     With --etcd the agent's keys are read from there, and each key is shown with its state: in
     etcd, missing, differs, or to be deleted. With --agent-rest, or where the agent publishes its
     states in etcd, the agent's state follows; --agent-rest also gives the attachment of pods of
-    which etcd has no keys. docs/limits.md tells what the notes mean.
+    which etcd has no keys. docs/limits.md tells what the warnings mean.
 
     \b
     Example:
@@ -64,16 +60,15 @@ def command(
     from srv6kv.offline import states
     from srv6kv.offline.files import service_named
 
-    is_online = bool(servers["endpoints"])
-    if agent_state is not None and is_online:
-        raise click.UsageError("--agent-state and --etcd exclude each other")
-    files = cluster.read_any(paths, servers, config, node, label)
+    is_online = bool(options["endpoints"])
+    refuse_two_sources(agent_state, options)
+    files = cluster.read(options)
     terminal.warn(files.notes)
     reconciler = files.reconciler
     ref = service_named(service, reconciler.cluster, reconciler.intake.notes()).ref
     prefix, rest = reconciler.prefix, rest_of(agent_rest)
     if is_online:
-        store = store_of(servers)
+        store = store_of(options)
         entries, said = states.read(store, reconciler.prefixes, prefix, rest, terminal.warn)
     else:
         entries = cluster.read_agent_state(agent_state, prefix)

@@ -7,7 +7,14 @@ from typing import Any
 import click
 
 from srv6kv.cli import terminal
-from srv6kv.cli.options import agent_rest_option, etcd_options, label_option, rest_of, store_of
+from srv6kv.cli.options import (
+    agent_rest_option,
+    etcd_options,
+    label_option,
+    output_option,
+    rest_of,
+    store_of,
+)
 
 KINDS = ("services", "policies", "localsids", "steerings")
 
@@ -17,14 +24,7 @@ KINDS = ("services", "policies", "localsids", "steerings")
 @label_option
 @agent_rest_option
 @etcd_options
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["table", "json", "vpp"]),
-    default="table",
-    show_default=True,
-    help="vpp prints as VPP's 'show sr ...' does.",
-)
+@output_option("table", "json", "vpp", more="vpp prints as VPP's 'show sr ...' does.")
 def command(kind: str, label: str, output: str, agent_rest: str | None, **etcd: Any) -> None:
     """Show the services, policies, localsids or steerings that etcd holds for an agent.
 

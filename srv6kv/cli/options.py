@@ -167,6 +167,28 @@ def etcd_options(command: Command, *, is_optional: bool = False) -> Command:
     return command
 
 
+def output_option(*forms: str, more: str | None = None) -> Callable[[Command], Command]:
+    """``--output``, one of these; the first is the default.
+
+    Args:
+        more: its help.
+    """
+    choice = click.Choice(forms)
+    return click.option(
+        "-o", "--output", type=choice, default=forms[0], show_default=True, help=more
+    )
+
+
+def refuse_two_sources(agent_state: object, options: Mapping[str, Any]) -> None:
+    """Refuse keys from a file and from etcd.
+
+    Raises:
+        UsageError: both are given.
+    """
+    if agent_state and options["endpoints"]:
+        raise click.UsageError("--agent-state and --etcd exclude each other")
+
+
 def agent_rest_option(command: Command) -> Command:
     """``--agent-rest``: where to ask the agent itself."""
     return click.option(

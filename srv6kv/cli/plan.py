@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -13,6 +12,7 @@ from srv6kv.cli.options import (
     config_option,
     etcd_options,
     node_options,
+    output_option,
     read_etcd,
     rest_of,
 )
@@ -24,20 +24,9 @@ from srv6kv.cli.options import (
 @config_option
 @agent_rest_option
 @etcd_options
-@click.option(
-    "-o", "--output", type=click.Choice(["txn", "json"]), default="txn", show_default=True
-)
+@output_option("txn", "json")
 @click.option("--check", is_flag=True, help="Exit with 1 if there is anything to write.")
-def command(
-    paths: tuple[Path, ...],
-    node: str,
-    label: str | None,
-    config: Path | None,
-    agent_rest: str | None,
-    output: str,
-    check: bool,
-    **servers: Any,
-) -> None:
+def command(agent_rest: str | None, output: str, check: bool, **options: Any) -> None:
     """Print the transactions that would bring etcd in sync with the cluster. Writes nothing.
 
     With --agent-rest the agent gives the attachment of pods of which etcd has no keys. If the
@@ -51,8 +40,8 @@ def command(
     from srv6kv.cli import cluster
     from srv6kv.offline import states
 
-    files = cluster.read_any(paths, servers, config, node, label)
+    files = cluster.read(options)
     reconciler = files.reconciler
     states.add_attachments(reconciler.cluster, rest_of(agent_rest))
-    reconciler.reset(read_etcd(servers, reconciler.prefixes))
+    reconciler.reset(read_etcd(options, reconciler.prefixes))
     cluster.report(files, output, is_question=check, is_guarded=True)

@@ -15,6 +15,7 @@ from srv6kv.cli.options import (
     config_option,
     manifests_option,
     node_options,
+    output_option,
 )
 
 OUTPUTS = ("jsonl", "json", "log", "txn", "vpp", "table")
@@ -25,7 +26,7 @@ OUTPUTS = ("jsonl", "json", "log", "txn", "vpp", "table")
 @node_options
 @config_option
 @agent_state_option
-@click.option("-o", "--output", type=click.Choice(OUTPUTS), default="jsonl", show_default=True)
+@output_option(*OUTPUTS)
 @click.option(
     "--agent-api",
     type=click.Choice(["v2", "v3"]),

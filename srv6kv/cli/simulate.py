@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,9 @@ from srv6kv.cli.options import (
     etcd_options,
     kube_options,
     manifests_option,
+    output_option,
     read_etcd,
+    refuse_two_sources,
 )
 
 if TYPE_CHECKING:
@@ -73,24 +74,16 @@ if TYPE_CHECKING:
 @click.option("--flow-label", metavar="NUMBER", help="IPv6 flow label of the packet.")
 @kube_options
 @partial(etcd_options, is_optional=True)
-@click.option(
-    "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True
-)
+@output_option("table", "json")
 def command(
     destination: str,
     sender: str,
     protocol: str | None,
-    paths: tuple[Path, ...],
-    config: Path | None,
-    states: tuple[str, ...],
-    then: tuple[Path, ...],
-    plan: bool,
-    files: tuple[Path, ...],
     vpp_version: str,
     flow_hash: str | None,
     flow_label: str | None,
     output: str,
-    **servers: Any,
+    **options: Any,
 ) -> None:
     """Show which endpoint VPP chooses for a flow, the share of every endpoint, and with --then or
     --plan the share of flows that a change moves.
@@ -111,15 +104,16 @@ def command(
     from srv6kv.simulate import flow, question
     from srv6kv.trace import destinations
 
-    _check(paths, states, then, plan, files, servers)
+    _check(**options)
     hashed = hash_of(vpp_version, flow_hash, flow_label)
     source, port = question.sender_of(sender)
     node = destinations.node_of(source)
-    known = cluster.read_any(paths, servers, config, node, None) if paths or plan else None
-    before = flow.before_of(known, cluster.states_of(states), _entries(servers, node))
-    after = _after(before, node, paths, then, config) if then or plan else None
+    is_known = options["paths"] or options["plan"]
+    known = cluster.read(options | {"node": node, "label": None}) if is_known else None
+    before = flow.before_of(known, cluster.states_of(options["states"]), _entries(options, node))
+    after = _after(before, node, options) if options["then"] or options["plan"] else None
     asked = question.destination_of(destination, (protocol or "").upper(), before.scene.cluster)
-    shown = vpptexts.read_files(files) if files else None
+    shown = vpptexts.read_files(options["files"]) if options["files"] else None
     found = flow.answer(before, asked, source, port, hashed, shown, after)
     _print(found, output)
     bad = {*before.scene.bad_input, *(after.bad_input if after is not None else ())}
@@ -130,26 +124,24 @@ def command(
         raise click.exceptions.Exit(1)
 
 
-def _entries(servers: dict[str, Any], node: str) -> tuple[KeyValue, ...] | None:
+def _entries(options: dict[str, Any], node: str) -> tuple[KeyValue, ...] | None:
     from srv6kv.ligato import keys
     from srv6kv.plan.ownership import own_prefix
 
-    if not servers["endpoints"]:
+    if not options["endpoints"]:
         return None
-    return read_etcd(servers, [keys.AGENT, own_prefix(node)])
+    return read_etcd(options, [keys.AGENT, own_prefix(node)])
 
 
-def _after(
-    before: Before, node: str, paths: Sequence[Path], then: Sequence[Path], config: Path | None
-) -> After:
+def _after(before: Before, node: str, options: dict[str, Any]) -> After:
     from srv6kv.cli.cluster import given
     from srv6kv.offline.reading import read_changed
     from srv6kv.simulate import flow
 
-    if not then:
-        return flow.after_of(before, node, None)
-    flow.site_of(before.scene, node)
-    files = read_changed(before.files, paths, then, given(config), node)
+    files, then = None, options["then"]
+    if then:
+        what = given(options["config"])
+        files = read_changed(before.files, options["paths"], then, what, node)
     return flow.after_of(before, node, files)
 
 
@@ -159,14 +151,12 @@ def _check(
     then: tuple[Path, ...],
     plan: bool,
     files: tuple[Path, ...],
-    servers: dict[str, Any],
+    **servers: Any,
 ) -> None:
-    is_etcd = bool(servers["endpoints"])
-    if not paths and not is_etcd:
+    if not paths and not servers["endpoints"]:
         raise click.UsageError("give manifests with -f, or --etcd")
-    if states and is_etcd:
-        raise click.UsageError("--agent-state and --etcd exclude each other")
-    if plan and (then or not is_etcd):
+    refuse_two_sources(states, servers)
+    if plan and (then or not servers["endpoints"]):
         raise click.UsageError("--plan needs --etcd, and no --then")
     if [str(path) for path in (*paths, *files, *then)].count("-") > 1:
         raise click.UsageError("standard input can be read once")

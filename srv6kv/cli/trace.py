@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +13,9 @@ from srv6kv.cli.options import (
     config_option,
     etcd_options,
     manifests_option,
+    output_option,
     read_etcd,
+    refuse_two_sources,
 )
 
 if TYPE_CHECKING:
@@ -34,18 +35,8 @@ if TYPE_CHECKING:
 @config_option
 @agent_states_option
 @partial(etcd_options, is_optional=True)
-@click.option(
-    "-o", "--output", type=click.Choice(["text", "json", "svg"]), default="text", show_default=True
-)
-def command(
-    destination: str,
-    sender: str,
-    paths: tuple[Path, ...],
-    config: Path | None,
-    states: tuple[str, ...],
-    output: str,
-    **etcd: Any,
-) -> None:
+@output_option("text", "json", "svg")
+def command(destination: str, sender: str, output: str, **options: Any) -> None:
     """Show the path of a new connection's first packet, and every end that it can have.
 
     DESTINATION is ADDRESS:PORT[/PROTO] (brackets or none) or [NAMESPACE/]SERVICE:PORT[/PROTO]. The
@@ -60,11 +51,10 @@ def command(
     from srv6kv.cli import output as printer
     from srv6kv.trace import destinations
 
-    if states and etcd["endpoints"]:
-        raise click.UsageError("--agent-state and --etcd exclude each other")
-    if not paths and not etcd["endpoints"]:
+    refuse_two_sources(options["states"], options)
+    if not options["paths"] and not options["endpoints"]:
         raise click.UsageError("give manifests with -f, or --etcd")
-    scene = _scene(paths, config, states, etcd, destinations.node_of(sender))
+    scene = _scene(options, destinations.node_of(sender))
     found = traced(scene, destination, sender)
     if output == "json":
         printer.print_json(found)
@@ -78,22 +68,16 @@ def command(
         raise click.exceptions.Exit(1)
 
 
-def _scene(
-    paths: tuple[Path, ...],
-    config: Path | None,
-    states: tuple[str, ...],
-    etcd: dict[str, Any],
-    node: str,
-) -> Scene:
+def _scene(options: dict[str, Any], node: str) -> Scene:
     from srv6kv.cli import cluster
     from srv6kv.ligato import keys
     from srv6kv.offline.reading import require_node
     from srv6kv.trace import sites
 
-    given = cluster.states_of(states)
-    files = cluster.read_files(paths, config, "", None) if paths else None
-    if etcd["endpoints"]:
-        return sites.in_etcd(read_etcd(etcd, [keys.AGENT]), files)
+    given, paths = cluster.states_of(options["states"]), options["paths"]
+    files = cluster.read_files(paths, options["config"], "") if paths else None
+    if options["endpoints"]:
+        return sites.in_etcd(read_etcd(options, [keys.AGENT]), files)
     assert files is not None
     require_node(files, node, terminal.warn)
     return sites.rendered(files, given)

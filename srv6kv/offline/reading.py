@@ -69,7 +69,7 @@ def read_files(
         SettingsError: the settings are refused.
         InputError: a path that is named cannot be read, or there is no such Node.
     """
-    objects, notes, gaps = read_with_gaps(paths, _stdin() if Path("-") in paths else b"")
+    objects, notes, gaps = read_with_gaps(paths, stdin() if Path("-") in paths else b"")
     reconciler = Reconciler(settings or settings_of(given, objects), node, label or node)
     bodies = tuple((item.identity, item.completed()) for item in objects)
     files = _files(reconciler, bodies, gaps, notes)
@@ -112,7 +112,7 @@ def read_changed(
     return read_files(every, given, node, None, settings, needs_node=False)
 
 
-def _stdin() -> bytes:
+def stdin() -> bytes:
     """Read all of standard input.
 
     Raises:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from srv6kv.errors import InputError, Unavailable
+from srv6kv.offline.reading import stdin
 from srv6kv.vpp import showsr_read
 from srv6kv.vpp.showsr_values import COMMANDS, SECTIONS, ShowSr
 
@@ -33,7 +33,7 @@ def read_files(paths: Sequence[Path]) -> ShowSr:
 def _read_file(path: Path) -> ShowSr:
     name = "standard input" if str(path) == "-" else str(path)
     try:
-        text = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+        text = stdin() if str(path) == "-" else path.read_bytes()
     except OSError as error:
         raise InputError(f"{name}: cannot be read: {error.strerror}") from None
     try:
