@@ -5,13 +5,15 @@ from __future__ import annotations
 import subprocess
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from processes import NODE, SEED, srv6kv
 
-from srv6kv.cli import cluster, simulating
-from srv6kv.cli.simulating import Before, Hash
+from srv6kv.cli import cluster
+from srv6kv.offline import vpptexts
+from srv6kv.offline.reading import read_changed
+from srv6kv.simulate import flow, question
 from srv6kv.simulate.answer import Answer
+from srv6kv.simulate.flow import Before, Hash
 
 ROOT = SEED.parent.parent
 CONFIG = SEED / "contiv.conf"
@@ -38,7 +40,6 @@ SR policies:
 \tSegment Lists:
 {lists}-----------
 """
-NO_ETCD: dict[str, Any] = {"endpoints": ()}
 
 
 def simulate(destination: str, who: str, *more: str | Path) -> subprocess.CompletedProcess[str]:
@@ -49,7 +50,7 @@ def simulate(destination: str, who: str, *more: str | Path) -> subprocess.Comple
 @lru_cache
 def _before(paths: tuple[Path, ...]) -> Before:
     files = cluster.read_files(paths, CONFIG, NODE, None)
-    return simulating.read_before(files, {}, NO_ETCD, NODE)
+    return flow.before_of(files, {}, None)
 
 
 def answer(
@@ -64,10 +65,14 @@ def answer(
 ) -> Answer:
     """The same in this process, which is quicker."""
     before = _before(paths)
-    source, port = simulating.sender_of(who)
-    after = simulating.read_after(before, NODE, paths, then, CONFIG) if then else None
-    asked = simulating.destination_of(destination, protocol, before.scene.cluster)
-    return simulating.answer(before, asked, source, port, hashed or Hash(), vpp, after)
+    source, port = question.sender_of(who)
+    after = None
+    if then:
+        files = read_changed(before.files, paths, then, cluster.given(CONFIG), NODE)
+        after = flow.after_of(before, NODE, files)
+    asked = question.destination_of(destination, protocol, before.scene.cluster)
+    shows = vpptexts.read_files(vpp) if vpp else None
+    return flow.answer(before, asked, source, port, hashed or Hash(), shows, after)
 
 
 def sender(port: int) -> str:
@@ -79,8 +84,8 @@ def drawn(found: Answer) -> tuple[str, ...] | None:
     """The segments that the flow gets."""
     assert found.balanced is not None
     assert found.flow is not None
-    index = found.flow.backend
-    return None if index is None else found.balanced.backends[index].segments
+    index = found.flow.endpoint
+    return None if index is None else found.balanced.endpoints[index].segments
 
 
 def shown(folder: Path, *lists: tuple[tuple[str, ...], int], kind: str = "Default") -> Path:

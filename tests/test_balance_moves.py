@@ -18,12 +18,12 @@ from srv6kv.simulate.shift import shifts
 
 
 def paths(*names: int | str, weight: int = 1) -> list[SegmentList]:
-    """A list for each backend."""
+    """A list for each endpoint."""
     return [SegmentList((f"fd00::{name}",), weight) for name in names]
 
 
 def percent(moves: Moves) -> int:
-    """Of flows whose backend stays."""
+    """Of flows whose endpoint stays."""
     return round(moves.of_kept.share * 100)
 
 
@@ -101,8 +101,8 @@ def test_the_order_of_lists_in_a_value_moves_nothing() -> None:
     assert replaced(old, old).of_all.moved == 0
 
 
-def test_a_new_weight_is_a_new_list_of_the_same_backend() -> None:
-    """It is added and the old one deleted; flows that stay with the backend do not count."""
+def test_a_new_weight_is_a_new_list_of_the_same_endpoint() -> None:
+    """It is added and the old one deleted; flows that stay with the endpoint do not count."""
     old, new = paths("a", "b"), [*paths("a"), *paths("b", weight=3)]
     found = changed(old, old, new)
 
@@ -168,7 +168,7 @@ def test_moved_flows_are_counted_exactly(
 
 
 def policy(*names: str, bsid: str = "5555::1", vrf: int = 0) -> Policy:
-    """A policy with a list for each backend."""
+    """A policy with a list for each endpoint."""
     return Policy(bsid, vrf, tuple(paths(*names)), True)
 
 

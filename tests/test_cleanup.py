@@ -41,7 +41,7 @@ def test_cleanup_leaves_what_others_wrote(synced: Bench, history: History) -> No
     done = cleanup(synced)
     table = {TABLE: before[TABLE]}
 
-    assert (done.returncode, done.stderr.count("note:")) == (0, 1)
+    assert (done.returncode, done.stderr.count("warning:")) == (0, 1)
     assert f"{TABLE} stays" in done.stderr
     history.wait_for(synced.foreign | table)
     history.wait(lambda: {value for _, value in history.own_values()[-3:]} == {None})

@@ -96,7 +96,7 @@ def test_adopt_with_bad_input_writes_nothing(left: Bench, history: History) -> N
     done = adopt(left)
 
     assert (done.returncode, history.last()) == (2, revision)
-    assert "note: Service default/bad: spec" in done.stderr
+    assert "warning: Service default/bad: spec" in done.stderr
 
 
 def test_adopt_asks_an_api_server(left: Bench, tmp_path: Path, api: FakeApiServer) -> None:

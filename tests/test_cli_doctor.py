@@ -56,7 +56,7 @@ def test_each_broken_example_is_named(name: str) -> None:
 
     assert code == 1
     assert found["found"].startswith(BROKEN[name])
-    assert found["cure"]
+    assert found["remedy"]
 
 
 @pytest.mark.parametrize("name", sorted(BROKEN.keys() - {"two-interfaces"}))
@@ -107,7 +107,7 @@ def test_doctor_asks_etcd_and_changes_nothing(bench: Bench, store: Etcd3Store) -
         r"3\.\d+\.\d+, takes transactions of 128 operations", verdicts["etcd"]["found"]
     )
     assert verdicts["agent"]["verdict"] == OK
-    assert verdicts["writer"]["found"] == "nobody writes now"
+    assert verdicts["writer"]["found"] == "no process writes now"
     assert "not written here yet" in verdicts["ranges"]["found"]
     assert store.read([bench.prefix]).revision == revision
 
@@ -119,7 +119,7 @@ def test_an_etcd_that_takes_little(
     most: int,
     verdict: str,
 ) -> None:
-    """The limit is found without writing, and the cure names the option; an error is only what
+    """The limit is found without writing, and the remedy names the option; an error is only what
     leaves no room for one key and its guards."""
     server = start_etcd(f"--max-txn-ops={most}")
     done = srv6kv("doctor", *FILES, "--etcd", server.endpoint, "-o", "json")
@@ -127,7 +127,7 @@ def test_an_etcd_that_takes_little(
 
     assert f"takes transactions of {most} operations" in found["found"]
     assert found["verdict"] == verdict
-    assert "--max-txn-ops=128" in found["cure"]
+    assert "--max-txn-ops=128" in found["remedy"]
 
 
 def test_exit_codes(tmp_path: Path) -> None:
@@ -142,14 +142,14 @@ def test_exit_codes(tmp_path: Path) -> None:
 
     assert (refused.returncode, "settings" in refused.stdout) == (1, True)
     assert (absent.returncode, absent.stdout) == (2, "")
-    assert (malformed.returncode, "note: Service default/bad" in malformed.stderr) == (2, True)
+    assert (malformed.returncode, "warning: Service default/bad" in malformed.stderr) == (2, True)
     assert srv6kv("doctor", *FILES, *state, "--etcd", "127.0.0.1:1").returncode == 2
     assert srv6kv("doctor", *FILES, "--agent-state", SEED / "none.json").returncode == 2
     assert srv6kv("doctor", *FILES, "--etcd", "127.0.0.1:1").returncode == 3
 
 
 def test_the_table_names_every_check() -> None:
-    """A row has check, verdict, what was found and the cure."""
+    """A row has check, verdict, what was found and the remedy."""
     done = srv6kv("doctor", *FILES, "--agent-state", CNI / "broken-no-arp.json")
     rows = [
         [cell.strip() for cell in line.split("│")[1:-1]]

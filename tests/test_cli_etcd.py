@@ -76,7 +76,7 @@ def test_plan_with_bad_input(synced: Bench) -> None:
     done = plan(synced, "--check")
 
     assert done.returncode == 2
-    assert "note: Service default/bad: spec" in done.stderr
+    assert "warning: Service default/bad: spec" in done.stderr
 
 
 def get(bench: Bench, kind: str, *more: str) -> str:

@@ -31,7 +31,7 @@ Service default/hosthere (client TCP 2379), seen from node node1
 │       ├── config/vpp/srv6/v2/policy/5555::5ce9
 │       └── weight 1: 6655::1 to fd00::101
 ├── EndpointSlice hosthere-1
-│   └── fd00::101 (host here, node node1): ready, serving
+│   └── fd00::101 (local host, node node1): ready, serving
 │       ├── policy Cluster: kept for client TCP 2379, rule C4: ready
 │       └── receive side
 │           └── config/vpp/srv6/v2/localsid/6655::1
@@ -66,7 +66,10 @@ def states(bench: Bench, name: str) -> list[str]:
     """The states of a service's steering and policy in etcd."""
     done = srv6kv("explain", name, *bench.options(), "-o", "json")
 
-    assert (done.returncode, done.stderr.count("note:")) == (0, 0)
+    assert (done.returncode, done.stderr.count("warning:")) == (
+        0,
+        done.stderr.count("useNoOverlay:"),
+    )
 
     (place,) = json.loads(done.stdout)["addresses"][0]["places"]
     return [key["state"] for key in place["keys"]]
@@ -114,7 +117,7 @@ def test_json() -> None:
             "endpoints": ["2001:0:0:2::7"],
         }
     ]
-    assert (endpoint["what"], endpoint["pod"]) == ("pod there", "default/podthere-a")
+    assert (endpoint["what"], endpoint["pod"]) == ("remote pod", "default/podthere-a")
     assert [(one["kept"], one["rule"]) for one in endpoint["verdicts"]] == [(True, "C4")]
 
 
@@ -144,7 +147,7 @@ def test_a_malformed_service() -> None:
 
     done = offline("hosthere", "-f", "-", stdin=MALFORMED)
     assert (done.returncode, done.stdout) == (2, TEXT)
-    assert "note: Service default/broken: spec.ports" in done.stderr
+    assert "warning: Service default/broken: spec.ports" in done.stderr
 
 
 def test_the_state_of_each_key(bench: Bench, store: Etcd3Store) -> None:

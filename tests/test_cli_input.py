@@ -149,7 +149,7 @@ def test_malformed_object(tmp_path: Path, kind: str) -> None:
     assert old in text
     (folder / name).write_text(text.replace(old, new))
     done = render("-f", folder, "--agent-state", AGENT_STATE)
-    about = [line for line in notes(done) if line.startswith(f"note: {NAMES[kind]}: ")]
+    about = [line for line in notes(done) if line.startswith(f"warning: {NAMES[kind]}: ")]
 
     assert done.returncode == 2
     assert len(about) == 1
@@ -165,7 +165,7 @@ def test_unreadable_manifest(tmp_path: Path) -> None:
     (line,) = notes(done)
 
     assert (done.returncode, done.stdout) == (2, seed())
-    assert line.startswith(f"note: {folder}/bad.yaml:")
+    assert line.startswith(f"warning: {folder}/bad.yaml:")
 
 
 def test_missing_manifests(tmp_path: Path) -> None:

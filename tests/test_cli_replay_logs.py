@@ -118,7 +118,7 @@ def test_convert_from_a_pipe() -> None:
     done = convert("-", stdin=text)
 
     assert done.stdout == convert(RECORDED / "agent-v3.log").stdout
-    assert done.stderr.startswith("note: standard input: 1 operation failed")
+    assert done.stderr.startswith("warning: standard input: 1 operation failed")
 
 
 def test_convert_of_a_log_that_cannot_be_read(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_convert_of_a_log_that_cannot_be_read(tmp_path: Path) -> None:
 
     assert converted.returncode == 2
     assert converted.stdout.count("put 0") == 2
-    assert f"note: {path}:3: cannot be read: config/vpp/srv6/v2/policy/" in converted.stderr
+    assert f"warning: {path}:3: cannot be read: config/vpp/srv6/v2/policy/" in converted.stderr
     assert replayed.returncode == 2
     assert replayed.stderr.endswith("parts of it cannot be read; nothing was written\n")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -34,11 +36,11 @@ from simulations import (
 from test_ipv4 import DUAL
 
 from srv6kv.cli import simulate as simulate_command
-from srv6kv.cli import simulating
-from srv6kv.cli.simulating import Hash
 from srv6kv.errors import InputError
 from srv6kv.etcd.embedded import EmbeddedEtcd
 from srv6kv.show import shares
+from srv6kv.simulate import flow, question
+from srv6kv.simulate.flow import Hash
 from srv6kv.simulate.flowhash import WITH_FLOW_LABEL, Flow, flow_hash
 
 BARE = f"{NODE}/2001:0:0:1::2"
@@ -47,15 +49,15 @@ BARE = f"{NODE}/2001:0:0:1::2"
 
 
 def test_text() -> None:
-    """The policy, hash, bucket and backend, a row for each list, and what was assumed."""
+    """The policy, hash, bucket and endpoint, a row for each list, and what was assumed."""
     done = simulate("balanced", CLIENT)
     rows = [line for line in done.stdout.splitlines() if "│ 1 of 2" in line]
 
     assert (done.returncode, done.stdout[: len(TEXT)]) == (0, TEXT)
     assert ["6666:0:0:1::5" in rows[0], "6666:0:0:2::7" in rows[1]] == [True, True]
     assert all("50.0%" in row and "+0%" in row for row in rows)
-    assert "note: policy 5555::ba1: the lists are taken in the order of a fresh" in done.stderr
-    assert "note: the hash is taken without the flow label" in done.stderr
+    assert "warning: policy 5555::ba1: the lists are taken in the order of a fresh" in done.stderr
+    assert "warning: the hash is taken without the flow label" in done.stderr
 
 
 def test_the_example_works(tmp_path: Path) -> None:
@@ -64,13 +66,13 @@ def test_the_example_works(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "simulate.md").read_text()
 
     assert (done.returncode, done.stdout[: len(TEXT)]) == (0, TEXT), done.stderr
-    assert done.stderr.count("warning: ") == 1
+    assert done.stderr.count(": useNoOverlay: ") == 1
     assert textwrap.indent(done.stdout.partition("Shares")[0], "    ") in page
     assert "68.8%, after call 1 of 1" in page
 
 
-def test_another_port_may_get_another_backend() -> None:
-    """Of 400 source ports each backend gets its share, and each flow one that trace knows too."""
+def test_another_port_may_get_another_endpoint() -> None:
+    """Of 400 source ports each endpoint gets its share, and each flow one that trace knows too."""
     found = [drawn(answer("balanced", sender(port))) for port in range(1, 401)]
 
     assert set(found) == {HERE, THERE}
@@ -78,13 +80,13 @@ def test_another_port_may_get_another_backend() -> None:
 
 
 def test_without_a_source_port() -> None:
-    """The shares are told, and that the backend depends on it."""
+    """The shares are told, and that the endpoint depends on it."""
     found = answer("balanced", BARE)
 
     assert (found.flow, found.fragments, found.is_served) == (None, None, True)
     assert list(shares.lines(found))[-1] == "=> it depends on the source port: see the shares"
     assert found.balanced is not None
-    assert [one.share for one in found.balanced.backends] == [0.5, 0.5]
+    assert [one.share for one in found.balanced.endpoints] == [0.5, 0.5]
 
 
 def test_a_flow_label_counts_if_it_is_said() -> None:
@@ -116,7 +118,7 @@ def test_what_is_hashed(words: str | None, label: str | None, found: Hash) -> No
 
 
 def test_without_ports_in_the_hash_none_is_needed() -> None:
-    """Nor does one matter: a client then has one backend for all its connections."""
+    """Nor does one matter: a client then has one endpoint for all its connections."""
     hashed = Hash(frozenset({"src", "dst"}))
     found = {drawn(answer("balanced", who, hashed=hashed)) for who in (CLIENT, sender(1), BARE)}
 
@@ -170,14 +172,14 @@ def test_ways_to_ask() -> None:
 )
 def test_senders(text: str, found: tuple[str, int | None]) -> None:
     """A port stands behind what trace takes; an IPv6 address with one has brackets."""
-    assert simulating.sender_of(text) == found
+    assert question.sender_of(text) == found
 
 
 @pytest.mark.parametrize("text", ["n:0", "n:", "n:x", "n/[::1]:65536", "n/[::1]7", "n/10.0.0.1:"])
 def test_senders_with_a_bad_port(text: str) -> None:
     """The error names the option and what is wrong."""
     with pytest.raises(InputError, match=r"--from .*: .*no.* port"):
-        simulating.sender_of(text)
+        question.sender_of(text)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +197,7 @@ def test_where_vpp_balances_nothing(destination: str, who: str, end: str, code: 
     done = simulate(destination, who)
 
     assert (done.returncode, end in done.stdout) == (code, True)
-    assert "note: VPP balances nothing on this path" in done.stderr
+    assert "warning: VPP balances nothing on this path" in done.stderr
 
 
 def test_json() -> None:
@@ -207,7 +209,7 @@ def test_json() -> None:
         *("flow", "fragments", "change", "then", "notes"),
     }
     assert fields_of(found["balanced"]) == {
-        *("node", "bsid", "key", "is_order_known", "buckets", "backends", "segments", "weight"),
+        *("node", "bsid", "key", "is_order_known", "buckets", "endpoints", "segments", "weight"),
         *("share", "fair_share", "ends", "kind", "address", "port", "why", "reply"),
     }
     assert fields_of(found["change"]) == {
@@ -215,7 +217,7 @@ def test_json() -> None:
         *("then", "segments", "weight", "change", "calls", "final", "worst", "worst_call"),
         *("of_all", "of_kept", "moved", "of", "share"),
     }
-    assert found["flow"] == {"hash": 0x7FB089E9, "bucket": 1, "backend": 1}
+    assert found["flow"] == {"hash": 0x7FB089E9, "bucket": 1, "endpoint": 1}
     moves = found["change"]["policies"][2]["change"]["final"]["of_all"]
     assert moves == {"moved": 11, "of": 16, "share": 0.6875}
 
@@ -241,8 +243,10 @@ def test_an_ipv4_flow(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert found["flow"]["hash"] == flow_hash(Flow("10.1.1.5", "10.96.0.10", 17, 40000, 80))
-    assert (len(found["balanced"]["backends"]), found["fragments"]) == (2, None)
-    assert "fragments have no ports in their hash: they may reach another backend" in found["notes"]
+    assert (len(found["balanced"]["endpoints"]), found["fragments"]) == (2, None)
+    assert (
+        "fragments have no ports in their hash: they may reach another endpoint" in found["notes"]
+    )
     assert not any("flow label" in note for note in found["notes"])
 
 
@@ -294,7 +298,7 @@ def test_etcd(seed_node: Bench) -> None:
     assert json.loads(bare.stdout)["balanced"]["bsid"] == "5555::ba1"
     assert [len(one["change"]["policies"]) for one in found] == [0, 3, 3]
     assert found[1]["change"] == found[2]["change"]
-    assert simulating.SUPPOSED in found[2]["notes"]
+    assert flow.ASSUMED in found[2]["notes"]
 
     alone = srv6kv("simulate", "[2096::ba1]:80", *asked, "--config", CONFIG, "--then", THEN)
     assert (alone.returncode, alone.stdout) == (2, "")
@@ -342,11 +346,11 @@ def test_the_plan_of_an_api_server(
         ),
         (("balanced", "--from", f"{NODE}/[::9]:1", *FILES), "no such pod on node1"),
         (("balanced", "--from", f"{NODE}/[::9]:x", *FILES), "'x' is not a port"),
-        (("nothing", "--from", CLIENT, *FILES), "no Service default/nothing is known"),
-        (("kube-dns", "--from", CLIENT, *FILES), "known; near it: kube-system/kube-dns"),
+        (("nothing", "--from", CLIENT, *FILES), "Service default/nothing: no such service"),
+        (("kube-dns", "--from", CLIENT, *FILES), "near it: kube-system/kube-dns"),
         (("10.0.0.1", "--from", CLIENT, *FILES), "give ADDRESS:PORT[/PROTO]"),
         (("", "--from", CLIENT, *FILES), "give ADDRESS:PORT[/PROTO]"),
-        (("nothing:80", "--from", CLIENT, *FILES), "no Service default/nothing is known"),
+        (("nothing:80", "--from", CLIENT, *FILES), "Service default/nothing: no such service"),
         (("kube-system/kube-dns", "--from", CLIENT, *FILES), "give one of its ports: 53/UDP, 53/T"),
         (("balanced/tcp", "--from", CLIENT, *FILES, "--protocol", "udp"), "udp is another one"),
         (("balanced", "--from", CLIENT, *FILES, "--plan"), "--plan needs --etcd"),
@@ -376,7 +380,7 @@ def test_a_malformed_object_after_the_change(tmp_path: Path) -> None:
     done = simulate("balanced", CLIENT, "--then", path)
 
     assert (done.returncode, done.stdout[: len(TEXT)]) == (2, TEXT)
-    assert "note: Service default/broken: spec.ports" in done.stderr
+    assert "warning: Service default/broken: spec.ports" in done.stderr
 
 
 def test_an_etcd_that_is_not_there() -> None:
@@ -384,3 +388,17 @@ def test_an_etcd_that_is_not_there() -> None:
     done = srv6kv("simulate", "[::1]:1", "--from", NODE, "--etcd", "127.0.0.1:1")
 
     assert (done.returncode, done.stdout) == (3, "")
+
+
+def test_standard_input_is_closed() -> None:
+    """It is one line and exit code 2."""
+    words = ("simulate", "balanced", "--from", CLIENT, *map(str, FILES), "--vpp", "-")
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&-', "sh", sys.executable, "-m", "srv6kv", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert done.stderr.endswith("srv6kv: -: standard input cannot be read: it is closed\n")

@@ -10,8 +10,8 @@ import pytest
 from clusters import endpoint, endpoint_slice, node, service
 from simulations import CLIENT, HERE, PATHS, THEN, THERE, answer, drawn, sender, shown, simulate
 
-from srv6kv.cli.simulating import Hash
 from srv6kv.show import shares
+from srv6kv.simulate.flow import Hash
 
 # VPP's own words --------------------------------------------------------------------------------
 
@@ -30,8 +30,8 @@ def test_lists_that_only_vpp_has(tmp_path: Path) -> None:
     found = answer("balanced", vpp=(shown(tmp_path, *lists),))
 
     assert found.balanced is not None
-    assert [one.buckets for one in found.balanced.backends] == [1, 1, 2]
-    assert [end.kind for one in found.balanced.backends for end in one.ends] == [
+    assert [one.buckets for one in found.balanced.endpoints] == [1, 1, 2]
+    assert [end.kind for one in found.balanced.endpoints for end in one.ends] == [
         *("pod", "pod", "dropped"),
     ]
     assert any("VPP has other segment lists" in note for note in found.notes)
@@ -95,12 +95,12 @@ def test_a_change() -> None:
     assert all(row.count("68.8%") == 3 and "2 to 3" in row for row in rows)
     assert done.stdout.endswith(
         "the change touches 3 of 14 policies on node1\n"
-        "after the change the flow has the same backend\n"
+        "after the change the flow has the same endpoint\n"
     )
 
 
 def test_the_flow_that_moves() -> None:
-    """Over many flows as many get another backend as the table says, and the first line of the
+    """Over many flows as many get another endpoint as the table says, and the first line of the
     change agrees with a draw after it."""
     moved = 0
     for port in range(1, 65):
@@ -143,7 +143,7 @@ def test_a_whole_cluster_after_the_change(tmp_path: Path) -> None:
 
 
 def test_a_service_that_goes_and_one_that_comes(tmp_path: Path) -> None:
-    """All flows are lost; none was there; nothing is said of backends that are kept."""
+    """All flows are lost; none was there; nothing is said of endpoints that are kept."""
     full, empty = _cluster(tmp_path / "full", 3), _cluster(tmp_path / "empty", 0)
     gone = answer("big", paths=(full,), then=(empty,))
     new = answer("big", paths=(empty,), then=(full,))

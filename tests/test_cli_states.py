@@ -91,7 +91,7 @@ def test_get_of_bad_states(synced: Bench, live: LiveAgent, store: Etcd3Store) ->
     assert f"FAILED: {error}" in " ".join(get(synced, "services").stdout.split())
     (line,) = [line for line in shown.stdout.splitlines() if line.startswith("6655::1 ")]
     assert line.rstrip().endswith("unknown")
-    assert f"note: {status_key(HOSTHERE)}: " in shown.stderr
+    assert f"warning: {status_key(HOSTHERE)}: " in shown.stderr
 
 
 def test_explain(synced: Bench, live: LiveAgent) -> None:

@@ -26,10 +26,11 @@ from processes import (
     srv6kv,
 )
 
-from srv6kv.cli import sites
+from srv6kv.cli import cluster
 from srv6kv.cli import trace as command
-from srv6kv.cli.sites import Scene
 from srv6kv.etcd.store import Etcd3Store
+from srv6kv.trace import sites
+from srv6kv.trace.sites import Scene
 
 ROOT = SEED.parent.parent
 PATHS = SEED.parent / "paths"
@@ -65,8 +66,12 @@ def trace(
 
 
 @lru_cache
+def _rendered(*paths: Path) -> Scene:
+    return sites.rendered(cluster.read_files(paths, SEED / "contiv.conf", "", None), {})
+
+
 def _scene() -> Scene:
-    return sites.rendered([SEED / "manifests", PATHS], SEED / "contiv.conf", {})
+    return _rendered(SEED / "manifests", PATHS)
 
 
 def answer(destination: str, sender: str, output: str = "text") -> str:
@@ -84,7 +89,7 @@ def test_text() -> None:
     done = trace("hosthere:2379", POD, *STATES)
 
     assert (done.returncode, done.stdout) == (0, TEXT)
-    assert "note:" not in done.stderr
+    assert done.stderr.count("warning:") == done.stderr.count(": useNoOverlay: ")
 
 
 def test_the_examples_work(tmp_path: Path) -> None:
@@ -137,11 +142,11 @@ def test_nobody(sender: str) -> None:
 
 
 def test_without_agent_state() -> None:
-    """Pods are taken as wired, and a note says so; with it only those that are."""
+    """Pods count as attached, and a warning says so; with it only those that are."""
     taken = trace("podthere:80", POD)
     told = trace("podthere:80", POD, STATES[0], "--agent-state", f"node2={AGENT_STATE}")
 
-    assert taken.stderr.count("its pods are taken as wired") == 2
+    assert taken.stderr.count("its pods count as attached") == 2
     assert (taken.returncode, told.returncode) == (0, 1)
 
 
@@ -149,7 +154,7 @@ def test_a_host_sends_with_an_address_of_the_destinations_family(tmp_path: Path)
     """A host has addresses of both families; only one of them fits."""
     body = node(2, addresses=["fd00::102", "192.168.0.2"])
     (tmp_path / "node.json").write_text(json.dumps(body))
-    scene = sites.rendered([tmp_path], SEED / "contiv.conf", {})
+    scene = _rendered(tmp_path)
     sources = [
         command.traced(scene, to, "node2").question.source
         for to in ("[fd00::102]:22", "192.168.0.9:22")
@@ -247,7 +252,7 @@ def _big(folder: Path) -> Scene:
         bodies.append({"apiVersion": "v1", "kind": "Pod", **body})
     for number, body in enumerate(bodies):
         (folder / f"{number}.json").write_text(json.dumps(body))
-    return sites.rendered([folder], SEED / "contiv.conf", {})
+    return _rendered(folder)
 
 
 @pytest.mark.parametrize("sender", ["node1/2001:0:0:1::10", "node2"])
@@ -294,7 +299,17 @@ def test_the_pictures_are_fresh() -> None:
         (("podthere:81", "--from", POD, *FILES), "no such port; it has: http TCP"),
         (("kube-dns:53", "--from", POD, *FILES), "near it: kube-system/kube-dns"),
         (("x:1", "--from", POD, *FILES, "--agent-state", "node1"), "is not NODE=FILE"),
-        (("x:1", "--from", POD, *FILES, "--agent-state", "node9=f"), "hold no such Node"),
+        (
+            (
+                "x:1",
+                "--from",
+                POD,
+                *FILES,
+                "--agent-state",
+                STATES[0].replace("--agent-state=node1", "node9"),
+            ),
+            "hold no such Node",
+        ),
         (("x:1", "--from", POD, *FILES, "--agent-state", "node1=f"), "f: cannot be read"),
         (("x:1", "--from", POD, *FILES, STATES[0], "--etcd", "h:1"), "exclude each other"),
     ],
@@ -314,7 +329,7 @@ def test_a_malformed_object() -> None:
     done = trace("hosthere:2379", POD, "-f", "-", *STATES, stdin=malformed)
 
     assert (done.returncode, done.stdout) == (2, TEXT)
-    assert "note: Service default/broken: spec.ports" in done.stderr
+    assert "warning: Service default/broken: spec.ports" in done.stderr
 
 
 def test_etcd(bench: Bench, store: Etcd3Store) -> None:
@@ -334,7 +349,7 @@ def test_etcd(bench: Bench, store: Etcd3Store) -> None:
     store.put(key, "nonsense")
     broken = srv6kv("trace", "[2096::d765]:80", *asked)
     assert broken.returncode == 1
-    assert f"note: {key}: " in broken.stderr
+    assert f"warning: {key}: " in broken.stderr
 
 
 def test_an_etcd_that_is_not_there() -> None:

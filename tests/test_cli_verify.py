@@ -77,14 +77,14 @@ def test_what_is_not_compared_is_said(node: Node) -> None:
     none = node.verify()
     part = node.verify("--vpp", "-", stdin=node.vpp.show_sr_localsids())
 
-    assert every.stderr == "note: not compared: VPP (no output of 'show sr ...')\n"
+    assert every.stderr == "warning: not compared: VPP (no output of 'show sr ...')\n"
     assert none.stderr.splitlines() == [
-        "note: not compared: the agent (no states); VPP (no output of 'show sr ...')",
+        "warning: not compared: the agent (no states); VPP (no output of 'show sr ...')",
         f"srv6kv: neither the agent of {node.label} nor its VPP is known: give --agent-rest,"
         " --vpp or --vppctl, or let the agent publish its states (ENABLE_STATUS_PUBLISHING)",
     ]
     assert part.stderr.startswith(
-        "note: not compared: the agent (no states); VPP's policies (not shown); VPP's steerings"
+        "warning: not compared: the agent (no states); VPP's policies (not shown); VPP's steerings"
         " (not shown); the interfaces of "
     )
     assert [done.returncode for done in (every, none, part)] == [0, 2, 0]
@@ -239,4 +239,4 @@ def test_the_example_works(bench: Bench, tmp_path: Path) -> None:
     )
 
     assert (done.returncode, done.stdout[:18]) == (0, "differences: none;"), done.stderr
-    assert done.stderr == "note: not compared: the agent (no states)\n"
+    assert done.stderr == "warning: not compared: the agent (no states)\n"

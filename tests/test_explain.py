@@ -70,10 +70,10 @@ def test_every_endpoint_is_kept_or_dropped_by_a_rule() -> None:
         "2001:db8::1": [("Cluster", True, "C4"), ("Local", False, "C6")],
     }
     assert [(part.what, part.problem) for part in _parts(found).values()] == [
-        ("pod here", ""),
-        ("pod here", ""),
-        ("pod there", ""),
-        ("host there", ""),
+        ("local pod", ""),
+        ("local pod", ""),
+        ("remote pod", ""),
+        ("remote host", ""),
         ("outside", "ExternalEndpointUnsupported"),
     ]
 

@@ -25,7 +25,7 @@ from srv6kv.agent import status, wired
 from srv6kv.agent.digest import Digest
 from srv6kv.agent.status import State, ValueStatus
 from srv6kv.agent.view import View
-from srv6kv.cli import output, sites
+from srv6kv.cli import output
 from srv6kv.errors import Srv6kvError
 from srv6kv.etcd.values import Change, KeyValue
 from srv6kv.explain import explain
@@ -36,9 +36,10 @@ from srv6kv.plan.ownership import Ranges
 from srv6kv.repair import choose
 from srv6kv.repair.ground import Ground
 from srv6kv.repair.means import plan_repair
-from srv6kv.show import tables
+from srv6kv.show import services, tables
 from srv6kv.sources import bodies, manifests
 from srv6kv.sync.reconciler import Reconciler
+from srv6kv.trace import sites
 from srv6kv.trace.state import node_of
 from srv6kv.txn import recording
 from srv6kv.txn.recording import Recorded
@@ -131,9 +132,9 @@ def short(entries: Iterable[KeyValue]) -> dict[str, bytes]:
 def get(entries: Entries) -> None:
     """What ``get`` does, in every form."""
     values = output.readable(short(entries))
-    output.print_tables([output.services_table(output.services_of(values))])
+    output.print_tables([services.services_table(services.services_of(values))])
     output.print_tables(tables.render_tables(values))
-    output.print_json(output.with_states(values, None))
+    output.print_json(services.with_states(values, None))
     shows = (showsr.show_policies, showsr.show_localsids, showsr.show_steerings)
     fit = output.fit_for(shows, values)
     assert all(show(fit) for show in shows)
@@ -147,7 +148,7 @@ def verified(entries: Entries) -> None:
 
 def traced(entries: Entries) -> None:
     """What ``trace`` does."""
-    for site in sites.held(entries, None).sites:
+    for site in sites.in_etcd(entries, None).sites:
         node_of(site)
 
 

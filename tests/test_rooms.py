@@ -51,6 +51,7 @@ EFFECTS = ("etcd", "telemetry", "run", "offline", "show", "cli", "__main__")
 """Rooms that may read, write, wait, draw or look at the clock."""
 EFFECTIVE = {
     "agent": ("ask", "poll", "rest", "wiringpoll"),
+    "doctor": ("server",),
     "oneshot": ("replay", "writing"),
     "repair": ("observer", "procedure", "repairer"),
     "sources": ("api", "apisource", "apiwatch", "manifests", "pace", "source"),
@@ -89,7 +90,12 @@ PARTS = {
     "urllib.parse": {"urlencode"},
 }
 """What is pure of modules that are not."""
-VALUES = {"srv6kv.etcd.values", "srv6kv.etcd.latency", "srv6kv.telemetry.figures"}
+VALUES = {
+    "srv6kv.etcd.latency",
+    "srv6kv.etcd.values",
+    "srv6kv.offline.files",
+    "srv6kv.telemetry.figures",
+}
 """Modules without effects in rooms that have some."""
 BUILT_IN = {"open", "print", "input", "exec", "eval", "__import__", "hash", "id"}
 """I/O, and what differs from run to run."""

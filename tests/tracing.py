@@ -10,8 +10,8 @@ from typing import Any
 
 from processes import SEED
 
-from srv6kv.cli import sites
-from srv6kv.trace import Network, Question, Site
+from srv6kv.cli import cluster
+from srv6kv.trace import Network, Question, Site, sites
 from srv6kv.trace.hops import End, Hop, Sender, Trace
 
 CLIENT, OWN, REMOTE = "2001:0:0:1::2", "2001:0:0:1::5", "2001:0:0:2::7"
@@ -28,7 +28,8 @@ Values = dict[str, dict[str, Any]]
 def rendered() -> tuple[Site, ...]:
     """Nodes of the seed with ``examples/paths``, rendered from nothing but manifests."""
     paths = [SEED / "manifests", SEED.parent / "paths"]
-    return sites.rendered(paths, SEED / "contiv.conf", {}).sites
+    files = cluster.read_files(paths, SEED / "contiv.conf", "", None)
+    return sites.rendered(files, {}).sites
 
 
 def network_of(change: Callable[[Values], object] | None = None, **fields: Any) -> Network:

@@ -22,10 +22,10 @@ _COMMANDS = {
     "render": "Manifests in, keys and values out, offline.",
     "repair": "Bring VPP back to what etcd says.",
     "replay": "Write a recording into etcd, or check it against a cluster.",
-    "run": "The sidecar: keep etcd in step with the cluster.",
-    "simulate": "Which backend VPP chooses for a flow, and what a change moves.",
+    "run": "The sidecar: keep etcd in sync with the cluster.",
+    "simulate": "Which endpoint VPP chooses for a flow, and what a change moves.",
     "trace": "The path of a packet, as text, JSON or a picture.",
-    "verify": "Compare etcd with the agent and VPP: differences, causes, cures.",
+    "verify": "Compare etcd with the agent and VPP: differences, causes, remedies.",
     "vpp-exec": "Commands that VPP needs before it has any policy.",
 }
 

@@ -64,9 +64,9 @@ def command(
 
     assert origin == "contiv"
     files = cluster.read_any(paths, options, config, node, label)
-    cluster.say_notes(files.notes)
+    terminal.warn(files.notes)
     if files.has_bad_input:
-        cluster.say_notes(sorted(files.reconciler.notes()))
+        terminal.warn(sorted(files.reconciler.notes()))
         terminal.say("srv6kv: nothing is adopted while an object cannot be read", err=True)
         raise click.exceptions.Exit(2)
     found = _adopt(files.reconciler, label or node, options)
@@ -98,14 +98,12 @@ def _adopt(reconciler: Reconciler, label: str, options: dict[str, Any]) -> Adopt
 
 def _say(found: Adoption, reconciler: Reconciler, *, strips_loopbacks: bool) -> None:
     """What the operator should know beside the keys."""
-    from srv6kv.cli import cluster
-
-    cluster.say_notes(sorted(reconciler.notes()))
+    terminal.warn(sorted(reconciler.notes()))
     for text in found.lost:
         terminal.say(f"lost: {text}", err=True)
     if found.loopbacks and not strips_loopbacks:
         text = "hold service addresses: these pods answer their own calls themselves (--loopbacks)"
-        terminal.say(f"note: {len(found.loopbacks)} loopbacks of pods {text}", err=True)
+        terminal.say(f"warning: {len(found.loopbacks)} loopbacks of pods {text}", err=True)
 
 
 def _print(found: Adoption, output: str, *, dry_run: bool) -> None:

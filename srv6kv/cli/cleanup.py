@@ -85,6 +85,6 @@ def _print(found: Removal, prefix: str, output: str, *, dry_run: bool) -> None:
         for key in found.keys:
             terminal.say(key)
     for key, user in found.kept.items():
-        terminal.say(f"note: {prefix}{key} stays, {user} needs it", err=True)
+        terminal.say(f"warning: {prefix}{key} stays, {user} needs it", err=True)
     verb = "would be deleted" if dry_run else "deleted"
     terminal.say(f"{len(found.keys)} keys {verb}, and {len(found.notes)} notes of srv6kv's own")

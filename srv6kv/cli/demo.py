@@ -120,7 +120,7 @@ def _show(demo: _Demo) -> None:
     from srv6kv.cli import output as printer
 
     demo.say(
-        "An etcd, and what the node's CNI has told the agent in it",
+        "An etcd, and what the node's CNI has written for the agent",
         f"etcd at {demo.etcd.endpoint}; {_load_agent_state(demo)} keys of the agent",
     )
     with _running(demo) as controller:
@@ -141,7 +141,7 @@ def _show(demo: _Demo) -> None:
 
 
 def _load_agent_state(demo: _Demo) -> int:
-    """Write the wiring keys that a CNI would have written."""
+    """Write the attachment keys that a CNI would have written."""
     from srv6kv.cli import cluster
     from srv6kv.etcd.store import Etcd3Store
     from srv6kv.ligato import keys
@@ -161,7 +161,6 @@ def _load_agent_state(demo: _Demo) -> int:
 @contextmanager
 def _running(demo: _Demo) -> Iterator[Controller]:
     """A controller at work in a thread, as ``srv6kv run`` has it."""
-    from srv6kv.cli.cluster import say
     from srv6kv.etcd.store import Etcd3Store
     from srv6kv.run.controller import Controller
     from srv6kv.settings import load
@@ -170,7 +169,7 @@ def _running(demo: _Demo) -> Iterator[Controller]:
 
     file = demo.example / "contiv.conf"
     settings, warnings = load(file.read_text(encoding="utf-8"), str(file.name))
-    say(warnings)
+    terminal.warn(warnings)
     controller = Controller(
         store=Etcd3Store([demo.etcd.endpoint]),
         reconciler=Reconciler(settings, demo.node, demo.node),

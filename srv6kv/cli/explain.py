@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
-from srv6kv import foreign
 from srv6kv.cli import terminal
 from srv6kv.cli.options import (
     agent_rest_option,
@@ -18,14 +16,14 @@ from srv6kv.cli.options import (
     config_option,
     etcd_options,
     node_options,
+    output_option,
+    refuse_two_sources,
+    rest_of,
+    store_of,
 )
-from srv6kv.errors import InputError
 
 if TYPE_CHECKING:
-    from srv6kv.agent.status import ValueStatus
-    from srv6kv.cli.cluster import Files
     from srv6kv.explain.account import Explanation
-    from srv6kv.kube.model import EndpointSlice, Ref
 
 
 @click.command("explain")
@@ -36,26 +34,20 @@ if TYPE_CHECKING:
 @agent_state_option
 @agent_rest_option
 @partial(etcd_options, is_optional=True)
-@click.option(
-    "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
-)
+@output_option("text", "json")
 def command(
     service: str,
-    paths: tuple[Path, ...],
-    node: str,
-    label: str | None,
-    config: Path | None,
     agent_state: Path | None,
     agent_rest: str | None,
     output: str,
-    **servers: Any,
+    **options: Any,
 ) -> None:
     """Show a service's addresses, keys and endpoints, and the rule behind each decision.
 
     With --etcd the agent's keys are read from there, and each key is shown with its state: in
     etcd, missing, differs, or to be deleted. With --agent-rest, or where the agent publishes its
-    states in etcd, what the agent says of it follows; --agent-rest also tells the wiring of pods of
-    which etcd has no keys. docs/limits.md tells what the notes mean.
+    states in etcd, the agent's state follows; --agent-rest also gives the attachment of pods of
+    which etcd has no keys. docs/limits.md tells what the warnings mean.
 
     \b
     Example:
@@ -63,84 +55,30 @@ def command(
         --config examples/seed/contiv.conf --node node1 \\
         --agent-state examples/seed/agent-state-node1.json
     """
-    from srv6kv.cli import cluster, states
+    from srv6kv.cli import cluster
+    from srv6kv.explain import explain_in
+    from srv6kv.offline import states
+    from srv6kv.offline.files import service_named
 
-    if agent_state is not None and servers["endpoints"]:
-        raise click.UsageError("--agent-state and --etcd exclude each other")
-    files = cluster.read_any(paths, servers, config, node, label)
-    cluster.say_notes(files.notes)
-    ref = _ref_of(service, files)
+    is_online = bool(options["endpoints"])
+    refuse_two_sources(agent_state, options)
+    files = cluster.read(options)
+    terminal.warn(files.notes)
     reconciler = files.reconciler
-    prefix = reconciler.prefix
-    if servers["endpoints"]:
-        entries, said = states.read(servers, reconciler.prefixes, prefix, agent_rest)
+    ref = service_named(service, reconciler.cluster, reconciler.intake.notes()).ref
+    prefix, rest = reconciler.prefix, rest_of(agent_rest)
+    if is_online:
+        store = store_of(options)
+        entries, said = states.read(store, reconciler.prefixes, prefix, rest, terminal.warn)
     else:
-        entries, said = cluster.read_agent_state(agent_state, prefix), states.asked(agent_rest)
-    states.learn_wiring(reconciler.cluster, agent_rest)
+        entries = cluster.read_agent_state(agent_state, prefix)
+        said = rest.statuses() if rest is not None else None
+    states.add_attachments(reconciler.cluster, rest)
     reconciler.reset(entries)
-    _print(_explained(ref, files, said, is_online=bool(servers["endpoints"])), output)
-    cluster.say_notes(list(reconciler.intake.notes()))
+    _print(explain_in(files, ref, is_online=is_online, states=said), output)
+    terminal.warn(reconciler.intake.notes())
     if files.has_bad_input:
         raise click.exceptions.Exit(2)
-
-
-def _ref_of(text: str, files: Files) -> Ref:
-    """The service that is meant.
-
-    Raises:
-        InputError: there is none of that name, or it is malformed.
-    """
-    import difflib
-
-    from srv6kv.kube.model import Ref
-    from srv6kv.notes import Kind, Subject
-
-    namespace, _, name = text.rpartition("/")
-    ref = Ref(namespace or "default", name)
-    services = files.reconciler.cluster.services
-    if ref in services:
-        return ref
-    for note in files.reconciler.intake.notes():
-        if note.subject == Subject(Kind.SERVICE, ref):
-            raise InputError(str(note))
-    near = difflib.get_close_matches(str(ref), map(str, services), n=3)
-    near += [str(other) for other in sorted(services) if other.name == name]
-    hint = f"; near it: {', '.join(dict.fromkeys(near))}" if near else ""
-    raise InputError(f"Service {ref}: no such service{hint}")
-
-
-def _explained(
-    ref: Ref, files: Files, states: dict[str, ValueStatus] | None, *, is_online: bool
-) -> Explanation:
-    from srv6kv.explain import explain
-
-    body = next(
-        body
-        for identity, body in reversed(files.objects)
-        if identity == ("Service", ref.namespace, ref.name)
-    )
-    spec = (foreign.plain(body) if isinstance(body, msgspec.Raw) else body)["spec"]
-    assert isinstance(spec, dict)  # it was parsed
-    found = files.reconciler.plan()
-    slices = _slices_in(ref.namespace, files)
-    return explain(ref, files.reconciler, found, slices, spec, is_online=is_online, states=states)
-
-
-def _slices_in(namespace: str, files: Files) -> list[EndpointSlice]:
-    """The slices of a namespace, with those that the cluster does not keep."""
-    from srv6kv.kube.model import EndpointSlice
-    from srv6kv.kube.parse import ParseError, parse
-
-    slices = {}
-    for (kind, *place), body in files.objects:
-        if (kind, place[0]) == ("EndpointSlice", namespace):
-            try:
-                found = parse(kind, body)
-            except ParseError:
-                continue  # the intake has a note on it
-            assert isinstance(found, EndpointSlice)
-            slices[found.ref] = found
-    return list(slices.values())
 
 
 def _print(explanation: Explanation, output: str) -> None:

@@ -7,7 +7,14 @@ from typing import Any
 import click
 
 from srv6kv.cli import terminal
-from srv6kv.cli.options import agent_rest_option, etcd_options, label_option
+from srv6kv.cli.options import (
+    agent_rest_option,
+    etcd_options,
+    label_option,
+    output_option,
+    rest_of,
+    store_of,
+)
 
 KINDS = ("services", "policies", "localsids", "steerings")
 
@@ -17,14 +24,7 @@ KINDS = ("services", "policies", "localsids", "steerings")
 @label_option
 @agent_rest_option
 @etcd_options
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["table", "json", "vpp"]),
-    default="table",
-    show_default=True,
-    help="vpp prints as VPP's 'show sr ...' does.",
-)
+@output_option("table", "json", "vpp", more="vpp prints as VPP's 'show sr ...' does.")
 def command(kind: str, label: str, output: str, agent_rest: str | None, **etcd: Any) -> None:
     """Show the services, policies, localsids or steerings that etcd holds for an agent.
 
@@ -36,19 +36,22 @@ def command(kind: str, label: str, output: str, agent_rest: str | None, **etcd: 
       srv6kv get policies --label node1 --etcd 127.0.0.1:2379 -o vpp
     """
     from srv6kv.cli import output as printer
-    from srv6kv.cli import states as told
     from srv6kv.ligato import keys
-    from srv6kv.show import tables
+    from srv6kv.offline import states as reported
+    from srv6kv.show import services, tables
     from srv6kv.vpp import showsr
 
     prefix = keys.agent_prefix(label)
-    entries, states = told.read(etcd, [prefix + "config/vpp/srv6/v2/"], prefix, agent_rest)
+    store, rest = store_of(etcd), rest_of(agent_rest)
+    srv6 = [prefix + "config/vpp/srv6/v2/"]
+    entries, states = reported.read(store, srv6, prefix, rest, terminal.warn)
     values = printer.readable({item.key.removeprefix(prefix): item.value for item in entries})
-    services = printer.services_of(values, states)
+    listed = services.services_of(values, states)
     prefixes = {"policies": keys.POLICY, "localsids": keys.LOCALSID, "steerings": keys.STEERING}
     chosen = {k: v for k, v in values.items() if k.startswith(prefixes.get(kind, ""))}
     if output == "json":
-        printer.print_json(services if kind == "services" else printer.with_states(chosen, states))
+        found = listed if kind == "services" else services.with_states(chosen, states)
+        printer.print_json(found)
     elif output == "vpp":
         shows = {
             "policies": (showsr.show_policies,),
@@ -60,6 +63,6 @@ def command(kind: str, label: str, output: str, agent_rest: str | None, **etcd: 
         fit = printer.fit_for(chosen_shows, values)
         terminal.show("\n".join(show(fit) for show in chosen_shows))
     elif kind == "services":
-        printer.print_tables([printer.services_table(services)])
+        printer.print_tables([services.services_table(listed)])
     else:
         printer.print_tables(tables.render_tables(chosen, states))

@@ -102,14 +102,14 @@ def agent_state_option(command: Command) -> Command:
 
 
 def agent_states_option(command: Command) -> Command:
-    """Files with the keys of several agents: ``states``, which ``sites.states_of`` reads."""
+    """Files with the keys of several agents: ``states``, which ``cluster.states_of`` reads."""
     return click.option(
         "--agent-state",
         "states",
         metavar="NODE=FILE",
         multiple=True,
         help="JSON object of the keys that a node's agent has already (config/... to value);"
-        " without it the node's pods are taken as wired.",
+        " without it the node's pods count as attached.",
     )(command)
 
 
@@ -165,6 +165,28 @@ def etcd_options(command: Command, *, is_optional: bool = False) -> Command:
     ):
         command = option(command)
     return command
+
+
+def output_option(*forms: str, more: str | None = None) -> Callable[[Command], Command]:
+    """``--output``, one of these; the first is the default.
+
+    Args:
+        more: its help.
+    """
+    choice = click.Choice(forms)
+    return click.option(
+        "-o", "--output", type=choice, default=forms[0], show_default=True, help=more
+    )
+
+
+def refuse_two_sources(agent_state: object, options: Mapping[str, Any]) -> None:
+    """Refuse keys from a file and from etcd.
+
+    Raises:
+        UsageError: both are given.
+    """
+    if agent_state and options["endpoints"]:
+        raise click.UsageError("--agent-state and --etcd exclude each other")
 
 
 def agent_rest_option(command: Command) -> Command:

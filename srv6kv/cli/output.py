@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import click
-
 from srv6kv import foreign
 from srv6kv.agentlog import spelling, writer
 from srv6kv.cli import terminal
@@ -19,9 +17,7 @@ from srv6kv.show import tables
 from srv6kv.txn import recording
 from srv6kv.txn.recording import Recorded
 from srv6kv.txn.transaction import Transaction
-from srv6kv.verify import agentstate
-from srv6kv.verify.agentstate import States
-from srv6kv.vpp import showsr, vppcli
+from srv6kv.vpp import vppcli
 
 Values = Mapping[str, bytes]
 """Key (short form) to canonical JSON."""
@@ -30,39 +26,27 @@ Values = Mapping[str, bytes]
 def print_plan(
     plan: Plan, notes: Sequence[Note], output: str, api: Api, interfaces: Mapping[str, str]
 ) -> None:
-    """Print what a plan wants in etcd, or with ``txn`` the way there."""
+    """Print what a plan wants in etcd, in a form of ``render``; with ``txn`` the way there."""
     if output == "txn":
         terminal.show(transactions_text(plan.transactions, api))
         return
-    wanted = {key: value for key, value in sorted(plan.wanted.items()) if value is not None}
-    if output == "json":
-        print_json({"keys": decoded(wanted, api), "warnings": [note.fields() for note in notes]})
-    else:
-        print_values(wanted, output, api, interfaces)
-
-
-def print_values(
-    values: Values, output: str, api: Api = "v3", interfaces: Mapping[str, str] | None = None
-) -> None:
-    """Print values as ``jsonl``, ``log``, ``vpp``, ``show`` or ``table``."""
+    values = {key: value for key, value in sorted(plan.wanted.items()) if value is not None}
     match output:
+        case "json":
+            print_json(
+                {"keys": decoded(values, api), "warnings": [note.fields() for note in notes]}
+            )
         case "jsonl":
             for key, value in decoded(values, api).items():
                 print_json({"key": key, "value": value})
         case "log":
-            for key, value in values.items():
-                terminal.show("".join(f"{line}\n" for line in writer.lines(key, value, api)))
+            for key, text in values.items():
+                terminal.show("".join(f"{line}\n" for line in writer.lines(key, text, api)))
         case "vpp":
-            for line in vppcli.commands(decoded(values), interfaces or {}):
+            for line in vppcli.commands(decoded(values), interfaces):
                 terminal.say(line)
-        case "show":
-            body = decoded(values)
-            shows = (showsr.show_localsids, showsr.show_policies, showsr.show_steerings)
-            terminal.show("\n".join(show(body) for show in shows))
-        case "table":
-            print_tables(tables.render_tables(decoded(values)))
         case _:
-            raise click.UsageError(f"unknown output {output!r}")
+            print_tables(tables.render_tables(decoded(values)))
 
 
 def print_tables(found: Sequence[Any]) -> None:
@@ -125,7 +109,7 @@ def readable(values: Values) -> dict[str, Any]:
                 parts.end_function(key, found[key])
         except ValueError as error:
             found.pop(key, None)
-            terminal.say(f"note: {error}", err=True)
+            terminal.warn([error])
     return found
 
 
@@ -140,60 +124,5 @@ def fit_for(
                 show({key: value})
             found[key] = value
         except ValueError as error:
-            terminal.say(f"note: {error}", err=True)
+            terminal.warn([error])
     return found
-
-
-def with_states(values: Mapping[str, Any], states: States | None) -> list[dict[str, Any]]:
-    """The values, with what the agent says of each if it says anything at all."""
-    if states is None:
-        return list(values.values())
-    return [value | agentstate.plain_of(states.get(key)) for key, value in values.items()]
-
-
-def services_of(values: Mapping[str, Any], states: States | None = None) -> list[dict[str, Any]]:
-    """The steerings of services with the segment lists that their policies have, and the state of
-    both if the agent tells any."""
-    services = []
-    for key, steering in sorted(values.items()):
-        name = key.removeprefix(keys.STEERING + keys.SERVICE_STEERING)
-        if name == key or "l3_traffic" not in steering:
-            continue
-        bsid = steering.get("policy_bsid", "")
-        policy = values.get(keys.policy(bsid), {})
-        status: dict[str, Any] = {}
-        if states is not None:
-            both = (states.get(key), states.get(keys.policy(bsid)))
-            status = agentstate.plain_of(agentstate.worse_of(*both))
-        services.append(
-            {
-                "name": name,
-                "prefix": steering["l3_traffic"].get("prefix_address", ""),
-                "vrf": steering["l3_traffic"].get("installation_vrf_id", 0),
-                "bsid": bsid,
-                "segment_lists": policy.get("segment_lists", []),
-                **status,
-            }
-        )
-    return services
-
-
-def services_table(services: Sequence[Mapping[str, Any]]) -> Any:
-    """A rich table of services and the paths to their endpoints."""
-    from rich.table import Table
-
-    table = Table(title="Services", title_justify="left")
-    has_states = any("state" in item for item in services)
-    state = ("state",) if has_states else ()
-    for name in ("steering", "prefix", "VRF", "BSID", "segment lists (weight)", *state):
-        table.add_column(name, overflow="fold")
-    for item in services:
-        paths = "\n".join(
-            f"{' > '.join(entry.get('segments', []))} ({entry.get('weight', 0)})"
-            for entry in item["segment_lists"]
-        )
-        said = item.get("error") or ", ".join(item.get("details", ()))
-        cells = (item["name"], item["prefix"], str(item["vrf"]), item["bsid"], paths or "none")
-        state = (f"{item['state']}: {said}" if said else item["state"],) if has_states else ()
-        table.add_row(*tables.cells((*cells, *state)))
-    return table

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -13,7 +12,9 @@ from srv6kv.cli.options import (
     config_option,
     etcd_options,
     node_options,
+    output_option,
     read_etcd,
+    rest_of,
 )
 
 
@@ -23,23 +24,12 @@ from srv6kv.cli.options import (
 @config_option
 @agent_rest_option
 @etcd_options
-@click.option(
-    "-o", "--output", type=click.Choice(["txn", "json"]), default="txn", show_default=True
-)
+@output_option("txn", "json")
 @click.option("--check", is_flag=True, help="Exit with 1 if there is anything to write.")
-def command(
-    paths: tuple[Path, ...],
-    node: str,
-    label: str | None,
-    config: Path | None,
-    agent_rest: str | None,
-    output: str,
-    check: bool,
-    **servers: Any,
-) -> None:
+def command(agent_rest: str | None, output: str, check: bool, **options: Any) -> None:
     """Print the transactions that would bring etcd in sync with the cluster. Writes nothing.
 
-    With --agent-rest the agent tells the wiring of pods of which etcd has no keys. If the
+    With --agent-rest the agent gives the attachment of pods of which etcd has no keys. If the
     mass-delete guard of run would hold the plan, a warning says so, and the exit code is 1.
 
     \b
@@ -47,10 +37,11 @@ def command(
       srv6kv plan --manifests examples/seed/manifests --config examples/seed/contiv.conf \\
         --node node1 --etcd 127.0.0.1:2379
     """
-    from srv6kv.cli import cluster, states
+    from srv6kv.cli import cluster
+    from srv6kv.offline import states
 
-    files = cluster.read_any(paths, servers, config, node, label)
+    files = cluster.read(options)
     reconciler = files.reconciler
-    states.learn_wiring(reconciler.cluster, agent_rest)
-    reconciler.reset(read_etcd(servers, reconciler.prefixes))
+    states.add_attachments(reconciler.cluster, rest_of(agent_rest))
+    reconciler.reset(read_etcd(options, reconciler.prefixes))
     cluster.report(files, output, is_question=check, is_guarded=True)

@@ -8,12 +8,14 @@ from typing import Literal
 
 import click
 
+from srv6kv.cli import terminal
 from srv6kv.cli.options import (
     PATH,
     agent_state_option,
     config_option,
     manifests_option,
     node_options,
+    output_option,
 )
 
 OUTPUTS = ("jsonl", "json", "log", "txn", "vpp", "table")
@@ -24,7 +26,7 @@ OUTPUTS = ("jsonl", "json", "log", "txn", "vpp", "table")
 @node_options
 @config_option
 @agent_state_option
-@click.option("-o", "--output", type=click.Choice(OUTPUTS), default="jsonl", show_default=True)
+@output_option(*OUTPUTS)
 @click.option(
     "--agent-api",
     type=click.Choice(["v2", "v3"]),
@@ -45,7 +47,7 @@ def command(
     agent_api: Literal["v2", "v3"],
     interfaces: Path | None,
 ) -> None:
-    """Print the keys and values that a node should have. Notes go to standard error.
+    """Print the keys and values that a node should have. Warnings go to standard error.
 
     \b
     jsonl  one {"key":...,"value":...} a line, sorted by key
@@ -68,6 +70,6 @@ def command(
     notes = files.all_notes()
     names = cluster.read_json(interfaces, dict[str, str]) if interfaces else {}
     printer.print_plan(plan, notes, output, agent_api, names)
-    cluster.say_notes(() if output == "json" else notes)
+    terminal.warn(() if output == "json" else notes)
     if files.has_bad_input:
         raise click.exceptions.Exit(2)

@@ -105,7 +105,7 @@ def _repair(repair: Repair, output: str, options: dict[str, Any]) -> None:
     repair.diagnose()
     is_dry_run = options["dry_run"]
     if options["means"] is None and (remark := repair.observer.remark()):
-        terminal.say(f"note: {remark}", err=True)
+        terminal.say(f"warning: {remark}", err=True)
     if is_dry_run or not repair.task:
         steps = repair.steps(repair.task, repair.ground)
         _print(repair.task, steps.rebound, steps.steps, output, dry_run=is_dry_run)
@@ -190,7 +190,7 @@ def _end(found: list[Fault], left: Mapping[str, str], repair: Repair) -> None:
         more = f" and {len(stays) - MOST_SHOWN} more" if len(stays) > MOST_SHOWN else ""
         named = ", ".join(stays[:MOST_SHOWN]) + more
         text = "in VPP until it restarts, or 'srv6kv verify' has the command to delete it"
-        terminal.say(f"note: {text}: {named}", err=True)
+        terminal.say(f"warning: {text}: {named}", err=True)
     broken = {one.key: one.why for one in found} | {**left}
     for key, why in sorted(broken.items()):
         terminal.say(f"left: {repair.ground.prefix}{key}: {why}", err=True)

@@ -91,7 +91,7 @@ def _say_remarks(reading: Reading) -> bool:
     found = reading.remarks()
     for remark in found:
         place = f"{reading.name}:{remark.line}" if remark.line else reading.name
-        terminal.say(f"note: {place}: {remark.text}", err=True)
+        terminal.say(f"warning: {place}: {remark.text}", err=True)
     return any(remark.is_bad for remark in found)
 
 

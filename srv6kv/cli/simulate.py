@@ -1,4 +1,4 @@
-"""``srv6kv simulate``: the backend that VPP chooses for a flow, and flows that a change moves."""
+"""``srv6kv simulate``: the endpoint that VPP chooses for a flow, and flows that a change moves."""
 
 from __future__ import annotations
 
@@ -16,11 +16,15 @@ from srv6kv.cli.options import (
     etcd_options,
     kube_options,
     manifests_option,
+    output_option,
+    read_etcd,
+    refuse_two_sources,
 )
 
 if TYPE_CHECKING:
-    from srv6kv.cli.simulating import Hash
+    from srv6kv.etcd.values import KeyValue
     from srv6kv.simulate.answer import Answer
+    from srv6kv.simulate.flow import After, Before, Hash
 
 
 @click.command("simulate")
@@ -70,32 +74,24 @@ if TYPE_CHECKING:
 @click.option("--flow-label", metavar="NUMBER", help="IPv6 flow label of the packet.")
 @kube_options
 @partial(etcd_options, is_optional=True)
-@click.option(
-    "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True
-)
+@output_option("table", "json")
 def command(
     destination: str,
     sender: str,
     protocol: str | None,
-    paths: tuple[Path, ...],
-    config: Path | None,
-    states: tuple[str, ...],
-    then: tuple[Path, ...],
-    plan: bool,
-    files: tuple[Path, ...],
     vpp_version: str,
     flow_hash: str | None,
     flow_label: str | None,
     output: str,
-    **servers: Any,
+    **options: Any,
 ) -> None:
-    """Show which backend VPP chooses for a flow, the share of every backend, and with --then or
+    """Show which endpoint VPP chooses for a flow, the share of every endpoint, and with --then or
     --plan the share of flows that a change moves.
 
     DESTINATION is ADDRESS:PORT[/PROTO] (brackets or none) or [NAMESPACE/]SERVICE[:PORT][/PROTO].
     The nodes are those of the manifests, as render makes them, or with --etcd those whose agents
     have keys there. It computes what VPP would do and asks no VPP: docs/simulate.md says how.
-    Ends with 1 if nobody gets the flow.
+    Ends with 1 if the flow is lost.
 
     \b
     Example:
@@ -103,26 +99,50 @@ def command(
         -f examples/seed/manifests -f examples/paths --config examples/seed/contiv.conf \\
         --then examples/simulate/balanced.yaml
     """
-    from srv6kv.cli import cluster, destinations, simulating, sites
+    from srv6kv.cli import cluster
+    from srv6kv.offline import vpptexts
+    from srv6kv.simulate import flow, question
+    from srv6kv.trace import destinations
 
-    _check(paths, states, then, plan, files, servers)
+    _check(**options)
     hashed = hash_of(vpp_version, flow_hash, flow_label)
-    source, port = simulating.sender_of(sender)
+    source, port = question.sender_of(sender)
     node = destinations.node_of(source)
-    known = cluster.read_any(paths, servers, config, node, None) if paths or plan else None
-    before = simulating.read_before(known, sites.states_of(states), servers, node)
-    after = None
-    if then or plan:
-        after = simulating.read_after(before, node, paths, then, config)
-    asked = simulating.destination_of(destination, (protocol or "").upper(), before.scene.cluster)
-    found = simulating.answer(before, asked, source, port, hashed, files, after)
+    is_known = options["paths"] or options["plan"]
+    known = cluster.read(options | {"node": node, "label": None}) if is_known else None
+    before = flow.before_of(known, cluster.states_of(options["states"]), _entries(options, node))
+    after = _after(before, node, options) if options["then"] or options["plan"] else None
+    asked = question.destination_of(destination, (protocol or "").upper(), before.scene.cluster)
+    shown = vpptexts.read_files(options["files"]) if options["files"] else None
+    found = flow.answer(before, asked, source, port, hashed, shown, after)
     _print(found, output)
     bad = {*before.scene.bad_input, *(after.bad_input if after is not None else ())}
     if bad:
-        cluster.say_notes(sorted(bad))
+        terminal.warn(sorted(bad))
         raise click.exceptions.Exit(2)
     if not found.is_served:
         raise click.exceptions.Exit(1)
+
+
+def _entries(options: dict[str, Any], node: str) -> tuple[KeyValue, ...] | None:
+    from srv6kv.ligato import keys
+    from srv6kv.plan.ownership import own_prefix
+
+    if not options["endpoints"]:
+        return None
+    return read_etcd(options, [keys.AGENT, own_prefix(node)])
+
+
+def _after(before: Before, node: str, options: dict[str, Any]) -> After:
+    from srv6kv.cli.cluster import given
+    from srv6kv.offline.reading import read_changed
+    from srv6kv.simulate import flow
+
+    files, then = None, options["then"]
+    if then:
+        what = given(options["config"])
+        files = read_changed(before.files, options["paths"], then, what, node)
+    return flow.after_of(before, node, files)
 
 
 def _check(
@@ -131,14 +151,12 @@ def _check(
     then: tuple[Path, ...],
     plan: bool,
     files: tuple[Path, ...],
-    servers: dict[str, Any],
+    **servers: Any,
 ) -> None:
-    is_etcd = bool(servers["endpoints"])
-    if not paths and not is_etcd:
+    if not paths and not servers["endpoints"]:
         raise click.UsageError("give manifests with -f, or --etcd")
-    if states and is_etcd:
-        raise click.UsageError("--agent-state and --etcd exclude each other")
-    if plan and (then or not is_etcd):
+    refuse_two_sources(states, servers)
+    if plan and (then or not servers["endpoints"]):
         raise click.UsageError("--plan needs --etcd, and no --then")
     if [str(path) for path in (*paths, *files, *then)].count("-") > 1:
         raise click.UsageError("standard input can be read once")
@@ -152,8 +170,9 @@ def hash_of(version: str, words: str | None, label: str | None) -> Hash:
     Raises:
         BadParameter: one makes no sense.
     """
-    from srv6kv.cli.simulating import Hash, version_is_capped
     from srv6kv.simulate import flowhash
+    from srv6kv.simulate.buckets import version_is_capped
+    from srv6kv.simulate.flow import Hash
 
     number = 0
     if label is not None:
@@ -170,7 +189,10 @@ def hash_of(version: str, words: str | None, label: str | None) -> Hash:
         raise click.BadParameter(f"--flow-hash: {error}") from None
     if ("flowlabel" in config) != (label is not None):
         raise click.BadParameter("--flow-label and flowlabel in --flow-hash need each other")
-    return Hash(config, number, version_is_capped(version))
+    try:
+        return Hash(config, number, version_is_capped(version))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def _print(found: Answer, output: str) -> None:
@@ -191,5 +213,4 @@ def _print(found: Answer, output: str) -> None:
     if found.change is not None:
         for line in filter(None, (shares.change_line(found.change), shares.then_line(found))):
             terminal.say(line)
-    for note in found.notes:
-        terminal.say(f"note: {note}", err=True)
+    terminal.warn(found.notes)

@@ -6,7 +6,7 @@ Rule: names, arguments, and what servers say are others' words. They pass throug
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 def say(text: str, *, err: bool = False) -> None:
     """Print one line."""
     click.echo(visible.line(text), err=err)
+
+
+def warn(warnings: Iterable[object]) -> None:
+    """Print warnings, one a line on standard error."""
+    for warning in warnings:
+        say(f"warning: {warning}", err=True)
 
 
 def show(text: str) -> None:

@@ -78,7 +78,8 @@ def command(
       srv6kv verify --label node1 --vpp examples/verify/node1.txt \\
         --interfaces examples/verify/interfaces.json
     """
-    from srv6kv.cli import cluster, vpptexts
+    from srv6kv.cli import cluster
+    from srv6kv.offline import vpptexts
     from srv6kv.verify import look
 
     if files and vppctl is not None:
@@ -96,7 +97,7 @@ def command(
     seen, found, changing = look.lasting(compare)
     left_out = [*seen.remarks, *_changing(changing)]
     if left_out:
-        terminal.say(f"note: not compared: {'; '.join(left_out)}", err=True)
+        terminal.say(f"warning: not compared: {'; '.join(left_out)}", err=True)
     look.refuse_nothing(label, seen, found)
     _print(found, seen.compared, left_out, output)
     if not all(item.is_foreign for item in found):

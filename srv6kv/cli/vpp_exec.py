@@ -1,4 +1,4 @@
-"""``srv6kv vpp-exec``: what VPP has to be told before it has any policy."""
+"""``srv6kv vpp-exec``: what VPP needs before it has any SR policy."""
 
 from __future__ import annotations
 
@@ -64,27 +64,19 @@ def _read(
 ) -> Reconciler:
     """The settings and the Node, from manifests or, alone of all objects, from the API server."""
     from srv6kv.cli import cluster
+    from srv6kv.offline.reading import read_node
 
     if paths:
-        return cluster.read_files(paths, config, node, None).reconciler
-    from srv6kv.sources.apiwatch import complete_list
-    from srv6kv.sources.bodies import Resource
-    from srv6kv.sync.reconciler import Reconciler
-
-    reconciler = Reconciler(cluster.settings_of(config, ()), node, node)
-    only = Resource("Node", "/api/v1/nodes", False, (("fieldSelector", f"metadata.name={node}"),))
-    listed = complete_list(api_of(servers), only, lambda _answer: None)
-    reconciler.intake.take_all(listed.items.items())
-    return reconciler
+        return cluster.read_files(paths, config, node).reconciler
+    return read_node(api_of(servers), cluster.given(config), node)
 
 
 def _read_records(reconciler: Reconciler, servers: dict[str, Any]) -> None:
-    from srv6kv.cli import cluster
     from srv6kv.cluster import noderecords
 
     entries = read_etcd(servers, [noderecords.PREFIX])
     reconciler.cluster.renote({item.key: item.value for item in entries})
-    cluster.say_notes(sorted(reconciler.cluster.records.notes()))
+    terminal.warn(sorted(reconciler.cluster.records.notes()))
 
 
 def commands(source: str, main_vrf: int) -> str:

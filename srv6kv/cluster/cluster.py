@@ -269,7 +269,7 @@ class Cluster:
             self.dirt.services.add(service)
 
     def _mark_contested(self, *changed: EndpointSlice | None) -> None:
-        """Mark contested addresses: the slices decide which of several pods counts."""
+        """Mark addresses that several pods have: the slices decide which of them counts."""
         if self.pods.contested:
             listed = {item.address for found in changed if found for item in found.endpoints}
             self.dirt.addresses |= self.pods.contested & listed

@@ -1,23 +1,42 @@
 """Whether a node has all that srv6kv needs: docs/cni-contract.md, checked.
 
 Rule: pure. It looks at what a reconciler knows of the cluster and of the agent's keys, and changes
-nothing. What cannot be seen in etcd is told as not checked, never passed over.
+nothing. What cannot be seen in etcd is reported as not checked, never passed over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from srv6kv.doctor import base, contract, foreign, pods
 from srv6kv.doctor.findings import NOT_CHECKED, OK, WARNING, Finding
+from srv6kv.etcd.values import KeyValue
 from srv6kv.plan.ownership import load
 from srv6kv.sync.reconciler import Reconciler
 
-__all__ = ["examine", "ranges_of_note"]
+__all__ = ["examine", "examine_keys", "ranges_of_note", "unasked"]
+
+
+def examine_keys(reconciler: Reconciler, actual: Sequence[KeyValue]) -> list[Finding]:
+    """Examine the cluster with these keys, whole ones, and those that the agent has besides."""
+    reconciler.reset(actual)
+    entries = {key: value for key, value, _ in reconciler.cluster.told.items()}
+    entries |= {
+        item.key.removeprefix(reconciler.prefix): item.value
+        for item in actual
+        if item.key.startswith(reconciler.prefix)
+    }
+    return examine(reconciler, entries)
+
+
+def unasked() -> Iterator[Finding]:
+    """Yield the checks that only etcd could answer."""
+    for check in ("agent", "ranges", "writer", "etcd"):
+        yield Finding(check, NOT_CHECKED, "etcd is not asked", "leave out --agent-state")
 
 
 def examine(reconciler: Reconciler, entries: Mapping[str, bytes]) -> list[Finding]:
-    """Everything that can be told from the cluster and the agent's keys.
+    """Examine everything that follows from the cluster and the agent's keys.
 
     Args:
         reconciler: of the node, reset with the same keys.
@@ -47,7 +66,7 @@ def ranges_of_note(text: bytes | None) -> Finding:
     noted = load(text)
     if not noted.sids:
         found = "the note cannot be read; keys of earlier prefixes would stay"
-        return Finding("ranges", WARNING, found, "start srv6kv run, which writes it anew")
+        return Finding("ranges", WARNING, found, "start srv6kv run, which writes it again")
     listed = ", ".join(map(str, (*noted.bsids, *noted.sids)))
     return Finding("ranges", OK, f"noted: {listed}")
 
@@ -57,5 +76,5 @@ def _unseen() -> Iterator[Finding]:
     text = "the agent is not asked whether it has programmed VPP"
     yield Finding("agent-rest", NOT_CHECKED, text, "look for FAILED and PENDING in its log")
     text = "the encapsulation source and the flow hash of the main VRF"
-    cure = "vppctl show sr encaps source addr; deploy/ sets both before the first policy"
-    yield Finding("vpp", NOT_CHECKED, text, cure)
+    remedy = "vppctl show sr encaps source addr; deploy/ sets both before the first policy"
+    yield Finding("vpp", NOT_CHECKED, text, remedy)

@@ -1,6 +1,6 @@
-"""What the agent itself says in etcd, which it writes anew every 10 s (agent rule A39).
+"""Reads what the agent itself reports in etcd, which it writes again every 10 s (agent rule A39).
 
-The key outlives the agent: only its time tells whether somebody is there.
+The key outlives the agent: only its time tells whether the agent is there.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def status(text: bytes | None, now: float) -> Finding:
     """
     check = "agent"
     if text is None:
-        cure = "see that --label is its MICROSERVICE_LABEL, and that it uses this etcd"
-        return Finding(check, WARNING, "no agent has ever reported below this label", cure)
+        remedy = "see that --label is its MICROSERVICE_LABEL, and that it uses this etcd"
+        return Finding(check, WARNING, "no agent has ever reported below this label", remedy)
     try:
         said = foreign.decode(text, _Status)
         age = round(now - int(said.last_update))
@@ -43,6 +43,6 @@ def status(text: bytes | None, now: float) -> Finding:
         found = f"it last reported {age} seconds ago, with state {state}"
         return Finding(check, WARNING, found, "see whether the agent runs")
     if state != "OK":
-        cure = "its log tells which of its plugins fails; usually VPP is not there"
-        return Finding(check, ERROR, f"its state is {state or said.state}", cure)
+        remedy = "its log tells which of its plugins fails; usually VPP is not there"
+        return Finding(check, ERROR, f"its state is {state or said.state}", remedy)
     return Finding(check, OK, f"its state is OK, {age} seconds ago")

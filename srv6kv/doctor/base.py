@@ -28,31 +28,32 @@ def node(reconciler: Reconciler) -> Iterator[Finding]:
     name = reconciler.renderer.services.topology.own_name
     warning = reconciler.node_warning()
     if own is None or warning is not None:
-        cure = "give --node its Kubernetes name, and its Node object among the manifests"
-        yield Finding("node", ERROR, str(warning), cure)
+        remedy = "give --node its Kubernetes name, and its Node object among the manifests"
+        yield Finding("node", ERROR, str(warning), remedy)
         return
-    told = [note for note in sorted(reconciler.notes()) if note.subject == Subject(Kind.NODE, name)]
-    for note in told:
+    subject = Subject(Kind.NODE, name)
+    notes = [note for note in sorted(reconciler.notes()) if note.subject == subject]
+    for note in notes:
         if note.reason in (
             Reason.NODE_ADDRESS_UNKNOWN,
             Reason.SID_COLLISION,
             Reason.TUNNEL_INCOMPLETE,
         ):
-            cure = "give it a pod CIDR within podSubnetCIDR, or the annotation srv6kv.io/node-ip"
-            yield Finding("node", ERROR, f"{note.text} ({note.reason})", cure)
+            remedy = "give it a pod CIDR within podSubnetCIDR, or the annotation srv6kv.io/node-ip"
+            yield Finding("node", ERROR, f"{note.text} ({note.reason})", remedy)
     if own.id is not None and own.ip is not None:
         yield Finding("node", OK, f"{name} has id {own.id} and address {own.ip}")
     elif own.ip is not None:
-        cure = "host endpoints need a pod CIDR within podSubnetCIDR, or Contiv's record"
+        remedy = "host endpoints need a pod CIDR within podSubnetCIDR, or Contiv's record"
         text = f"{name} has address {own.ip} and no id: its host interconnect is not known"
-        yield Finding("node", WARNING, text, cure)
-    elif not told:
+        yield Finding("node", WARNING, text, remedy)
+    elif not notes:
         yield Finding("node", ERROR, f"{name} has no id: its pod CIDR is not known")
     if any(not prefix.is_ipv4 for prefix in own.pod_prefixes):
         yield Finding("ipv6", OK, "the node has a pod CIDR of IPv6")
     else:
-        cure = "run the cluster with IPv6 as its first family"
-        yield Finding("ipv6", ERROR, "the node has no pod CIDR of IPv6", cure)
+        remedy = "run the cluster with IPv6 as its first family"
+        yield Finding("ipv6", ERROR, "the node has no pod CIDR of IPv6", remedy)
 
 
 def tables(reconciler: Reconciler, seen: Seen) -> Iterator[Finding]:
@@ -68,8 +69,8 @@ def tables(reconciler: Reconciler, seen: Seen) -> Iterator[Finding]:
         elif vrf == 0:
             yield Finding("vrf-tables", OK, f"{text}: VPP always has table 0")
         else:
-            cure = f"the CNI must write {key}, or set srv6kv.nodePlumbing: full"
-            yield Finding("vrf-tables", ERROR, f"{text}: there is no table for IPv6", cure)
+            remedy = f"the CNI must write {key}, or set srv6kv.nodePlumbing: full"
+            yield Finding("vrf-tables", ERROR, f"{text}: there is no table for IPv6", remedy)
 
 
 def routes(reconciler: Reconciler, seen: Seen) -> Iterator[Finding]:
@@ -84,8 +85,10 @@ def routes(reconciler: Reconciler, seen: Seen) -> Iterator[Finding]:
         elif settings.node_plumbing == "full":
             yield Finding("routes", OK, f"{what} ({network}): srv6kv makes it")
         else:
-            cure = "the CNI must write it, or set srv6kv.nodePlumbing: full"
-            yield Finding("routes", ERROR, f"{what} ({network}): there is none in VRF {vrf}", cure)
+            remedy = "the CNI must write it, or set srv6kv.nodePlumbing: full"
+            yield Finding(
+                "routes", ERROR, f"{what} ({network}): there is none in VRF {vrf}", remedy
+            )
 
 
 def _is_covered(seen: Seen, vrf: int, network: str) -> bool:
@@ -110,16 +113,16 @@ def uplink(reconciler: Reconciler, seen: Seen) -> Iterator[Finding]:
         return
     found = [name for name, value in sorted(seen.interfaces.items()) if _has(value, own.ip)]
     if not found:
-        cure = f"the CNI should write the uplink with {own.ip}; segments of other nodes end there"
+        remedy = f"the CNI should write the uplink with {own.ip}; segments of other nodes end there"
         text = f"no interface in the agent's keys has the node's address {own.ip}"
-        yield Finding("uplink", WARNING, text, cure)
+        yield Finding("uplink", WARNING, text, remedy)
         yield Finding("mtu", NOT_CHECKED, "the uplink is not known")
         return
     for name in found:
         vrf = seen.interfaces[name].get("vrf", 0)
         if vrf != settings.main_vrf:
             text = f"interface {name} with {own.ip} is in VRF {vrf}, not in {settings.main_vrf}"
-            yield Finding("uplink", ERROR, text, "put it into the main VRF, or mend mainVRFID")
+            yield Finding("uplink", ERROR, text, "put it into the main VRF, or correct mainVRFID")
         else:
             yield Finding("uplink", OK, f"interface {name} has {own.ip}")
     mtu = reconciler.cluster.wiring.mtu_at(own.ip)
@@ -130,13 +133,13 @@ def uplink(reconciler: Reconciler, seen: Seen) -> Iterator[Finding]:
 def _mtu(uplink_mtu: int, pod_mtu: int) -> Finding:
     """Two segments add 80 bytes; what does not fit then is lost for ever."""
     most = uplink_mtu - ENCAPSULATION
-    cure = f"set mtuSize, and with it the MTU of pods, to {most} or less"
+    remedy = f"set mtuSize, and with it the MTU of pods, to {most} or less"
     if pod_mtu > most:
         text = f"mtuSize {pod_mtu} and {ENCAPSULATION} bytes of SRv6 exceed the uplink's"
-        return Finding("mtu", ERROR, f"{text} {uplink_mtu}: large packets are lost", cure)
+        return Finding("mtu", ERROR, f"{text} {uplink_mtu}: large packets are lost", remedy)
     if not pod_mtu and most < _DEFAULT_MTU:
         text = f"mtuSize is not set; with {_DEFAULT_MTU} in the pods packets over {most} are lost"
-        return Finding("mtu", WARNING, text, cure)
+        return Finding("mtu", WARNING, text, remedy)
     return Finding("mtu", OK, f"pods have {pod_mtu or _DEFAULT_MTU}, the uplink {uplink_mtu}")
 
 
@@ -159,15 +162,15 @@ def host_interconnect(reconciler: Reconciler, seen: Seen) -> Iterator[Finding]:
     if value is None:
         text = f"there is no interface {HOST_INTERCONNECT}"
         text += f"; {others[0]} has its address {vpp_end}" if others else ""
-        cure = f"the CNI must call VPP's end of the host interconnect {HOST_INTERCONNECT}"
-        yield Finding(check, ERROR, text, cure)
+        remedy = f"the CNI must call VPP's end of the host interconnect {HOST_INTERCONNECT}"
+        yield Finding(check, ERROR, text, remedy)
         return
     if not _has(value, vpp_end):
         text = f"{HOST_INTERCONNECT} has not {vpp_end}, VPP's end in vppHostSubnetCIDR"
-        yield Finding(check, ERROR, text, "mend its ip_addresses, or vppHostSubnetCIDR")
+        yield Finding(check, ERROR, text, "correct its ip_addresses, or vppHostSubnetCIDR")
     elif value.get("vrf", 0) != settings.main_vrf:
         text = f"{HOST_INTERCONNECT} is in VRF {value.get('vrf', 0)}, not in {settings.main_vrf}"
-        yield Finding(check, ERROR, text, "put it into the main VRF, or mend mainVRFID")
+        yield Finding(check, ERROR, text, "put it into the main VRF, or correct mainVRFID")
     elif linux_end not in seen.ends:
         text = f"no Linux interface in the agent's keys has {linux_end}, the host's end"
         yield Finding(check, WARNING, text, "see that the host has it: host endpoints need it")

@@ -20,7 +20,7 @@ from srv6kv.net.addresses import Prefix
 Value = dict[str, Any]
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])([A-Z])")
-_CURE = "the CNI must write key and value alike, as docs/cni-contract.md shows"
+_REMEDY = "the CNI must write key and value alike, as docs/cni-contract.md shows"
 
 
 @dataclass(slots=True)
@@ -45,7 +45,7 @@ class Seen:
 
 
 def read(entries: Mapping[str, bytes]) -> Seen:
-    """The wiring keys among the agent's."""
+    """Read the attachment keys among the agent's."""
     seen = Seen()
     for key, text in sorted(entries.items()):
         kind = next((prefix for prefix in _READERS if key.startswith(prefix)), None)
@@ -67,12 +67,12 @@ def _said(error: Exception) -> str:
 def faults(seen: Seen) -> Iterator[Finding]:
     """One finding for each key that is wrong by itself."""
     for problem in seen.problems:
-        yield Finding("keys", ERROR, problem, _CURE)
+        yield Finding("keys", ERROR, problem, _REMEDY)
     if not seen.problems:
         yield Finding(
             "keys",
             OK,
-            f"{seen.count} wiring keys agree with their values",
+            f"{seen.count} attachment keys agree with their values",
         )
 
 

@@ -18,10 +18,10 @@ class Finding:
         check: its stable name.
         verdict: ``OK``, ``WARNING``, ``ERROR`` or ``NOT_CHECKED``.
         found: what there is.
-        cure: what to do; "" if there is nothing to do.
+        remedy: what to do; "" if there is nothing to do.
     """
 
     check: str
     verdict: str
     found: str
-    cure: str = ""
+    remedy: str = ""

@@ -28,7 +28,7 @@ def others(reconciler: Reconciler) -> Iterator[Finding]:
     found = [*_steerings(reconciler), *_routes(reconciler), *_chains(reconciler)]
     yield from found
     if not found:
-        yield Finding(CHECK, OK, "nobody else steers, routes or translates what is srv6kv's")
+        yield Finding(CHECK, OK, "no other program steers, routes or translates what is srv6kv's")
 
 
 def _steerings(reconciler: Reconciler) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""How each local pod that a service lists hangs on VPP, and what of it is missing."""
+"""Checks how each local pod that a service lists is attached to VPP."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def _well(address: str, reconciler: Reconciler) -> Finding:
     name = reconciler.renderer.services.topology.own_name
     wired = reconciler.cluster.wiring_of(address, name)
     if isinstance(wired, Unwired):
-        cure = "the CNI must write its keys, or the annotations srv6kv.io/... on its Pod"
+        remedy = "the CNI must write its keys, or the annotations srv6kv.io/... on its Pod"
         if reconciler.settings.pod_annotations is None:
-            cure += ", which count with srv6kv.podAnnotations: true"
-        return Finding(CHECK, ERROR, f"{address}: {wired.missing}", cure)
+            remedy += ", which count with srv6kv.podAnnotations: true"
+        return Finding(CHECK, ERROR, f"{address}: {wired.missing}", remedy)
     text = f"{address}: interface {wired.interface}, namespace {wired.namespace.reference}"
     return Finding(CHECK, OK, text)
 
@@ -65,10 +65,10 @@ def _problems(address: str, reconciler: Reconciler, seen: Seen) -> Iterator[Find
     said = _annotated(address, reconciler)
     for name in names or said:
         problems = list(_of_interface(address, name, reconciler, seen))
-        if not said:  # else the wiring tells what neither keys nor annotations have
+        if not said:  # else the attachment has what neither keys nor annotations have
             problems += _of_keys(address, name, seen)
-        for text, cure in problems:
-            yield Finding(CHECK, ERROR, f"{address}: {text}", cure)
+        for text, remedy in problems:
+            yield Finding(CHECK, ERROR, f"{address}: {text}", remedy)
         if not said and not _host_routes(address, reconciler, seen):
             text = f"{address}: no route to it: services reach it, other packets do not"
             yield Finding(CHECK, WARNING, text, f"the CNI should write a route via {name}")
@@ -105,7 +105,7 @@ def _ends(address: str, seen: Seen) -> list[Value]:
 def _of_interface(
     address: str, name: str, reconciler: Reconciler, seen: Seen
 ) -> Iterator[tuple[str, str]]:
-    """What is wrong with VPP's interface, if its key is there, as problem and cure."""
+    """What is wrong with VPP's interface, if its key is there, as problem and remedy."""
     vrf, interface = reconciler.settings.pod_vrf, seen.interfaces.get(name)
     if interface is None:
         return
@@ -121,7 +121,7 @@ def _of_interface(
 
 
 def _of_keys(address: str, name: str, seen: Seen) -> Iterator[tuple[str, str]]:
-    """What is missing of the keys around a pod's interface, as problem and cure."""
+    """What is missing of the keys around a pod's interface, as problem and remedy."""
     if name not in seen.interfaces:
         yield f"there is no interface {name}", f"the CNI must write interfaces/{name}"
     arps = [value for value in seen.arps.get(address, ()) if value.get("interface") == name]
@@ -136,11 +136,14 @@ def _of_keys(address: str, name: str, seen: Seen) -> Iterator[tuple[str, str]]:
 
 
 def _of_end(address: str, name: str, seen: Seen) -> Iterator[tuple[str, str]]:
-    """What is wrong with the Linux end, as problem and cure."""
+    """What is wrong with the Linux end, as problem and remedy."""
     ends = [v for v in _ends(address, seen) if v["tap"].get("vpp_tap_if_name", name) == name]
     if not ends:
-        cure = "the CNI must write the Linux end with this address and its namespace"
-        yield f"no Linux interface has it, so the network namespace behind {name} is unknown", cure
+        remedy = "the CNI must write the Linux end with this address and its namespace"
+        yield (
+            f"no Linux interface has it, so the network namespace behind {name} is unknown",
+            remedy,
+        )
     elif not (ends[0].get("namespace") or {}).get("reference"):
         text = f"Linux interface {ends[0].get('name', '')} names no namespace"
         yield f"{text}: rules would hit the host", "write namespace: type and reference"

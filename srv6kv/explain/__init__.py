@@ -9,20 +9,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import msgspec
+
+from srv6kv import foreign
 from srv6kv.explain.account import Explanation, Remark, SlicePart, link_of, rules_in
 from srv6kv.explain.endpoints import slices_of
 from srv6kv.explain.places import addresses_of
 from srv6kv.explain.scene import Scene, port_text
 from srv6kv.kube.model import EndpointSlice, Ref, Service
-from srv6kv.kube.parse import PROXY_NAME
+from srv6kv.kube.parse import PROXY_NAME, ParseError, parse
 from srv6kv.net.addresses import is_ipv4
 from srv6kv.notes import Kind, Subject
+from srv6kv.offline.files import Files
 from srv6kv.plan.plan import Plan
 from srv6kv.render.addresses import wishes
 from srv6kv.sync.reconciler import Reconciler
 from srv6kv.verify.agentstate import States
 
-__all__ = ["Explanation", "explain"]
+__all__ = ["Explanation", "explain", "explain_in"]
 
 
 def explain(
@@ -35,7 +39,7 @@ def explain(
     is_online: bool,
     states: States | None = None,
 ) -> Explanation:
-    """Why a service looks as it does.
+    """Explain why a service looks as it does.
 
     Args:
         ref: a service of the cluster.
@@ -63,6 +67,36 @@ def explain(
         warnings=tuple(_remarks(scene, parts)),
         rules=rules_in(rule, addresses, parts),
     )
+
+
+def explain_in(
+    files: Files, ref: Ref, *, is_online: bool, states: States | None = None
+) -> Explanation:
+    """Explain a service of a cluster that was read; arguments as ``explain``."""
+    body = next(
+        body
+        for identity, body in reversed(files.objects)
+        if identity == ("Service", ref.namespace, ref.name)
+    )
+    spec = (foreign.plain(body) if isinstance(body, msgspec.Raw) else body)["spec"]
+    assert isinstance(spec, dict)  # it was parsed
+    plan = files.reconciler.plan()
+    slices = _slices_in(ref.namespace, files)
+    return explain(ref, files.reconciler, plan, slices, spec, is_online=is_online, states=states)
+
+
+def _slices_in(namespace: str, files: Files) -> list[EndpointSlice]:
+    """The slices of a namespace, with those that the cluster does not keep."""
+    slices = {}
+    for (kind, *place), body in files.objects:
+        if (kind, place[0]) == ("EndpointSlice", namespace):
+            try:
+                found = parse(kind, body)
+            except ParseError:
+                continue  # the intake has a note on it
+            assert isinstance(found, EndpointSlice)
+            slices[found.ref] = found
+    return list(slices.values())
 
 
 def _rule_against(service: Service, spec: Mapping[str, Any]) -> str:

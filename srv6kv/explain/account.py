@@ -164,7 +164,7 @@ class ReceiveSide:
 
     Attributes:
         problem: why there is no localsid, or something is left out; "" if all is there.
-        translations: what it is told to answer for, as ``address protocol port -> target port``.
+        translations: what it answers for, as ``address protocol port -> target port``.
     """
 
     keys: tuple[Key, ...]
@@ -177,7 +177,7 @@ class EndpointPart:
     """An endpoint as one slice lists it.
 
     Attributes:
-        what: ``pod here``, ``pod there``, ``host here``, ``host there`` or ``outside``.
+        what: ``local pod``, ``remote pod``, ``local host``, ``remote host`` or ``outside``.
         problem: the reason why no packet can be sent to it; "" if it can.
         receive_side: None if it is not on this node.
     """
@@ -194,7 +194,7 @@ class EndpointPart:
 
 @dataclass(frozen=True, slots=True)
 class Unused:
-    """A part of a slice, or all of it (place ""), that nobody can use, and the rule."""
+    """A part of a slice, or all of it (place ""), that no node can use, and the rule."""
 
     place: str
     rule: str

@@ -81,18 +81,18 @@ def _endpoint(
             what = "pod"
         case _:
             what = "outside"
-    is_here = what != "outside" and node == topology.own_name
+    is_local = what != "outside" and node == topology.own_name
     path = scene.path_to(item)
     conditions = ("ready", "serving", "terminating")
     return account.EndpointPart(
         address=item.address,
         node=node,
         pod=str(item.pod) if item.pod else "",
-        what=what if what == "outside" else f"{what} {'here' if is_here else 'there'}",
+        what=what if what == "outside" else f"{'local' if is_local else 'remote'} {what}",
         conditions=tuple(text for text in conditions if getattr(item, text)),
         problem=path if isinstance(path, str) else "",
         verdicts=tuple(verdicts),
-        receive_side=_receive_side(scene, name, receivers) if is_here else None,
+        receive_side=_receive_side(scene, name, receivers) if is_local else None,
     )
 
 

@@ -32,7 +32,7 @@ def _sender(question: Question) -> str:
             return f"pod {question.source} on {question.node}"
         case "host":
             return f"the host of {question.node}"
-    return f"{question.source or 'somebody'} outside, at the uplink of {question.node},"
+    return f"{question.source or 'a client'} outside, at the uplink of {question.node},"
 
 
 def _port(protocol: str, port: int) -> str:

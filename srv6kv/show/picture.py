@@ -127,8 +127,8 @@ def _rows(
     drawn, others = _chosen(hop.branches)
     last = row
     for index, branch in enumerate(drawn):
-        told = _weight(branch) if is_fork else ""
-        for last in _rows(branch.hop, row, not index, depth + is_fork, told):
+        text = _weight(branch) if is_fork else ""
+        for last in _rows(branch.hop, row, not index, depth + is_fork, text):
             yield last
     if others:
         listed = (f"{_weight(one)}: {end}" for one in others for end in _ends(one.hop))
@@ -179,7 +179,7 @@ def _lines(hop: Hop) -> Iterator[str]:
 
 def _page(rows: list[_Row]) -> _Page:
     vrfs = {row.hop.place for row in rows if row.hop.place.startswith("VRF ")}
-    # The pods' VRF has the higher id unless somebody wants it otherwise.
+    # The pods' VRF has the higher id unless the settings say otherwise.
     page = _Page(["pods, host", *sorted(vrfs, key=lambda name: -int(name[4:])), "packet"])
     widths = [width_of(name) for name in page.names]
     for row in rows:

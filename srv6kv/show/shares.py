@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from srv6kv.show.paths import heading
-from srv6kv.show.tables import cells
+from srv6kv.show.tables import framed_table
 from srv6kv.simulate.answer import Answer
-from srv6kv.simulate.draw import Backend, Balanced, Draw
+from srv6kv.simulate.draw import Balanced, Draw, Endpoint
 from srv6kv.simulate.moves import Moves
 from srv6kv.simulate.shift import Shift, Shifts
 from srv6kv.trace.hops import End
@@ -37,13 +37,13 @@ def lines(answer: Answer) -> Iterator[str]:
 
 def _drawn(found: Balanced, flow: Draw, words: tuple[str, ...]) -> Iterator[str]:
     yield f"hash 0x{flow.hash:08x} of {' '.join(words)}"
-    if flow.bucket is None or flow.backend is None:
+    if flow.bucket is None or flow.endpoint is None:
         bucket = "no bucket" if flow.bucket is None else f"bucket {flow.bucket} is empty"
         yield f"=> dropped at {found.node}: {bucket}"
         return
-    backend = found.backends[flow.backend]
-    yield f"bucket {flow.bucket} of {found.buckets}: < {', '.join(backend.segments)} >"
-    yield from (f"=> {end}" for end in backend.ends)
+    endpoint = found.endpoints[flow.endpoint]
+    yield f"bucket {flow.bucket} of {found.buckets}: < {', '.join(endpoint.segments)} >"
+    yield from (f"=> {end}" for end in endpoint.ends)
 
 
 def then_line(answer: Answer) -> str | None:
@@ -53,23 +53,20 @@ def then_line(answer: Answer) -> str | None:
         return None
     if not then:
         return "after the change the flow is dropped"
-    before = found.backends[flow.backend].segments if flow.backend is not None else ()
+    before = found.endpoints[flow.endpoint].segments if flow.endpoint is not None else ()
     if before == then:
-        return "after the change the flow has the same backend"
+        return "after the change the flow has the same endpoint"
     return f"after the change the flow goes to < {', '.join(then)} >"
 
 
 def shares_table(found: Balanced) -> Table:
-    """Every backend of a policy, in the order of its lists."""
-    rows = [_backend(item, found.buckets) for item in found.backends]
-    columns = ("segment list", "backend", "weight", "buckets", "share", "fair share", "off by")
-    table = _table(f"Shares of policy {found.bsid}", columns)
-    for row in rows:
-        table.add_row(*cells(row))
-    return table
+    """Every endpoint of a policy, in the order of its lists."""
+    rows = [_endpoint(item, found.buckets) for item in found.endpoints]
+    columns = ("segment list", "endpoint", "weight", "buckets", "share", "fair share", "off by")
+    return framed_table(f"Shares of policy {found.bsid}", columns, rows, columns[:1])
 
 
-def _backend(item: Backend, buckets: int) -> tuple[str, ...]:
+def _endpoint(item: Endpoint, buckets: int) -> tuple[str, ...]:
     return (
         ", ".join(item.segments),
         "\n".join(map(_who, item.ends)),
@@ -92,14 +89,11 @@ def _who(end: End) -> str:
 
 def change_table(found: Shifts) -> Table:
     """The policies that a change touches, with the flows that it moves."""
-    columns = (
-        *("address", "VRF", "policy", "lists", "moved of all", "of kept backends"),
-        "worst moment",
+    columns = ("address", "VRF", "policy", "lists", "moved of all", "of kept endpoints")
+    rows = map(_shift, found.policies)
+    return framed_table(
+        "Flows that the change moves", (*columns, "worst moment"), rows, columns[:1]
     )
-    table = _table("Flows that the change moves", columns)
-    for item in found.policies:
-        table.add_row(*cells(_shift(item)))
-    return table
 
 
 def _shift(item: Shift) -> tuple[str, ...]:
@@ -130,12 +124,3 @@ def change_line(found: Shifts) -> str:
 
 def _percent(share: float) -> str:
     return f"{share:.1%}"
-
-
-def _table(title: str, columns: tuple[str, ...]) -> Table:
-    from rich.table import Table
-
-    table = Table(title=cells((title,))[0], title_justify="left")
-    for index, name in enumerate(columns):
-        table.add_column(name, overflow="fold", no_wrap=index == 0)
-    return table

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from srv6kv.doctor.findings import Finding
+
 _SHOWN = (
     keys.VRF_TABLE,
     keys.LOCALSID,
@@ -81,6 +83,27 @@ def _table(title: str, columns: Row, rows: Iterable[Row]) -> Table:
             max_width=_WIDEST.get(name),
             overflow="fold",
         )
+    for row in rows:
+        table.add_row(*cells(row))
+    return table
+
+
+def findings_table(found: Iterable[Finding]) -> Table:
+    """Return a table of what ``doctor`` has found."""
+    rows = ((item.check, item.verdict, item.found, item.remedy) for item in found)
+    columns = ("check", "verdict", "found", "remedy")
+    return framed_table("Doctor", columns, rows, whole=("check", "verdict"))
+
+
+def framed_table(
+    title: str, columns: Iterable[str], rows: Iterable[Row], whole: Sequence[str] = ()
+) -> Table:
+    """Return a table with a frame, whose cells fold but for those of the columns ``whole``."""
+    from rich.table import Table
+
+    table = Table(title=cells((title,))[0], title_justify="left")
+    for name in columns:
+        table.add_column(name, overflow="fold", no_wrap=name in whole)
     for row in rows:
         table.add_row(*cells(row))
     return table

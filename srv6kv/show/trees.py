@@ -87,7 +87,7 @@ def _lines_of_place(place: Place) -> Iterator[str]:
 
 
 def _path(path: Path) -> str:
-    behind = ", ".join(path.endpoints) or "nobody"
+    behind = ", ".join(path.endpoints) or "no endpoint"
     return f"{' > '.join(path.segments)} to {behind}"
 
 
@@ -131,4 +131,4 @@ def _receive_lines(side: ReceiveSide) -> Iterator[str]:
 
 
 def _add_note(tree: Tree, note: Remark) -> None:
-    _add(tree, f"note {note.reason}: {note.subject}: {note.text}", [f"see {note.link}"])
+    _add(tree, f"warning {note.reason}: {note.subject}: {note.text}", [f"see {note.link}"])

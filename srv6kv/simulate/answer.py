@@ -42,42 +42,42 @@ class Answer:
 
     @property
     def is_served(self) -> bool:
-        """Whether somebody gets the flow, or without a source port any flow."""
+        """Whether an endpoint gets the flow, or without a source port any flow."""
         if self.balanced is None:
             return any(end.is_delivered for end in self.ends)
-        backends = self.balanced.backends
+        endpoints = self.balanced.endpoints
         if self.flow is not None:
-            index = self.flow.backend
-            backends = backends[index : index + 1] if index is not None else ()
-        return any(one.buckets and any(end.is_delivered for end in one.ends) for one in backends)
+            index = self.flow.endpoint
+            endpoints = endpoints[index : index + 1] if index is not None else ()
+        return any(one.buckets and any(end.is_delivered for end in one.ends) for one in endpoints)
 
 
 def notes_of(answer: Answer) -> Iterator[str]:
     """What was assumed, and what may be otherwise on a real VPP."""
     found = answer.balanced
     if found is None:
-        yield "VPP balances nothing on this path: there is no policy before somebody else chooses"
+        yield "VPP balances nothing on this path: no SR policy comes before another choice"
         return
-    if not found.is_order_known and len(found.backends) > 1:
+    if not found.is_order_known and len(found.endpoints) > 1:
         yield (
             f"policy {found.bsid}: the lists are taken in the order of a fresh create; in VPP those"
             " that were added later stand last, and the last one takes the place of a deleted one:"
             " give 'show sr policies' with --vpp"
         )
     yield from _traps(found, is_capped=answer.is_capped)
-    if len(found.backends) > 1:
+    if len(found.endpoints) > 1:
         yield from _hash_notes(answer)
 
 
 def _traps(found: Balanced, *, is_capped: bool) -> Iterator[str]:
     """What VPP's tables do to some weights (VPP rule V4)."""
-    cut = [item for item in found.backends if not item.buckets]
+    cut = [item for item in found.endpoints if not item.buckets]
     version = "23.06 or later" if is_capped else "before 23.06"
-    if not found.buckets or len(cut) == len(found.backends):
+    if not found.buckets or len(cut) == len(found.endpoints):
         yield f"policy {found.bsid}: VPP {version} makes an empty table of it: every packet is lost"
     elif cut:
-        yield f"policy {found.bsid}: {len(cut)} of {len(found.backends)} lists get no bucket"
-    weights = {item.weight for item in found.backends}
+        yield f"policy {found.bsid}: {len(cut)} of {len(found.endpoints)} lists get no bucket"
+    weights = {item.weight for item in found.endpoints}
     if 0 in weights and len(weights) > 1:
         yield f"policy {found.bsid}: a weight of 0 among others, which VPP does not support"
 
@@ -86,7 +86,7 @@ def _hash_notes(answer: Answer) -> Iterator[str]:
     if "flowlabel" in answer.flow_hash:
         yield (
             "the hash has the flow label: Linux changes it after a lost packet, and the connection"
-            " goes on at another backend"
+            " goes on at another endpoint"
         )
     elif ":" in answer.question.destination:
         yield (
@@ -99,10 +99,10 @@ def _hash_notes(answer: Answer) -> Iterator[str]:
 
 def _fragment_notes(answer: Answer) -> Iterator[str]:
     if answer.fragments is None or answer.balanced is None:
-        yield "fragments have no ports in their hash: they may reach another backend"
+        yield "fragments have no ports in their hash: they may reach another endpoint"
         return
-    index = answer.fragments.backend
+    index = answer.fragments.endpoint
     where = f"bucket {answer.fragments.bucket}"
     if index is not None:
-        where += f", < {', '.join(answer.balanced.backends[index].segments)} >"
+        where += f", < {', '.join(answer.balanced.endpoints[index].segments)} >"
     yield f"fragments of this flow have no ports in their hash: they go to {where}"

@@ -100,3 +100,15 @@ def _spread(weights: Sequence[int], size: int) -> tuple[list[int], float]:
     if counts:
         counts[0] += left
     return counts, error
+
+
+def version_is_capped(text: str) -> bool:
+    """Return whether a version of VPP, ``23.06`` or ``v23.06-release``, has the cap of ``CAP``.
+
+    Raises:
+        ValueError: it is none.
+    """
+    year, dot, rest = text.removeprefix("v").partition(".")
+    if not (dot and year.isdigit() and rest[:2].isdigit()):
+        raise ValueError(f"{text!r} is not a version such as 23.06")
+    return (int(year), int(rest[:2])) >= (23, 6)

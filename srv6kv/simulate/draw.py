@@ -1,4 +1,4 @@
-"""Which backend VPP draws for a flow at the first policy on its path, and each backend's share."""
+"""Which endpoint VPP draws for a flow at the first SR policy on its path, and all shares."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from srv6kv.vpp.showsr_values import ShowSr
 
 
 @dataclass(frozen=True, slots=True)
-class Backend:
+class Endpoint:
     """A segment list of a policy and what it gets.
 
     Attributes:
@@ -51,7 +51,7 @@ class Balanced:
     key: str
     is_order_known: bool
     buckets: int
-    backends: tuple[Backend, ...]
+    endpoints: tuple[Endpoint, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +60,12 @@ class Draw:
 
     Attributes:
         bucket: None: the table has none.
-        backend: index of the backend; None: its packets are dropped.
+        endpoint: index of the endpoint; None: its packets are dropped.
     """
 
     hash: int
     bucket: int | None
-    backend: int | None
+    endpoint: int | None
 
 
 def policy_hop(trace: Trace) -> Hop | None:
@@ -79,7 +79,7 @@ def policy_hop(trace: Trace) -> Hop | None:
 
 
 def balanced(hop: Hop, policy: Policy, *, is_order_known: bool, is_capped: bool) -> Balanced:
-    """Shares of the backends of a policy.
+    """Shares of the endpoints of a policy.
 
     Args:
         hop: the policy's, of a trace.
@@ -91,8 +91,8 @@ def balanced(hop: Hop, policy: Policy, *, is_order_known: bool, is_capped: bool)
     found = table(weights, is_capped=is_capped)
     if not any(weights):
         weights = [1] * len(lists)
-    backends = tuple(
-        Backend(
+    endpoints = tuple(
+        Endpoint(
             item.segments,
             item.weight,
             found.count(index),
@@ -104,7 +104,7 @@ def balanced(hop: Hop, policy: Policy, *, is_order_known: bool, is_capped: bool)
             zip(lists, weights, hop.branches, strict=True)
         )
     )
-    return Balanced(hop.node, policy.bsid, hop.key, is_order_known, found.size, backends)
+    return Balanced(hop.node, policy.bsid, hop.key, is_order_known, found.size, endpoints)
 
 
 def _ends(hop: Hop) -> list[End]:

@@ -1,7 +1,7 @@
-"""What share of flows a change of segment lists moves to another backend.
+"""What share of flows a change of segment lists moves to another endpoint.
 
 Rule: shares are counted over bucket tables, so they are exact for flows whose hashes are spread
-evenly. A backend is known by its segments; a weight is not part of it. The agent changes a policy
+evenly. A endpoint is known by its segments; a weight is not part of it. The agent changes a policy
 in place: it adds every new list, one call each, then deletes the old ones, and VPP puts its last
 list into the place of a deleted one (agent rule A44, VPP rule V7).
 """
@@ -35,11 +35,11 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """Flows that get another backend than before, or none.
+    """Flows that get another endpoint than before, or none.
 
     Attributes:
-        of_all: among all that had a backend.
-        of_kept: among those whose backend is there before and after the change.
+        of_all: among all that had an endpoint.
+        of_kept: among those whose endpoint is there before and after the change.
     """
 
     of_all: Share

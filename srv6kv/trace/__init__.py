@@ -90,14 +90,14 @@ class Network:
         does = f"kube-proxy chooses 1 of {len(choices)}"
         branches = []
         for address, port in choices:
-            told = replace(packet, destination=address, port=port)
+            chosen = replace(packet, destination=address, port=port)
             text = f"{address} port {port}" if len(choices) > 1 else ""
-            onward = self._answered(question, told)
+            onward = self._answered(question, chosen)
             branches.append(Branch(1, len(choices), text, onward))
         return Hop(node, "host", "choice", what, does, "", packet, tuple(branches))
 
     def _back(self, asked: Packet, end: End) -> Hop | None:
-        """The way of an answer, from the address that was asked; None if nobody knows where to."""
+        """Walk an answer back from the address that was asked; None if the client is not known."""
         if not asked.source:
             return None
         packet = Packet(asked.destination, asked.source, asked.protocol, 0)

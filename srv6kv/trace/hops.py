@@ -114,7 +114,7 @@ class End:
 
     @property
     def is_delivered(self) -> bool:
-        """Whether somebody got the packet."""
+        """Whether a pod or a host got the packet."""
         return self.kind in ("pod", "host")
 
     def __str__(self) -> str:
@@ -208,7 +208,7 @@ class Trace:
 
     @property
     def is_delivered(self) -> bool:
-        """Whether at least one way leads to somebody."""
+        """Whether at least one way leads to a pod or a host."""
         return any(end.is_delivered for end in self.ends())
 
 

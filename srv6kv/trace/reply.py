@@ -13,7 +13,7 @@ def with_replies(path: Hop, back: Callable[[End], Hop | None]) -> Hop:
 
     Args:
         path: without replies.
-        back: the path of an answer from an end; None if nobody knows where to.
+        back: the path of an answer from an end; None if it is not known where to.
     """
     if path.end is not None and path.end.is_delivered:
         return replace(path, end=replace(path.end, reply=line_of(back(path.end))))

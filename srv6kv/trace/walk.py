@@ -246,7 +246,7 @@ class Walk:
     # Where it ends ------------------------------------------------------------------------------
 
     def _send(self, spot: Spot, interface: str, next_hop: str) -> Hop:
-        """Decapsulated or never encapsulated, by an interface to whoever is behind it."""
+        """Decapsulated or never encapsulated, by an interface to what is behind it."""
         node = spot.node
         end = node.ends.get(interface)
         if node.is_host(interface):
@@ -273,10 +273,10 @@ class Walk:
         if rule.target is None:
             return spot.unknown(rule.text, f"rule {rule.text!r}", key)
         address, port = rule.target[0], rule.target[1] or packet.port
-        told = replace(packet, destination=address, port=port)
+        translated = replace(packet, destination=address, port=port)
         what, does = f"DNAT {packet.destination}", f"port {packet.port} to port {port}"
         place = f"pod {address}"
-        return _then(spot.hop("rules", what, does, key, place=place), _received(spot, told))
+        return _then(spot.hop("rules", what, does, key, place=place), _received(spot, translated))
 
 
 def _outer(node: Node, item: SegmentList) -> Outer:

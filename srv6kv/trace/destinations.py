@@ -1,4 +1,4 @@
-"""What ``trace`` is asked: the texts of ``--from`` and of the destination."""
+"""Reads the sender and the destination of a packet from text."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from srv6kv.cluster.cluster import Cluster
 from srv6kv.errors import InputError
-from srv6kv.kube.model import Ref, Service, ServicePort
+from srv6kv.kube.model import Service, ServicePort
 from srv6kv.net.addresses import canonical_of_any, is_ipv4
+from srv6kv.offline.files import service_named
 from srv6kv.render import selection
 from srv6kv.render.addresses import wishes
 from srv6kv.trace import Network, Question
-from srv6kv.trace.hops import Sender
+from srv6kv.trace.hops import Sender, Trace
 
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 FORMS = "NODE/POD-ADDRESS, NODE or outside@NODE"
@@ -108,25 +109,6 @@ def is_address(text: str) -> bool:
     return True
 
 
-def service_of(text: str, name: str, cluster: Cluster) -> Service:
-    """The service of a name, with or without its namespace.
-
-    Args:
-        text: all that was given, for the error.
-
-    Raises:
-        InputError: none is known.
-    """
-    namespace, _, plain = name.rpartition("/")
-    ref = Ref(namespace or "default", plain)
-    service = cluster.services.get(ref)
-    if service is None:
-        near = [str(other) for other in sorted(cluster.services) if other.name == plain]
-        hint = f"; near it: {', '.join(near)}" if near else ""
-        raise InputError(f"{text}: no Service {ref} is known{hint}")
-    return service
-
-
 def _by_address(address: str, number: int, protocol: str, cluster: Cluster) -> Target:
     for _, service in sorted(cluster.services.items()):
         if address in wishes(service):
@@ -139,7 +121,7 @@ def _by_address(address: str, number: int, protocol: str, cluster: Cluster) -> T
 def _by_name(
     text: str, name: str, port: str, protocol: str, source: Source, cluster: Cluster
 ) -> Target:
-    service = service_of(text, name, cluster)
+    service = service_named(name, cluster)
     ref = service.ref
     found = [
         item
@@ -196,3 +178,14 @@ def choices_of(
         local_only=is_cluster_ip and service.is_internal_local,
     )
     return tuple((one.address, one.target) for one in chosen.by_port.get(port, ()))
+
+
+def traced(network: Network, cluster: Cluster, source: Source, destination: str) -> Trace:
+    """Trace a packet from a sender to a destination.
+
+    Raises:
+        InputError: the destination is none, or no such service is there.
+    """
+    target = target_of(destination, source, cluster)
+    choices = choices_of(source, target, cluster, ipv4=is_ipv4(target.address))
+    return network.trace(question_of(source, target, network), choices)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from srv6kv.errors import InputError
+from srv6kv.offline.reading import stdin
 from srv6kv.vpp import showsr_read
 from srv6kv.vpp.showsr_values import ShowSr
 
@@ -23,7 +23,7 @@ def read_files(paths: Sequence[Path]) -> ShowSr:
 def _read_file(path: Path) -> ShowSr:
     name = "standard input" if str(path) == "-" else str(path)
     try:
-        text = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+        text = stdin() if str(path) == "-" else path.read_bytes()
     except OSError as error:
         raise InputError(f"{name}: cannot be read: {error.strerror}") from None
     try:

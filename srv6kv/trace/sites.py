@@ -1,19 +1,15 @@
-"""Where ``trace`` has its nodes from: manifests that are rendered, or what etcd holds."""
+"""The nodes of a trace: from manifests that are rendered, or from what etcd holds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import click
 import msgspec
 
 from srv6kv import foreign
-from srv6kv.cli import cluster
-from srv6kv.cli.cluster import Files
 from srv6kv.cluster.cluster import Cluster
 from srv6kv.cluster.topology import Peer, Topology, host_end_of, topology_of
 from srv6kv.errors import InputError
@@ -23,9 +19,10 @@ from srv6kv.kube.parse import ParseError, parse
 from srv6kv.ligato import keys
 from srv6kv.net.addresses import network_of
 from srv6kv.notes import Note
+from srv6kv.offline.files import Files
 from srv6kv.settings import Settings
 from srv6kv.sync.reconciler import Reconciler
-from srv6kv.trace import Site
+from srv6kv.trace.hops import Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,30 +40,15 @@ class Scene:
     bad_input: tuple[Note, ...] = ()
 
 
-def rendered(paths: Sequence[Path], config: Path | None, states: Mapping[str, Path]) -> Scene:
-    """Every node of the manifests, as ``render`` makes it.
-
-    Args:
-        paths: of the manifests.
-        config: of the settings.
-        states: the file with the keys of each node's agent; without one its pods count as wired.
-
-    Raises:
-        InputError: a file cannot be read, or a node is none of the manifests'.
-        SettingsError: the settings are refused.
-    """
-    return rendered_files(cluster.read_files(paths, config, "", None), states)
-
-
-def rendered_files(files: Files, states: Mapping[str, Path]) -> Scene:
-    """Every node of the manifests, as ``render`` makes it.
+def rendered(files: Files, states: Mapping[str, Sequence[KeyValue]]) -> Scene:
+    """Render every node of the manifests, as ``render`` does.
 
     Args:
         files: the manifests.
-        states: the file with the keys of each node's agent; without one its pods count as wired.
+        states: the keys of each node's agent; without them its pods count as attached.
 
     Raises:
-        InputError: a file cannot be read, or a node is none of the manifests'.
+        InputError: a node is none of the manifests'.
     """
     settings, known = files.reconciler.settings, files.reconciler.cluster
     topology = _topology(files)
@@ -77,17 +59,17 @@ def rendered_files(files: Files, states: Mapping[str, Path]) -> Scene:
     for name in sorted(known.nodes):
         reconciler = Reconciler(settings, name, name)
         reconciler.intake.take_all(files.objects)
-        state = list(_supposed(name, files.objects, reconciler))
-        if name in states:
-            state = cluster.read_agent_state(states[name], reconciler.prefix)
-        elif state:
-            notes.append(f"Node {name}: no --agent-state for it: its pods are taken as wired")
+        state = states.get(name)
+        if state is None:
+            state = list(_assumed(name, files.objects, reconciler))
+            if state:
+                notes.append(f"Node {name}: no --agent-state for it: its pods count as attached")
         sites.append(_site(name, _values(reconciler, state), topology, settings))
-    return Scene(tuple(sites), known, tuple(notes), _bad_input(files))
+    return Scene(tuple(sites), known, tuple(notes), files.bad_input())
 
 
-def held(entries: Sequence[KeyValue], files: Files | None) -> Scene:
-    """Every agent of which etcd holds keys; its label is the name of its node.
+def in_etcd(entries: Sequence[KeyValue], files: Files | None) -> Scene:
+    """Return every agent of which etcd holds keys; its label is the name of its node.
 
     Args:
         entries: all keys below ``/vnf-agent/``.
@@ -109,24 +91,20 @@ def held(entries: Sequence[KeyValue], files: Files | None) -> Scene:
     sites = tuple(
         _site(label, values, topology, settings) for label, values in sorted(by_label.items())
     )
-    return Scene(sites, files.reconciler.cluster, tuple(notes), _bad_input(files))
+    return Scene(sites, files.reconciler.cluster, tuple(notes), files.bad_input())
 
 
-def planned(files: Files, held: Sequence[KeyValue], *, is_wired: bool) -> dict[str, Any]:
-    """What the agent of the node of ``files`` has when the plan for them is written.
+def planned(files: Files, actual: Sequence[KeyValue], *, is_attached: bool) -> dict[str, Any]:
+    """Return what the agent of the node of ``files`` has when the plan for them is written.
 
     Args:
-        held: what is in etcd before.
-        is_wired: whether pods count as wired of which no key says so.
+        actual: what is in etcd before.
+        is_attached: whether pods count as attached of which no key says so.
     """
     reconciler = files.reconciler
-    there = {item.key for item in held}
-    supposed = _supposed(reconciler.node, files.objects, reconciler) if is_wired else ()
-    return _values(reconciler, [*held, *(item for item in supposed if item.key not in there)])
-
-
-def _bad_input(files: Files) -> tuple[Note, ...]:
-    return (*files.notes, *files.reconciler.intake.notes()) if files.has_bad_input else ()
+    there = {item.key for item in actual}
+    assumed = _assumed(reconciler.node, files.objects, reconciler) if is_attached else ()
+    return _values(reconciler, [*actual, *(item for item in assumed if item.key not in there)])
 
 
 def _topology(files: Files) -> Topology:
@@ -170,23 +148,23 @@ def _values(reconciler: Reconciler, state: Sequence[KeyValue]) -> dict[str, Any]
     return values
 
 
-def _supposed(
+def _assumed(
     node: str, objects: Sequence[tuple[Identity, Body]], reconciler: Reconciler
 ) -> Iterator[KeyValue]:
     """The keys that a CNI writes for the pods of a node (rule N4)."""
     made: dict[str, Any] = {}
     for pod in _pods(objects):
         if pod.node == node and pod.addresses:
-            made |= _wiring_of(pod, reconciler.settings)
+            made |= _attachment_of(pod, reconciler.settings)
     for revision, (key, value) in enumerate(made.items(), start=1):
         yield KeyValue(reconciler.prefix + key, msgspec.json.encode(value), revision)
 
 
-def _wiring_of(pod: Pod, settings: Settings) -> dict[str, Any]:
+def _attachment_of(pod: Pod, settings: Settings) -> dict[str, Any]:
     vrf, sandbox = settings.pod_vrf, f"{pod.ref.namespace}-{pod.ref.name}"
-    told = pod.wiring if settings.pod_annotations is not None else None
-    tap = (told.interface if told is not None else "") or f"vpp-tap-{sandbox}"
-    namespace = (told.netns if told is not None else "") or f"/run/netns/{sandbox}"
+    named = pod.wiring if settings.pod_annotations is not None else None
+    tap = (named.interface if named is not None else "") or f"vpp-tap-{sandbox}"
+    namespace = (named.netns if named is not None else "") or f"/run/netns/{sandbox}"
     made: dict[str, Any] = {
         keys.INTERFACE + tap: {"name": tap, "vrf": vrf},
         f"{keys.LINUX_INTERFACE}linux-tap-{sandbox}": {
@@ -216,18 +194,3 @@ def _pods(objects: Sequence[tuple[Identity, Body]]) -> Iterator[Pod]:
                 continue  # the intake has a note on it
             if isinstance(found, Pod):
                 yield found
-
-
-def states_of(texts: Sequence[str]) -> dict[str, Path]:
-    """The options ``--agent-state NODE=FILE``.
-
-    Raises:
-        UsageError: one is none.
-    """
-    found = {}
-    for text in texts:
-        node, equals, path = text.partition("=")
-        if not (node and equals and path):
-            raise click.UsageError(f"--agent-state {text!r} is not NODE=FILE")
-        found[node] = Path(path)
-    return found
