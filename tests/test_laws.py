@@ -57,6 +57,7 @@ STEERING = "config/vpp/srv6/v2/steering/"
 def law(examples: int) -> settings:
     """How hard a law is tried: the same examples every time, printed when one fails; with
     ``--hypothesis-profile=explore`` twice as many."""
+    assert settings.default is not None
     return settings(
         max_examples=examples // 2 if settings.default.derandomize else examples,
         deadline=None,
