@@ -2,8 +2,9 @@
 servers and what lies before them do to their clients.
 
 It speaks HTTP/1.1 on loopback: create, replace and delete; lists with selectors, pages and
-resource versions; chunked watches with bookmarks. ``tests/test_apiserver_faithful.py`` shows with
-another client, and against a real server, that it does so as Kubernetes does.
+resource versions; chunked watches with bookmarks.
+``tests/test_apiserver_faithful.py`` shows with another client,
+and against a real server, that it does so as Kubernetes does.
 """
 
 from __future__ import annotations

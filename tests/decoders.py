@@ -1,4 +1,4 @@
-"""The JSON libraries of the agents, in a small Go program (``tests/agent``), as one function."""
+"""The agents' JSON libraries as one function: a small Go program (``tests/agent``)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """What srv6kv writes, read by the JSON libraries that agents 3.2 and later are built with.
 
-The libraries are the real ones, in Go (``tests/agent``); the messages are those of ``protos``.
+The libraries are the real ones, in Go (``tests/agent``).
+The messages are those of ``protos``.
 """
 
 from __future__ import annotations

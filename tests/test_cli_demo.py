@@ -34,7 +34,7 @@ def left(folder: Path) -> list[str]:
     commands = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            commands.append(path.read_text())
+            commands.append(path.read_bytes().decode(errors="replace"))
         except OSError:
             continue
     return [*os.listdir(folder), *(one for one in commands if str(folder) in one)]

@@ -260,7 +260,7 @@ def test_sleeper_does_not_bring_back_what_has_gone(
 
     assert process.wait() == 3
     assert process.said("2 keys may not be put back, ")
-    assert process.said("somebody else has written for")
+    assert process.said("another process has written for")
     assert process.said("'srv6kv run' writes them again")
     history.catch_up()
     assert history.last() == before

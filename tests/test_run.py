@@ -195,12 +195,12 @@ def test_replaced_endpoint(bench: Bench, history: History) -> None:
 
 def test_first_endpoint_does_not_wait(bench: Bench, history: History) -> None:
     """A service's first endpoint is written at once, whatever the window."""
-    bench.settings("srv6kv:", "  replaceWindow: 60s")
+    bench.settings("srv6kv:", "  replaceWindow: 10s")
     bench.edit("first.yaml", service("first", "2096::f1", []))
     bench.run()
     history.wait_for(bench.expected())
     bench.edit("first.yaml", service("first", "2096::f1", ["2001:0:0:1::6"]))
-    history.wait(lambda: POLICY + "5555::f1" in history.state())
+    history.wait(lambda: POLICY + "5555::f1" in history.state(), 9.0)
 
 
 def test_stop(bench: Bench, store: Etcd3Store, history: History, timed: Timed) -> None:

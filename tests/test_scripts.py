@@ -25,7 +25,7 @@ def commands_with(text: str) -> list[str]:
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
-            found.append(path.read_text().replace("\0", " "))
+            found.append(path.read_bytes().decode(errors="replace").replace("\0", " "))
     return [one for one in found if text in one]
 
 
