@@ -8,7 +8,7 @@ import sys
 SCRIPT = """
 import sys, threading
 import msgspec
-from srv6kv import typed
+from srv6kv.foreign import typed
 
 sys.setswitchinterval(1e-5)
 THREADS, TYPES = 4, 300
