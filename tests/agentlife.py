@@ -76,7 +76,7 @@ class Life:
         noted = [KeyValue(key, text, 1) for key, text in self._noted.items()]
         self.reconciler.reset([*entries, *noted])
         for one, body in self._bodies.items():
-            self.reconciler.intake.take(one, body)
+            self.reconciler.intake.apply(one, body)
 
     # What happens -------------------------------------------------------------------------------
 
@@ -99,7 +99,7 @@ class Life:
             self._bodies[one] = body
         else:
             self._bodies.pop(one, None)
-        self.reconciler.intake.take(one, body if is_there else None)
+        self.reconciler.intake.apply(one, body if is_there else None)
 
     def grow(self, backends: int) -> None:
         """The big service has so many backends on another node, in any order; 0: it goes."""
@@ -137,7 +137,7 @@ class Life:
             self.policies += [json.loads(t) for key, t in changes if t and key.startswith(POLICY)]
             assert_sparing(self.agent, before, changes)
             self.seen.update(call.name for call in self.agent.vpp.calls)
-        self.reconciler.settled()
+        self.reconciler.finish_change()
         self.agent.vpp.calls.clear()
 
     def assert_at_rest(self) -> None:

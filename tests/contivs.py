@@ -120,7 +120,7 @@ class Node:
         for body in self.case["objects"]:
             metadata = body["metadata"]
             identity = (body["kind"], metadata.get("namespace", ""), metadata["name"])
-            found.intake.take(identity, body)
+            found.intake.apply(identity, body)
         return found
 
     def entries(self, prefix: str) -> list[KeyValue]:

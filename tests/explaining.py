@@ -30,7 +30,7 @@ class Asked:
     ) -> None:
         self.objects = tuple(objects)
         self.reconciler = Reconciler(of, name, name)
-        self.reconciler.intake.take_all((identity(body), body) for body in self.objects)
+        self.reconciler.intake.apply_all((identity(body), body) for body in self.objects)
         self.reset({key: json.dumps(value).encode() for key, value in agent.items()})
 
     def reset(self, entries: Mapping[str, bytes]) -> None:

@@ -42,7 +42,7 @@ class Node:
     def started(self) -> Reconciler:
         """A new process that has seen all that there is."""
         reconciler = Reconciler(settings_named(self.conf), OWN, LABEL)
-        reconciler.intake.take_all(self.objects.items())
+        reconciler.intake.apply_all(self.objects.items())
         reconciler.reset(self.entries())
         return reconciler
 
@@ -62,7 +62,7 @@ class Node:
             self.objects.pop(name, None)
             if body is not None:
                 self.objects[name] = body
-            self.reconciler.intake.take(name, body)
+            self.reconciler.intake.apply(name, body)
 
     def edit(self, key: str, value: Json | None) -> None:
         """Somebody else writes or deletes a key of the agent."""
@@ -87,7 +87,7 @@ class Node:
             for operation in (*transaction.operations, *extra):
                 self._do(operation)
             self.reconciler.committed(transaction, extra, self.revision)
-        self.reconciler.settled()
+        self.reconciler.finish_change()
 
     def _do(self, operation: Operation) -> None:
         if operation.key.startswith(CONFIG):

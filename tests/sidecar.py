@@ -70,7 +70,7 @@ class Sidecar:
             self._hold(key, text)
             subjects.add(self.actual.subject_of(key))
             self._beside |= self.renderer.desired.beside(key, subjects)
-            self.cluster.wire(key, text, self.revision)
+            self.cluster.apply_agent_key(key, text, self.revision)
         return self
 
     def unwire(self, keys: Iterable[str]) -> Sidecar:
@@ -151,7 +151,7 @@ class Sidecar:
         for key, entry in self.actual.entries.items():
             other.revision = entry.revision
             other._hold(key, entry.value)
-            other.cluster.wire(key, entry.value, entry.revision)
+            other.cluster.apply_agent_key(key, entry.value, entry.revision)
         other.revision = self.revision
         return other
 

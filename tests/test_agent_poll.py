@@ -113,7 +113,7 @@ def test_it_is_not_hurried_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     watch.start(answers)
     try:
         watch.receive(answers.get(timeout=SECONDS))
-        part = watch.part_of(reconciler.plan())
+        part = watch.next_part(reconciler.plan())
         watch.committed(part.plan.transactions[0], 6)
         is_calm = falls_silent(answers, watch)
     finally:

@@ -31,7 +31,7 @@ def started(
             meta = body["metadata"]
             identity = (body["kind"], meta.get("namespace", ""), meta["name"])
             if identity != without:
-                reconciler.intake.take(identity, body)
+                reconciler.intake.apply(identity, body)
     reconciler.reset(entries)
     return reconciler
 
@@ -53,7 +53,7 @@ def written(reconciler: Reconciler, revision: int) -> list[KeyValue]:
         extra = reconciler.bookkeeping(plan, index)
         reconciler.committed(transaction, extra, revision)
         notes += [KeyValue(o.key, o.value or b"", revision) for o in extra]
-    reconciler.settled()
+    reconciler.finish_change()
     held = [KeyValue(key, value, rev) for key, (value, rev) in reconciler.held().items()]
     return held + notes
 

@@ -27,7 +27,7 @@ def started(scene: Scene, entries: list[KeyValue]) -> Reconciler:
     """A reconciler of the own node that has read these keys."""
     reconciler = Reconciler(settings_named(scene.conf), OWN, "n")
     for body in scene.objects:
-        reconciler.intake.take(identity(body), body)
+        reconciler.intake.apply(identity(body), body)
     reconciler.reset(entries)
     return reconciler
 
@@ -39,7 +39,7 @@ def commit(reconciler: Reconciler, revision: int) -> int:
         revision += 1
         extra = reconciler.bookkeeping(plan, index)
         reconciler.committed(transaction, extra, revision)
-    reconciler.settled()
+    reconciler.finish_change()
     return revision
 
 

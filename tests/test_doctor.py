@@ -45,7 +45,7 @@ def findings(
     for body in (node(1), service("web", "2096::1"), slices, *more):
         metadata = body["metadata"]
         identity = (body["kind"], metadata.get("namespace", ""), metadata["name"])
-        reconciler.intake.take(identity, body)
+        reconciler.intake.apply(identity, body)
     entries = {
         key: value if isinstance(value, bytes) else json.dumps(value).encode()
         for key, value in values.items()

@@ -285,7 +285,11 @@ def test_new_vrf_ids_part_the_policies_of_one_address() -> None:
     other = sidecar.restarted()
     other.settings = replace(other.settings, main_vrf=3, pod_vrf=4)
     moved = Sidecar(other.settings, "node1").put(node(1), node(2))
-    moved.actual, moved.cluster.wiring, moved.revision = other.actual, other.cluster.wiring, 10**6
+    moved.actual, moved.cluster.attachments, moved.revision = (
+        other.actual,
+        other.cluster.attachments,
+        10**6,
+    )
     moved.put(_balanced(externalTrafficPolicy="Local"), _slice(HERE, THERE)).settle()
     steerings = {k: v for k, v in moved.values().items() if k.startswith(STEERING)}
 

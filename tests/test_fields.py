@@ -48,7 +48,7 @@ def _outcome(service: Json, item: Json, more: tuple[Json, ...] = ()) -> Outcome:
     text = json.dumps({"kind": "List", "apiVersion": "v1", "items": bodies})
     reconciler = Reconciler(SETTINGS, "node1", "node1")
     found = manifest_of(text, "all.json")
-    reconciler.intake.take_all((one.identity, one.completed()) for one in found.objects)
+    reconciler.intake.apply_all((one.identity, one.completed()) for one in found.objects)
     reconciler.reset(
         KeyValue(reconciler.prefix + key, json.dumps(value).encode(), number)
         for number, (key, value) in enumerate(AGENT.items(), start=1)

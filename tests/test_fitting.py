@@ -270,7 +270,7 @@ class _Etcd:
         for body in bodies:
             metadata = body["metadata"]
             identity = (body["kind"], metadata.get("namespace", ""), metadata["name"])
-            self.reconciler.intake.take(identity, body)
+            self.reconciler.intake.apply(identity, body)
 
     def settle(self) -> Iterator[tuple[Operation, ...]]:
         """Write what is to be written; what went out together."""
@@ -282,7 +282,7 @@ class _Etcd:
             self.revision += 1
             self.reconciler.committed(transaction, extra, self.revision)
             yield sent
-        self.reconciler.settled()
+        self.reconciler.finish_change()
 
 
 _SERVICES = st.lists(

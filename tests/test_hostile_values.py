@@ -21,7 +21,7 @@ from processes import SEED
 from test_boot import started, wiring, written
 
 from srv6kv import doctor, settings, verify
-from srv6kv.agent import status, wired
+from srv6kv.agent import attachments, status
 from srv6kv.agent.digest import Digest
 from srv6kv.agent.status import State, ValueStatus
 from srv6kv.agent.view import View
@@ -389,8 +389,8 @@ PARSERS: dict[str, tuple[bytes, Parser]] = {
     "state": (json.dumps(STATE).encode(), lambda data: status.parse_status("config/a", data)),
     "agent": (json.dumps(AGENT).encode(), status.parse_agent),
     "plugin": (json.dumps(AGENT).encode(), lambda data: status.parse_plugin("x", data)),
-    "liveness": (json.dumps(AGENT).encode(), wired.parse_process),
-    "dump": (json.dumps(DUMP).encode(), wired.parse_dump),
+    "liveness": (json.dumps(AGENT).encode(), attachments.parse_process),
+    "dump": (json.dumps(DUMP).encode(), attachments.parse_dump),
     "view": (json.dumps(STATE).encode(), viewed),
     "page": (json.dumps(PAGE).encode(), lambda data: bodies.page_of(data, SERVICES)),
     "event": (

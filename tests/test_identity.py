@@ -33,7 +33,7 @@ def _entries(values: dict[str, Json], revision: int = 1) -> list[KeyValue]:
 def _reconciler(records: dict[str, Json], *bodies: Json) -> Reconciler:
     """Node 1 with these records in etcd."""
     found = Reconciler(settings("seed"), "node1", "n")
-    found.intake.take_all((identity(body), body) for body in bodies)
+    found.intake.apply_all((identity(body), body) for body in bodies)
     found.reset(_entries(records))
     return found
 
@@ -114,7 +114,7 @@ def test_a_record_gives_a_node_its_subnets() -> None:
     """Pods, host interconnect and tunnels follow the id of the record, here and elsewhere."""
     records = {**_record(6, "node1"), **_record(7, "node2")}
     reconciler = _reconciler(records, _without_cidr(1), _without_cidr(2))
-    reconciler.intake.take_all(
+    reconciler.intake.apply_all(
         (identity(body), body)
         for body in (
             service("web", "2096::10"),
@@ -193,7 +193,7 @@ def test_nothing_is_deleted_for_a_record_that_never_was_good() -> None:
     before = _reconciler(_record(7, "node2"), node(1), node(2))
     held = _held(before)
     after = Reconciler(settings("seed"), "node1", "n")
-    after.intake.take_all((identity(body), body) for body in (node(1), node(2)))
+    after.intake.apply_all((identity(body), body) for body in (node(1), node(2)))
     after.reset([*held, KeyValue(f"{PREFIX}7", b"{", 9)])
     (note,) = (note for note in after.plan().notes if note.reason == "DeletesHeld")
 
@@ -211,7 +211,7 @@ def _commit(reconciler: Reconciler) -> list[Transaction]:
     for index, transaction in enumerate(found.transactions):
         extra = reconciler.bookkeeping(found, index)
         reconciler.committed(transaction, extra, 100 + index)
-    reconciler.settled()
+    reconciler.finish_change()
     return list(found.transactions)
 
 
@@ -266,7 +266,7 @@ def test_the_own_address_changes_while_we_run(source: str) -> None:
     _commit(reconciler)
     if source == "annotation":
         body = _annotated(1, "fe10:f00d::a1")
-        reconciler.intake.take(identity(body), body)
+        reconciler.intake.apply(identity(body), body)
     else:
         reconciler.observe(_entries(_record(1, "node1", "fe10:f00d::a1"), 200))
     expected = [

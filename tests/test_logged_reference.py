@@ -29,7 +29,7 @@ both = pytest.mark.parametrize("api", ["v2", "v3"])
 def plan_of(case: Json, held: Mapping[str, bytes]) -> Plan:
     """What the node of a case would write beside these keys."""
     node = Reconciler(settings_of(case["config"]), case["node"], "n1")
-    node.intake.take_all((identity(body), body) for body in case["objects"])
+    node.intake.apply_all((identity(body), body) for body in case["objects"])
     node.reset(KeyValue(PREFIX + key, text, 1) for key, text in held.items())
     return node.plan()
 

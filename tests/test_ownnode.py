@@ -51,7 +51,7 @@ def seen(*bodies: dict[str, Any]) -> Reconciler:
     """What node 1 knows after these objects."""
     reconciler = Reconciler(settings("seed"), "node1", "n")
     for body in bodies:
-        reconciler.intake.take(identity(body), body)
+        reconciler.intake.apply(identity(body), body)
     return reconciler
 
 
@@ -78,7 +78,7 @@ def test_not_seen(body: dict[str, Any]) -> None:
     assert found is not None
     assert ("near it: node2" in found.text) == (body["metadata"]["name"] == "node2")
 
-    reconciler.intake.take(identity(node(1)), node(1))
+    reconciler.intake.apply(identity(node(1)), node(1))
 
     assert reconciler.node_warning() is None
     assert reconciler.is_node_eligible
@@ -88,8 +88,8 @@ def test_the_near_names_stay() -> None:
     """However nodes come and go, there is one warning and so one line."""
     reconciler = seen(node(2))
     first = reconciler.node_warning()
-    reconciler.intake.take(identity(node(3)), node(3))
-    reconciler.intake.take(identity(node(2)), None)
+    reconciler.intake.apply(identity(node(3)), node(3))
+    reconciler.intake.apply(identity(node(2)), None)
 
     assert reconciler.node_warning() == first
 
@@ -100,13 +100,13 @@ def test_its_state_stays_while_it_is_away(body: dict[str, Any] | None) -> None:
     reconciler = started("", wiring(5))
     written(reconciler, 6)
     own = identity(node(1))
-    reconciler.intake.take(own, body)
+    reconciler.intake.apply(own, body)
 
     assert not reconciler.is_node_eligible
     assert reconciler.own_node.is_seen
     assert not reconciler.plan()
 
-    reconciler.intake.take(own, node(1))
+    reconciler.intake.apply(own, node(1))
 
     assert reconciler.is_node_eligible
     assert not reconciler.plan()
@@ -120,14 +120,14 @@ def test_it_is_registered_again(is_deleted: bool, lacking: tuple[str, ...]) -> N
     written(reconciler, 6)
     own = identity(node(1))
     if is_deleted:
-        reconciler.intake.take(own, None)
-    reconciler.intake.take(own, {**node(1), **{name: {} for name in lacking}})
+        reconciler.intake.apply(own, None)
+    reconciler.intake.apply(own, {**node(1), **{name: {} for name in lacking}})
 
     assert not reconciler.plan()
     assert not reconciler.is_node_eligible
     assert [note.reason for note in reconciler.intake.notes()] == ["OwnNodeIncomplete"]
 
-    reconciler.intake.take(own, node(1))
+    reconciler.intake.apply(own, node(1))
 
     assert reconciler.is_node_eligible
     assert list(reconciler.intake.notes()) == []
@@ -137,7 +137,7 @@ def test_it_is_registered_again(is_deleted: bool, lacking: tuple[str, ...]) -> N
 def test_another_node_that_goes_is_gone() -> None:
     """Only the own Node is kept."""
     reconciler = seen(node(1), node(2))
-    reconciler.intake.take(identity(node(2)), None)
+    reconciler.intake.apply(identity(node(2)), None)
 
     assert set(reconciler.cluster.nodes) == {"node1"}
 
@@ -148,6 +148,6 @@ def test_a_source_is_silent_without_any_object() -> None:
 
     assert not reconciler.own_node.is_source_silent
 
-    reconciler.intake.take(identity(node(1)), None)
+    reconciler.intake.apply(identity(node(1)), None)
 
     assert reconciler.own_node.is_source_silent

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from srv6kv.agent.status import State, ValueStatus
-from srv6kv.agent.view import Told
+from srv6kv.agent.view import Reported
 from srv6kv.ligato import keys
 from srv6kv.ligato.values import (
     L3Traffic,
@@ -20,7 +20,7 @@ from srv6kv.ligato.values import (
 )
 from srv6kv.plan.actual import Actual
 from srv6kv.plan.plan import Ledger, Plan
-from srv6kv.sync.rollout import CONFIRM_SECONDS, QUIET_SECONDS, Part, Phases
+from srv6kv.sync.rollout import CONFIRM_SECONDS, QUIET_SECONDS, Part, Rollout
 from srv6kv.txn.transaction import Operation, Transaction
 
 PREFIX = "/vnf-agent/n/"
@@ -46,10 +46,10 @@ class Node:
     """What etcd holds, what the agent says, and what is out."""
 
     def __init__(self, *held: Any) -> None:
-        self.phases = Phases()
+        self.phases = Rollout()
         self.actual = Actual()
         self.ledger = Ledger()
-        self.said: dict[str, Told] = {}
+        self.said: dict[str, Reported] = {}
         self.revision = 0
         for value in held:
             self._hold(value.key, encode(value))
@@ -62,7 +62,7 @@ class Node:
     def say(self, key: str, state: State = State.CONFIGURED, operation: str = "CREATE") -> None:
         """The agent publishes the state of a value."""
         self.revision += 1
-        self.said[key] = Told(ValueStatus(key, state, operation), self.revision)
+        self.said[key] = Reported(ValueStatus(key, state, operation), self.revision)
 
     def part(self, now: float, *batches: list[Any]) -> Part:
         """The part of a plan of these puts (values) and deletions (keys)."""
@@ -80,7 +80,7 @@ class Node:
             transactions.append(Transaction(tuple(operations)))
         plan = Plan(tuple(transactions), (), Ledger(), Counter(), wanted)
         tell = self.said.get if self.tells else None
-        return self.phases.part_of(plan, self.ledger, self.actual, tell, now)
+        return self.phases.next_part(plan, self.ledger, self.actual, tell, now)
 
     def commit(self, part: Part, now: float) -> list[str]:
         """The part is in etcd; its keys, deletions with a minus."""
@@ -184,9 +184,9 @@ def test_an_update_after_an_update_is_not_told() -> None:
 def test_answers_without_a_revision() -> None:
     """Over REST a new key counts when it is told, an old one after a moment."""
     node = Node(LocalSid(sid=HERE, installation_vrf_id=1))
-    node.said[OLD_SID] = Told(ValueStatus(OLD_SID, State.CONFIGURED, "CREATE"), 0)
+    node.said[OLD_SID] = Reported(ValueStatus(OLD_SID, State.CONFIGURED, "CREATE"), 0)
     node.commit(node.part(0.0, [LocalSid(sid=HERE), LocalSid(sid=NEW), SERVICE]), 0.0)
-    node.said[SID] = Told(ValueStatus(SID, State.CONFIGURED, "CREATE"), 0)
+    node.said[SID] = Reported(ValueStatus(SID, State.CONFIGURED, "CREATE"), 0)
 
     assert not node.part(0.1, [SERVICE]).is_last
     assert node.part(QUIET_SECONDS, [SERVICE]).is_last
@@ -285,7 +285,7 @@ def test_when_to_look_again() -> None:
     assert not node.phases.is_ready(0.1)
     for key in (SID, CHAIN.key):
         node.say(key)
-        node.phases.hear(key, node.said[key], 0.1)
+        node.phases.update(key, node.said[key], 0.1)
     assert node.phases.is_ready(0.1)
 
     node = Node()

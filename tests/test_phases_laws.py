@@ -10,9 +10,9 @@ from history import violations
 from test_boot import started, wiring
 
 from srv6kv.agent.status import State, ValueStatus
-from srv6kv.agent.view import Told
+from srv6kv.agent.view import Reported
 from srv6kv.etcd.values import Change, KeyValue
-from srv6kv.sync.rollout import Phases
+from srv6kv.sync.rollout import Rollout
 
 PREFIX = "/vnf-agent/n/"
 PODS = [f"2001:0:0:1::{host}" for host in (2, 3, 5, 6)]
@@ -31,9 +31,9 @@ class Node:
         self.revisions: list[tuple[int, list[Change]]] = []
         self.now = 0.0
         self._chance = chance
-        self._phases = Phases()
+        self._phases = Rollout()
         self._revision = 5
-        self._said: dict[str, Told] = {}
+        self._said: dict[str, Reported] = {}
         self._silent: list[str] = []
 
     def change(self) -> None:
@@ -46,7 +46,7 @@ class Node:
         bodies = [service(name, f"2096::f{place}"), endpoint_slice(name, chosen)]
         is_gone = self.random.random() < 0.25
         for body in bodies:
-            self.reconciler.intake.take(identity(body), None if is_gone else body)
+            self.reconciler.intake.apply(identity(body), None if is_gone else body)
 
     def listen(self) -> None:
         """The agent says something of some keys."""
@@ -55,14 +55,14 @@ class Node:
             self._revision += 1
             is_there = key in self.reconciler.actual.entries
             state = State.CONFIGURED if is_there else State.REMOVED
-            self._said[key] = Told(ValueStatus(key, state, "CREATE"), self._revision)
+            self._said[key] = Reported(ValueStatus(key, state, "CREATE"), self._revision)
 
     def step(self) -> bool:
         """Plan and commit what may go; whether that was all."""
         self.now += STEP
         plan = self.reconciler.plan()
         actual, ledger = self.reconciler.actual, self.reconciler.ledger
-        part = self._phases.part_of(plan, ledger, actual, self._said.get, self.now)
+        part = self._phases.next_part(plan, ledger, actual, self._said.get, self.now)
         for index, transaction in enumerate(part.plan.transactions):
             self._revision += 1
             extra = self.reconciler.bookkeeping(part.plan, index, is_part=not part.is_last)
@@ -78,9 +78,9 @@ class Node:
             self._phases.committed(transaction, PREFIX, self._revision, self.now)
             self.revisions.append((self._revision, changes))
         if part.is_last:
-            self.reconciler.settled()
+            self.reconciler.finish_change()
         else:
-            self.reconciler.parted(part.gone)
+            self.reconciler.postpone(part.gone)
         return part.is_last
 
 

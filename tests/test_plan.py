@@ -230,7 +230,7 @@ def test_a_change_of_settings_cleans_up_after_itself(old: str, new: str) -> None
     after.revision, after.ledger = before.revision, before.ledger
     for key, entry in before.actual.entries.items():
         after.actual.apply(key, entry.value, entry.revision)
-        after.cluster.wire(key, entry.value, entry.revision)
+        after.cluster.apply_agent_key(key, entry.value, entry.revision)
     after.put(node(1), *_web(POD, OTHER)).settle()
     fresh = _sidecar(new).put(*_web(POD, OTHER)).settle()
 

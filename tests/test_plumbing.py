@@ -181,7 +181,7 @@ def test_a_session_says_it_once() -> None:
     """The first plan after a read tells; later ones have nothing to add."""
     reconciler = Reconciler(settings("seed"), "node1", "n")
     for body in _cluster():
-        reconciler.intake.take((body["kind"], "", body["metadata"]["name"]), body)
+        reconciler.intake.apply((body["kind"], "", body["metadata"]["name"]), body)
     reconciler.reset(())
     first, second = (reconciler.report(reconciler.plan()) for _ in range(2))
 

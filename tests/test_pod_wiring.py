@@ -25,10 +25,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from processes import Bench
 
-from srv6kv.cluster.attachment import Unwired, Wired
+from srv6kv.cluster.attachment import Attachment, Unattached
 from srv6kv.etcd.store import Etcd3Store
 from srv6kv.etcd.values import Change, KeyValue
-from srv6kv.kube.podannotations import wiring_of
+from srv6kv.kube.podannotations import attachment_of
 from srv6kv.ligato import schema
 from srv6kv.ligato.values import Namespace
 from srv6kv.plan.plan import Plan
@@ -98,7 +98,7 @@ class Sidecar:
         for body in bodies:
             metadata = body["metadata"]
             identity = (body["kind"], metadata.get("namespace", ""), metadata["name"])
-            self.reconciler.intake.take(identity, body)
+            self.reconciler.intake.apply(identity, body)
         return self
 
     def wire(self, values: Mapping[str, Json]) -> Sidecar:
@@ -124,7 +124,7 @@ class Sidecar:
             for operation in (*transaction.operations, *extra):
                 self._keep(operation.key, operation.value)
             self.reconciler.committed(transaction, extra, self.revision)
-        self.reconciler.settled()
+        self.reconciler.finish_change()
         return plan
 
     def restarted(self) -> Sidecar:
@@ -246,10 +246,10 @@ def test_the_agents_keys_come_first() -> None:
     assert sidecar.value(ARP) is None
 
 
-def of(values: Mapping[str, Json], *pods: Json) -> Wired | Unwired:
+def of(values: Mapping[str, Json], *pods: Json) -> Attachment | Unattached:
     """The wiring of the pod."""
     sidecar = Sidecar(values).put(*pods)
-    return sidecar.reconciler.cluster.wiring_of(POD, "node1")
+    return sidecar.reconciler.cluster.attachment_of(POD, "node1")
 
 
 def test_annotations_fill_the_gaps_of_the_keys() -> None:
@@ -260,8 +260,8 @@ def test_annotations_fill_the_gaps_of_the_keys() -> None:
     said = Namespace(type="FD", reference="/run/netns/web-0")
     known = Namespace(type="FD", reference="/run/netns/c")
 
-    assert of(rest, pod(MARKS)) == Wired("memif7", said)
-    assert of(linux, pod(MARKS)) == Wired("memif7", known, "02:fe:00:00:00:07")
+    assert of(rest, pod(MARKS)) == Attachment("memif7", said)
+    assert of(linux, pod(MARKS)) == Attachment("memif7", known, "02:fe:00:00:00:07")
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ def test_annotations_do_not_overrule_the_keys(values: dict[str, Json], missing: 
     """A neighbour that is not static, or keys of another interface, leave the pod waiting."""
     found = of(values, pod(MARKS))
 
-    assert isinstance(found, Unwired)
+    assert isinstance(found, Unattached)
     assert missing in found.missing
 
 
@@ -287,7 +287,7 @@ def test_half_of_the_annotations_is_not_enough(name: str, missing: str) -> None:
     """What neither keys nor annotations tell is named."""
     found = of({}, pod({key: text for key, text in MARKS.items() if key != name}))
 
-    assert isinstance(found, Unwired)
+    assert isinstance(found, Unattached)
     assert missing in found.missing
 
 
@@ -296,10 +296,10 @@ def test_two_pods_that_say_different_things_wait() -> None:
     other = {**MARKS, "srv6kv.io/interface": "memif8"}
     found = of({}, pod(MARKS), pod(other, "web-1"))
 
-    assert isinstance(found, Unwired)
+    assert isinstance(found, Unattached)
     assert "several pods" in found.missing
-    assert isinstance(of({}, pod(MARKS), pod(other, "web-1", "node2")), Wired)
-    assert isinstance(of({}, pod(MARKS), pod(MARKS, "web-1")), Wired)
+    assert isinstance(of({}, pod(MARKS), pod(other, "web-1", "node2")), Attachment)
+    assert isinstance(of({}, pod(MARKS), pod(MARKS, "web-1")), Attachment)
 
 
 @pytest.mark.parametrize(
@@ -433,7 +433,7 @@ def test_what_the_agent_tells_over_rest_counts_as_its_keys() -> None:
     sidecar = Sidecar(BASE).put(pod(MARKS))
     sidecar.settle()
     told = {key: json.dumps(value).encode() for key, value in keys.items()}
-    sidecar.reconciler.cluster.learn(told, sidecar.reconciler.actual.entries)
+    sidecar.reconciler.cluster.replace_reported(told, sidecar.reconciler.actual.entries)
     sidecar.settle()
 
     assert sidecar.value(LOCALSID) is None
@@ -446,8 +446,8 @@ def test_a_pod_with_two_addresses_is_not_another_pod() -> None:
     body = pod(MARKS)
     body["status"]["podIPs"].append({"ip": OTHER})
 
-    assert isinstance(of(keys, body), Wired)
-    assert isinstance(of(keys, pod(MARKS)), Unwired)
+    assert isinstance(of(keys, body), Attachment)
+    assert isinstance(of(keys, pod(MARKS)), Unattached)
 
 
 @pytest.mark.parametrize(
@@ -474,7 +474,7 @@ def test_two_pods_that_name_the_same_have_neither(claim: dict[str, str]) -> None
     assert sidecar.value(LOCALSID) is not None
 
     sidecar.put(_other({**MARKS, **claim})).settle()
-    sidecar.reconciler.intake.take(("Pod", "default", "hostile"), None)
+    sidecar.reconciler.intake.apply(("Pod", "default", "hostile"), None)
     sidecar.settle()
 
     assert sidecar.value(LOCALSID) is not None
@@ -487,8 +487,8 @@ def test_a_pod_that_the_keys_wire_yields_to_no_annotation() -> None:
     rest = {key: value for key, value in keys.items() if key not in linux}
     hostile = _other(MARKS, **{"srv6kv.io/netns": "/run/netns/mine"})
 
-    assert isinstance(of(keys, pod(MARKS), hostile), Wired)
-    assert of(rest, pod(MARKS), hostile) == Wired(
+    assert isinstance(of(keys, pod(MARKS), hostile), Attachment)
+    assert of(rest, pod(MARKS), hostile) == Attachment(
         "memif7", Namespace(type="FD", reference="/run/netns/web-0")
     )
 
@@ -558,7 +558,7 @@ def test_who_is_refused_does_not_depend_on_what_came_before(events: list[Any]) -
             sidecar.put(pods[name])
         elif kind == "gone":
             pods.pop(name, None)
-            sidecar.reconciler.intake.take(("Pod", "default", name), None)
+            sidecar.reconciler.intake.apply(("Pod", "default", name), None)
         else:
             for key in _wiring(number, interface, netns):
                 if key in keys:
@@ -620,7 +620,7 @@ def test_the_same_hardware_address_is_no_matter() -> None:
     """Some CNIs give all pods one: each has an interface of its own."""
     other = _other({**MARKS, "srv6kv.io/interface": "memif8", "srv6kv.io/netns": "/run/netns/w"})
 
-    assert isinstance(of({}, pod(MARKS), other), Wired)
+    assert isinstance(of({}, pod(MARKS), other), Attachment)
 
 
 def test_the_hosts_interface_is_nobodys() -> None:
@@ -640,7 +640,7 @@ def test_directories_and_pattern_are_the_settings() -> None:
         conf = {**CONFS["today"], "srv6kv": {"podAnnotations": True, **own}}
         marks = {**MARKS, "srv6kv.io/interface": interface, "srv6kv.io/netns": netns}
         sidecar = Sidecar(BASE, conf=conf).put(pod(marks))
-        return isinstance(sidecar.reconciler.cluster.wiring_of(POD, "node1"), Wired)
+        return isinstance(sidecar.reconciler.cluster.attachment_of(POD, "node1"), Attachment)
 
     mine = {"podNamespaceDirectories": ["/var/lib/cni/ns"], "podInterfacePattern": "if[0-9]"}
     assert is_wired("vpp-tap-x", "/run/netns/x")
@@ -656,7 +656,7 @@ def test_directories_and_pattern_are_the_settings() -> None:
 
 def test_no_annotation_is_no_wiring() -> None:
     """Other annotations say nothing about it."""
-    assert wiring_of({"kuma.io/sidecar-injected": "true"}) is None
+    assert attachment_of({"kuma.io/sidecar-injected": "true"}) is None
 
 
 def test_the_neighbour_is_what_the_agent_and_vpp_read() -> None:

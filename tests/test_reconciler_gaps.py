@@ -28,13 +28,13 @@ def test_what_seems_to_be_gone_stays_while_there_are_gaps() -> None:
     """A service that a restart does not find keeps its keys, with a note, until all is readable."""
     held = written(started("", wiring(5)), 6)
     again = started("", [*wiring(5), *held])
-    again.intake.take(IDENTITY, None)
-    again.note_gaps(frozenset({ANYTHING}))
+    again.intake.apply(IDENTITY, None)
+    again.set_source_gaps(frozenset({ANYTHING}))
 
     assert not going(again)
     assert "DeletesHeld" in reasons(again)
 
-    again.note_gaps(frozenset())
+    again.set_source_gaps(frozenset())
 
     assert PREFIX + POLICY in going(again)
     assert "DeletesHeld" not in reasons(again)
@@ -44,11 +44,11 @@ def test_a_malformed_object_at_the_start_is_a_gap() -> None:
     """What a restart finds malformed may be what etcd holds keys of: they stay meanwhile."""
     held = written(started("", wiring(5)), 6)
     again = started("", [*wiring(5), *held], without=IDENTITY)
-    again.intake.take(IDENTITY, BROKEN)
+    again.intake.apply(IDENTITY, BROKEN)
 
     assert not going(again)
 
-    again.intake.take(IDENTITY, None)
+    again.intake.apply(IDENTITY, None)
 
     assert PREFIX + POLICY in going(again)
 
@@ -56,9 +56,9 @@ def test_a_malformed_object_at_the_start_is_a_gap() -> None:
 def test_gaps_hold_nothing_that_was_seen_since_the_start() -> None:
     """One bad object stops no others: what this process has wanted goes when it is gone."""
     reconciler = started("", wiring(5))
-    reconciler.note_gaps(frozenset({ANYTHING}))
+    reconciler.set_source_gaps(frozenset({ANYTHING}))
     written(reconciler, 6)
-    reconciler.intake.take(IDENTITY, None)
+    reconciler.intake.apply(IDENTITY, None)
 
     assert PREFIX + POLICY in going(reconciler)
     assert "DeletesHeld" not in reasons(reconciler)

@@ -76,7 +76,7 @@ class Bench:
         self.wire(wiring)
         for number in (1, 2):
             body = node(number)
-            self.reconciler.intake.take(("Node", "", body["metadata"]["name"]), body)
+            self.reconciler.intake.apply(("Node", "", body["metadata"]["name"]), body)
         self.commit()
 
     def wire(self, values: dict[str, Any]) -> None:
@@ -99,7 +99,7 @@ class Bench:
             self.history.append((self.revision, changes))
             extra = self.reconciler.bookkeeping(plan, index)
             self.reconciler.committed(transaction, extra, self.revision)
-        self.reconciler.settled()
+        self.reconciler.finish_change()
         return "".join(
             recording.dump(Recorded(number, transaction))
             for number, transaction in enumerate(plan.transactions, start=1)
@@ -119,7 +119,7 @@ def played(blocks: list[Block], reorder: Reorder) -> tuple[Bench, list[Block]]:
             case "wire":
                 bench.wire(yaml.safe_load(block.text))
             case "expect":
-                bench.reconciler.intake.take_all(reorder(objects))
+                bench.reconciler.intake.apply_all(reorder(objects))
                 objects = []
                 block = Block("expect", bench.commit() + "\n" * block.text.endswith("\n\n"))
             case verb:

@@ -12,7 +12,7 @@ from agentmodel import LiveAgent
 from history import History, State
 from processes import AGENT_STATE, MYSERVICE, NODE, Bench, Process, drop_writer, srv6kv
 
-from srv6kv.agent.wired import MODELS
+from srv6kv.agent.attachments import MODELS
 from srv6kv.cli import cluster
 from srv6kv.etcd.store import Etcd3Store
 from srv6kv.etcd.values import KeyValue
@@ -70,7 +70,7 @@ def start(bench: Bench, live: LiveAgent, *more: str) -> Process:
 def expected(bench: Bench, told: Mapping[str, bytes]) -> State:
     """What etcd is to hold if the agent tells this."""
     files = cluster.read_files([bench.manifests], bench.config, NODE, bench.label)
-    files.reconciler.cluster.learn(told, ())
+    files.reconciler.cluster.replace_reported(told, ())
     files.reconciler.reset(
         KeyValue(bench.prefix + key, value, number)
         for number, (key, value) in enumerate(bench.foreign.items(), start=1)

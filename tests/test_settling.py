@@ -65,9 +65,9 @@ def test_a_plan_settles_beside_what_cannot_be_read(history: History, seed: int) 
             node.objects.pop(name, None)
             if body is not None:
                 node.objects[name] = body  # type: ignore[assignment]
-            node.reconciler.intake.take(name, body)  # type: ignore[arg-type]
+            node.reconciler.intake.apply(name, body)  # type: ignore[arg-type]
         if dice.random() < 0.15:
-            node.reconciler.note_gaps(dice.choice([frozenset(), frozenset({ANYTHING})]))
+            node.reconciler.set_source_gaps(dice.choice([frozenset(), frozenset({ANYTHING})]))
         if dice.random() < 0.15:
             node.reconciler = node.started()
         node.settle()
@@ -80,11 +80,11 @@ def test_a_plan_settles_beside_what_cannot_be_read(history: History, seed: int) 
         assert node.left() == []
         assert node.reconciler.notes() == notes
 
-        node.reconciler.settled()
+        node.reconciler.finish_change()
     for name in [*node.objects]:
         node.objects.pop(name)
-        node.reconciler.intake.take(name, None)
-    node.reconciler.note_gaps(frozenset())
+        node.reconciler.intake.apply(name, None)
+    node.reconciler.set_source_gaps(frozenset())
     node.happen(put(*history.last.objects))
     node.settle()
 

@@ -187,7 +187,7 @@ def test_who_stands_by_stays_ready() -> None:
     """An outage of etcd does not take back that somebody else writes; nothing waits for us then."""
     progress = Progress()
     progress.cluster(is_node_eligible=True)
-    progress.stands_by("other", "n")
+    progress.become_standby("other", "n")
 
     assert progress.state.waits_since is None
 

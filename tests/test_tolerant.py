@@ -188,7 +188,7 @@ def _reconciler(
 ) -> Reconciler:
     """Node 1 with wired pods that has seen these objects."""
     found = Reconciler(SETTINGS, "node1", "node1")
-    found.intake.take_all(objects)
+    found.intake.apply_all(objects)
     agent = {**base_keys(1, "fe10:f00d::1"), **pod_keys(HERE), **pod_keys("2001:0:0:1::9")}
     entries = enumerate(agent.items(), start=1)
     found.reset(
@@ -344,7 +344,7 @@ def test_what_was_good_and_becomes_bad_is_as_after_a_fresh_start(where: str) -> 
     _list_at(body, path)[:] = listed[:1]
     running = _reconciler([(identity(one), _raw(one)) for one in before])
     running.plan()
-    running.intake.take(identity(body), _raw(body))
+    running.intake.apply(identity(body), _raw(body))
     running.reset(())
     fresh = _reconciler([(identity(one), _raw(one)) for one in after])
     fresh.reset(())
@@ -360,9 +360,9 @@ def test_a_warning_goes_with_what_it_is_about() -> None:
     bad["status"]["addresses"].append({"type": "InternalIP", "address": ""})
     found = Reconciler(SETTINGS, "node1", "node1")
     for good in (body, None):
-        found.intake.take(identity(bad), bad)
+        found.intake.apply(identity(bad), bad)
         assert [note.reason for note in found.intake.notes()] == ["ElementIgnored"]
-        found.intake.take(identity(bad), good)
+        found.intake.apply(identity(bad), good)
         assert list(found.intake.notes()) == []
 
 
@@ -377,7 +377,7 @@ def test_a_hostile_object_makes_one_short_note() -> None:
     body["endpoints"] += [endpoint(HERE, "node1"), None, 5]
     body["metadata"]["annotations"] = {long: 5}
     found = Reconciler(SETTINGS, "node1", "node1")
-    found.intake.take(identity(body), _raw(body))
+    found.intake.apply(identity(body), _raw(body))
     [note] = found.intake.notes()
 
     assert (str(note.subject), note.reason) == ("EndpointSlice default/web-1", "ElementIgnored")
@@ -393,7 +393,7 @@ def test_a_malformed_object_makes_a_short_note_too() -> None:
     body = {**_slice(), "kind": "EndpointSlice", "addressType": {"x" * 10_000: 1}}
     body["metadata"] = {"name": "A" * 10_000}
     found = Reconciler(SETTINGS, "node1", "node1")
-    found.intake.take(("EndpointSlice", "default", "web-1"), body)
+    found.intake.apply(("EndpointSlice", "default", "web-1"), body)
     [note] = found.intake.notes()
 
     assert note.reason == "Malformed"
@@ -455,7 +455,7 @@ def test_a_slice_of_a_name_that_no_service_can_have_is_nobodys(name: str) -> Non
     body = _slice()
     body["metadata"]["labels"]["kubernetes.io/service-name"] = name
     found = Reconciler(SETTINGS, "node1", "node1")
-    found.intake.take(identity(body), _raw(body))
+    found.intake.apply(identity(body), _raw(body))
 
     assert found.cluster.slices == {}
     assert list(found.intake.notes()) == []

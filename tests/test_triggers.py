@@ -53,43 +53,43 @@ def test_times(text: str, seconds: float | None) -> None:
 
 def test_only_changes_count(reconciler: Reconciler) -> None:
     """A slice counts each time that it changes, but not if its annotation is all that differs."""
-    take, intake = reconciler.intake.take, reconciler.intake
+    take, intake = reconciler.intake.apply, reconciler.intake
     take(identity(annotated(at(1))), annotated(at(1)))
     take(identity(annotated(at(2))), annotated(at(2)))
 
-    assert intake.triggers.take() == [unix_time(at(1))]
+    assert intake.triggers.drain() == [unix_time(at(1))]
 
     reconciler.plan()
     take(identity(annotated(at(3))), annotated(at(3)))
 
     assert not reconciler.cluster.dirt
-    assert intake.triggers.take() == []
+    assert intake.triggers.drain() == []
 
     other = "2001:0:0:2::6"
     take(identity(annotated(at(4), other)), annotated(at(4), other))
     take(identity(annotated(at(5))), annotated(at(5)))
 
-    assert intake.triggers.take() == [unix_time(at(4)), unix_time(at(5))]
-    assert intake.triggers.take() == []
+    assert intake.triggers.drain() == [unix_time(at(4)), unix_time(at(5))]
+    assert intake.triggers.drain() == []
 
 
 def test_a_malformed_time_is_no_error(reconciler: Reconciler) -> None:
     """A slice with a time that is none is used all the same, without a note."""
     body = annotated("soon")
-    reconciler.intake.take(identity(body), body)
+    reconciler.intake.apply(identity(body), body)
 
     assert list(reconciler.intake.notes()) == []
     assert reconciler.cluster.slices
-    assert reconciler.intake.triggers.take() == []
+    assert reconciler.intake.triggers.drain() == []
 
 
 def test_a_slice_that_goes_takes_its_times_along(reconciler: Reconciler) -> None:
     """What waits when a slice is deleted is not measured."""
     body = annotated(at(1))
-    reconciler.intake.take(identity(body), body)
-    reconciler.intake.take(identity(body), None)
+    reconciler.intake.apply(identity(body), body)
+    reconciler.intake.apply(identity(body), None)
 
-    assert reconciler.intake.triggers.take() == []
+    assert reconciler.intake.triggers.drain() == []
 
 
 def test_times_do_not_pile_up() -> None:
@@ -98,11 +98,11 @@ def test_times_do_not_pile_up() -> None:
     for number in range(MOST + 10):
         triggers.add(Ref("d", f"s{number % 7}"), at(1))
 
-    assert len(triggers.take()) == MOST
+    assert len(triggers.drain()) == MOST
 
     triggers.add(Ref("d", "s"), at(2))
 
-    assert triggers.take() == [unix_time(at(2))]
+    assert triggers.drain() == [unix_time(at(2))]
 
 
 @pytest.mark.parametrize(
@@ -118,18 +118,18 @@ def test_times_do_not_pile_up() -> None:
 def test_own_node(reconciler: Reconciler, change: Json | None, eligible: bool) -> None:
     """The own Node gets no traffic before it was seen, if it is marked as going, or is gone."""
     body: dict[str, Any] = node(1)
-    reconciler.intake.take(identity(node(2)), node(2))
+    reconciler.intake.apply(identity(node(2)), node(2))
 
     assert not reconciler.is_node_eligible
 
-    reconciler.intake.take(identity(body), body)
+    reconciler.intake.apply(identity(body), body)
 
     assert reconciler.is_node_eligible
 
     if change is not None:
         marked = {**body, **{name: {**body[name], **more} for name, more in change.items()}}
-        reconciler.intake.take(identity(body), marked)
+        reconciler.intake.apply(identity(body), marked)
     else:
-        reconciler.intake.take(identity(body), None)
+        reconciler.intake.apply(identity(body), None)
 
     assert reconciler.is_node_eligible is eligible

@@ -10,8 +10,15 @@ import pytest
 from clusters import Json, base_keys, pod_keys, vrf_keys
 from test_pod_wiring import LOCALSID, MARKS, POD, POLICY, Sidecar, pod
 
-from srv6kv.agent.wired import SETTLED_SECONDS, Answers, Process, Told, parse_dump, parse_process
-from srv6kv.cluster.attachment import Unwired, Wired
+from srv6kv.agent.attachments import (
+    SETTLED_SECONDS,
+    Answers,
+    Process,
+    Reported,
+    parse_dump,
+    parse_process,
+)
+from srv6kv.cluster.attachment import Attachment, Unattached
 from srv6kv.ligato import keys
 
 BASE = base_keys(1, "fe10:f00d::1")
@@ -42,7 +49,7 @@ def told(sidecar: Sidecar, values: Mapping[str, Any], *, is_complete: bool = Tru
     """The agent answers."""
     cluster = sidecar.reconciler.cluster
     cluster.told.is_complete = is_complete
-    cluster.learn(texts(values), sidecar.reconciler.actual.entries)
+    cluster.replace_reported(texts(values), sidecar.reconciler.actual.entries)
     return sidecar
 
 
@@ -53,9 +60,9 @@ class Gone:
         self.key, self.value, self.mod_revision = key, None, revision
 
 
-def wired(sidecar: Sidecar) -> Wired | Unwired:
+def wired(sidecar: Sidecar) -> Attachment | Unattached:
     """How the pod hangs on VPP."""
-    return sidecar.reconciler.cluster.wiring_of(POD, "node1")
+    return sidecar.reconciler.cluster.attachment_of(POD, "node1")
 
 
 # Answers ------------------------------------------------------------------------------------------
@@ -184,32 +191,32 @@ def test_a_key_in_etcd_wins() -> None:
     """Of a key that both have etcd's value counts; without it the agent's, unless it is etcd's."""
     sidecar = Sidecar(BASE | {ARP: {**WIRING[ARP], "static": False}})
     told(sidecar, WIRING | {ARP: {**WIRING[ARP], "phys_address": "02:00:00:00:00:09"}})
-    assert wired(sidecar) == Unwired(f"no static ARP entry on interface {TAP}")
+    assert wired(sidecar) == Unattached(f"no static ARP entry on interface {TAP}")
     sidecar.wire({ARP: WIRING[ARP]})
-    assert isinstance(wired(sidecar), Wired)
+    assert isinstance(wired(sidecar), Attachment)
 
 
 def test_the_agent_comes_before_annotations() -> None:
     """Annotations fill what it leaves open, if they mean the same interface."""
-    assert isinstance(wired(told(Sidecar(BASE).put(pod(MARKS)), {})), Wired)
+    assert isinstance(wired(told(Sidecar(BASE).put(pod(MARKS)), {})), Attachment)
     sidecar = told(Sidecar(BASE).put(pod(MARKS)), WIRING)
-    assert isinstance(found := wired(sidecar), Wired)
+    assert isinstance(found := wired(sidecar), Attachment)
     assert (found.interface, found.mac) == (TAP, "")
     told(sidecar, {key: value for key, value in WIRING.items() if key != LINUX})
-    assert wired(sidecar) == Unwired(f"the agent's keys name interface {TAP}, its Pod memif7")
+    assert wired(sidecar) == Unattached(f"the agent's keys name interface {TAP}, its Pod memif7")
 
 
 def test_keys_of_etcd_are_newer_than_the_agents() -> None:
     """A sandbox that comes by etcd replaces one that the agent tells, and what the agent tells
     later what it told before."""
     sidecar = told(Sidecar(BASE), WIRING)
-    assert isinstance(found := wired(sidecar), Wired)
+    assert isinstance(found := wired(sidecar), Attachment)
     assert found.interface == TAP
     told(sidecar, WIRING | pod_keys(POD, "web-1"))
-    assert isinstance(found := wired(sidecar), Wired)
+    assert isinstance(found := wired(sidecar), Attachment)
     assert found.interface == "vpp-tap-web-1"
     sidecar.wire(pod_keys(POD, "a-0"))
-    assert isinstance(found := wired(sidecar), Wired)
+    assert isinstance(found := wired(sidecar), Attachment)
     assert found.interface == "vpp-tap-a-0"
 
 
@@ -222,14 +229,14 @@ def test_what_the_agent_has_from_etcd_goes_with_etcds_key() -> None:
         if key.removeprefix(sidecar.reconciler.prefix) in WIRING
     ]
     sidecar.reconciler.observe([Gone(item.key, 100) for item in gone])
-    assert isinstance(wired(sidecar), Unwired)
+    assert isinstance(wired(sidecar), Unattached)
     for item in gone:
         del sidecar.held[item.key]
     sidecar.reconciler.reset(sidecar.held.values())
-    assert isinstance(wired(sidecar), Unwired)
+    assert isinstance(wired(sidecar), Unattached)
     told(sidecar, {})
     told(sidecar, WIRING)
-    assert isinstance(wired(sidecar), Wired)
+    assert isinstance(wired(sidecar), Attachment)
 
 
 def test_a_read_of_etcd_keeps_what_the_agent_told() -> None:
@@ -237,8 +244,8 @@ def test_a_read_of_etcd_keeps_what_the_agent_told() -> None:
     sidecar = Sidecar(BASE)
     told(sidecar, WIRING)
     sidecar.reconciler.reset(sidecar.held.values())
-    assert isinstance(wired(sidecar), Wired)
-    memory = Told()
+    assert isinstance(wired(sidecar), Attachment)
+    memory = Reported()
     memory.learn(texts(WIRING), ())
     assert ARP in memory
     memory.yield_to({ARP})
@@ -307,7 +314,7 @@ def test_nothing_is_held_where_no_pod_waits() -> None:
     sidecar = Sidecar(BASE | WIRING)
     sidecar.settle()
     again = told(sidecar.restarted(), {}, is_complete=False)
-    again.reconciler.intake.take(("Service", "default", "web"), None)
+    again.reconciler.intake.apply(("Service", "default", "web"), None)
 
     assert again.reconciler.prefix + POLICY in gone(again)
     assert "DeletesHeld" not in again.notes()

@@ -8,7 +8,7 @@ from itertools import permutations
 import pytest
 from clusters import Json, pod_keys
 
-from srv6kv.cluster.attachment import Unwired, Wired, Wiring
+from srv6kv.cluster.attachment import Attachment, AttachmentKeys, Unattached
 from srv6kv.ligato.values import Namespace
 
 POD = "2001:0:0:1::5"
@@ -17,17 +17,17 @@ INTERFACE = "config/vpp/v2/interfaces/"
 LINUX = "config/linux/interfaces/v2/interface/"
 
 
-def _wiring(*steps: dict[str, Json]) -> Wiring:
-    wiring = Wiring()
+def _wiring(*steps: dict[str, Json]) -> AttachmentKeys:
+    wiring = AttachmentKeys()
     for revision, step in enumerate(steps, 1):
         for key, value in step.items():
             wiring.apply(key, json.dumps(value).encode(), revision)
     return wiring
 
 
-def _wired(sandbox: str) -> Wired:
+def _wired(sandbox: str) -> Attachment:
     namespace = Namespace(type="FD", reference=f"/run/netns/{sandbox}")
-    return Wired(f"vpp-tap-{sandbox}", namespace)
+    return Attachment(f"vpp-tap-{sandbox}", namespace)
 
 
 def _without(values: dict[str, Json], *prefixes: str) -> dict[str, Json]:
@@ -45,8 +45,8 @@ def test_neighbour_and_linux_interface_are_enough(missing: str) -> None:
     assert _wiring(_without(pod_keys(POD, "c"), missing)).of(POD) == _wired("c")
 
 
-def _text(found: Wired | Unwired) -> str:
-    assert isinstance(found, Unwired)
+def _text(found: Attachment | Unattached) -> str:
+    assert isinstance(found, Unattached)
     return found.missing
 
 
@@ -79,13 +79,13 @@ def test_keys_may_come_and_go_in_any_order() -> None:
     """Only what is there counts."""
     values = list(pod_keys(POD, "c").items())
     for order in permutations(values):
-        wiring = Wiring()
+        wiring = AttachmentKeys()
         for key, value in order:
             wiring.apply(key, json.dumps(value).encode(), 1)
         assert wiring.of(POD) == _wired("c")
         for key, _ in order[:3]:
             wiring.apply(key, None, 2)
-        assert isinstance(wiring.of(POD), Unwired)
+        assert isinstance(wiring.of(POD), Unattached)
 
 
 def test_a_neighbour_that_moves_to_another_address_leaves_the_first() -> None:
@@ -96,7 +96,7 @@ def test_a_neighbour_that_moves_to_another_address_leaves_the_first() -> None:
     touched = wiring.apply(key, json.dumps(other).encode(), 2)
 
     assert touched == {POD, "2001:0:0:1::6"}
-    assert isinstance(wiring.of(POD), Unwired)
+    assert isinstance(wiring.of(POD), Unattached)
 
 
 @pytest.mark.parametrize(
@@ -104,12 +104,12 @@ def test_a_neighbour_that_moves_to_another_address_leaves_the_first() -> None:
 )
 def test_what_cannot_be_read_is_no_evidence(value: bytes) -> None:
     """Broken JSON, other types and what is no address are passed over."""
-    assert Wiring().apply(f"{ARP}x/y", value, 1) == set()
+    assert AttachmentKeys().apply(f"{ARP}x/y", value, 1) == set()
 
 
 def test_an_ipv4_pod_is_wired_by_the_same_kinds_of_keys() -> None:
     """Each of a pod's addresses has its own evidence; a route to more than it is none."""
-    found, pod = Wiring(), "10.1.1.5"
+    found, pod = AttachmentKeys(), "10.1.1.5"
     arp = {"interface": "tap", "ip_address": pod, "static": True}
     linux = {"namespace": {"type": "FD", "reference": "/n"}, "ip_addresses": [f"{pod}/32"]}
     route = {"dst_network": f"{pod}/24", "outgoing_interface": "other"}
@@ -117,13 +117,13 @@ def test_an_ipv4_pod_is_wired_by_the_same_kinds_of_keys() -> None:
     found.apply(f"{LINUX}l", json.dumps(linux).encode(), 2)
     found.apply(f"config/vpp/v2/route/if/other/vrf/1/dst/{pod}/24", json.dumps(route).encode(), 3)
 
-    assert found.of(pod) == Wired("tap", Namespace(type="FD", reference="/n"))
-    assert isinstance(found.of(POD), Unwired)
+    assert found.of(pod) == Attachment("tap", Namespace(type="FD", reference="/n"))
+    assert isinstance(found.of(POD), Unattached)
 
 
 def test_lower_camel_names_are_read() -> None:
     """The agent accepts both spellings of a field, so others may write either."""
-    found = Wiring()
+    found = AttachmentKeys()
     arp = {"interface": "tap", "ipAddress": POD, "static": True}
     linux = {
         "namespace": {"type": 3, "reference": "/run/netns/c"},
@@ -133,7 +133,7 @@ def test_lower_camel_names_are_read() -> None:
     found.apply(f"{ARP}tap/{POD}", json.dumps(arp).encode(), 1)
     found.apply(f"{LINUX}l", json.dumps(linux).encode(), 2)
 
-    assert found.of(POD) == Wired("tap", Namespace(type="FD", reference="/run/netns/c"))
+    assert found.of(POD) == Attachment("tap", Namespace(type="FD", reference="/run/netns/c"))
 
 
 def test_a_veth_names_the_namespace_too() -> None:
@@ -143,7 +143,7 @@ def test_a_veth_names_the_namespace_too() -> None:
     values[f"{LINUX}veth1"] = {"namespace": namespace, "ip_addresses": [f"{POD}/128"]}
 
     found = _wiring(values).of(POD)
-    assert found == Wired("vpp-tap-c", Namespace(type="FD", reference="/run/netns/v"))
+    assert found == Attachment("vpp-tap-c", Namespace(type="FD", reference="/run/netns/v"))
 
 
 @pytest.mark.parametrize(
@@ -152,4 +152,4 @@ def test_a_veth_names_the_namespace_too() -> None:
 )
 def test_the_sandbox_names_the_chains(interface: str, expected: str) -> None:
     """It is the interface's name without vpp-tap-, other characters as dashes."""
-    assert Wired(interface, Namespace()).sandbox == expected
+    assert Attachment(interface, Namespace()).sandbox == expected

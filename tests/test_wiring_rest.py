@@ -1,4 +1,4 @@
-"""Wiring over the agent's REST server, as it answers on loopback."""
+"""AttachmentKeys over the agent's REST server, as it answers on loopback."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from clusters import base_keys, pod_address, pod_keys, sandbox_of
 from figures import Figures, Timed
 from test_agent_rest import Server, reply
 
-from srv6kv.agent import wiringpoll
+from srv6kv.agent import attachmentpoll
+from srv6kv.agent.attachmentpoll import AttachmentPoll
+from srv6kv.agent.attachments import SETTLED_SECONDS
 from srv6kv.agent.rest import AgentRest
-from srv6kv.agent.wired import SETTLED_SECONDS
-from srv6kv.agent.wiringpoll import WiringPoll
-from srv6kv.cluster.attachment import Wired, Wiring
+from srv6kv.cluster.attachment import Attachment, AttachmentKeys
 from srv6kv.errors import Unavailable
 
 POD = pod_address(1, 5)
@@ -42,10 +42,10 @@ class Node:
     agent: Agent
     rest: AgentRest
 
-    def poll(self) -> WiringPoll:
-        return WiringPoll(self.rest)
+    def poll(self) -> AttachmentPoll:
+        return AttachmentPoll(self.rest)
 
-    def ask(self, poll: WiringPoll) -> dict[str, bytes]:
+    def ask(self, poll: AttachmentPoll) -> dict[str, bytes]:
         """One round of questions."""
         return dict(poll.ask(self.rest.statuses()).values)
 
@@ -70,11 +70,11 @@ def test_the_values_of_every_agent(version: tuple[int, int]) -> None:
     with node(version) as found:
         values = found.rest.wiring()
 
-    wiring = Wiring()
+    wiring = AttachmentKeys()
     for key, value in values.items():
         wiring.apply(key, value, 1)
     assert values.keys() == texts().keys()
-    assert isinstance(wired := wiring.of(POD), Wired)
+    assert isinstance(wired := wiring.of(POD), Attachment)
     assert wired.interface == f"vpp-tap-{sandbox_of(POD)}"
     assert wired.namespace.reference == f"/run/netns/{sandbox_of(POD)}"
 
@@ -122,7 +122,7 @@ def test_the_first_round_tells_all() -> None:
 
 def test_values_are_asked_for_when_states_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     """A calm agent is asked for states only; a new pod makes the difference."""
-    monkeypatch.setattr(wiringpoll, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(attachmentpoll, "LEAST_SECONDS", 0.0)
     asked = 0
 
     class Counting(AgentRest):
@@ -132,7 +132,7 @@ def test_values_are_asked_for_when_states_differ(monkeypatch: pytest.MonkeyPatch
             return super().wiring()
 
     with node() as found:
-        poll = WiringPoll(Counting(found.rest.url))
+        poll = AttachmentPoll(Counting(found.rest.url))
         first = found.ask(poll)
         number = asked
         for _ in range(5):
@@ -145,7 +145,7 @@ def test_values_are_asked_for_when_states_differ(monkeypatch: pytest.MonkeyPatch
 
 def test_what_vanishes_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Until a second answer says so too."""
-    monkeypatch.setattr(wiringpoll, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(attachmentpoll, "LEAST_SECONDS", 0.0)
     with node(given=texts(2)) as found:
         poll = found.poll()
         found.ask(poll)
@@ -156,7 +156,7 @@ def test_what_vanishes_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_an_agent_that_goes_and_comes_back_empty(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is known stays while it is away, and while it is not yet configured again."""
-    monkeypatch.setattr(wiringpoll, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(attachmentpoll, "LEAST_SECONDS", 0.0)
     with node() as found:
         poll = found.poll()
         before = found.ask(poll)

@@ -96,7 +96,7 @@ def on_node(
     reconciler = Reconciler(of, "node1", "node1")
     reconciler.cluster.knows_pods = knows_pods
     for name, body in {identity(body): body for body in (node(1), node(2), *bodies)}.items():
-        reconciler.intake.take(name, body)
+        reconciler.intake.apply(name, body)
     reconciler.reset(
         KeyValue(
             key if key.startswith("/") else reconciler.prefix + key,
@@ -151,15 +151,15 @@ def own_node_incomplete() -> Notes:
     """The own Node is registered again without its pod CIDR."""
     reconciler = Reconciler(settings_of(CONFS["seed"]), "node1", "node1")
     own = ("Node", "", "node1")
-    reconciler.intake.take(own, node(1))
-    reconciler.intake.take(own, without_cidr(1))
+    reconciler.intake.apply(own, node(1))
+    reconciler.intake.apply(own, without_cidr(1))
     return reconciler.intake.notes()
 
 
 def own_node_unknown() -> Notes:
     """The notes of a process whose Node does not exist."""
     reconciler = Reconciler(settings_of(CONFS["seed"]), "node9", "node9")
-    reconciler.intake.take(identity(node(1)), node(1))
+    reconciler.intake.apply(identity(node(1)), node(1))
     return filter(None, [reconciler.node_warning()])
 
 
@@ -173,8 +173,8 @@ def much_lost() -> Notes:
 def after_a_restart_with_gaps() -> Notes:
     """The notes of a process that misses a service and cannot read everything."""
     again = started("", [*wiring(5), *written(started("", wiring(5)), 6)])
-    again.intake.take(("Service", "default", "myservice"), None)
-    again.note_gaps(frozenset({ANYTHING}))
+    again.intake.apply(("Service", "default", "myservice"), None)
+    again.set_source_gaps(frozenset({ANYTHING}))
     again.plan()
     return again.notes()
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from srv6kv.agent.attachmentpoll import AttachmentPoll
+from srv6kv.agent.attachments import Table
 from srv6kv.agent.rest import AgentRest
 from srv6kv.agent.status import ValueStatus
-from srv6kv.agent.wired import Table
-from srv6kv.agent.wiringpoll import WiringPoll
 from srv6kv.errors import Srv6kvError
 
 POLL_SECONDS = 2.0
@@ -44,7 +44,7 @@ class Poll:
         self,
         rest: AgentRest,
         on_answer: Callable[[Polled], Any],
-        wiring: WiringPoll | None = None,
+        wiring: AttachmentPoll | None = None,
     ) -> None:
         self._rest = rest
         self._attachments = wiring

@@ -12,8 +12,8 @@ import urllib3
 
 from srv6kv import __version__, foreign
 from srv6kv.agent.ask import Server
+from srv6kv.agent.attachments import MODELS, Process, parse_dump, parse_process
 from srv6kv.agent.status import ValueStatus, parse_rest
-from srv6kv.agent.wired import MODELS, Process, parse_dump, parse_process
 from srv6kv.errors import InputError, Unavailable
 from srv6kv.ligato import keys
 

@@ -28,7 +28,7 @@ class ReadKey(Protocol):
     def mod_revision(self) -> int: ...
 
 
-class Told(NamedTuple):
+class Reported(NamedTuple):
     """What was reported of a value, and at which revision; 0: over REST."""
 
     status: ValueStatus
@@ -51,7 +51,7 @@ class View:
     """
 
     def __init__(self, prefix: str, *, is_polled: bool = False) -> None:
-        self.told: dict[str, Told] = {}
+        self.told: dict[str, Reported] = {}
         self.bad: dict[str, ValueStatus] = {}
         self.unreadable: dict[str, str] = {}
         self.history = History()
@@ -164,7 +164,7 @@ class View:
 
     def _store(self, key: str, found: ValueStatus, revision: int) -> None:
         known = self.told.get(key)
-        self.told[key] = Told(found, revision)
+        self.told[key] = Reported(found, revision)
         if known is not None and known.status == found:
             return
         self.changes += 1

@@ -82,7 +82,7 @@ def _adopt(reconciler: Reconciler, label: str, options: dict[str, Any]) -> Adopt
     dry_run, strips_loopbacks = options["dry_run"], options["loopbacks"]
 
     def make(snapshot: Snapshot) -> Adoption:
-        reconciler.keep_to(store.limits)
+        reconciler.set_limits(store.limits)
         found = adopt.adopt(reconciler, snapshot.entries, strips_loopbacks=strips_loopbacks)
         if found.lost and not dry_run:
             raise adopt.EndpointsLost(found)

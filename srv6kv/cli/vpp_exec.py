@@ -75,7 +75,7 @@ def _read_records(reconciler: Reconciler, servers: dict[str, Any]) -> None:
     from srv6kv.cluster import noderecords
 
     entries = read_etcd(servers, [noderecords.PREFIX])
-    reconciler.cluster.renote({item.key: item.value for item in entries})
+    reconciler.cluster.replace_node_records({item.key: item.value for item in entries})
     terminal.warn(sorted(reconciler.cluster.records.notes()))
 
 

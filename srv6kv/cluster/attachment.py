@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from srv6kv import foreign
-from srv6kv.kube.model import PodWiring
+from srv6kv.kube.model import PodAttachment
 from srv6kv.ligato import keys
 from srv6kv.ligato.values import Namespace
 from srv6kv.net import addresses
@@ -29,7 +29,7 @@ _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 @dataclass(frozen=True, slots=True)
-class Wired:
+class Attachment:
     """A pod that packets can reach.
 
     Attributes:
@@ -55,7 +55,7 @@ def sandbox_of(interface: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Unwired:
+class Unattached:
     """A pod that packets cannot reach yet, and what is missing."""
 
     missing: str
@@ -108,7 +108,7 @@ def namespace_claim(namespace: Namespace) -> Claim | None:
     return Claim("namespace", path.removeprefix("/var") if path.startswith("/var/run/") else path)
 
 
-def claims_of(said: PodWiring) -> list[Claim]:
+def claims_of(said: PodAttachment) -> list[Claim]:
     """What a pod's annotations name."""
     found = [Claim("interface", said.interface)] if said.interface else []
     claim = namespace_claim(Namespace(reference=said.netns)) if said.netns else None
@@ -116,7 +116,7 @@ def claims_of(said: PodWiring) -> list[Claim]:
 
 
 @dataclass(slots=True)
-class Wiring:
+class AttachmentKeys:
     """The attachment keys of one agent, indexed by pod address.
 
     Attributes:
@@ -218,38 +218,42 @@ class Wiring:
         """What a key names."""
         return {claim for item in self._by_key.get(key, ()) for claim in item.claims}
 
-    def of(self, address: str, annotated: Collection[PodWiring] = ()) -> Wired | Unwired:
+    def of(
+        self, address: str, annotated: Collection[PodAttachment] = ()
+    ) -> Attachment | Unattached:
         """Return the attachment of a pod address.
 
         Args:
             annotated: what the annotations of the pods with this address say.
         """
         items = [item for _, item in sorted(self._by_address.get(address, {}).items())]
-        found = self._by_keys(address, items, PodWiring())
-        if isinstance(found, Wired) or not annotated:
+        found = self._by_keys(address, items, PodAttachment())
+        if isinstance(found, Attachment) or not annotated:
             return found
         if len(annotated) > 1:
-            return Unwired("several pods have this address, and their annotations differ")
+            return Unattached("several pods have this address, and their annotations differ")
         (said,) = annotated
-        return Unwired(said.fault) if said.fault else self._by_keys(address, items, said)
+        return Unattached(said.fault) if said.fault else self._by_keys(address, items, said)
 
-    def _by_keys(self, address: str, items: list[_Evidence], said: PodWiring) -> Wired | Unwired:
+    def _by_keys(
+        self, address: str, items: list[_Evidence], said: PodAttachment
+    ) -> Attachment | Unattached:
         """Return the attachment by these items, with gaps filled from annotations."""
         best = self._best(items) or said.interface
         if not best:
-            return Unwired("no ARP entry, route or Linux interface for it in the agent's keys")
+            return Unattached("no ARP entry, route or Linux interface for it in the agent's keys")
         if said.interface not in ("", best):
-            return Unwired(f"the agent's keys name interface {best}, its Pod {said.interface}")
+            return Unattached(f"the agent's keys name interface {best}, its Pod {said.interface}")
         has_neighbour = any(i.is_static_neighbour and i.interface == best for i in items)
         has_other = f"{keys.ARP}{best}/{address}" in self._by_key
         if not has_neighbour and (has_other or not said.mac):
-            return Unwired(f"no static ARP entry on interface {best}")
+            return Unattached(f"no static ARP entry on interface {best}")
         namespace = _namespace_of(items, best)
         if namespace is None and said.netns:
             namespace = Namespace(reference=said.netns, type="FD")
         if namespace is None:
-            return Unwired(f"no Linux interface that tells the network namespace behind {best}")
-        return Wired(best, namespace, "" if has_neighbour else said.mac)
+            return Unattached(f"no Linux interface that tells the network namespace behind {best}")
+        return Attachment(best, namespace, "" if has_neighbour else said.mac)
 
     def _best(self, items: list[_Evidence]) -> str:
         """The interface that the keys name; "" if they name none."""

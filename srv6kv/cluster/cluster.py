@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from srv6kv.agent.wired import Told
-from srv6kv.cluster.attachment import Unwired, Wired, Wiring, claims_of
+from srv6kv.agent.attachments import Reported
+from srv6kv.cluster.attachment import Attachment, AttachmentKeys, Unattached, claims_of
 from srv6kv.cluster.noderecords import NodeRecord, Records
 from srv6kv.cluster.pods import Pods
-from srv6kv.kube.model import EndpointSlice, KubeObject, Node, Pod, PodWiring, Ref, Service
+from srv6kv.kube.model import EndpointSlice, KubeObject, Node, Pod, PodAttachment, Ref, Service
 from srv6kv.kube.podannotations import PodAnnotations
 
 
@@ -55,8 +55,8 @@ class Cluster:
     knows_pods: bool = False
     absent: dict[Ref, set[str]] = field(default_factory=dict)
     records: Records = field(default_factory=Records)
-    wiring: Wiring = field(default_factory=Wiring)
-    told: Told = field(default_factory=Told)
+    attachments: AttachmentKeys = field(default_factory=AttachmentKeys)
+    told: Reported = field(default_factory=Reported)
     pod_annotations: PodAnnotations | None = None
     unread_nodes: frozenset[str] = frozenset()
     unread_pods: frozenset[Ref] = frozenset()
@@ -102,7 +102,7 @@ class Cluster:
             self.dirt.addresses |= absent
             absent -= set(value.addresses)
 
-    def miss(self, pods: Mapping[str, Ref]) -> None:
+    def add_absent_pods(self, pods: Mapping[str, Ref]) -> None:
         """Mark pods as absent that a source of all pods does not know.
 
         Args:
@@ -114,7 +114,9 @@ class Cluster:
                 self.absent.setdefault(ref, set()).add(address)
                 self.dirt.addresses.add(address)
 
-    def wire(self, key: str, value: bytes | None, revision: int, *, is_gone: bool = False) -> None:
+    def apply_agent_key(
+        self, key: str, value: bytes | None, revision: int, *, is_gone: bool = False
+    ) -> None:
         """Apply one agent key of etcd, or that etcd does not have it any more."""
         if is_gone:
             value, revision = self.told.get(key)
@@ -124,13 +126,13 @@ class Cluster:
 
     def _apply(self, key: str, value: bytes | None, revision: int) -> None:
         """Apply a key, and mark the pods whose annotations name the same as changed."""
-        before = self.wiring.claims_by(key)
-        self.dirt.addresses |= self.wiring.apply(key, value, revision)
-        claims = before | self.wiring.claims_by(key)
+        before = self.attachments.claims_by(key)
+        self.dirt.addresses |= self.attachments.apply(key, value, revision)
+        claims = before | self.attachments.claims_by(key)
         if claims and self.pods.annotated:
             self.dirt.addresses |= self.pods.addresses_concerned(claims)
 
-    def learn(self, values: Mapping[str, bytes], held: Container[str]) -> bool:
+    def replace_reported(self, values: Mapping[str, bytes], held: Container[str]) -> bool:
         """Replace all that the agent reports; return whether anything has changed.
 
         Args:
@@ -142,13 +144,13 @@ class Cluster:
         self.dirt.told |= changed
         return bool(changed)
 
-    def miss_nodes(self, names: frozenset[str]) -> None:
+    def set_unread_nodes(self, names: frozenset[str]) -> None:
         """Replace the names of nodes that cannot be read."""
         if names != self.unread_nodes:
             self.unread_nodes = names
             self.dirt.nodes = True
 
-    def miss_pods(self, refs: frozenset[Ref]) -> None:
+    def set_unread_pods(self, refs: frozenset[Ref]) -> None:
         """Replace the names of pods that cannot be read."""
         changed = refs ^ self.unread_pods
         self.unread_pods = refs
@@ -161,13 +163,13 @@ class Cluster:
             )
             self.dirt.addresses |= {end.address for end in ends if end.pod in changed}
 
-    def note(self, key: str, value: bytes | None) -> None:
+    def apply_node_record(self, key: str, value: bytes | None) -> None:
         """Apply one of Contiv's records of nodes; None: it is gone."""
         before = self.records.by_name()
         self.records.apply(key, value)
         self._mark_renumbered(before)
 
-    def renote(self, values: Mapping[str, bytes]) -> None:
+    def replace_node_records(self, values: Mapping[str, bytes]) -> None:
         """Replace all of Contiv's records."""
         before = self.records.by_name()
         self.records.replace(values)
@@ -177,33 +179,33 @@ class Cluster:
         if self.records.by_name() != before:
             self.dirt.nodes = True
 
-    def wiring_of(self, address: str, node: str) -> Wired | Unwired:
+    def attachment_of(self, address: str, node: str) -> Attachment | Unattached:
         """Return how the pod of a node with this address is attached to VPP."""
         if self.pod_annotations is None:
-            return self.wiring.of(address)
+            return self.attachments.of(address)
         said = self.pods.wirings(address, node)
-        return self.wiring.of(address, {self._checked(item, address, node) for item in said})
+        return self.attachments.of(address, {self._checked(item, address, node) for item in said})
 
-    def _checked(self, said: PodWiring, address: str, node: str) -> PodWiring:
+    def _checked(self, said: PodAttachment, address: str, node: str) -> PodAttachment:
         """What annotations say, or why they do not count: the settings forbid it, or what they name
         is another pod's by the agent's keys, or named by another pod's annotations as well."""
-        own = [pod for pod in self.pods.at(address, node) if pod.wiring == said]
+        own = [pod for pod in self.pods.at(address, node) if pod.attachment == said]
         fault = self._refusal(said, own)
         for claim in claims_of(said) if not fault else ():
-            if self.wiring.holders(claim):
+            if self.attachments.holders(claim):
                 continue  # ours by the agent's keys, whatever others say
             rivals = (
                 pod
                 for pod in self.pods.claiming(claim, node)
-                if address not in pod.addresses and pod.addresses and pod.wiring is not None
-                if not self._refusal(pod.wiring, [pod])
+                if address not in pod.addresses and pod.addresses and pod.attachment is not None
+                if not self._refusal(pod.attachment, [pod])
             )
             if (rival := next(rivals, None)) is not None:
                 fault = f"{claim} is named by the annotations of Pod {rival.ref} too"
                 break
-        return PodWiring(fault=fault) if fault else said
+        return PodAttachment(fault=fault) if fault else said
 
-    def _refusal(self, said: PodWiring, own: Iterable[Pod]) -> str:
+    def _refusal(self, said: PodAttachment, own: Iterable[Pod]) -> str:
         """Why annotations do not count, whatever those of other pods say."""
         if self.pod_annotations is None:
             return ""
@@ -211,18 +213,18 @@ class Cluster:
             return fault
         addresses = {address for pod in own for address in pod.addresses}
         for claim in claims_of(said):
-            if others := self.wiring.holders(claim) - addresses:
+            if others := self.attachments.holders(claim) - addresses:
                 return f"{claim} is that of {min(others)} by the agent's keys"
         return ""
 
-    def hold(self, sid: str, next_hop: str | None) -> None:
+    def set_localsid(self, sid: str, next_hop: str | None) -> None:
         """Record the next hop of a localsid in etcd; None: it has none, or does not exist."""
         before = self.held.pop(sid, None)
         if next_hop is not None:
             self.held[sid] = next_hop
         self._mark_unconfirmed(before, next_hop)
 
-    def hold_nothing(self) -> None:
+    def forget_localsids(self) -> None:
         """Forget which localsids etcd has."""
         self._mark_unconfirmed(*self.held.values())
         self.held = {}
@@ -232,7 +234,7 @@ class Cluster:
         if not self.told.is_complete:
             self.dirt.addresses.update(filter(None, addresses))
 
-    def rewire(self, wiring: Wiring, held: Container[str] = ()) -> None:
+    def replace_attachments(self, wiring: AttachmentKeys, held: Container[str] = ()) -> None:
         """Replace all attachments by these and by what the agent reports besides.
 
         Args:
@@ -242,10 +244,10 @@ class Cluster:
         for key, value, revision in self.told.items():
             if key not in held:
                 wiring.apply(key, value, revision)
-        self.dirt.addresses |= self.wiring.addresses() | wiring.addresses()
+        self.dirt.addresses |= self.attachments.addresses() | wiring.addresses()
         for pod in self.pods.annotated.values():
             self.dirt.addresses.update(pod.addresses)
-        self.wiring = wiring
+        self.attachments = wiring
 
     def _put_slice(self, value: EndpointSlice) -> None:
         known = self._service_of_slice.get(value.ref)

@@ -38,7 +38,7 @@ class Intake:
     is_kept_away: bool = False
     incomplete: Note | None = None
 
-    def take(self, identity: Identity, body: Body | None) -> None:
+    def apply(self, identity: Identity, body: Body | None) -> None:
         """Apply one object; None: it is gone. Kinds that are not used are skipped."""
         kind = identity[0]
         if kind not in parse.KINDS:
@@ -124,7 +124,7 @@ class Intake:
         incomplete = [self.incomplete] if self.incomplete is not None else []
         yield from sorted((*self._notes.values(), *self._warnings.values(), *incomplete))
 
-    def take_all(self, objects: Iterable[tuple[Identity, Body | None]]) -> None:
+    def apply_all(self, objects: Iterable[tuple[Identity, Body | None]]) -> None:
         """Apply several objects."""
         for identity, body in objects:
-            self.take(identity, body)
+            self.apply(identity, body)

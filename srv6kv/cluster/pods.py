@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from srv6kv.cluster.attachment import Claim, claims_of
-from srv6kv.kube.model import Pod, PodWiring, Ref
+from srv6kv.kube.model import Pod, PodAttachment, Ref
 
 
 @dataclass(slots=True)
@@ -33,11 +33,11 @@ class Pods:
             return set()
         affected = self.remove(pod.ref)
         self._pods[pod.ref] = pod
-        if pod.wiring is not None:
+        if pod.attachment is not None:
             self.annotated[pod.ref] = pod
-            for claim in claims_of(pod.wiring):
+            for claim in claims_of(pod.attachment):
                 self._claiming.setdefault(claim, set()).add(pod.ref)
-            affected |= self.addresses_claiming(claims_of(pod.wiring))
+            affected |= self.addresses_claiming(claims_of(pod.attachment))
         for address in pod.addresses:
             self._at.setdefault(address, set()).add(pod.ref)
         affected.update(pod.addresses)
@@ -54,13 +54,13 @@ class Pods:
             if not self._at[address]:
                 del self._at[address]
         affected = set(pod.addresses)
-        if pod.wiring is not None:
+        if pod.attachment is not None:
             del self.annotated[ref]
-            for claim in claims_of(pod.wiring):
+            for claim in claims_of(pod.attachment):
                 self._claiming[claim].discard(ref)
                 if not self._claiming[claim]:
                     del self._claiming[claim]
-            affected |= self.addresses_claiming(claims_of(pod.wiring))
+            affected |= self.addresses_claiming(claims_of(pod.attachment))
         self._count(set(pod.addresses))
         return affected
 
@@ -72,7 +72,7 @@ class Pods:
     def addresses_concerned(self, claims: Iterable[Claim]) -> set[str]:
         """The addresses of those pods, and of all that name something else together with them."""
         refs = {ref for claim in claims for ref in self._claiming.get(claim, ())}
-        theirs = (self.annotated[ref].wiring for ref in refs)
+        theirs = (self.annotated[ref].attachment for ref in refs)
         return self.addresses_claiming({c for said in theirs if said for c in claims_of(said)})
 
     def claiming(self, claim: Claim, node: str) -> list[Pod]:
@@ -89,9 +89,9 @@ class Pods:
         several = {address for address in affected if len(self._at.get(address, ())) > 1}
         self.contested = (self.contested - affected) | several
 
-    def wirings(self, address: str, node: str) -> set[PodWiring]:
+    def wirings(self, address: str, node: str) -> set[PodAttachment]:
         """Return the attachments in annotations of the pods of a node with this address."""
-        return {pod.wiring for pod in self.at(address, node) if pod.wiring is not None}
+        return {pod.attachment for pod in self.at(address, node) if pod.attachment is not None}
 
     def intercepted(
         self, address: str, node: str, named: Callable[[], Iterable[Ref]]

@@ -37,7 +37,7 @@ class Triggers:
         """A slice is gone: its last change is not what is waiting now."""
         self._number -= len(self._times.pop(ref, ()))
 
-    def take(self) -> list[float]:
+    def drain(self) -> list[float]:
         """All that are known (Unix times); they are known no longer."""
         times = [one for listed in self._times.values() for one in listed]
         self._times.clear()

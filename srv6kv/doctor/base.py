@@ -125,7 +125,7 @@ def uplink(reconciler: Reconciler, seen: Seen) -> Iterator[Finding]:
             yield Finding("uplink", ERROR, text, "put it into the main VRF, or correct mainVRFID")
         else:
             yield Finding("uplink", OK, f"interface {name} has {own.ip}")
-    mtu = reconciler.cluster.wiring.mtu_at(own.ip)
+    mtu = reconciler.cluster.attachments.mtu_at(own.ip)
     if mtu is not None:
         yield _mtu(mtu, settings.mtu)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from srv6kv.cluster.attachment import Unwired
+from srv6kv.cluster.attachment import Unattached
 from srv6kv.cluster.topology import PodEndpoint
 from srv6kv.doctor.contract import Seen, Value
 from srv6kv.doctor.findings import ERROR, OK, WARNING, Finding
@@ -44,8 +44,8 @@ def _local_pods(reconciler: Reconciler) -> set[str]:
 
 def _well(address: str, reconciler: Reconciler) -> Finding:
     name = reconciler.renderer.services.topology.own_name
-    wired = reconciler.cluster.wiring_of(address, name)
-    if isinstance(wired, Unwired):
+    wired = reconciler.cluster.attachment_of(address, name)
+    if isinstance(wired, Unattached):
         remedy = "the CNI must write its keys, or the annotations srv6kv.io/... on its Pod"
         if reconciler.settings.pod_annotations is None:
             remedy += ", which count with srv6kv.podAnnotations: true"
@@ -113,7 +113,7 @@ def _of_interface(
         text = f"interface {name} is in VRF {interface.get('vrf', 0)}, not in the pods' {vrf}"
         yield text, f"set vrf: {vrf}"
     own = reconciler.renderer.services.topology.own
-    uplink = reconciler.cluster.wiring.mtu_at(own.ip) if own is not None and own.ip else None
+    uplink = reconciler.cluster.attachments.mtu_at(own.ip) if own is not None and own.ip else None
     mtu = max(value.get("mtu", 0) for value in (interface, *_ends(address, seen)))
     if uplink is not None and mtu + ENCAPSULATION > uplink:
         text = f"MTU {mtu} and {ENCAPSULATION} bytes of SRv6 exceed the uplink's {uplink}"

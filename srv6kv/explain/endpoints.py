@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from srv6kv.cluster.attachment import Wired
+from srv6kv.cluster.attachment import Attachment
 from srv6kv.cluster.topology import HostEndpoint, PodEndpoint
 from srv6kv.explain import account
 from srv6kv.explain.scene import Scene, policy_name, port_text
@@ -125,8 +125,8 @@ def _keys_of(scene: Scene, name: LocalEndpoint) -> Iterator[str]:
         if is_up and own is not None and own.id is not None:
             found = [*endpoint.host_objects(own.id, settings)]
     else:
-        wired = scene.reconciler.cluster.wiring_of(name, scene.topology.own_name)
-        if isinstance(wired, Wired):
+        wired = scene.reconciler.cluster.attachment_of(name, scene.topology.own_name)
+        if isinstance(wired, Attachment):
             sid = sids.sid_of(settings.sid.pod, name)
             found = [*endpoint.pod_objects(name, sid, wired, settings)]
             found += endpoint.neighbour(name, wired)

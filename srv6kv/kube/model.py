@@ -182,7 +182,7 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class PodWiring:
+class PodAttachment:
     """What a pod's annotations say about its attachment (``kube.podannotations``).
 
     Attributes:
@@ -206,14 +206,14 @@ class Pod:
         node: where it runs, "" while it is not scheduled.
         addresses: its IPv6 addresses; none when it is on the host's network or has ended.
         mesh: the annotation by which a mesh intercepts its traffic, "" if none does.
-        wiring: what its annotations say about its attachment; None: nothing.
+        attachment: what its annotations say about its attachment; None: nothing.
     """
 
     ref: Ref
     node: str = ""
     addresses: tuple[str, ...] = ()
     mesh: str = ""
-    wiring: PodWiring | None = None
+    attachment: PodAttachment | None = None
 
 
 KubeObject = Service | EndpointSlice | Node | Pod

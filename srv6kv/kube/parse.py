@@ -219,7 +219,7 @@ def _pod(raw: wire.Pod, skipped: Skipped) -> Pod:
     own = set(each("status.podIPs", status.pod_ips, address, skipped))
     own = own or set(one("status.podIP", status.pod_ip, checks.address, skipped))
     marks = raw.metadata.annotations or {}
-    wiring = podannotations.wiring_of(marks)
+    wiring = podannotations.attachment_of(marks)
     return Pod(ref, spec.node_name or "", tuple(sorted(own)), mesh.interception_of(marks), wiring)
 
 

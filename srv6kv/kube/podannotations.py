@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from posixpath import normpath
 
-from srv6kv.kube.model import PodWiring
+from srv6kv.kube.model import PodAttachment
 from srv6kv.ligato import keys
 
 INTERFACE = "srv6kv.io/interface"
@@ -38,7 +38,7 @@ class PodAnnotations:
     directories: tuple[str, ...] = ("/run/netns", "/var/run/netns")
     pattern: str = "vpp-tap-*"
 
-    def refusal(self, said: PodWiring) -> str:
+    def refusal(self, said: PodAttachment) -> str:
         """Why a pod's annotations do not count, naming the first; "" if they do."""
         if said.fault:
             return said.fault
@@ -57,13 +57,13 @@ class PodAnnotations:
         return ", ".join(self.directories)
 
 
-def wiring_of(annotations: Mapping[str, str]) -> PodWiring | None:
+def attachment_of(annotations: Mapping[str, str]) -> PodAttachment | None:
     """Return the attachment in the annotations; None if there is none."""
     interface, mac, netns = (annotations.get(name, "") for name in (INTERFACE, MAC, NETNS))
     if not (interface or mac or netns):
         return None
     fault = _fault_of(interface, mac.lower(), netns)
-    return PodWiring(fault=fault) if fault else PodWiring(interface, mac.lower(), netns)
+    return PodAttachment(fault=fault) if fault else PodAttachment(interface, mac.lower(), netns)
 
 
 def _fault_of(interface: str, mac: str, netns: str) -> str:

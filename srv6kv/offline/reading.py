@@ -84,8 +84,8 @@ def _files(
     gaps: frozenset[Gap],
     notes: Sequence[Note] = (),
 ) -> Files:
-    reconciler.intake.take_all(objects)
-    reconciler.note_gaps(gaps)
+    reconciler.intake.apply_all(objects)
+    reconciler.set_source_gaps(gaps)
     bad = [note for note in notes if note.reason in INPUT_REASONS]
     return Files(reconciler, objects, tuple(notes), bool(bad) or reconciler.intake.has_malformed)
 
@@ -175,7 +175,7 @@ def read_node(api: ApiServer, given: Given, node: str) -> Reconciler:
     reconciler = Reconciler(settings_of(given), node, node)
     only = Resource("Node", "/api/v1/nodes", False, (("fieldSelector", f"metadata.name={node}"),))
     listed = complete_list(api, only, lambda _answer: None)
-    reconciler.intake.take_all(listed.items.items())
+    reconciler.intake.apply_all(listed.items.items())
     return reconciler
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from srv6kv.cluster.attachment import Wired
+from srv6kv.cluster.attachment import Attachment
 from srv6kv.cluster.cluster import Cluster
 from srv6kv.cluster.topology import Topology, address_of
 from srv6kv.kube.gaps import NODE, POD, SERVICE
@@ -300,10 +300,10 @@ class Inherited:
         names |= {end.sandbox for sid in reached if (end := self._end_of(sid)) is not None}
         return _Reached(*map(frozenset, (services, addresses, reached, names)))
 
-    def _end_of(self, sid: str) -> Wired | None:
+    def _end_of(self, sid: str) -> Attachment | None:
         value = self._value(keys.localsid(sid))
         end = value.cross_connect if isinstance(value, LocalSid) else None
-        return Wired(end.outgoing_interface, Namespace()) if end is not None else None
+        return Attachment(end.outgoing_interface, Namespace()) if end is not None else None
 
     def _pods(self) -> Iterator[str]:
         """The addresses of pods that cannot be read, from hints and slices."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from srv6kv.cluster.attachment import Wired
+from srv6kv.cluster.attachment import Attachment
 from srv6kv.cluster.topology import host_end_of
 from srv6kv.ligato.keys import HOST_INTERCONNECT
 from srv6kv.ligato.values import (
@@ -39,7 +39,9 @@ class Translation(NamedTuple):
     ports: int
 
 
-def pod_objects(address: str, sid: str, wired: Wired, settings: Settings) -> Iterator[AgentValue]:
+def pod_objects(
+    address: str, sid: str, wired: Attachment, settings: Settings
+) -> Iterator[AgentValue]:
     """Localsid of a local pod and the route that leads from the main VRF to it."""
     yield _cross_connect(sid, settings.pod_vrf, address, wired.interface)
     yield Route(
@@ -51,7 +53,7 @@ def pod_objects(address: str, sid: str, wired: Wired, settings: Settings) -> Ite
     )
 
 
-def neighbour(address: str, wired: Wired) -> Iterator[Arp]:
+def neighbour(address: str, wired: Attachment) -> Iterator[Arp]:
     """Render the static neighbour of a pod for which the CNI has given us its MAC address, and the
     agent none."""
     if wired.mac:
@@ -81,7 +83,7 @@ def _cross_connect(sid: str, vrf: int, next_hop: str, interface: str) -> LocalSi
 
 
 def rule_chains(
-    wired: Wired, translations: Mapping[str, Iterable[Translation]]
+    wired: Attachment, translations: Mapping[str, Iterable[Translation]]
 ) -> Iterator[RuleChain]:
     """The chains of one sandbox, from the translations of each pod address behind it; those of IPv4
     only where a pod has such an address (defect D20: a chain has one protocol)."""
@@ -94,7 +96,7 @@ def rule_chains(
 
 
 def _chain(
-    wired: Wired, table: str, chain_type: str, rules: Iterable[str], *, ipv4: bool
+    wired: Attachment, table: str, chain_type: str, rules: Iterable[str], *, ipv4: bool
 ) -> RuleChain:
     return RuleChain(
         name=f"srv6kv-{wired.sandbox}-{chain_type}" + ("-IPv4" if ipv4 else ""),

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from srv6kv.cluster.attachment import Wired
+from srv6kv.cluster.attachment import Attachment
 from srv6kv.kube.model import Ref
 from srv6kv.ligato.values import encode
 from srv6kv.net.addresses import is_ipv4
@@ -33,7 +33,7 @@ class Excess(NamedTuple):
     room: int
 
 
-def left_out(wired: Wired, answering: Answering, most_bytes: int) -> dict[Ref, Excess]:
+def left_out(wired: Attachment, answering: Answering, most_bytes: int) -> dict[Ref, Excess]:
     """Choose the services that are left out of the chains of one interface.
 
     Args:

@@ -11,7 +11,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import chain
 
-from srv6kv.cluster.attachment import Unwired, Wired
+from srv6kv.cluster.attachment import Attachment, Unattached
 from srv6kv.cluster.cluster import Cluster
 from srv6kv.cluster.topology import Topology, host_end_of
 from srv6kv.kube.model import Pod, Ref
@@ -33,7 +33,7 @@ from srv6kv.txn import limits
 _KEY_BYTES = 1 << 12
 """More than a chain's key has beside its short form."""
 _OTHER_FAMILY = "vppHostSubnetCIDR is of the other family; no localsid for these endpoints"
-_HOST_WIRING = Wired(keys.HOST_INTERCONNECT, Namespace())
+_HOST_WIRING = Attachment(keys.HOST_INTERCONNECT, Namespace())
 
 
 class LocalEndpoints:
@@ -52,11 +52,11 @@ class LocalEndpoints:
         self._settings = settings
         self._receivers: dict[Ref, Receivers] = {}
         self._answering: dict[LocalEndpoint, dict[Ref, tuple[Translation, ...]]] = {}
-        self._wiring: dict[LocalEndpoint, Wired | Note] = {}
+        self._wiring: dict[LocalEndpoint, Attachment | Note] = {}
         self._unattached: set[str] = set()
         self._sids = Claims[LocalEndpoint]()
         self._sandboxes = Claims[LocalEndpoint]()
-        self._up: dict[LocalEndpoint, Wired] = {}
+        self._up: dict[LocalEndpoint, Attachment] = {}
         self.waiting: dict[str, Ref] = {}
         self.assumed: set[str] = set()
         self.unread: set[str] = set()
@@ -136,7 +136,7 @@ class LocalEndpoints:
         if self._answering.get(item):
             wired = self._wiring_of(item, cluster, topology)
             self._wiring[item] = wired
-            if isinstance(wired, Wired):
+            if isinstance(wired, Attachment):
                 sids_claimed.append(self._sid_of(item))
                 sandboxes += [] if isinstance(item, Host) else [wired.sandbox]
             elif wired.reason is Reason.POD_ATTACHMENT_UNKNOWN and not isinstance(item, Host):
@@ -151,7 +151,9 @@ class LocalEndpoints:
             return sids.host_sid(prefixes.host, ipv4=item.family.is_ipv4)
         return sids.sid_of(prefixes.pod, item)
 
-    def _render(self, item: LocalEndpoint, cluster: Cluster, topology: Topology) -> Wired | None:
+    def _render(
+        self, item: LocalEndpoint, cluster: Cluster, topology: Topology
+    ) -> Attachment | None:
         """Render localsid and route of an endpoint, or remove them.
 
         Returns:
@@ -160,12 +162,12 @@ class LocalEndpoints:
         self._up.pop(item, None)
         part = ("endpoint", item)
         found = self._wiring.get(item)
-        if isinstance(found, Wired):
+        if isinstance(found, Attachment):
             found = self._collision(item, found, cluster, topology) or found
         if not isinstance(item, Host):
             self.waiting.pop(item, None)
             self.assumed.discard(item)
-        if not isinstance(found, Wired):
+        if not isinstance(found, Attachment):
             self._parts.remark(part, *([found] if found else []))
             self._parts.replace(part, ())
             self._parts.share(part, ())
@@ -223,7 +225,9 @@ class LocalEndpoints:
             return _left_alone(address, pod) if pod is not None else None
         return None
 
-    def _objects(self, item: LocalEndpoint, wired: Wired, topology: Topology) -> list[AgentValue]:
+    def _objects(
+        self, item: LocalEndpoint, wired: Attachment, topology: Topology
+    ) -> list[AgentValue]:
         own = topology.own
         if not isinstance(item, Host):
             return list(endpoint.pod_objects(item, self._sid_of(item), wired, self._settings))
@@ -231,7 +235,9 @@ class LocalEndpoints:
         assert own.id is not None
         return list(endpoint.host_objects(own.id, self._settings))
 
-    def _wiring_of(self, item: LocalEndpoint, cluster: Cluster, topology: Topology) -> Wired | Note:
+    def _wiring_of(
+        self, item: LocalEndpoint, cluster: Cluster, topology: Topology
+    ) -> Attachment | Note:
         """Find how packets get to an endpoint once decapsulated, or why they do not."""
         subject = _subject(item, topology)
         if isinstance(item, Host):
@@ -241,8 +247,8 @@ class LocalEndpoints:
             return (
                 Note(subject, Reason.HOST_ATTACHMENT_UNKNOWN, problem) if problem else _HOST_WIRING
             )
-        wired = cluster.wiring_of(item, topology.own_name)
-        if isinstance(wired, Unwired):
+        wired = cluster.attachment_of(item, topology.own_name)
+        if isinstance(wired, Unattached):
             text = f"{wired.missing}; no localsid until it is known"
             return Note(subject, Reason.POD_ATTACHMENT_UNKNOWN, text)
         values: list[AgentValue] = self._objects(item, wired, topology)
@@ -261,7 +267,7 @@ class LocalEndpoints:
         return None
 
     def _collision(
-        self, item: LocalEndpoint, wired: Wired, cluster: Cluster, topology: Topology
+        self, item: LocalEndpoint, wired: Attachment, cluster: Cluster, topology: Topology
     ) -> Note | None:
         """Say who else has an endpoint's SID or rule chains; None: they are its own."""
         subject, sid = _subject(item, topology), self._sid_of(item)
@@ -274,7 +280,7 @@ class LocalEndpoints:
             return None
         first = self._first(self._sandboxes.of(wired.sandbox), cluster, topology)
         other = self._wiring[first]
-        if isinstance(other, Wired) and other.interface != wired.interface:
+        if isinstance(other, Attachment) and other.interface != wired.interface:
             text = f"interface {wired.interface} would share its rule chains with {other.interface}"
             return Note(subject, Reason.SANDBOX_COLLISION, f"{text}; no localsid")
         return None
@@ -307,7 +313,9 @@ class LocalEndpoints:
 
         return min(claimants, key=order)
 
-    def _change_sandbox(self, address: str, before: Wired | None, after: Wired | None) -> set[str]:
+    def _change_sandbox(
+        self, address: str, before: Attachment | None, after: Attachment | None
+    ) -> set[str]:
         """Move a pod from one sandbox to another.
 
         Returns:

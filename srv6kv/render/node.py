@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from srv6kv.cluster.attachment import Wiring
+from srv6kv.cluster.attachment import AttachmentKeys
 from srv6kv.cluster.topology import Peer, Topology, one_node_subnet
 from srv6kv.ligato.values import AgentValue, End, LocalSid, Route, VrfTable
 from srv6kv.net import sids
@@ -52,7 +52,7 @@ ENCAPSULATION = 80
 """Bytes that the outer IPv6 header and an SRH of two segments add to a packet."""
 
 
-def mtu_notes(own: Peer | None, wiring: Wiring, settings: Settings) -> tuple[Note, ...]:
+def mtu_notes(own: Peer | None, wiring: AttachmentKeys, settings: Settings) -> tuple[Note, ...]:
     """Warn if the MTU of pods leaves no room for SRv6 (rule L12)."""
     mtu = wiring.mtu_at(own.ip) if own is not None and own.ip is not None else None
     most = mtu - ENCAPSULATION if mtu is not None else None

@@ -91,7 +91,7 @@ class Renderer:
         is_new_topology = self._update_nodes(cluster, dirt)
         self._parts.remark("annotations", *self._ignored(cluster))
         own = self._services.topology.own
-        self._parts.remark("uplink", *mtu_notes(own, cluster.wiring, self._settings))
+        self._parts.remark("uplink", *mtu_notes(own, cluster.attachments, self._settings))
         if is_new_topology:
             refs |= cluster.services.keys()
         refs = self._services.apply(refs, cluster)

@@ -12,20 +12,20 @@ from collections.abc import Sequence
 from queue import SimpleQueue
 from typing import Any
 
+from srv6kv.agent.attachmentpoll import AttachmentPoll
+from srv6kv.agent.attachments import Table
 from srv6kv.agent.digest import Digest
 from srv6kv.agent.poll import Poll, Polled
 from srv6kv.agent.rest import AgentRest
 from srv6kv.agent.status import STATUS, config_key
-from srv6kv.agent.view import Told, View
-from srv6kv.agent.wired import Table
-from srv6kv.agent.wiringpoll import WiringPoll
+from srv6kv.agent.view import Reported, View
 from srv6kv.errors import Refused
 from srv6kv.etcd.protocols import Reader
 from srv6kv.etcd.values import Change, KeyValue
 from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.plan.plan import Plan
 from srv6kv.sync.reconciler import Reconciler
-from srv6kv.sync.rollout import Part, Phases
+from srv6kv.sync.rollout import Part, Rollout
 from srv6kv.telemetry.progress import Progress
 from srv6kv.txn.transaction import Transaction
 
@@ -55,7 +55,7 @@ class AgentWatch:
         self._attached = Table()
         reconciler.cluster.told.is_complete = rest is None
         self._poll: Poll | None = None
-        self._phases = Phases()
+        self._phases = Rollout()
         self._digest = Digest()
         self._is_refused = False
         self._asked = 0.0
@@ -65,7 +65,7 @@ class AgentWatch:
     def start(self, queue: SimpleQueue[Any]) -> None:
         """Start to ask the agent, if it is polled; answers go into the queue."""
         if self._rest is not None:
-            self._poll = Poll(self._rest, queue.put, WiringPoll(self._rest))
+            self._poll = Poll(self._rest, queue.put, AttachmentPoll(self._rest))
 
     def stop(self) -> None:
         """Stop asking the agent."""
@@ -111,7 +111,7 @@ class AgentWatch:
             _, found, name = change.key.partition(f"/{STATUS}")
             if found:
                 key = config_key(STATUS + name)
-                self._phases.hear(key, self._reported_state(key), now)
+                self._phases.update(key, self._reported_state(key), now)
         return True
 
     def receive(self, polled: Polled) -> bool:
@@ -145,11 +145,11 @@ class AgentWatch:
         if table.values == old.values:
             return table.is_complete != old.is_complete
         values = {key: value for key, value in table.values.items() if not owns(key)}
-        return cluster.learn(values, self._reconciler.actual.entries) or (
+        return cluster.replace_reported(values, self._reconciler.actual.entries) or (
             table.is_complete != old.is_complete
         )
 
-    def _reported_state(self, key: str) -> Told | None:
+    def _reported_state(self, key: str) -> Reported | None:
         """The state of a key; answers from before the last commit do not count."""
         if self.view.is_polled and self._asked < self._committed:
             return None
@@ -178,16 +178,16 @@ class AgentWatch:
 
     def _update_awaited(self, now: float) -> None:
         for key in self._phases.awaited:
-            self._phases.hear(key, self._reported_state(key), now)
+            self._phases.update(key, self._reported_state(key), now)
 
-    def part_of(self, plan: Plan) -> Part:
+    def next_part(self, plan: Plan) -> Part:
         """Choose what of a plan goes out now."""
         known = self._reported_state if self.view.has_states else None
         reconciler = self._reconciler
-        part = self._phases.part_of(
+        part = self._phases.next_part(
             plan, reconciler.ledger, reconciler.actual, known, time.monotonic()
         )
-        reconciler.parted(part.gone)
+        reconciler.postpone(part.gone)
         self.due = self._phases.due(time.monotonic()) or 0.0
         if self._poll is not None:
             self._poll.hurry(not part.is_last)

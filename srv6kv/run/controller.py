@@ -150,7 +150,7 @@ class Controller:
             elif self._lacks_node():
                 self.progress.waits_for_node()
                 context.report_warnings()
-            elif has_news and syncing.sync(writer) and self.once and not lists.seek_pods():
+            elif has_news and syncing.sync(writer) and self.once and not lists.search_pods():
                 return True
             self.progress.count(self.reconciler)
             context.agent.report(self.progress)
@@ -159,8 +159,8 @@ class Controller:
             )
             has_news = self._inbox.receive(syncing.seconds_left())
             has_news |= syncing.take_turn()
-            lists.check()
-            lists.seek_pods()
+            lists.relist_if_due()
+            lists.search_pods()
         return True
 
     def _seek_writer(self) -> Writer | None:
@@ -185,6 +185,6 @@ class Controller:
             InputError: two lists lack it, and there is no time to wait.
         """
         warning = self._context.node_warning()
-        if warning is not None and self._context.lists.seek_node() and self.once:
+        if warning is not None and self._context.lists.search_node() and self.once:
             raise InputError(str(warning))
         return warning is not None

@@ -76,10 +76,10 @@ class Inbox:
 
     def _apply_cluster(self, event: ClusterChanged) -> None:
         reconciler = self._context.reconciler
-        reconciler.intake.take_all(event.objects)
+        reconciler.intake.apply_all(event.objects)
         self._context.source_warnings = event.notes
-        reconciler.note_gaps(event.gaps)
-        self._context.lists.take(event)
+        reconciler.set_source_gaps(event.gaps)
+        self._context.lists.apply(event)
         if event.listed:
             self._context.progress.cluster(reconciler.is_node_eligible, reconciler.node_warning())
 

@@ -63,7 +63,7 @@ class Syncing:
         try:
             return self._sync(writer)
         except KeysChanged as conflict:
-            if not context.reconciler.refused(conflict.changes):
+            if not context.reconciler.apply_refusal(conflict.changes):
                 raise
             self.is_outdated = True
             context.report_edits(edits, conflict.revision)
@@ -73,8 +73,8 @@ class Syncing:
         started = time.monotonic()
         context, reconciler = self._context, self._context.reconciler
         self._delete_old_chains(writer)
-        reconciler.cluster.miss(context.lists.missed())
-        reconciler.keep_to(context.store.limits)
+        reconciler.cluster.add_absent_pods(context.lists.take_absent_pods())
+        reconciler.set_limits(context.store.limits)
         plan = reconciler.plan()
         context.hold = context.lists.hold(plan)
         context.report_warnings()
@@ -85,7 +85,7 @@ class Syncing:
         if not self._commit(plan, writer, started):
             self._due = context.agent.due
             return False
-        triggered = reconciler.intake.triggers.take()
+        triggered = reconciler.intake.triggers.drain()
         context.progress.synced(plan, started, context.revision, triggered, is_full=is_full)
         return True
 
@@ -104,7 +104,7 @@ class Syncing:
         stale = self._context.reconciler.stale_chains()
         if not stale:
             return
-        self._context.progress.boots_anew(len(stale))
+        self._context.progress.log_new_boot(len(stale))
         limits = self._context.store.limits
         *most, last = split(list(stale.operations), limits.planned, limits.size)
         for part in most:
@@ -118,7 +118,7 @@ class Syncing:
             Whether that is all of it.
         """
         reconciler, progress = self._context.reconciler, self._context.progress
-        part = self._context.agent.part_of(whole)
+        part = self._context.agent.next_part(whole)
         plan = reconciler.set_apart(part.plan)
         for index, transaction in enumerate(plan.transactions or (Transaction(()),)):
             extra = reconciler.bookkeeping(plan, index, is_part=not part.is_last)
@@ -129,9 +129,9 @@ class Syncing:
                 progress.committed(transaction, revision, plan, started, reconciler.prefix)
                 self._on_commit(transaction, revision)
         if report := reconciler.report(plan):
-            progress.plumbs(report)
+            progress.log_plumbing(report)
         if part.is_last:
-            reconciler.settled()
+            reconciler.finish_change()
         else:
             progress.parted(plan)
         return part.is_last

@@ -54,5 +54,5 @@ class Writership:
         self._context.hold = ()
         holder = self._context.store.holder(self._label)
         if holder is not None:
-            self._context.progress.stands_by(holder, self._label)
-            self._context.reconciler.intake.triggers.take()  # the other one does what they time
+            self._context.progress.become_standby(holder, self._label)
+            self._context.reconciler.intake.triggers.drain()  # the other one does what they time

@@ -45,7 +45,7 @@ class Lists:
     def __post_init__(self) -> None:
         self._guard = MassDeleteGuard(self.again_seconds)
 
-    def take(self, event: ClusterChanged) -> None:
+    def apply(self, event: ClusterChanged) -> None:
         """Apply an event of the source."""
         self.listed, self._is_certain = event.listed, event.is_certain
         self.reconciler.cluster.knows_pods = not event.is_certain
@@ -57,7 +57,7 @@ class Lists:
     def _check_later(self) -> None:
         self._check_at = time.monotonic() + self.again_seconds
 
-    def check(self) -> None:
+    def relist_if_due(self) -> None:
         """Ask for the list that checks an earlier one, when its time has come."""
         is_due = self._check_at is not None and time.monotonic() >= self._check_at
         if is_due and self._guard.note is None:
@@ -79,11 +79,11 @@ class Lists:
         last one lacks."""
         self.awaited = self.source.relist()
 
-    def missed(self) -> Mapping[str, Ref]:
+    def take_absent_pods(self) -> Mapping[str, Ref]:
         """Return the pods that were sought, once, when the list for that has arrived."""
         return self._missing.take_result(self.listed)
 
-    def seek_pods(self) -> bool:
+    def search_pods(self) -> bool:
         """Look for pods that stay away; whether any is missing."""
         if self._is_certain:
             return False
@@ -92,7 +92,7 @@ class Lists:
             self._missing.search(missing, self.source.relist())
         return bool(missing)
 
-    def seek_node(self) -> bool:
+    def search_node(self) -> bool:
         """Look for the own Node once more; whether that list, too, lacks it."""
         if not self._seeking_node:
             self._seeking_node = self.source.relist()

@@ -12,7 +12,7 @@ from itertools import chain
 from srv6kv.agent import boot
 from srv6kv.agent.view import ReadKey
 from srv6kv.cluster import noderecords
-from srv6kv.cluster.attachment import Wiring
+from srv6kv.cluster.attachment import AttachmentKeys
 from srv6kv.cluster.cluster import Cluster
 from srv6kv.cluster.intake import Intake
 from srv6kv.etcd.values import Change
@@ -102,19 +102,19 @@ class Reconciler:
         self.actual = Actual()
         self._served = Served(self._discard)
         self._inherited.reset(self.actual)
-        self.cluster.hold_nothing()
+        self.cluster.forget_localsids()
         self._contended.clear()
         self._pending = None
         self._is_new_session = True
         snapshot = Snapshot.of(entries, self.prefix, self.own_prefix)
-        self.cluster.renote(snapshot.node_ids)
+        self.cluster.replace_node_records(snapshot.node_ids)
         self._ledger_keys.reset(snapshot.ledger)
-        wiring = Wiring()
+        wiring = AttachmentKeys()
         for key, (value, revision) in snapshot.agent.items():
             self._apply(key, value, revision)
             wiring.apply(key, self._ledger_keys.trusted(key, value, revision), revision)
             self._ledger_keys.note_namespace(key, value, revision)
-        self.cluster.rewire(wiring, self.actual.entries)
+        self.cluster.replace_attachments(wiring, self.actual.entries)
 
     def differing(self, entries: Iterable[ReadKey]) -> set[str]:
         """Find the keys (full form) below ``prefixes`` that differ from what was just read."""
@@ -144,7 +144,7 @@ class Reconciler:
         """Apply changes that others have made; our own are known already."""
         for change in changes:
             if change.key.startswith(noderecords.PREFIX):
-                self.cluster.note(change.key, change.value)
+                self.cluster.apply_node_record(change.key, change.value)
                 continue
             key = change.key.removeprefix(self.prefix)
             value, revision = change.value, change.mod_revision
@@ -161,7 +161,7 @@ class Reconciler:
             self._plan_dependents(key, is_ours=is_ours)
             trusted = self._ledger_keys.trusted(key, value, revision)
             self._ledger_keys.note_namespace(key, value, revision)
-            self.cluster.wire(key, trusted, revision, is_gone=value is None)
+            self.cluster.apply_agent_key(key, trusted, revision, is_gone=value is None)
 
     def _plan_dependents(self, key: str, *, is_ours: bool) -> None:
         """Let the next plan compare what depends on a key (short form) that others write."""
@@ -169,7 +169,7 @@ class Reconciler:
             desired = self.renderer.desired
             self._pending |= contention.dependents(key, self.actual, desired, is_ours=is_ours)
 
-    def refused(self, changes: Collection[Change]) -> bool:
+    def apply_refusal(self, changes: Collection[Change]) -> bool:
         """Apply what keys of a refused transaction hold instead.
 
         Args:
@@ -201,7 +201,7 @@ class Reconciler:
             self._served.apply(key, value)
         if key.startswith(keys.LOCALSID):
             next_hop = next_hop_of(key, value) if value is not None else None
-            self.cluster.hold(key.removeprefix(keys.LOCALSID), next_hop)
+            self.cluster.set_localsid(key.removeprefix(keys.LOCALSID), next_hop)
 
     def missing_pods(self) -> dict[str, Ref]:
         """Find the Pods that are not known with the address of a local endpoint that needs them."""
@@ -212,11 +212,11 @@ class Reconciler:
             and not self.intake.is_malformed((POD, ref.namespace, ref.name))
         }
 
-    def note_gaps(self, gaps: frozenset[Gap]) -> None:
+    def set_source_gaps(self, gaps: frozenset[Gap]) -> None:
         """Replace what the source could never read since the start."""
         self._source_gaps = gaps
 
-    def keep_to(self, limits: Limits) -> None:
+    def set_limits(self, limits: Limits) -> None:
         """Change the limits of plans."""
         if limits != self.limits:
             self.limits, self.most_bytes = limits, limits.value
@@ -227,8 +227,8 @@ class Reconciler:
         gaps = (self._source_gaps, self.intake.gaps(), frozenset(self.cluster.records.gaps()))
         changed = self._inherited.update_gaps(gaps)
         if changed:
-            self.cluster.miss_nodes(self._inherited.unread_nodes)
-            self.cluster.miss_pods(self._inherited.unread_pods)
+            self.cluster.set_unread_nodes(self._inherited.unread_nodes)
+            self.cluster.set_unread_pods(self._inherited.unread_pods)
         self.renderer.limit(self.most_bytes)
         delta = self.renderer.update(self.cluster)
         is_moved = self._inherited.update_topology(self.renderer.services.topology)
@@ -317,13 +317,13 @@ class Reconciler:
             self._apply(key, operation.value, revision)
         self._ledger_keys.apply(extra)
 
-    def parted(self, gone: Iterable[str]) -> None:
+    def postpone(self, gone: Iterable[str]) -> None:
         """Leave these keys to be deleted by the next plan: only a part of the last one is done, and
         a policy is found by its steering, which may be elsewhere by then."""
         if self._pending is not None:
             self._pending.keys.update(gone)
 
-    def settled(self) -> None:
+    def finish_change(self) -> None:
         """Begin a new change: all transactions of the last plan are done, or there were none."""
         self._pending = Delta()
         self._contended.clear()
@@ -339,7 +339,7 @@ class Reconciler:
         rendered = chain.from_iterable(self.renderer.desired.notes.values())
         known = (*self.intake.notes(), *self.cluster.records.notes())
         ours = self._ledger_keys.unreadable
-        bad = unreadable.notes(ours, self.prefix, self.cluster.wiring.unreadable)
+        bad = unreadable.notes(ours, self.prefix, self.cluster.attachments.unreadable)
         return {*known, *rendered, *self._left_out.notes(), *bad}
 
     def held(self) -> dict[str, tuple[bytes, int]]:

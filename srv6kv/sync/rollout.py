@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from srv6kv.agent.status import State
-from srv6kv.agent.view import Told
+from srv6kv.agent.view import Reported
 from srv6kv.ligato import keys
 from srv6kv.plan.actual import Actual
 from srv6kv.plan.effects import effects_of, lists_of
@@ -31,7 +31,7 @@ _ENDS = frozenset(State) - {State.NONEXISTENT, State.REMOVED, State.MISSING, Sta
 """Nothing more is to be expected of the agent itself."""
 SEND, GONE = "send", "gone"
 
-Reports = Callable[[str], Told | None]
+Reports = Callable[[str], Reported | None]
 """The agent's last report of a key (short form)."""
 
 
@@ -61,7 +61,7 @@ class Part:
 
 
 @dataclass(slots=True)
-class Phases:
+class Rollout:
     """Keeps the puts that the agent has not confirmed, and since when operations are held back."""
 
     _receive: dict[str, _Put] = field(default_factory=dict)
@@ -73,7 +73,7 @@ class Phases:
         """Whether a part of the last plan is out and the rest is not."""
         return bool(self._held)
 
-    def part_of(
+    def next_part(
         self, plan: Plan, ledger: Ledger, actual: Actual, report: Reports | None, now: float
     ) -> Part:
         """Choose what of a plan may go out now.
@@ -87,7 +87,7 @@ class Phases:
             self._receive, self._send, self._held = {}, {}, {}
             return Part(plan, is_last=True)
         for key in (*self._receive, *self._send):
-            self.hear(key, report(key), now)
+            self.update(key, report(key), now)
         receive, send, gone = _by_phase(plan, actual)
         holds_send = self._hold_back(SEND, send, bool(self._receive or receive), now)
         is_waited_for = bool(self._receive or self._send or receive or send)
@@ -108,7 +108,7 @@ class Phases:
                 puts = self._send if _is_send(key) else self._receive
                 puts[key] = _Put(revision, now, operation.guard != 0)
 
-    def hear(self, key: str, told: Told | None, now: float) -> None:
+    def update(self, key: str, told: Reported | None, now: float) -> None:
         """Apply the agent's report of a key (short form)."""
         for puts in (self._receive, self._send):
             if key in puts and _is_done(puts[key], told, now):
@@ -163,7 +163,7 @@ def _limit(name: str) -> float:
     return CONFIRM_SECONDS * (2 if name == GONE else 1)
 
 
-def _is_done(put: _Put, told: Told | None, now: float) -> bool:
+def _is_done(put: _Put, told: Reported | None, now: float) -> bool:
     """Whether the agent has done what it can with a put, or nothing more is to be expected."""
     if now - put.when >= CONFIRM_SECONDS:
         return True

@@ -117,7 +117,7 @@ class Progress:
         tell(log, logging.WARNING, "writer lost", text, label=label)
         self.writes(False)
 
-    def stands_by(self, holder: str, label: str) -> None:
+    def become_standby(self, holder: str, label: str) -> None:
         """Become standby: another process writes, and no change waits for us."""
         self._trouble = None
         self._set(holder=holder, trouble="", waits_since=None)
@@ -211,12 +211,12 @@ class Progress:
         """A part of a plan is in etcd; the agent is to confirm it before the rest follows."""
         self.telemetry.policies_changed(plan.effects)
 
-    def boots_anew(self, chains: int) -> None:
+    def log_new_boot(self, chains: int) -> None:
         """The node has a new boot: so many rule chains of the last one are about to go."""
         text = f"new boot: {chains} rule chains of the last one go"
         tell(log, logging.WARNING, "new boot", text, chains=chains)
 
-    def plumbs(self, text: str) -> None:
+    def log_plumbing(self, text: str) -> None:
         """What of the node's plumbing was there, and what was made."""
         tell(log, logging.INFO, "plumbing", text)
 

@@ -58,7 +58,7 @@ def rendered(files: Files, states: Mapping[str, Sequence[KeyValue]]) -> Scene:
     sites, notes = [], []
     for name in sorted(known.nodes):
         reconciler = Reconciler(settings, name, name)
-        reconciler.intake.take_all(files.objects)
+        reconciler.intake.apply_all(files.objects)
         state = states.get(name)
         if state is None:
             state = list(_assumed(name, files.objects, reconciler))
@@ -162,7 +162,7 @@ def _assumed(
 
 def _attachment_of(pod: Pod, settings: Settings) -> dict[str, Any]:
     vrf, sandbox = settings.pod_vrf, f"{pod.ref.namespace}-{pod.ref.name}"
-    named = pod.wiring if settings.pod_annotations is not None else None
+    named = pod.attachment if settings.pod_annotations is not None else None
     tap = (named.interface if named is not None else "") or f"vpp-tap-{sandbox}"
     namespace = (named.netns if named is not None else "") or f"/run/netns/{sandbox}"
     made: dict[str, Any] = {

@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+from srv6kv.agent.attachments import MODELS, Answers, Table
 from srv6kv.agent.rest import AgentRest
 from srv6kv.agent.status import ValueStatus
-from srv6kv.agent.wired import MODELS, Answers, Table
 from srv6kv.errors import Srv6kvError
 
 LEAST_SECONDS = 1.5
@@ -20,7 +20,7 @@ CALM_SECONDS = 10.0
 """A value that is updated again looks the same as before, so all are asked for after that time."""
 
 
-class WiringPoll:
+class AttachmentPoll:
     """Follows the attachment that one agent reports, round by round."""
 
     def __init__(self, rest: AgentRest) -> None:

@@ -141,7 +141,7 @@ class Answers:
 
 
 @dataclass(slots=True)
-class Told:
+class Reported:
     """What the agent holds besides the keys of etcd.
 
     A value that the agent reported while etcd had the key is etcd's: it goes with etcd's key,
