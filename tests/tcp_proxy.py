@@ -6,7 +6,9 @@ import contextlib
 import socket
 import struct
 import threading
+import time
 from enum import Enum
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Self
 
@@ -144,12 +146,30 @@ class TcpProxy:
                 ).start()
 
     def _pass(self, link: _Link, source: socket.socket, sink: socket.socket) -> None:
-        tail = b""
+        """Reads what comes; another thread passes it on, so that what is delayed delays nothing
+        that comes after it."""
+        came: SimpleQueue[tuple[float, bytes] | None] = SimpleQueue()
+        threading.Thread(
+            target=self._pass_on, args=(link, came, source is link.client, sink), daemon=True
+        ).start()
         with contextlib.suppress(OSError):
             while data := source.recv(CHUNK):
-                is_request = source is link.client
+                came.put((time.monotonic(), data))
+        came.put(None)
+
+    def _pass_on(
+        self,
+        link: _Link,
+        came: SimpleQueue[tuple[float, bytes] | None],
+        is_request: bool,
+        sink: socket.socket,
+    ) -> None:
+        tail = b""
+        with contextlib.suppress(OSError):
+            while (one := came.get()) is not None:
+                at, data = one
                 link.opening = link.opening or (data if is_request else b"")
-                self._hold_back(link)
+                self._hold_back(link, at)
                 if is_request and not self._may_pass(link, tail + data):
                     break
                 tail = data[-len(self._marker) :] if self._marker else b""
@@ -159,10 +179,11 @@ class TcpProxy:
             self._links.discard(link)
         link.reset()
 
-    def _hold_back(self, link: _Link) -> None:
-        """Returns when data may pass: after the delay, and not while frozen or blocked."""
+    def _hold_back(self, link: _Link, came: float) -> None:
+        """Returns when what came then may pass: after the delay, neither frozen nor blocked."""
         with self._condition:
-            self._condition.wait_for(lambda: self._is_closed, self.delay)
+            left = came + self.delay - time.monotonic()
+            self._condition.wait_for(lambda: self._is_closed, max(0.0, left))
             self._condition.wait_for(lambda: self._is_closed or not self._is_held(link))
 
     def _is_held(self, link: _Link) -> bool:
@@ -179,7 +200,7 @@ class TcpProxy:
             self._is_frozen = self._fate is Fate.HOLD
             link.is_deaf = not self._is_frozen
             self.struck.set()
-        self._hold_back(link)
+        self._hold_back(link, 0.0)
         return self._fate is not Fate.LOSE_REQUEST
 
 

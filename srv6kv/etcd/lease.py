@@ -112,6 +112,7 @@ class Writer:
         self._interval = ttl / 3
         self._deadline = granted + ttl
         self._due = granted + self._interval
+        self._last_asked = granted
         self._renewals = renewals
         self._revoke = revoke
         self._stopped = threading.Event()
@@ -150,8 +151,7 @@ class Writer:
                     opened = now
                     self._open_next(streams)
             elif now >= self._due:
-                streams[-1].ask(now)
-                self._due = now + self._pace(streams[-1])
+                self._ask(streams[-1], now)
             self._stopped.wait(self._pause(now))
         self.lost.set()
         for stream in streams:
@@ -164,9 +164,15 @@ class Writer:
             stream = _Stream(self._renewals, self._request, self._renewed, self._interval)
             now = time.monotonic()
             if streams or now >= self._due:
-                stream.ask(now)
-                self._due = now + self._pace(stream)
+                self._ask(stream, now)
             streams.append(stream)
+
+    def _ask(self, stream: _Stream, now: float) -> None:
+        """Ask, and again soon unless an answer comes: where the network has become slow, what
+        counts is how late the last request that is answered in time was made."""
+        stream.ask(now)
+        self._last_asked = now
+        self._due = now + RETRY_SECONDS
 
     def _renewed(self, asked: float, seconds: float) -> None:
         """An answer: the lease lives for so long after it was asked for, or is gone."""
@@ -174,9 +180,7 @@ class Writer:
             self.lost.set()
         else:
             self._deadline = max(self._deadline, asked + seconds)
-
-    def _pace(self, stream: _Stream) -> float:
-        return RETRY_SECONDS if stream.is_silent(time.monotonic()) else self._interval
+            self._due = max(asked + self._interval, self._last_asked + RETRY_SECONDS)
 
     def _pause(self, now: float) -> float:
         """Seconds until there may be something to do."""
