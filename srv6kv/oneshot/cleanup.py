@@ -16,7 +16,7 @@ from srv6kv.etcd.values import KeyValue
 from srv6kv.ligato import keys
 from srv6kv.plan import ownership
 from srv6kv.plan.ownership import Ranges
-from srv6kv.plan.plan import split
+from srv6kv.plan.plan import delete_order, split
 from srv6kv.sync.ledgerkeys import ledger_of
 from srv6kv.txn.limits import DEFAULT, Limits
 from srv6kv.txn.transaction import Operation, Transaction
@@ -73,7 +73,7 @@ def removal(
     gone = {key for key in actual if owned.owns(key)}
     made = {k for k, v in ledger.shared.items() if k in actual and actual[k].value == v.encode()}
     kept = dict(_in_use(made, {k: v.value for k, v in actual.items() if k not in gone | made}))
-    order = sorted(gone | made - kept.keys(), key=lambda key: (-keys.rank(key), key))
+    order = sorted(gone | made - kept.keys(), key=delete_order)
     deletes = [Operation(prefix + key, None, actual[key].mod_revision) for key in order]
     return Removal(
         tuple(split(deletes, limits.planned, limits.size)),

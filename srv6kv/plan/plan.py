@@ -264,7 +264,7 @@ def _keep(wanted: dict[str, bytes | None], actual: Actual, inherited: Inherited)
     taken = {_target_of(v) for k, v in wanted.items() if v and k.startswith(keys.STEERING)}
     kept: list[str] = []
     leaving: set[str] = set()
-    for key, value in sorted(wanted.items(), key=lambda item: _delete_order(item[0])):
+    for key, value in sorted(wanted.items(), key=lambda item: delete_order(item[0])):
         is_going = value is None and key in actual.entries
         is_taken = is_going and _is_taken(key, actual, taken)
         if is_going and not is_taken and not inherited.may_go(key, leaving):
@@ -358,7 +358,7 @@ def _stages(wanted: dict[str, bytes | None], actual: Actual, prefix: str) -> lis
             second.append(_operation(prefix, key, wanted[key], actual, 0))
     gone = {key for key, value in changes.items() if value is None}
     gone -= freed.union(*holders.values())
-    second += [_operation(prefix, key, None, actual) for key in sorted(gone, key=_delete_order)]
+    second += [_operation(prefix, key, None, actual) for key in sorted(gone, key=delete_order)]
     return [stage for stage in (first, second) if stage]
 
 
@@ -367,7 +367,8 @@ def put_order(key: str) -> tuple[int, str]:
     return (keys.rank(key), key)
 
 
-def _delete_order(key: str) -> tuple[int, str]:
+def delete_order(key: str) -> tuple[int, str]:
+    """The place of a key (short form) among deletions: the reverse of the puts, by kind."""
     return (-keys.rank(key), key)
 
 

@@ -16,7 +16,8 @@ from srv6kv.agent.needs import SRV6, Means, vpp_code
 from srv6kv.agent.status import State, ValueStatus
 from srv6kv.ligato import keys
 from srv6kv.ligato.values import decode
-from srv6kv.repair.ground import Ground, put_order
+from srv6kv.plan.plan import put_order
+from srv6kv.repair.ground import Ground
 from srv6kv.repair.means import Task
 from srv6kv.verify import vpp
 from srv6kv.verify.desired import objects_of

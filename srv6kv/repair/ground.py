@@ -16,7 +16,7 @@ from srv6kv.ligato import keys
 from srv6kv.plan import ownership
 from srv6kv.plan.actual import Actual
 from srv6kv.plan.ownership import Ranges
-from srv6kv.plan.plan import split
+from srv6kv.plan.plan import put_order, split
 from srv6kv.sync.ledgerkeys import ledger_of
 from srv6kv.txn import recording
 from srv6kv.txn.limits import DEFAULT, Limits
@@ -238,11 +238,6 @@ class Draft:
             for operation in part.operations:
                 key = operation.key.removeprefix(self._prefix)
                 self._revisions[key] = self._next if operation.is_put else 0
-
-
-def put_order(key: str) -> tuple[int, str]:
-    """The place of a key among puts."""
-    return (keys.rank(key), key)
 
 
 def ordered(changes: Iterable[Change]) -> list[Change]:

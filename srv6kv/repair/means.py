@@ -16,7 +16,8 @@ import msgspec
 from srv6kv.agent.needs import SRV6, Means
 from srv6kv.ligato import keys
 from srv6kv.ligato.values import Policy, decode, encode
-from srv6kv.repair.ground import Change, Draft, Ground, Pause, Step, ordered, put_order
+from srv6kv.plan.plan import put_order
+from srv6kv.repair.ground import Change, Draft, Ground, Pause, Step, ordered
 from srv6kv.repair.never import never
 from srv6kv.repair.rebind import Rebinder
 
