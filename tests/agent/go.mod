@@ -1,8 +1,0 @@
-module srv6kv/tests/agent
-
-go 1.19
-
-require (
-	github.com/golang/protobuf v1.5.0
-	google.golang.org/protobuf v1.28.1
-)

@@ -1,0 +1,114 @@
+"""Rule chains across reboots: a process id means something only in the boot that gave it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import yaml
+
+from srv6kv.agent import boot
+from srv6kv.agent.boot import Boot
+from srv6kv.etcd.values import KeyValue
+from srv6kv.kube.model import Identity
+from srv6kv.settings import load
+from srv6kv.sync.reconciler import Reconciler
+
+SEED = Path(__file__).parents[3] / "examples" / "seed"
+POD = "2001:0:0:1::5"
+CHAIN = "config/linux/iptables/v2/rulechain/srv6kv-"
+
+
+def started(
+    boot_id: str, entries: Iterable[KeyValue], without: Identity | None = None
+) -> Reconciler:
+    """A reconciler of the seed's node 1, but for one object, that has read these keys."""
+    settings, _ = load((SEED / "contiv.conf").read_text(), "contiv.conf")
+    reconciler = Reconciler(settings, "node1", "n", boot_id)
+    for file in sorted((SEED / "manifests").iterdir()):
+        for body in yaml.safe_load_all(file.read_text()):
+            meta = body["metadata"]
+            identity = (body["kind"], meta.get("namespace", ""), meta["name"])
+            if identity != without:
+                reconciler.intake.apply(identity, body)
+    reconciler.reset(entries)
+    return reconciler
+
+
+def wiring(revision: int) -> list[KeyValue]:
+    """The CNI's keys of node 1, all put at one revision."""
+    state = json.loads((SEED / "agent-state-node1.json").read_text())
+    return [
+        KeyValue(f"/vnf-agent/n/{key}", json.dumps(value).encode(), revision)
+        for key, value in state.items()
+    ]
+
+
+def written(reconciler: Reconciler, revision: int) -> list[KeyValue]:
+    """Commit the plan; our keys and our notes as etcd then holds them."""
+    plan = reconciler.plan()
+    notes = []
+    for index, transaction in enumerate(plan.transactions):
+        extra = reconciler.bookkeeping(plan, index)
+        reconciler.committed(transaction, extra, revision)
+        notes += [KeyValue(o.key, o.value or b"", revision) for o in extra]
+    reconciler.finish_change()
+    held = [KeyValue(key, value, rev) for key, (value, rev) in reconciler.held().items()]
+    return held + notes
+
+
+def chains(reconciler: Reconciler) -> list[str]:
+    """The rule chains that etcd holds."""
+    return [key for key in reconciler.actual.entries if key.startswith(CHAIN)]
+
+
+def test_a_restart_within_a_boot_keeps_the_chains() -> None:
+    """Within one boot there is nothing to remove and nothing to write."""
+    held = written(started("boot-a", wiring(5)), 6)
+    again = started("boot-a", [*wiring(5), *held])
+
+    assert not again.stale_chains()
+    assert not again.plan()
+    assert not again.boot_note()
+
+
+def test_a_new_boot_removes_the_chains_before_anything_else() -> None:
+    """Chains whose namespace was named by a process id go first, in one transaction."""
+    held = written(started("boot-a", wiring(5)), 6)
+    again = started("boot-b", [*wiring(5), *held])
+    stale = again.stale_chains()
+
+    assert {o.key.removeprefix("/vnf-agent/n/") for o in stale.operations} == set(chains(again))
+    assert all(o.value is None for o in stale.operations)
+    assert Boot("boot-b", 5, 5) == boot.load(again.boot_note()[0].value)
+
+
+def test_wiring_of_an_earlier_boot_is_not_trusted_until_it_is_put_again() -> None:
+    """A pod is not wired in a new boot before the CNI has written its Linux interface anew."""
+    held = written(started("boot-a", wiring(5)), 6)
+    again = started("boot-b", [*wiring(5), *held])
+    again.committed(again.stale_chains(), again.boot_note(), 7)
+    held = written(again, 8)
+
+    assert chains(again) == []
+    assert any(POD in str(note.subject) for note in again.notes())
+
+    again.observe(wiring(9))
+    written(again, 10)
+
+    assert len(chains(again)) == 6
+    assert not any(POD in str(note.subject) for note in again.notes())
+
+
+def test_namespaces_without_a_process_outlive_a_boot() -> None:
+    """A namespace that is named by a path of its own is trusted in every boot."""
+    lasting = [
+        KeyValue(item.key, item.value.replace(b"/proc/41", b"/run/netns/41"), item.mod_revision)
+        for item in wiring(5)
+    ]
+    held = written(started("boot-a", lasting), 6)
+    again = started("boot-b", [*lasting, *held])
+
+    assert not again.stale_chains()
+    assert not again.plan()
