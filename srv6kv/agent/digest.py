@@ -83,7 +83,7 @@ class Digest:
         odd: list[ValueStatus] = []
         late: list[str] = []
         for key, revision in held.items():
-            found = view.told.get(key)
+            found = view.reported.get(key)
             if found is None:
                 states[UNKNOWN] += 1
                 if revision <= self._late_revision:

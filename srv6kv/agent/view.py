@@ -43,7 +43,7 @@ class View:
         is_polled: states come over REST, not from etcd.
 
     Attributes:
-        told: what was reported, by the key (short form) that it is about.
+        reported: what was reported, by the key (short form) that it is about.
         bad: those of them that are FAILED, INVALID or RETRYING.
         unreadable: status keys whose value makes no sense, with the reason.
         history: what is remembered of the agent itself.
@@ -51,7 +51,7 @@ class View:
     """
 
     def __init__(self, prefix: str, *, is_polled: bool = False) -> None:
-        self.told: dict[str, Reported] = {}
+        self.reported: dict[str, Reported] = {}
         self.bad: dict[str, ValueStatus] = {}
         self.unreadable: dict[str, str] = {}
         self.history = History()
@@ -65,12 +65,12 @@ class View:
     @property
     def has_states(self) -> bool:
         """Whether the agent reports states at all."""
-        return bool(self.told)
+        return bool(self.reported)
 
     @property
     def statuses(self) -> dict[str, ValueStatus]:
         """The status of each value, by key (short form)."""
-        return {key: told.status for key, told in self.told.items()}
+        return {key: reported.status for key, reported in self.reported.items()}
 
     def owns(self, key: str) -> bool:
         """Whether a key of etcd (full form) holds a state, and not configuration."""
@@ -81,7 +81,7 @@ class View:
         listed = list(entries)
         there = {self._short(item.key) for item in listed}
         if not self.is_polled:
-            for key in self.told.keys() - {status.config_key(key) for key in there}:
+            for key in self.reported.keys() - {status.config_key(key) for key in there}:
                 self._forget(key)
             self.unreadable = {k: why for k, why in self.unreadable.items() if k in there}
         for item in listed:
@@ -93,7 +93,7 @@ class View:
         known = (
             {}
             if self.is_polled
-            else {status.status_key(k): t.revision for k, t in self.told.items()}
+            else {status.status_key(k): t.revision for k, t in self.reported.items()}
         )
         found = {
             key
@@ -118,19 +118,19 @@ class View:
 
     def poll(self, statuses: Mapping[str, ValueStatus]) -> None:
         """Replace all states by those of an answer; what is not among them is unknown."""
-        for key in self.told.keys() - statuses.keys():
+        for key in self.reported.keys() - statuses.keys():
             self._forget(key)
         for key, one in statuses.items():
             self._store(key, one, 0)
 
     def lose(self) -> None:
         """Forget all states, as the agent does not answer."""
-        for key in list(self.told):
+        for key in list(self.reported):
             self._forget(key)
 
     def state_of(self, key: str) -> State | None:
         """The state of a key (short form); None: unknown."""
-        found = self.told.get(key)
+        found = self.reported.get(key)
         return found.status.state if found is not None else None
 
     def _short(self, key: str) -> keys.Key:
@@ -138,7 +138,7 @@ class View:
 
     def _observe_state(self, key: str, item: ReadKey) -> None:
         own = status.config_key(key)
-        known = self.told.get(own)
+        known = self.reported.get(own)
         if known is not None and known.revision > item.mod_revision:
             return  # it was read later than the watch began
         self.unreadable.pop(key, None)
@@ -163,8 +163,8 @@ class View:
             return  # nothing is known of the agent then, as if it had reported nothing
 
     def _store(self, key: str, found: ValueStatus, revision: int) -> None:
-        known = self.told.get(key)
-        self.told[key] = Reported(found, revision)
+        known = self.reported.get(key)
+        self.reported[key] = Reported(found, revision)
         if known is not None and known.status == found:
             return
         self.changes += 1
@@ -175,6 +175,6 @@ class View:
             self.bad.pop(key, None)
 
     def _forget(self, key: str) -> None:
-        if self.told.pop(key, None) is not None:
+        if self.reported.pop(key, None) is not None:
             self.changes += 1
             self.bad.pop(key, None)

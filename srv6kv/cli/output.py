@@ -30,7 +30,7 @@ def print_plan(
     if output == "txn":
         terminal.show(transactions_text(plan.transactions, api))
         return
-    values = {key: value for key, value in sorted(plan.wanted.items()) if value is not None}
+    values = {key: value for key, value in sorted(plan.values.items()) if value is not None}
     match output:
         case "json":
             print_json(

@@ -23,12 +23,12 @@ class Dirt:
 
     services: set[Ref] = field(default_factory=set)
     addresses: set[str] = field(default_factory=set)
-    told: set[str] = field(default_factory=set)
+    reported: set[str] = field(default_factory=set)
     nodes: bool = False
     lost_node: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.services or self.addresses or self.told or self.nodes)
+        return bool(self.services or self.addresses or self.reported or self.nodes)
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ class Cluster:
         knows_pods: every pod of the own node is among ``pods``, or soon will be.
         absent: pods that are not there with the addresses for which slices name them, nor soon
             will be; they may be there without.
-        told: what the agent reports of attachments that etcd does not have.
+        reported: what the agent reports of attachments that etcd does not have.
         pod_annotations: what annotations of pods may name; None: they do not count.
         unread_nodes: names of nodes that cannot be read; "" among them: it may be any.
         unread_pods: names of pods that cannot be read.
@@ -56,7 +56,7 @@ class Cluster:
     absent: dict[Ref, set[str]] = field(default_factory=dict)
     records: Records = field(default_factory=Records)
     attachments: AttachmentKeys = field(default_factory=AttachmentKeys)
-    told: Reported = field(default_factory=Reported)
+    reported: Reported = field(default_factory=Reported)
     pod_annotations: PodAnnotations | None = None
     unread_nodes: frozenset[str] = frozenset()
     unread_pods: frozenset[Ref] = frozenset()
@@ -119,9 +119,9 @@ class Cluster:
     ) -> None:
         """Apply one agent key of etcd, or that etcd does not have it any more."""
         if is_gone:
-            value, revision = self.told.get(key)
+            value, revision = self.reported.get(key)
         else:
-            self.told.hide(key)
+            self.reported.hide(key)
         self._apply(key, value, revision)
 
     def _apply(self, key: str, value: bytes | None, revision: int) -> None:
@@ -138,10 +138,10 @@ class Cluster:
         Args:
             held: the keys that etcd has.
         """
-        changed = self.told.learn(values, held)
+        changed = self.reported.learn(values, held)
         for key in changed:
-            self._apply(key, *self.told.get(key))
-        self.dirt.told |= changed
+            self._apply(key, *self.reported.get(key))
+        self.dirt.reported |= changed
         return bool(changed)
 
     def set_unread_nodes(self, names: frozenset[str]) -> None:
@@ -231,7 +231,7 @@ class Cluster:
 
     def _mark_unconfirmed(self, *addresses: str | None) -> None:
         """Mark addresses whose localsid in etcd counts until the agent has reported everything."""
-        if not self.told.is_complete:
+        if not self.reported.is_complete:
             self.dirt.addresses.update(filter(None, addresses))
 
     def replace_attachments(self, wiring: AttachmentKeys, held: Container[str] = ()) -> None:
@@ -240,8 +240,8 @@ class Cluster:
         Args:
             held: the keys that etcd has.
         """
-        self.told.yield_to(held)
-        for key, value, revision in self.told.items():
+        self.reported.yield_to(held)
+        for key, value, revision in self.reported.items():
             if key not in held:
                 wiring.apply(key, value, revision)
         self.dirt.addresses |= self.attachments.addresses() | wiring.addresses()

@@ -20,7 +20,7 @@ __all__ = ["examine", "examine_keys", "ranges_of_note", "unasked"]
 def examine_keys(reconciler: Reconciler, actual: Sequence[KeyValue]) -> list[Finding]:
     """Examine the cluster with these keys, whole ones, and those that the agent has besides."""
     reconciler.reset(actual)
-    entries = {key: value for key, value, _ in reconciler.cluster.told.items()}
+    entries = {key: value for key, value, _ in reconciler.cluster.reported.items()}
     entries |= {
         item.key.removeprefix(reconciler.prefix): item.value
         for item in actual

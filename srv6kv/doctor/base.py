@@ -62,7 +62,7 @@ def tables(reconciler: Reconciler, seen: Seen) -> Iterator[Finding]:
     for vrf, what in ((settings.main_vrf, "main"), (settings.pod_vrf, "pod")):
         key = f"config/vpp/v2/vrf-table/id/{vrf}/protocol/IPV6"
         text = f"{what} VRF {vrf}"
-        if key in reconciler.actual.entries or key in reconciler.cluster.told:
+        if key in reconciler.actual.entries or key in reconciler.cluster.reported:
             yield Finding("vrf-tables", OK, f"{text}: its table is there")
         elif settings.node_plumbing == "full":
             yield Finding("vrf-tables", OK, f"{text}: srv6kv makes its table")

@@ -19,7 +19,7 @@ from srv6kv.render.service import Host, LocalEndpoint, Receivers
 
 
 def slices_of(scene: Scene, slices: Iterable[EndpointSlice]) -> Iterator[account.SlicePart]:
-    """Each slice of the service; an endpoint that another slice has is told with the endpoint."""
+    """Each slice of the service; what another slice has is said with the endpoint."""
     listed = sorted(slices, key=lambda item: item.ref)
     verdicts = _verdicts(scene)
     unused: dict[str, list[account.Unused]] = {}

@@ -57,7 +57,7 @@ def _places(scene: Scene, address: str, role: Role) -> Iterator[Place]:
         paths = tuple(_paths(scene, target, place.local_only)) if wanted and entry else ()
         listed = [wanted[0], keys.policy(wanted[1])] if wanted else []
         held = scene.actual.steerings.get(target, ())
-        listed += sorted(k for k in held if scene.plan.wanted.get(k, b"") is None)
+        listed += sorted(k for k in held if scene.plan.values.get(k, b"") is None)
         if entry is None:
             is_covered = any(address in prefix for prefix in settings.service_cidrs)
             outcome = "drop route" if is_covered else "not steered, and no drop route covers it"

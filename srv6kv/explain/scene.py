@@ -90,7 +90,7 @@ class Scene:
         return Key(key, self._held(key) if self.is_online else "", self._said(key))
 
     def _held(self, key: str) -> str:
-        wanted, entry = self.plan.wanted.get(key), self.actual.entries.get(key)
+        wanted, entry = self.plan.values.get(key), self.actual.entries.get(key)
         if wanted is None:
             return TO_GO
         if entry is None:
@@ -103,7 +103,7 @@ class Scene:
         status = self.states.get(key)
         if status is None:
             return Said(agentstate.UNKNOWN)
-        wanted = self.plan.wanted.get(key)
+        wanted = self.plan.values.get(key)
         value = foreign.plain(wanted, dict[str, Any]) if wanted is not None else None
         waited = agentstate.waits_for(status, value)
         why = status.error or ("" if waited else ", ".join(status.details))
@@ -111,7 +111,7 @@ class Scene:
 
     def steering_of(self, target: Target) -> tuple[str, str] | None:
         """Key and BSID of the steering that a target should have."""
-        for key, value in self.plan.wanted.items():
+        for key, value in self.plan.values.items():
             if value is not None and key.startswith(keys.STEERING):
                 facts = steering_facts(value)
                 if facts is not None and facts.target == target:

@@ -95,8 +95,8 @@ def adopt(
     loopbacks = dict(_loopbacks(actual, reconciler))
     extra = list(_stripped(actual, loopbacks)) if strips_loopbacks else []
     plan = replace(plan, transactions=_in_order(plan, theirs, reconciler, extra))
-    there = {key: actual[key].value for key in plan.wanted if key in actual}
-    put = {key: value for key, value in plan.wanted.items() if value is not None}
+    there = {key: actual[key].value for key in plan.values if key in actual}
+    put = {key: value for key, value in plan.values.items() if value is not None}
     return Adoption(
         plan,
         kept=tuple(sorted(key for key in put if there.get(key) == put[key])),
@@ -234,5 +234,5 @@ def _lost(plan: Plan, there: Mapping[str, bytes], reconciler: Reconciler) -> Ite
         else:
             continue
         key = keys.localsid(sid)
-        if key in there and plan.wanted.get(key) is None:
+        if key in there and plan.values.get(key) is None:
             yield str(note)

@@ -13,10 +13,10 @@ Lists = set[tuple[tuple[str, ...], int]]
 """Segments and weight of each list."""
 
 
-def effects_of(wanted: Mapping[str, bytes | None], actual: Actual) -> Counter[str]:
+def effects_of(values: Mapping[str, bytes | None], actual: Actual) -> Counter[str]:
     """Count policies by what happens to them: create, grow, shrink, replace, remove."""
     effects: Counter[str] = Counter()
-    for key, value in wanted.items():
+    for key, value in values.items():
         entry = actual.entries.get(key)
         old = entry.value if entry else None
         if key.startswith(keys.POLICY) and old != value:

@@ -98,7 +98,7 @@ class Plan:
         notes: objects that are left out and why.
         ledger: what is to be noted with the last transaction.
         effects: policies by what happens to them: create, grow, shrink, replace, remove.
-        wanted: key (short form) to the bytes that should be there; None: nothing should.
+        values: key (short form) to the bytes that should be there; None: nothing should.
         plumbing: what others may own, and what of it is made now; empty unless all was compared.
         parts: what was looked at: keys, and targets of steerings.
         left: what of these is left out.
@@ -108,7 +108,7 @@ class Plan:
     notes: tuple[Note, ...]
     ledger: Ledger
     effects: Counter[str]
-    wanted: dict[str, bytes | None]
+    values: dict[str, bytes | None]
     plumbing: Plumbing = Plumbing()
     parts: frozenset[Part] = frozenset()
     left: Left = Left()
@@ -119,7 +119,7 @@ class Plan:
     @property
     def compared(self) -> int:
         """How many keys were compared."""
-        return len(self.wanted)
+        return len(self.values)
 
     @property
     def can_wait(self) -> bool:
@@ -205,22 +205,22 @@ def plan(
     listed = (sorted(object_keys), sorted(targets))
     resolved = resolve(desired, actual, settings, owned, *listed, room, inherited)
     for key in leftovers - resolved.kept:
-        resolved.wanted.setdefault(key, None)
+        resolved.values.setdefault(key, None)
     shareable = desired.shared.keys() | ledger.shared.keys()
     concerned = shareable if delta is None else shareable & delta.keys
     shared, unnoted = _shared(desired, actual, ledger, resolved, concerned, present)
-    kept = _keep(resolved.wanted, actual, inherited) if inherited is not None else []
+    kept = _keep(resolved.values, actual, inherited) if inherited is not None else []
     looked_at = object_keys if delta is None else object_keys | delta.keys
-    parts = frozenset[Part]((*looked_at, *targets, *resolved.wanted, *kept))
+    parts = frozenset[Part]((*looked_at, *targets, *resolved.values, *kept))
     shared |= {key: ledger.shared[key] for key in kept if key in ledger.shared}
-    stages = _stages(resolved.wanted, actual, prefix)
+    stages = _stages(resolved.values, actual, prefix)
     return Plan(
         transactions=tuple(txn for stage in stages for txn in split(stage, most, batch_bytes)),
         notes=_all_notes(resolved, len(kept)),
         ledger=Ledger(ranges, dict(sorted(shared.items()))),
-        effects=effects_of(resolved.wanted, actual),
-        wanted=resolved.wanted,
-        plumbing=_plumbing(desired, actual, resolved.wanted, present)
+        effects=effects_of(resolved.values, actual),
+        values=resolved.values,
+        plumbing=_plumbing(desired, actual, resolved.values, present)
         if delta is None
         else Plumbing(),
         parts=parts,
@@ -246,12 +246,12 @@ def kept_note(number: int) -> Note:
 
 
 def _plumbing(
-    desired: Desired, actual: Actual, wanted: dict[str, bytes | None], present: Container[str]
+    desired: Desired, actual: Actual, values: dict[str, bytes | None], present: Container[str]
 ) -> Plumbing:
     made = [
         key
         for key in desired.shared
-        if (value := wanted.get(key)) is not None
+        if (value := values.get(key)) is not None
         and (key not in actual.entries or actual.entries[key].value != value)
     ]
     there = [key for key in desired.shared if key in actual.entries or key in present]
@@ -259,12 +259,12 @@ def _plumbing(
     return Plumbing(tuple(sorted(found)), tuple(sorted(made)))
 
 
-def _keep(wanted: dict[str, bytes | None], actual: Actual, inherited: Inherited) -> list[str]:
+def _keep(values: dict[str, bytes | None], actual: Actual, inherited: Inherited) -> list[str]:
     """Keep what may not go, but for a steering whose prefix another key takes over."""
-    taken = {_target_of(v) for k, v in wanted.items() if v and k.startswith(keys.STEERING)}
+    taken = {_target_of(v) for k, v in values.items() if v and k.startswith(keys.STEERING)}
     kept: list[str] = []
     leaving: set[str] = set()
-    for key, value in sorted(wanted.items(), key=lambda item: delete_order(item[0])):
+    for key, value in sorted(values.items(), key=lambda item: delete_order(item[0])):
         is_going = value is None and key in actual.entries
         is_taken = is_going and _is_taken(key, actual, taken)
         if is_going and not is_taken and not inherited.may_go(key, leaving):
@@ -272,11 +272,11 @@ def _keep(wanted: dict[str, bytes | None], actual: Actual, inherited: Inherited)
         elif key in actual.facts and (value is None or _bsid_of(value) != actual.facts[key].bsid):
             leaving.add(key)
     for key in kept:
-        del wanted[key]
+        del values[key]
     for key in leaving:
         policy = keys.policy(actual.facts[key].bsid)
         if policy in inherited.kept and inherited.may_go(policy, leaving):
-            wanted.setdefault(policy, None)
+            values.setdefault(policy, None)
     return kept
 
 
@@ -308,7 +308,7 @@ def _shared(
     Returns:
         What to note about it, and what is not created because there is no room to note it.
     """
-    noted, unnoted, wanted = dict(ledger.shared), set[str](), resolved.wanted
+    noted, unnoted, values = dict(ledger.shared), set[str](), resolved.values
     for key in sorted(concerned):
         entry = actual.entries.get(key)
         written = noted.pop(key, None)
@@ -316,7 +316,7 @@ def _shared(
         value = desired.shared.get(key)
         if value is None:
             if is_ours:
-                wanted[key] = None
+                values[key] = None
         elif is_ours or (entry is None and key not in present):
             text = encode(value).decode()
             if text != written:
@@ -328,7 +328,7 @@ def _shared(
                     if written is not None:
                         noted[key] = written
                     continue
-            wanted[key] = text.encode()
+            values[key] = text.encode()
             noted[key] = text
     return noted, unnoted
 
@@ -338,14 +338,14 @@ def _unnoted(size: int) -> str:
     return f"{text} {MOST_SHARED_BYTES} do not fit; it is not created"
 
 
-def _stages(wanted: dict[str, bytes | None], actual: Actual, prefix: str) -> list[list[Operation]]:
+def _stages(values: dict[str, bytes | None], actual: Actual, prefix: str) -> list[list[Operation]]:
     """Ordered operations; more than one stage only if steerings swap their prefixes."""
     changes = {
         key: value
-        for key, value in wanted.items()
+        for key, value in values.items()
         if (entry.value if (entry := actual.entries.get(key)) else None) != value
     }
-    freed = _to_be_freed(wanted, changes, actual)
+    freed = _to_be_freed(values, changes, actual)
     first = [_operation(prefix, key, None, actual) for key in sorted(freed)]
     holders = _holders(changes, actual, freed)
     second: list[Operation] = []
@@ -354,8 +354,8 @@ def _stages(wanted: dict[str, bytes | None], actual: Actual, prefix: str) -> lis
         guard = 0 if key in freed else None
         second.append(_operation(prefix, key, changes[key], actual, guard))
     for key in freed:
-        if wanted[key] is not None and key not in changes:
-            second.append(_operation(prefix, key, wanted[key], actual, 0))
+        if values[key] is not None and key not in changes:
+            second.append(_operation(prefix, key, values[key], actual, 0))
     gone = {key for key, value in changes.items() if value is None}
     gone -= freed.union(*holders.values())
     second += [_operation(prefix, key, None, actual) for key in sorted(gone, key=delete_order)]
@@ -399,7 +399,7 @@ def _target_of(value: bytes) -> Target:
 
 
 def _to_be_freed(
-    wanted: dict[str, bytes | None], changes: dict[str, bytes | None], actual: Actual
+    values: dict[str, bytes | None], changes: dict[str, bytes | None], actual: Actual
 ) -> set[str]:
     """Steerings that must go in a transaction of their own, because a key occurs once in one.
 
@@ -409,14 +409,14 @@ def _to_be_freed(
     freed: set[str] = set()
     for key, target in _moved(changes).items():
         for other in actual.steerings.get(target, set()) - {key}:
-            if wanted.get(other) is not None:
+            if values.get(other) is not None:
                 freed.add(other)
     for key, value in changes.items():
         facts = actual.facts.get(key)
         if value is None and facts is not None and facts.target is not None:
             twins = actual.steerings[facts.target] - {key}
-            if any(wanted.get(twin) is not None and twin not in changes for twin in twins):
-                freed |= {key, *(twin for twin in twins if twin in wanted)}
+            if any(values.get(twin) is not None and twin not in changes for twin in twins):
+                freed |= {key, *(twin for twin in twins if twin in values)}
     return freed
 
 

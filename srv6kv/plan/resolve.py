@@ -42,14 +42,14 @@ class Resolved:
     """The part of etcd that is desired.
 
     Attributes:
-        wanted: key to bytes; None: a key that should not be there.
+        values: key to bytes; None: a key that should not be there.
         kept: keys of services that cannot be written now; they stay as they are.
         notes: why something is left out.
         needs: targets that are left out for want of a localsid, to its key.
         without_bsid: targets that are left out because no BSID is free.
     """
 
-    wanted: dict[str, bytes | None] = field(default_factory=dict)
+    values: dict[str, bytes | None] = field(default_factory=dict)
     kept: set[str] = field(default_factory=set)
     notes: dict[Part, list[Note]] = field(default_factory=dict)
     needs: dict[Target, str] = field(default_factory=dict)
@@ -110,8 +110,8 @@ def resolve(
                 resolved.without_bsid.add(target)
             resolved.kept |= _leave(target, leaving, actual, ranges, resolved)
     for key in resolved.kept:
-        if resolved.wanted.get(key) is None:
-            resolved.wanted.pop(key, None)
+        if resolved.values.get(key) is None:
+            resolved.values.pop(key, None)
     return resolved
 
 
@@ -130,7 +130,7 @@ def _add_object(
     elif text is not None and (excess := _excess_of(key, len(text), most_bytes)):
         resolved.remark_value(key, f"{excess}; nothing is written")
     else:
-        resolved.wanted[key] = text
+        resolved.values[key] = text
 
 
 def _excess_of(key: str, size: int, most_bytes: int) -> str:
@@ -171,7 +171,7 @@ def _leave(
         if users <= leaving and policy in actual.entries and ranges.owns(policy):
             held.add(policy)
     for key in held:
-        resolved.wanted.setdefault(key, None)
+        resolved.values.setdefault(key, None)
     return held
 
 
@@ -286,6 +286,6 @@ def _enter(
     fault = fault_of(policy) or fault_of(steering)
     if fault is not None:
         return Reason.INVALID_VALUE, f"{fault}; {_NOTHING[type(entry)]}"
-    resolved.wanted[policy.key] = encode(policy)
-    resolved.wanted[steering.key] = encode(steering)
+    resolved.values[policy.key] = encode(policy)
+    resolved.values[steering.key] = encode(steering)
     return None

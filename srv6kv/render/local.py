@@ -203,7 +203,7 @@ class LocalEndpoints:
 
     def _is_assumed(self, address: str, cluster: Cluster) -> bool:
         is_there = cluster.held.get(self._sid_of(address)) == address
-        return is_there and not cluster.told.is_complete
+        return is_there and not cluster.reported.is_complete
 
     def _why_left_alone(self, address: str, cluster: Cluster, topology: Topology) -> Note | None:
         """Why a pod answers for no service: its rule chains are a mesh's, or may be.

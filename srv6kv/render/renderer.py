@@ -95,9 +95,9 @@ class Renderer:
         if is_new_topology:
             refs |= cluster.services.keys()
         refs = self._services.apply(refs, cluster)
-        delta.keys |= dirt.told
+        delta.keys |= dirt.reported
         changed = self._local.listed(dirt.addresses)
-        if cluster.told.is_complete:
+        if cluster.reported.is_complete:
             changed |= self._local.assumed
         for ref in refs:
             changed |= self._local.replace(ref, self._services.receivers_of(ref))

@@ -53,7 +53,7 @@ class AgentWatch:
         self._reconciler = reconciler
         self._rest = rest
         self._attached = Table()
-        reconciler.cluster.told.is_complete = rest is None
+        reconciler.cluster.reported.is_complete = rest is None
         self._poll: Poll | None = None
         self._phases = Rollout()
         self._digest = Digest()
@@ -141,7 +141,7 @@ class AgentWatch:
         """Apply the pod attachments that the agent knows; whether a plan may change by them."""
         old, self._attached = self._attached, table
         cluster, owns = self._reconciler.cluster, self._reconciler.owns
-        cluster.told.is_complete = table.is_complete
+        cluster.reported.is_complete = table.is_complete
         if table.values == old.values:
             return table.is_complete != old.is_complete
         values = {key: value for key, value in table.values.items() if not owns(key)}
@@ -153,7 +153,7 @@ class AgentWatch:
         """The state of a key; answers from before the last commit do not count."""
         if self.view.is_polled and self._asked < self._committed:
             return None
-        return self.view.told.get(key)
+        return self.view.reported.get(key)
 
     @property
     def is_amid(self) -> bool:

@@ -89,7 +89,7 @@ def loss_of(found: Plan, actual: Actual, served: Served) -> Loss:
     """Count what a plan takes away."""
     changes = {
         key: value
-        for key, value in found.wanted.items()
+        for key, value in found.values.items()
         if value != (entry.value if (entry := actual.entries.get(key)) is not None else None)
     }
     lost: Counter[tuple[str, str]] = Counter()

@@ -233,7 +233,7 @@ class Reconciler:
         delta = self.renderer.update(self.cluster)
         is_moved = self._inherited.update_topology(self.renderer.services.topology)
         self._inherited.kept = self._left_out.kept
-        is_complete = self.cluster.told.is_complete
+        is_complete = self.cluster.reported.is_complete
         waits = self._inherited.update_waiting(
             frozenset() if is_complete else self.renderer.unattached()
         )
@@ -253,12 +253,12 @@ class Reconciler:
             ledger=self.ledger,
             delta=self._pending,
             inherited=self._inherited,
-            present=self.cluster.told,
+            present=self.cluster.reported,
             most=self.limits.few_planned if self.is_contended else self.limits.planned,
             most_bytes=self.most_bytes,
             batch_bytes=min(self.limits.size, self.most_bytes),
         )
-        self._inherited.desired |= {k for k, v in found.wanted.items() if v is not None}
+        self._inherited.desired |= {k for k, v in found.values.items() if v is not None}
         self._left_out.apply(found, is_full=self._pending is None)
         return found
 

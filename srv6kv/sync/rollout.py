@@ -108,10 +108,10 @@ class Rollout:
                 puts = self._send if _is_send(key) else self._receive
                 puts[key] = _Put(revision, now, operation.guard != 0)
 
-    def update(self, key: str, told: Reported | None, now: float) -> None:
+    def update(self, key: str, reported: Reported | None, now: float) -> None:
         """Apply the agent's report of a key (short form)."""
         for puts in (self._receive, self._send):
-            if key in puts and _is_done(puts[key], told, now):
+            if key in puts and _is_done(puts[key], reported, now):
                 del puts[key]
 
     @property
@@ -163,20 +163,20 @@ def _limit(name: str) -> float:
     return CONFIRM_SECONDS * (2 if name == GONE else 1)
 
 
-def _is_done(put: _Put, told: Reported | None, now: float) -> bool:
+def _is_done(put: _Put, reported: Reported | None, now: float) -> bool:
     """Whether the agent has done what it can with a put, or nothing more is to be expected."""
     if now - put.when >= CONFIRM_SECONDS:
         return True
-    if told is None or told.status.state not in _ENDS:
+    if reported is None or reported.status.state not in _ENDS:
         return False
     is_quiet = now - put.when >= QUIET_SECONDS
-    if told.status.state is State.PENDING and not is_quiet:
+    if reported.status.state is State.PENDING and not is_quiet:
         return False
-    if told.revision > put.revision or (told.revision == 0 and not put.was_there):
+    if reported.revision > put.revision or (reported.revision == 0 and not put.was_there):
         return True
     # The agent publishes only another state, operation, error or other details than before.
-    is_same = told.status.operation == "UPDATE" or told.status.state is not State.CONFIGURED
-    may_be_unpublished = told.revision == 0 or (put.was_there and is_same)
+    is_same = reported.status.operation == "UPDATE" or reported.status.state is not State.CONFIGURED
+    may_be_unpublished = reported.revision == 0 or (put.was_there and is_same)
     return may_be_unpublished and is_quiet
 
 
@@ -216,7 +216,7 @@ def _is_independent(operation: Operation, plan: Plan, actual: Actual) -> bool:
         return False
     gained = lists_of(key, operation.value) - lists_of(key, old.value)
     ends = {keys.localsid(segments[-1]) for segments, _ in gained if segments}
-    return not any(end in actual.entries or plan.wanted.get(end) for end in ends)
+    return not any(end in actual.entries or plan.values.get(end) for end in ends)
 
 
 def _without(plan: Plan, left: set[Operation], ledger: Ledger, actual: Actual) -> Plan:

@@ -139,7 +139,7 @@ def _values(reconciler: Reconciler, state: Sequence[KeyValue]) -> dict[str, Any]
     found: dict[str, bytes | None] = {
         item.key.removeprefix(reconciler.prefix): item.value for item in state
     }
-    found |= reconciler.plan().wanted
+    found |= reconciler.plan().values
     values = {}
     for key, value in found.items():
         if value is not None:

@@ -40,18 +40,18 @@ def compare(
         shown: what VPP has; None: not known.
         names: the agent's names of interfaces to VPP's.
     """
-    wanted = objects_of(etcd)
-    found = list(keyfaults.differences(etcd, wanted))
+    decoded = objects_of(etcd)
+    found = list(keyfaults.differences(etcd, decoded))
     faults = {item.subject for item in found if item.reason in keyfaults.FATAL}
     if states is not None:
-        present = None if shown is None else vpp.present(wanted, shown)
+        present = None if shown is None else vpp.present(decoded, shown)
         found += agent.differences(etcd, states, present, faults)
     if shown is not None:
         blamed = faults | {item.subject for item in found if item.where == AGENT}
         if keys.CONFIG in blamed:
             blamed |= etcd.keys
         bsids = vpp.bsids_of(shown)
-        seen = vpp.Seen(etcd, wanted, shown, states, frozenset(blamed), bsids, names or {})
+        seen = vpp.Seen(etcd, decoded, shown, states, frozenset(blamed), bsids, names or {})
         found += vpp.differences(seen)
     return tuple(sorted((_with_command(etcd, item) for item in found), key=_order))
 

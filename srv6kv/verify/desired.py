@@ -34,28 +34,28 @@ class DesiredObjects:
 
 def objects_of(desired: DesiredKeys) -> DesiredObjects:
     """What etcd wants of VPP."""
-    wanted = DesiredObjects()
+    decoded = DesiredObjects()
     for key, value in sorted(desired.values.items()):
         try:
-            _add(wanted, key, value)
+            _add(decoded, key, value)
         except ValueError as error:
-            wanted.faults[key] = str(error).removeprefix(f"{key}: ")
-    return wanted
+            decoded.faults[key] = str(error).removeprefix(f"{key}: ")
+    return decoded
 
 
-def _add(wanted: DesiredObjects, key: str, value: Json) -> None:
+def _add(decoded: DesiredObjects, key: str, value: Json) -> None:
     if key.startswith(keys.LOCALSID):
         sid = _localsid(key, value)
-        wanted.localsids[sid.sid] = (key, sid)
+        decoded.localsids[sid.sid] = (key, sid)
     elif key.startswith(keys.POLICY):
         policy = _policy(key, value)
-        wanted.policies[policy.bsid] = (key, policy)
+        decoded.policies[policy.bsid] = (key, policy)
     elif key.startswith(keys.STEERING):
         steering, vrf = _steering(key, value)
-        traffic = wanted.steerings.setdefault((steering.kind, steering.traffic), {})
+        traffic = decoded.steerings.setdefault((steering.kind, steering.traffic), {})
         traffic.setdefault(vrf, {})[key] = steering.bsid
     elif key == SRV6_GLOBAL:
-        wanted.encap_source = _ip6_of(value.get("encap_source_address") or "::")
+        decoded.encap_source = _ip6_of(value.get("encap_source_address") or "::")
 
 
 def _localsid(key: str, value: Json) -> Localsid:

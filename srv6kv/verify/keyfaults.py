@@ -15,7 +15,7 @@ FATAL = frozenset({"Unreadable", "KeyMismatch", "Invalid"})
 _VOID = "and at a resync the agent drops all keys because of it"
 
 
-def differences(desired: DesiredKeys, wanted: DesiredObjects) -> Iterator[Difference]:
+def differences(desired: DesiredKeys, decoded: DesiredObjects) -> Iterator[Difference]:
     """Keys and values that the agent cannot take as they are meant."""
     for key, why in desired.unreadable.items():
         yield Difference(
@@ -34,14 +34,14 @@ def differences(desired: DesiredKeys, wanted: DesiredObjects) -> Iterator[Differ
                 f"key and value were written apart; the agent refuses the pair, {_VOID}",
                 Remedy(None, "delete this key, and put the value under the right one"),
             )
-    for key, why in wanted.faults.items():
+    for key, why in decoded.faults.items():
         yield Difference(
             *(key, ETCD, "Invalid", why),
             "the agent or VPP refuses such a value",
             Remedy(None, "correct the value; what an earlier one made stays in VPP until then"),
         )
     yield from _related_bsids(desired)
-    yield from _shared_prefixes(wanted)
+    yield from _shared_prefixes(decoded)
 
 
 def _related_bsids(desired: DesiredKeys) -> Iterator[Difference]:
@@ -59,8 +59,8 @@ def _related_bsids(desired: DesiredKeys) -> Iterator[Difference]:
         texts.add(text)
 
 
-def _shared_prefixes(wanted: DesiredObjects) -> Iterator[Difference]:
-    for (_, traffic), by_vrf in wanted.steerings.items():
+def _shared_prefixes(decoded: DesiredObjects) -> Iterator[Difference]:
+    for (_, traffic), by_vrf in decoded.steerings.items():
         for vrf, bsids in by_vrf.items():
             for key in bsids:
                 others = sorted(bsids.keys() - {key})

@@ -86,7 +86,7 @@ def _published(
     view = View(prefix)
     view.reset(item for item in entries if view.owns(item.key))
     remarks = list(view.unreadable.values())
-    return (view.statuses if view.told or remarks else None), remarks
+    return (view.statuses if view.reported or remarks else None), remarks
 
 
 def lasting(look: Callable[[], Look]) -> tuple[Look, list[Difference], set[str]]:

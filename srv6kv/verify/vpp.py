@@ -47,7 +47,7 @@ class Seen:
     """
 
     desired: DesiredKeys
-    wanted: DesiredObjects
+    decoded: DesiredObjects
     vpp: ShowSr
     states: States | None
     blamed: Blamed
@@ -67,12 +67,12 @@ def bsids_of(vpp: ShowSr) -> frozenset[str] | None:
     return frozenset(policy.bsid for policy in vpp.policies)
 
 
-def present(wanted: DesiredObjects, vpp: ShowSr) -> frozenset[str]:
+def present(decoded: DesiredObjects, vpp: ShowSr) -> frozenset[str]:
     """The keys of localsids and policies that VPP has, however they look."""
     sids, bsids = by_address(vpp.localsids, "sid"), by_address(vpp.policies, "bsid")
     return frozenset(
-        [key for sid, (key, _) in wanted.localsids.items() if sid in sids]
-        + [key for bsid, (key, _) in wanted.policies.items() if bsid in bsids]
+        [key for sid, (key, _) in decoded.localsids.items() if sid in sids]
+        + [key for bsid, (key, _) in decoded.policies.items() if bsid in bsids]
     )
 
 
@@ -84,26 +84,26 @@ def differences(seen: Seen) -> Iterator[Difference]:
         yield from _policies(seen)
     if seen.vpp.steerings is not None:
         yield from _steerings(seen, seen.vpp.steerings)
-    if seen.vpp.encap_source is not None and _encapsulates(seen.wanted):
+    if seen.vpp.encap_source is not None and _encapsulates(seen.decoded):
         yield from objects.encap_source(
-            SRV6_GLOBAL, seen.vpp.encap_source, seen.wanted.encap_source, "for new policies"
+            SRV6_GLOBAL, seen.vpp.encap_source, seen.decoded.encap_source, "for new policies"
         )
 
 
-def _encapsulates(wanted: DesiredObjects) -> bool:
-    return any(policy.is_encap for _, policy in wanted.policies.values())
+def _encapsulates(decoded: DesiredObjects) -> bool:
+    return any(policy.is_encap for _, policy in decoded.policies.values())
 
 
 def _localsids(seen: Seen) -> Iterator[Difference]:
     shown = by_address(seen.vpp.localsids, "sid")
     may_be_old = seen.vpp.may_be_old
-    for sid, (key, want) in seen.wanted.localsids.items():
+    for sid, (key, want) in seen.decoded.localsids.items():
         if sid in shown:
             interface = seen.desired.interfaces.get(want.interface or "")
             yield from objects.localsid(key, want, shown[sid], seen.names, interface)
         elif want.behaviour != "DX2" or not seen.vpp.unsupported:
             yield from _missing(seen, key, "localsids")
-    for sid in shown.keys() - seen.wanted.localsids.keys():
+    for sid in shown.keys() - seen.decoded.localsids.keys():
         key = keys.localsid(sid)
         table = " [fib-table N]"
         is_bare = shown[sid].length == 0 or may_be_old
@@ -116,15 +116,15 @@ def _localsids(seen: Seen) -> Iterator[Difference]:
 def _policies(seen: Seen) -> Iterator[Difference]:
     shown = by_address(seen.vpp.policies, "bsid")
     may_be_old = seen.vpp.may_be_old
-    for bsid, (key, want) in seen.wanted.policies.items():
+    for bsid, (key, want) in seen.decoded.policies.items():
         if bsid in shown:
             yield from objects.policy(key, want, shown[bsid], may_be_old)
             source = shown[bsid].encap_source
             if want.is_encap and source is not None:
-                yield from objects.encap_source(key, source, seen.wanted.encap_source, "of it")
+                yield from objects.encap_source(key, source, seen.decoded.encap_source, "of it")
         else:
             yield from _missing(seen, key, "policies")
-    for bsid in shown.keys() - seen.wanted.policies.keys():
+    for bsid in shown.keys() - seen.decoded.policies.keys():
         key = keys.policy(bsid)
         yield from _unwanted(seen, key, seen.desired.ranges.owns(key), f"sr policy del bsid {bsid}")
 
@@ -176,7 +176,7 @@ def _steerings(seen: Seen, shown: tuple[Steering, ...]) -> Iterator[Difference]:
     left: dict[tuple[str, str], list[str]] = {}
     for item in shown:
         left.setdefault((item.kind, item.traffic), []).append(item.bsid)
-    for (kind, traffic), by_vrf in sorted(seen.wanted.steerings.items()):
+    for (kind, traffic), by_vrf in sorted(seen.decoded.steerings.items()):
         is_shown = kind == "L3" or traffic in seen.names or ("L2", traffic) in left
         if is_shown:
             bsids = left.pop((kind, seen.names.get(traffic, traffic)), [])
@@ -188,7 +188,7 @@ def _steerings(seen: Seen, shown: tuple[Steering, ...]) -> Iterator[Difference]:
 
 
 def _has_unknown_interfaces(seen: Seen) -> bool:
-    return any(kind == "L2" and name not in seen.names for kind, name in seen.wanted.steerings)
+    return any(kind == "L2" and name not in seen.names for kind, name in seen.decoded.steerings)
 
 
 def _one_prefix(

@@ -27,7 +27,7 @@ AGENT = {**base_keys(1, "fe10:f00d::1"), **pod_keys(HERE), **pod_keys(LATER)}
 class Outcome(NamedTuple):
     """What a node has and says."""
 
-    wanted: dict[str, bytes | None]
+    values: dict[str, bytes | None]
     notes: frozenset[tuple[str, str]]
 
 
@@ -54,7 +54,7 @@ def _outcome(service: Json, item: Json, more: tuple[Json, ...] = ()) -> Outcome:
         for number, (key, value) in enumerate(AGENT.items(), start=1)
     )
     plan = reconciler.plan()
-    return Outcome(plan.wanted, frozenset((note.reason, note.text) for note in reconciler.notes()))
+    return Outcome(plan.values, frozenset((note.reason, note.text) for note in reconciler.notes()))
 
 
 def _compared(kind: str, field: str, case: Case) -> tuple[Outcome, Outcome]:
@@ -103,7 +103,7 @@ def test_the_base_is_rendered_without_a_note() -> None:
     base = _outcome(SERVICE, SLICE)
 
     assert base.notes == frozenset()
-    assert "config/vpp/srv6/v2/steering/forK8sService-default-web_fd20::1_main" in base.wanted
+    assert "config/vpp/srv6/v2/steering/forK8sService-default-web_fd20::1_main" in base.values
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_field_that_is_honoured_changes_what_is_rendered(
     """The values in etcd depend on it."""
     before, after = _compared(kind, field, case)
 
-    assert before.wanted != after.wanted
+    assert before.values != after.values
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def expected(bench: Bench, told: Mapping[str, bytes]) -> State:
         KeyValue(bench.prefix + key, value, number)
         for number, (key, value) in enumerate(bench.foreign.items(), start=1)
     )
-    wanted = files.reconciler.plan().wanted
+    wanted = files.reconciler.plan().values
     return bench.foreign | {key: value for key, value in wanted.items() if value is not None}
 
 

@@ -20,7 +20,7 @@ def test_what_is_explained_is_what_is_rendered(scene: Scene) -> None:
     """Over all services: every steering, list, pod localsid and note, and no others; behind each
     list are the endpoints that a rule kept."""
     node1 = Asked(scene.objects, scene.keys[OWN], settings(scene.conf), OWN)
-    wanted = {key: value for key, value in node1.plan.wanted.items() if value is not None}
+    wanted = {key: value for key, value in node1.plan.values.items() if value is not None}
     told = set[str]()
     for body in scene.services:
         ref = Ref(body["metadata"]["namespace"], body["metadata"]["name"])

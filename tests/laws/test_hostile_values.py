@@ -300,7 +300,7 @@ def test_everything_else_goes_on(kind: str, name: str) -> None:
     most = started("boot-a", {one.key: one for one in (*fresh, *bad)}.values())
 
     def policies(reconciler: Reconciler) -> set[str]:
-        wanted = reconciler.plan().wanted
+        wanted = reconciler.plan().values
         return {key for key, value in wanted.items() if "/policy/" in key and value is not None}
 
     assert policies(found) >= policies(least) & policies(most)

@@ -37,7 +37,7 @@ def plan_of(case: Json, held: Mapping[str, bytes]) -> Plan:
 def fed(case: Json) -> dict[str, bytes]:
     """The keys of the agent, with those that the node writes."""
     state = {key: json.dumps(value).encode() for key, value in case["agent"].items()}
-    wanted = plan_of(case, state).wanted
+    wanted = plan_of(case, state).values
     return state | {key: value for key, value in wanted.items() if value is not None}
 
 

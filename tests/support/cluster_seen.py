@@ -31,7 +31,7 @@ class SeenCluster:
     """
 
     def __init__(self, kubeconfig: Path | None, node: str = "node1") -> None:
-        self.told: list[ClusterChanged] = []
+        self.reported: list[ClusterChanged] = []
         self.objects: dict[Identity, Json] = {}
         self.gone: list[Identity] = []
         self.source = KubernetesSource(ApiServer(kubeconfig), node)
@@ -47,12 +47,12 @@ class SeenCluster:
     @property
     def notes(self) -> tuple[Note, ...]:
         """What the source has to say now."""
-        return self.told[-1].notes if self.told else ()
+        return self.reported[-1].notes if self.reported else ()
 
     @property
     def listed(self) -> int:
         """How often the whole cluster was listed."""
-        return (self.told[-1].listed or 0) if self.told else 0
+        return (self.reported[-1].listed or 0) if self.reported else 0
 
     def names(self, kind: str = "Service") -> set[str]:
         """The names of the objects of a kind that are there."""
@@ -83,7 +83,7 @@ class SeenCluster:
         if isinstance(event, Exception):
             raise event
         assert isinstance(event, ClusterChanged)
-        self.told.append(event)
+        self.reported.append(event)
         for identity, body in event.objects:
             if body is None:
                 self.objects.pop(identity, None)

@@ -156,7 +156,7 @@ class Node:
         reconciler.reset(
             KeyValue(reconciler.prefix + key, value, 1) for key, value in agent.items()
         )
-        wanted = reconciler.plan().wanted
+        wanted = reconciler.plan().values
         return agent | {key: value for key, value in wanted.items() if value is not None}
 
     def leftover(self) -> list[str]:

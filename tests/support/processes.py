@@ -280,7 +280,7 @@ class Bench:
             KeyValue(self.prefix + key, value, number)
             for number, (key, value) in enumerate(self.foreign.items(), start=1)
         )
-        wanted = files.reconciler.plan().wanted
+        wanted = files.reconciler.plan().values
         return self.foreign | {key: value for key, value in wanted.items() if value is not None}
 
     def end(self) -> None:

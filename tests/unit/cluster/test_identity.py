@@ -121,7 +121,7 @@ def test_a_record_gives_a_node_its_subnets() -> None:
             endpoint_slice("web", [endpoint("fd00::101"), endpoint("2001:0:0:7::9", "node2")]),
         )
     )
-    wanted = reconciler.plan().wanted
+    wanted = reconciler.plan().values
     values = {key: json.loads(text) for key, text in wanted.items() if text is not None}
     steered = {
         value["l3_traffic"]["prefix_address"]

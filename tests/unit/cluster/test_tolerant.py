@@ -199,7 +199,7 @@ def _reconciler(
 
 
 def _wanted(bodies: list[Json]) -> dict[str, bytes | None]:
-    return _reconciler([(identity(body), _raw(body)) for body in bodies]).plan().wanted
+    return _reconciler([(identity(body), _raw(body)) for body in bodies]).plan().values
 
 
 GOOD = _wanted(_objects())
@@ -218,7 +218,7 @@ def test_a_bad_element_changes_no_key(where: str, is_last: bool) -> None:
         elements.insert(len(elements) if is_last else 0, bad)
         found = _reconciler([(identity(one), _raw(one)) for one in bodies])
 
-        assert found.plan().wanted == GOOD, bad
+        assert found.plan().values == GOOD, bad
         assert not found.intake.has_malformed
         assert not found.intake.gaps()
 
@@ -312,7 +312,7 @@ def test_a_bad_address_in_a_record_is_skipped(bad: Any) -> None:
     record = {"id": 2, "name": "node2", "ip_addresses": [bad, "fe10:f00d::77/90"]}
     found.reset([KeyValue(f"{PREFIX}2", json.dumps(record).encode(), 1)])
 
-    assert "config/vpp/v2/route/vrf/0/dst/9000:f00d::77/128/gw/fe10:f00d::77" in found.plan().wanted
+    assert "config/vpp/v2/route/vrf/0/dst/9000:f00d::77/128/gw/fe10:f00d::77" in found.plan().values
     [note] = [one for one in found.notes() if one.reason == "ElementIgnored"]
     assert str(note.subject) == f"Record {PREFIX}2"
     assert note.text.startswith("ip_addresses[0]: ")
@@ -349,7 +349,7 @@ def test_what_was_good_and_becomes_bad_is_as_after_a_fresh_start(where: str) -> 
     fresh = _reconciler([(identity(one), _raw(one)) for one in after])
     fresh.reset(())
 
-    assert running.plan().wanted == fresh.plan().wanted
+    assert running.plan().values == fresh.plan().values
     assert running.notes() == fresh.notes()
 
 
@@ -489,5 +489,5 @@ def test_a_filter_of_which_nothing_can_be_used_lets_nobody_in(ranges: list[Any])
     bodies[0]["spec"]["loadBalancerSourceRanges"] = ranges
     found = _reconciler([(identity(one), _raw(one)) for one in bodies])
 
-    assert not any("fd10::5" in key for key in found.plan().wanted)
+    assert not any("fd10::5" in key for key in found.plan().values)
     assert "SourceRangesUnsupported" in {note.reason for note in found.notes()}

@@ -48,7 +48,7 @@ def _camel(value: Any) -> Any:
 def told(sidecar: Sidecar, values: Mapping[str, Any], *, is_complete: bool = True) -> Sidecar:
     """The agent answers."""
     cluster = sidecar.reconciler.cluster
-    cluster.told.is_complete = is_complete
+    cluster.reported.is_complete = is_complete
     cluster.replace_reported(texts(values), sidecar.reconciler.actual.entries)
     return sidecar
 

@@ -279,7 +279,7 @@ def test_keys_have_their_state_when_etcd_was_asked() -> None:
     place = node1.explain(is_online=True).addresses[0].places[0]
     assert [key.state for key in place.keys] == ["missing", "missing"]
 
-    written = {key: value for key, value in node1.plan.wanted.items() if value is not None}
+    written = {key: value for key, value in node1.plan.values.items() if value is not None}
     node1.reset({**node1.entries, **written})
     place = node1.explain(is_online=True).addresses[0].places[0]
     assert [key.state for key in place.keys] == ["in etcd", "in etcd"]

@@ -43,7 +43,7 @@ def test_a_localsid_on_a_route_of_others_is_left_out() -> None:
     assert {"InvalidValue"} == {note.reason for note in found.notes}
     assert not [
         key
-        for key in found.wanted
+        for key in found.values
         if key.startswith((f"{STEERING}forK8sService", f"{POLICY}5555:"))
         or key == f"{LOCALSID}6666:0:0:1::5"
     ]

@@ -102,7 +102,7 @@ def test_unnamed_items(api: FakeApiServer, follow: Follow) -> None:
         seen.wait(lambda number=number: seen.listed >= number)  # type: ignore[misc]
 
     assert seen.gone == []
-    assert seen.told[-1].gaps == {Gap("Service")}
+    assert seen.reported[-1].gaps == {Gap("Service")}
     assert [note.reason for note in seen.notes] == ["Malformed"]
 
 

@@ -36,7 +36,7 @@ def test_outage(api: FakeApiServer, is_first: bool) -> None:
         seen.follow(SECONDS)
         came = [one.at for one in api.came("*", since=since)]
         passed = time.monotonic() - came[0]
-        reasons = {note.reason for told in seen.told for note in told.notes}
+        reasons = {note.reason for told in seen.reported for note in told.notes}
     gaps = [later - sooner for sooner, later in itertools.pairwise(came)]
     print(f"{len(came)} requests in {passed:.1f} s, at least {min(gaps):.2f} s apart")
 
@@ -137,7 +137,7 @@ def test_denied_while_it_starts(
         lasted = seen.wait(
             lambda: any(note.reason == Reason.API_FORBIDDEN for note in seen.notes), 30
         )
-    reasons = [[note.reason for note in told.notes] for told in seen.told]
+    reasons = [[note.reason for note in told.notes] for told in seen.reported]
 
     assert {reason for found in reasons for reason in found} == {Reason.API_FORBIDDEN}
     assert lasted > 2.5
