@@ -64,4 +64,4 @@ class AttachmentPoll:
     def _apply_answer(self) -> None:
         self._asked = time.monotonic()
         process = self._rest.process()
-        self._answers.take(self._rest.wiring(), process, time.monotonic())
+        self._answers.apply(self._rest.attachments(), process, time.monotonic())

@@ -19,12 +19,12 @@ class Boot(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         id: the kernel's boot id; "" if it is unknown.
-        learnt: highest mod revision of a namespace that was observed up to now.
+        observed: highest mod revision of a namespace that was observed up to now.
         distrusted: up to this mod revision, namespaces were observed in an earlier boot.
     """
 
     id: str = ""
-    learnt: int = 0
+    observed: int = msgspec.field(default=0, name="learnt")
     distrusted: int = 0
 
 
@@ -45,7 +45,7 @@ def begin(noted: Boot | None, boot_id: str) -> Boot:
     """Return the note that holds in the boot ``boot_id``, given the one before."""
     if noted is None or not boot_id:
         return noted or Boot(boot_id)
-    return noted if noted.id == boot_id else Boot(boot_id, noted.learnt, noted.learnt)
+    return noted if noted.id == boot_id else Boot(boot_id, noted.observed, noted.observed)
 
 
 def names_a_process(key: str, value: bytes) -> bool:

@@ -29,7 +29,7 @@ class Polled:
     statuses: dict[str, ValueStatus]
     trouble: str = ""
     asked: float = field(default=0.0, compare=False)
-    wiring: Table | None = None
+    attachments: Table | None = None
 
 
 class Poll:
@@ -44,10 +44,10 @@ class Poll:
         self,
         rest: AgentRest,
         on_answer: Callable[[Polled], Any],
-        wiring: AttachmentPoll | None = None,
+        attachments: AttachmentPoll | None = None,
     ) -> None:
         self._rest = rest
-        self._attachments = wiring
+        self._attachments = attachments
         self._on_answer = on_answer
         self._is_hurried = False
         self._wake = threading.Event()
@@ -92,7 +92,7 @@ class Poll:
         if self._attachments is None or self._is_stopped:
             return answer
         states = None if answer.trouble else answer.statuses
-        return replace(answer, wiring=self._attachments.ask(states))
+        return replace(answer, attachments=self._attachments.ask(states))
 
     def _ask(self) -> Polled:
         asked = time.monotonic()

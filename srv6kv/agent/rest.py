@@ -99,7 +99,7 @@ class AgentRest:
         path = "/scheduler/dump?" + urlencode({"key-prefix": prefix, "view": "cached"}, safe="/")
         return self._objects(path)
 
-    def wiring(self) -> dict[str, bytes]:
+    def attachments(self) -> dict[str, bytes]:
         """What the agent was asked to have of the models of attachment, by key.
 
         It is what was asked for, as keys of etcd are, because what VPP has goes with VPP.

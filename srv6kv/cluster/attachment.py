@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from srv6kv import foreign
+from srv6kv.cluster.index import Index
 from srv6kv.kube.model import PodAttachment
 from srv6kv.ligato import keys
 from srv6kv.ligato.values import Namespace
@@ -34,7 +35,6 @@ class Attachment:
 
     Attributes:
         interface: logical name of its VPP interface.
-        namespace: its network namespace.
         mac: the hardware address for a static neighbour that the agent's keys lack; "" if they have
             it.
     """
@@ -77,16 +77,13 @@ class _Evidence:
     @property
     def claims(self) -> list[Claim]:
         """What it names."""
-        found = [Claim("interface", self.interface)] if self.interface else []
-        claim = namespace_claim(self.namespace) if self.namespace is not None else None
-        return [*found, claim] if claim is not None else found
+        return _claims(self.interface, self.namespace)
 
 
 class Claim(NamedTuple):
     """Something of a node that only one pod can have.
 
     Attributes:
-        kind: ``interface`` or ``namespace``.
         name: of the interface, or the path of the namespace, each in one spelling.
     """
 
@@ -110,8 +107,12 @@ def namespace_claim(namespace: Namespace) -> Claim | None:
 
 def claims_of(said: PodAttachment) -> list[Claim]:
     """What a pod's annotations name."""
-    found = [Claim("interface", said.interface)] if said.interface else []
-    claim = namespace_claim(Namespace(reference=said.netns)) if said.netns else None
+    return _claims(said.interface, Namespace(reference=said.netns) if said.netns else None)
+
+
+def _claims(interface: str, namespace: Namespace | None) -> list[Claim]:
+    found = [Claim("interface", interface)] if interface else []
+    claim = namespace_claim(namespace) if namespace is not None else None
     return [*found, claim] if claim is not None else found
 
 
@@ -128,7 +129,7 @@ class AttachmentKeys:
     _mtus: dict[str, tuple[frozenset[str], int]] = field(default_factory=dict)
     _by_key: dict[str, list[_Evidence]] = field(default_factory=dict)
     _by_address: dict[str, dict[str, _Evidence]] = field(default_factory=dict)
-    _by_claim: dict[Claim, set[tuple[str, str]]] = field(default_factory=dict)
+    _by_claim: Index[Claim, tuple[str, str]] = field(default_factory=Index)
 
     def apply(self, key: str, value: bytes | None, revision: int) -> set[str]:
         """Apply one key (short form; None: it is gone).
@@ -139,7 +140,7 @@ class AttachmentKeys:
         self.unreadable.pop(key, None)
         if key.startswith(keys.INTERFACE):
             return self._apply_interface(key.removeprefix(keys.INTERFACE), value)
-        reader = _reader_of(key)
+        reader = next((one for prefix, one in _READERS.items() if key.startswith(prefix)), None)
         if reader is None:
             return set()
         gone = self._by_key.pop(key, [])
@@ -150,10 +151,7 @@ class AttachmentKeys:
                 del self._by_address[address]
         for item in gone:
             for claim in item.claims:
-                holders = self._by_claim.get(claim, set())
-                holders.discard((key, item.address))
-                if not holders:
-                    self._by_claim.pop(claim, None)
+                self._by_claim.discard(claim, (key, item.address))
         found = self._read(key, reader, value, revision) if value is not None else []
         if found:
             self._by_key[key] = found
@@ -161,7 +159,7 @@ class AttachmentKeys:
             self._by_address.setdefault(item.address, {})[key] = item
             affected.add(item.address)
             for claim in item.claims:
-                self._by_claim.setdefault(claim, set()).add((key, item.address))
+                self._by_claim.add(claim, (key, item.address))
         return affected
 
     def _apply_interface(self, name: str, value: bytes | None) -> set[str]:
@@ -188,8 +186,8 @@ class AttachmentKeys:
     def _read(self, key: str, reader: Any, value: bytes, revision: int) -> list[_Evidence]:
         """What the value says; nothing if it is not the agent's JSON (others write these keys)."""
         kind, convert = reader
-        raw = self._decoded(key, value, kind)
         try:
+            raw = self._decoded(key, value, kind)
             return convert(raw, revision) if raw is not None else []
         except ValueError:
             return []
@@ -299,13 +297,6 @@ class _LinuxInterface(msgspec.Struct):
     namespace: _LinuxNamespace | None = None
     ip_addresses: list[str] | None = None
     tap: _Tap | None = None
-
-
-def _reader_of(key: str) -> Any:
-    for prefix, reader in _READERS.items():
-        if key.startswith(prefix):
-            return reader
-    return None
 
 
 _CAMEL = re.compile(rb'"(ipAddresses|ipAddress|dstNetwork|outgoingInterface|vppTapIfName)"\s*:')

@@ -5,14 +5,23 @@ One thread owns it. It holds values and indexes only; every rule is elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from srv6kv.agent.attachments import Reported
 from srv6kv.cluster.attachment import Attachment, AttachmentKeys, Unattached, claims_of
 from srv6kv.cluster.noderecords import NodeRecord, Records
 from srv6kv.cluster.pods import Pods
-from srv6kv.kube.model import EndpointSlice, KubeObject, Node, Pod, PodAttachment, Ref, Service
+from srv6kv.kube.model import (
+    Endpoint,
+    EndpointSlice,
+    KubeObject,
+    Node,
+    Pod,
+    PodAttachment,
+    Ref,
+    Service,
+)
 from srv6kv.kube.podannotations import PodAnnotations
 
 
@@ -138,7 +147,7 @@ class Cluster:
         Args:
             held: the keys that etcd has.
         """
-        changed = self.reported.learn(values, held)
+        changed = self.reported.replace(values, held)
         for key in changed:
             self._apply(key, *self.reported.get(key))
         self.dirt.reported |= changed
@@ -155,13 +164,7 @@ class Cluster:
         changed = refs ^ self.unread_pods
         self.unread_pods = refs
         if changed:
-            ends = (
-                end
-                for table in self.slices.values()
-                for one in table.values()
-                for end in one.endpoints
-            )
-            self.dirt.addresses |= {end.address for end in ends if end.pod in changed}
+            self.dirt.addresses |= {end.address for end in self.endpoints() if end.pod in changed}
 
     def apply_node_record(self, key: str, value: bytes | None) -> None:
         """Apply one of Contiv's records of nodes; None: it is gone."""
@@ -183,7 +186,7 @@ class Cluster:
         """Return how the pod of a node with this address is attached to VPP."""
         if self.pod_annotations is None:
             return self.attachments.of(address)
-        said = self.pods.wirings(address, node)
+        said = self.pods.annotated_attachments(address, node)
         return self.attachments.of(address, {self._checked(item, address, node) for item in said})
 
     def _checked(self, said: PodAttachment, address: str, node: str) -> PodAttachment:
@@ -234,7 +237,7 @@ class Cluster:
         if not self.reported.is_complete:
             self.dirt.addresses.update(filter(None, addresses))
 
-    def replace_attachments(self, wiring: AttachmentKeys, held: Container[str] = ()) -> None:
+    def replace_attachments(self, found: AttachmentKeys, held: Container[str] = ()) -> None:
         """Replace all attachments by these and by what the agent reports besides.
 
         Args:
@@ -243,11 +246,11 @@ class Cluster:
         self.reported.yield_to(held)
         for key, value, revision in self.reported.items():
             if key not in held:
-                wiring.apply(key, value, revision)
-        self.dirt.addresses |= self.attachments.addresses() | wiring.addresses()
+                found.apply(key, value, revision)
+        self.dirt.addresses |= self.attachments.addresses() | found.addresses()
         for pod in self.pods.annotated.values():
             self.dirt.addresses.update(pod.addresses)
-        self.attachments = wiring
+        self.attachments = found
 
     def _put_slice(self, value: EndpointSlice) -> None:
         known = self._service_of_slice.get(value.ref)
@@ -257,7 +260,7 @@ class Cluster:
             return
         table = self.slices.setdefault(value.service, {})
         if table.get(value.ref.name) != value:
-            self._mark_contested(value, table.get(value.ref.name))
+            self._mark_ambiguous(value, table.get(value.ref.name))
             table[value.ref.name] = value
             self._service_of_slice[value.ref] = value.service
             self.dirt.services.add(value.service)
@@ -265,16 +268,22 @@ class Cluster:
     def _remove_slice(self, ref: Ref) -> None:
         service = self._service_of_slice.pop(ref, None)
         if service is not None:
-            self._mark_contested(self.slices[service].pop(ref.name))
+            self._mark_ambiguous(self.slices[service].pop(ref.name))
             if not self.slices[service]:
                 del self.slices[service]
             self.dirt.services.add(service)
 
-    def _mark_contested(self, *changed: EndpointSlice | None) -> None:
+    def _mark_ambiguous(self, *changed: EndpointSlice | None) -> None:
         """Mark addresses that several pods have: the slices decide which of them counts."""
-        if self.pods.contested:
+        if self.pods.ambiguous:
             listed = {item.address for found in changed if found for item in found.endpoints}
-            self.dirt.addresses |= self.pods.contested & listed
+            self.dirt.addresses |= self.pods.ambiguous & listed
+
+    def endpoints(self) -> Iterator[Endpoint]:
+        """Yield the endpoints of all slices."""
+        for table in self.slices.values():
+            for item in table.values():
+                yield from item.endpoints
 
     def would_change(self, value: EndpointSlice) -> bool:
         """Return whether putting this slice would change anything."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from srv6kv.cluster.attachment import Claim, claims_of
+from srv6kv.cluster.index import Index
 from srv6kv.kube.model import Pod, PodAttachment, Ref
 
 
@@ -14,15 +15,15 @@ class Pods:
     """All pods that are known; those of other nodes do no harm.
 
     Attributes:
-        contested: addresses of more than one pod: one that is going and one that has come.
+        ambiguous: addresses of more than one pod: one that is going and one that has come.
         annotated: the pods whose annotations describe their attachment.
     """
 
-    contested: set[str] = field(default_factory=set)
+    ambiguous: set[str] = field(default_factory=set)
     annotated: dict[Ref, Pod] = field(default_factory=dict)
     _pods: dict[Ref, Pod] = field(default_factory=dict)
-    _at: dict[str, set[Ref]] = field(default_factory=dict)
-    _claiming: dict[Claim, set[Ref]] = field(default_factory=dict)
+    _at: Index[str, Ref] = field(default_factory=Index)
+    _claiming: Index[Claim, Ref] = field(default_factory=Index)
 
     def __contains__(self, address: object) -> bool:
         return address in self._at
@@ -36,10 +37,10 @@ class Pods:
         if pod.attachment is not None:
             self.annotated[pod.ref] = pod
             for claim in claims_of(pod.attachment):
-                self._claiming.setdefault(claim, set()).add(pod.ref)
+                self._claiming.add(claim, pod.ref)
             affected |= self.addresses_claiming(claims_of(pod.attachment))
         for address in pod.addresses:
-            self._at.setdefault(address, set()).add(pod.ref)
+            self._at.add(address, pod.ref)
         affected.update(pod.addresses)
         self._count(affected)
         return affected
@@ -50,16 +51,12 @@ class Pods:
         if pod is None:
             return set()
         for address in pod.addresses:
-            self._at[address].discard(ref)
-            if not self._at[address]:
-                del self._at[address]
+            self._at.discard(address, ref)
         affected = set(pod.addresses)
         if pod.attachment is not None:
             del self.annotated[ref]
             for claim in claims_of(pod.attachment):
-                self._claiming[claim].discard(ref)
-                if not self._claiming[claim]:
-                    del self._claiming[claim]
+                self._claiming.discard(claim, ref)
             affected |= self.addresses_claiming(claims_of(pod.attachment))
         self._count(set(pod.addresses))
         return affected
@@ -87,9 +84,9 @@ class Pods:
 
     def _count(self, affected: set[str]) -> None:
         several = {address for address in affected if len(self._at.get(address, ())) > 1}
-        self.contested = (self.contested - affected) | several
+        self.ambiguous = (self.ambiguous - affected) | several
 
-    def wirings(self, address: str, node: str) -> set[PodAttachment]:
+    def annotated_attachments(self, address: str, node: str) -> set[PodAttachment]:
         """Return the attachments in annotations of the pods of a node with this address."""
         return {pod.attachment for pod in self.at(address, node) if pod.attachment is not None}
 
@@ -99,7 +96,7 @@ class Pods:
         """The pod of a node that an address leads to, if a mesh owns its rule chains.
 
         Args:
-            named: which pods the slices name for the address; asked only if it is contested. Of
+            named: which pods the slices name for the address; asked only if it is ambiguous. Of
                 several pods those count that are named; if none is, one with a mesh.
         """
         found = self.at(address, node)

@@ -13,9 +13,7 @@ from dataclasses import replace
 from itertools import chain
 
 from srv6kv.ligato import keys
-from srv6kv.net.targets import Target
-from srv6kv.plan.actual import Actual, steering_facts
-from srv6kv.plan.effects import lists_of
+from srv6kv.plan.actual import Actual, lists_of, steering_facts
 from srv6kv.plan.plan import Plan
 from srv6kv.render.desired import Delta, Desired
 from srv6kv.txn.transaction import Operation, Transaction
@@ -35,7 +33,7 @@ def dependents(key: str, actual: Actual, desired: Desired, *, is_ours: bool) -> 
         return found
     found.is_urgent = True
     if key.startswith(keys.POLICY):
-        found.targets |= _users(key.removeprefix(keys.POLICY), actual)
+        found.targets |= actual.targets_of(key.removeprefix(keys.POLICY))
     elif key.startswith(keys.STEERING):
         found.targets |= desired.names.get(key.removeprefix(keys.STEERING), set())
         facts = actual.facts.get(key)
@@ -43,13 +41,8 @@ def dependents(key: str, actual: Actual, desired: Desired, *, is_ours: bool) -> 
             others = actual.steerings.get(facts.target, ()) if facts.target is not None else ()
             for bsid in {facts.bsid, *(actual.facts[other].bsid for other in others)}:
                 found.keys.add(keys.policy(bsid))
-                found.targets |= _users(bsid, actual)
+                found.targets |= actual.targets_of(bsid)
     return found
-
-
-def _users(bsid: str, actual: Actual) -> set[Target]:
-    targets = (actual.facts[user].target for user in actual.users.get(bsid, ()))
-    return {target for target in targets if target is not None}
 
 
 def set_apart(found: Plan, contended: Collection[str], actual: Actual, prefix: str) -> Plan:
@@ -106,8 +99,7 @@ def _neighbours(
     users: dict[str, set[str]] = defaultdict(set)
     for operation in operations:
         key = operation.key.removeprefix(prefix)
-        entry = actual.entries.get(key)
-        for value in {operation.value, entry.value if entry is not None else None}:
+        for value in {operation.value, actual.value_of(key)}:
             for name, is_provider in _names(key, value, actual):
                 users[name].add(operation.key)
                 if is_provider:
@@ -133,7 +125,7 @@ def _names(key: str, value: bytes | None, actual: Actual) -> Iterator[tuple[str,
     elif key.startswith(keys.POLICY):
         bsid = key.removeprefix(keys.POLICY)
         yield f"bsid {bsid}", True
-        for _, destination in _users(bsid, actual):
+        for _, destination in actual.targets_of(bsid):
             yield f"address {destination}", False
         for segments, _ in lists_of(key, value) if value is not None else ():
             for segment in segments:

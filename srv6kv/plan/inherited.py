@@ -12,20 +12,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Container, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from operator import or_
+from typing import NamedTuple
 
 import msgspec
 
-from srv6kv.cluster.attachment import Attachment
+from srv6kv.cluster.attachment import sandbox_of
 from srv6kv.cluster.cluster import Cluster
 from srv6kv.cluster.topology import Topology, address_of
 from srv6kv.kube.gaps import NODE, POD, SERVICE
 from srv6kv.kube.model import Gap, Node, Ref
 from srv6kv.ligato import keys
-from srv6kv.ligato.values import LocalSid, Namespace, Policy, Route, RuleChain, decode
+from srv6kv.ligato.values import CrossConnect, LocalSid, Policy, Route, RuleChain
 from srv6kv.net import sids
 from srv6kv.net.addresses import Prefix, is_canonical, is_ipv4
 from srv6kv.net.targets import Target
-from srv6kv.plan.actual import Actual
+from srv6kv.plan.actual import Actual, read
 from srv6kv.render.desired import Delta, Desired, Steered
 from srv6kv.render.lists import Lists, Path, paths_in
 from srv6kv.settings import Settings
@@ -39,8 +41,7 @@ _POD_ADDRESS = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Reached:
+class _Reached(NamedTuple):
     """The reach of the gaps: addresses of services, and of local endpoints addresses, SIDs and the
     sandboxes that name their rule chains."""
 
@@ -50,12 +51,7 @@ class _Reached:
     sandboxes: frozenset[str] = frozenset()
 
     def __or__(self, other: _Reached) -> _Reached:
-        return _Reached(
-            self.services | other.services,
-            self.addresses | other.addresses,
-            self.sids | other.sids,
-            self.sandboxes | other.sandboxes,
-        )
+        return _Reached(*map(or_, self, other))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +95,7 @@ class Inherited:
     """Decides what stays although nothing that can be read asks for it.
 
     Attributes:
-        cluster: what is known; its slices name the pod behind an address.
-        actual: what etcd holds.
-        owns: whether a key (short form) is ours.
+        cluster: its slices name the pod behind an address.
         topology: of the nodes that can be read.
         gaps: what cannot be read.
         waiting: local pods whose attachment the agent may not have reported yet.
@@ -124,7 +118,7 @@ class Inherited:
     _index: _Index = field(default_factory=lambda: _index_of(()))
     _desired_before: dict[str, set[Hashable]] = field(default_factory=dict)
     _reached: _Reached | None = None
-    _reached_before: _Reached = _Reached()
+    _reached_before: _Reached = field(default_factory=_Reached)
 
     @property
     def unread_nodes(self) -> frozenset[str]:
@@ -174,9 +168,8 @@ class Inherited:
     def concerned(self, changed: Collection[Gap], desired: Desired) -> Delta:
         """Find what may stay or go because these gaps have come or gone."""
         index = _index_of(changed)
-        targets = {
-            target for target, entry in desired.steered.items() if _covers(index, entry.service)
-        }
+        steered = desired.steered.items()
+        targets = {target for target, entry in steered if _covers(index, entry.service)}
         chains = {key for key in self._desired_before if key.startswith(keys.RULE_CHAIN)}
         if not self.gaps:
             self._desired_before = {}
@@ -265,10 +258,9 @@ class Inherited:
     # Services --------------------------------------------------------------------------------
 
     def _is_steering_held(self, key: str) -> bool:
-        name = key.removeprefix(keys.STEERING)
-        if name.startswith(keys.TUNNEL_STEERING):
+        if key.startswith(keys.STEERING + keys.TUNNEL_STEERING):
             return self._is_tunnel_held(key)
-        plain = name.removeprefix(keys.SERVICE_STEERING).partition("_")[0]
+        plain = key.removeprefix(keys.STEERING + keys.SERVICE_STEERING).partition("_")[0]
         index = self._index
         return index.is_open or plain in index.names or plain.startswith(index.beginnings)
 
@@ -297,23 +289,18 @@ class Inherited:
         prefix = self.settings.sid.pod
         reached |= {sids.sid_of(prefix, one) for one in addresses if _is_address(one)}
         names = {name for name, pods in behind.items() if pods & addresses}
-        names |= {end.sandbox for sid in reached if (end := self._end_of(sid)) is not None}
+        hops = [self._hop_of(keys.localsid(sid)) for sid in reached]
+        names |= {sandbox_of(hop.outgoing_interface) for hop in hops if hop is not None}
         return _Reached(*map(frozenset, (services, addresses, reached, names)))
-
-    def _end_of(self, sid: str) -> Attachment | None:
-        value = self._value(keys.localsid(sid))
-        end = value.cross_connect if isinstance(value, LocalSid) else None
-        return Attachment(end.outgoing_interface, Namespace()) if end is not None else None
 
     def _pods(self) -> Iterator[str]:
         """The addresses of pods that cannot be read, from hints and slices."""
         for gap in self._index.pods:
             yield from gap.hints
         if self._index.pods:
-            for table in self.cluster.slices.values():
-                for item in (end for found in table.values() for end in found.endpoints):
-                    if item.pod and any(gap.covers(POD, *item.pod) for gap in self._index.pods):
-                        yield item.address
+            for item in self.cluster.endpoints():
+                if item.pod and any(gap.covers(POD, *item.pod) for gap in self._index.pods):
+                    yield item.address
 
     def _translations(self, key: str) -> Iterator[tuple[str, str]]:
         """The service address and the pod of each rule of a chain that has both."""
@@ -331,19 +318,19 @@ class Inherited:
         return [one.segments for one in policy.segment_lists] if isinstance(policy, Policy) else []
 
     def _value(self, key: str) -> object:
-        entry = self.actual.entries.get(key)
-        try:
-            return decode(key, entry.value) if entry is not None else None
-        except ValueError:
-            return None
+        return read(key, self.actual.value_of(key))
+
+    def _hop_of(self, localsid: str) -> CrossConnect | None:
+        value = self._value(localsid)
+        return value.cross_connect if isinstance(value, LocalSid) else None
 
     def _is_localsid_held(self, key: str) -> bool:
-        sid = key.removeprefix(keys.LOCALSID)
-        value = self._value(key)
-        end = value.cross_connect if isinstance(value, LocalSid) else None
-        if end is None or end.outgoing_interface == keys.HOST_INTERCONNECT:
-            return sid in self._reach().sids or self._is_own_node_unread
-        return sid in self._reach().sids or end.next_hop in self._reach().addresses
+        if key.removeprefix(keys.LOCALSID) in self._reach().sids:
+            return True
+        hop = self._hop_of(key)
+        if hop is None or hop.outgoing_interface == keys.HOST_INTERCONNECT:
+            return self._is_own_node_unread
+        return hop.next_hop in self._reach().addresses
 
     def _is_chain_held(self, key: str) -> bool:
         found = _CHAIN.match(key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from srv6kv.cluster.index import Index
 from srv6kv.kube.model import Ref
 from srv6kv.ligato import keys
 from srv6kv.ligato.values import AgentValue, LocalSid
@@ -120,8 +121,8 @@ class Desired:
     shared: dict[str, AgentValue] = field(default_factory=dict)
     steered: dict[Target, Steered] = field(default_factory=dict)
     carried: dict[Target, Carried] = field(default_factory=dict)
-    names: dict[str, set[Target]] = field(default_factory=dict)
-    host_routes: dict[Target, set[str]] = field(default_factory=dict)
+    names: Index[str, Target] = field(default_factory=Index)
+    host_routes: Index[Target, str] = field(default_factory=Index)
     notes: dict[object, tuple[Note, ...]] = field(default_factory=dict)
 
     def entry(self, target: Target) -> Steered | Carried | None:

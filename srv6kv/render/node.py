@@ -52,9 +52,11 @@ ENCAPSULATION = 80
 """Bytes that the outer IPv6 header and an SRH of two segments add to a packet."""
 
 
-def mtu_notes(own: Peer | None, wiring: AttachmentKeys, settings: Settings) -> tuple[Note, ...]:
+def mtu_notes(
+    own: Peer | None, attachments: AttachmentKeys, settings: Settings
+) -> tuple[Note, ...]:
     """Warn if the MTU of pods leaves no room for SRv6 (rule L12)."""
-    mtu = wiring.mtu_at(own.ip) if own is not None and own.ip is not None else None
+    mtu = attachments.mtu_at(own.ip) if own is not None and own.ip is not None else None
     most = mtu - ENCAPSULATION if mtu is not None else None
     if own is None or most is None or settings.mtu <= most:
         return ()

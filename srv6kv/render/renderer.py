@@ -45,10 +45,11 @@ class Renderer:
         self._is_relimited = False
         self._settings = settings
         self._parts = Parts(self.desired)
-        self._local = LocalEndpoints(self._parts, settings)
+        nodeless = topology_of((), own_name, settings)
+        self._local = LocalEndpoints(self._parts, nodeless, settings)
         self._own_name = own_name
         self._topology: Topology | None = None
-        self._services = Services(topology_of((), own_name, settings), settings)
+        self._services = Services(nodeless, settings)
         self._steered_by: dict[Ref, dict[Target, Steered]] = {}
 
     @property
@@ -77,7 +78,7 @@ class Renderer:
 
     def unattached(self) -> frozenset[str]:
         """Return the local endpoints whose attachment is not known."""
-        return self._local.unattached()
+        return frozenset(self._local.unattached)
 
     def update(self, cluster: Cluster) -> Delta:
         """Apply the cluster's changes.
@@ -113,7 +114,7 @@ class Renderer:
         for ref, pod in cluster.pods.annotated.items():
             if cluster.pod_annotations is None and pod.node == self._own_name:
                 text = "metadata.annotations: srv6kv.podAnnotations is false, so what they say of"
-                text += " its wiring is ignored"
+                text += " its attachment is ignored"
                 yield Note(Subject(Kind.POD, ref), Reason.POD_ANNOTATIONS_IGNORED, text)
 
     def _update_nodes(self, cluster: Cluster, dirt: Dirt) -> bool:
@@ -163,14 +164,11 @@ class Renderer:
         for item in coming:
             self.desired.steered[item.target] = item
             if not item.suffix:
-                self.desired.names.setdefault(item.plain_name, set()).add(item.target)
+                self.desired.names.add(item.plain_name, item.target)
             self._parts.delta.targets.add(item.target)
 
     def _leave(self, item: Steered) -> None:
         del self.desired.steered[item.target]
         if not item.suffix:
-            namesakes = self.desired.names[item.plain_name]
-            namesakes.discard(item.target)
-            if not namesakes:
-                del self.desired.names[item.plain_name]
+            self.desired.names.discard(item.plain_name, item.target)
         self._parts.delta.targets.add(item.target)

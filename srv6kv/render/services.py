@@ -11,6 +11,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from srv6kv.cluster.cluster import Cluster
+from srv6kv.cluster.index import Claims
 from srv6kv.cluster.topology import PodEndpoint, Topology
 from srv6kv.kube.model import Endpoint, Ref, Service
 from srv6kv.net import sids
@@ -19,7 +20,6 @@ from srv6kv.net.family import ByFamily, Family, family_of
 from srv6kv.notes import Note, Reason
 from srv6kv.render import remarks
 from srv6kv.render.addresses import FIELDS, Asked, Place, Role, asked_by, places_of
-from srv6kv.render.claims import Claims
 from srv6kv.render.desired import Steered
 from srv6kv.render.endpoint import Translation
 from srv6kv.render.lists import Lists

@@ -3,7 +3,8 @@ ranges in use, the shared keys that it wrote, the boot."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import msgspec
 
@@ -11,11 +12,15 @@ from srv6kv import foreign
 from srv6kv.agent import boot
 from srv6kv.agent.boot import Boot
 from srv6kv.ligato import keys
+from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.plan import ownership
 from srv6kv.plan.ownership import Ranges
 from srv6kv.plan.plan import MOST_RANGES_BYTES, MOST_SHARED_BYTES, Ledger, dump_shared
-from srv6kv.sync import unreadable
 from srv6kv.txn.transaction import Operation
+
+MOST = 20
+"""More keys of others that cannot be read are one note."""
+_NOTED: dict[str, Any] = {"boot": Boot, "ranges": dict[str, list[str]], "shared": dict[str, str]}
 
 
 class LedgerKeys:
@@ -42,7 +47,12 @@ class LedgerKeys:
         """Replace the values of all keys, by their names below the prefix."""
         self._actual = values
         self.ledger = ledger_of(values)
-        self.unreadable = unreadable.of_ours(self.prefix, values)
+        self.unreadable = {}
+        for name, kind in _NOTED.items():
+            try:
+                foreign.decode(values.get(name) or b"{}", kind)
+            except foreign.Unreadable as error:
+                self.unreadable[self.prefix + name] = str(error)
         self._boot = boot.begin(boot.load(values.get("boot")), self._boot_id)
 
     def differing(self, values: Mapping[str, bytes]) -> set[str]:
@@ -56,24 +66,21 @@ class LedgerKeys:
         noted = boot.load(self._actual.get("boot"))
         return noted is not None and noted.id != self._boot.id
 
-    def _is_of_others(self, key: str, value: bytes) -> bool:
-        """What we wrote because annotations say so must not outlive them."""
-        return self.ledger.shared.get(key, "").encode() != value
+    def accept(self, key: str, value: bytes | None, revision: int) -> bytes | None:
+        """Note the revision of an attachment key (short form) that names a namespace by a process:
+        after a reboot it is not trusted.
 
-    def trusted(self, key: str, value: bytes | None, revision: int) -> bytes | None:
-        """Return the value of an attachment key (short form); None if it is ours or of an earlier
-        boot."""
-        if value is None or not self._is_of_others(key, value):
+        Returns:
+            The value; None if it is of an earlier boot, or ours: what we wrote because annotations
+            say so must not outlive them.
+        """
+        if value is None or self.ledger.shared.get(key, "").encode() == value:
             return None
-        is_old = revision <= self._boot.distrusted and _names_a_process(key, value)
-        return None if is_old else value
-
-    def note_namespace(self, key: str, value: bytes | None, revision: int) -> None:
-        """Note the revision of a namespace, if an attachment key of others names one by a process:
-        after a reboot it is not trusted."""
-        if value is not None and _names_a_process(key, value) and self._is_of_others(key, value):
-            newest = max(self._boot.learnt, revision)
-            self._boot = msgspec.structs.replace(self._boot, learnt=newest)
+        if not (key.startswith(keys.LINUX_INTERFACE) and boot.names_a_process(key, value)):
+            return value
+        newest = max(self._boot.observed, revision)
+        self._boot = msgspec.structs.replace(self._boot, observed=newest)
+        return None if revision <= self._boot.distrusted else value
 
     def operations(self, ranges: Ranges, shared: dict[str, str]) -> tuple[Operation, ...]:
         """Make the operations that note ranges, shared keys and the boot."""
@@ -100,10 +107,6 @@ class LedgerKeys:
         self.ledger = ledger_of(self._actual)
 
 
-def _names_a_process(key: str, value: bytes) -> bool:
-    return key.startswith(keys.LINUX_INTERFACE) and boot.names_a_process(key, value)
-
-
 def ledger_of(values: Mapping[str, bytes]) -> Ledger:
     """Read what srv6kv has noted about itself; a value that is so large that we cannot have written
     it counts as none."""
@@ -114,3 +117,22 @@ def ledger_of(values: Mapping[str, bytes]) -> Ledger:
     except foreign.Unreadable:
         shared = {}
     return Ledger(ownership.load(ranges if len(ranges) <= MOST_RANGES_BYTES else None), shared)
+
+
+def warnings(ours: Mapping[str, str], prefix: str, others: Mapping[str, str]) -> Iterator[Note]:
+    """Warn about each of our keys that cannot be read, of others about the first ones.
+
+    Args:
+        ours: why, by key in full.
+        prefix: of the keys of others: ``/vnf-agent/<label>/``.
+        others: why, by short key.
+    """
+    reason = Reason.VALUE_UNREADABLE
+    for key, why in ours.items():
+        text = f"{why}; it counts as absent and is written again"
+        yield Note(Subject(Kind.KEY, key), reason, text)
+    for key in sorted(others)[:MOST]:
+        yield Note(Subject(Kind.KEY, prefix + key), reason, f"{others[key]}; it counts as absent")
+    if len(others) > MOST:
+        more = f"{len(others) - MOST} more cannot be read; they count as absent"
+        yield Note(Subject(Kind.KEYS, prefix), reason, more)

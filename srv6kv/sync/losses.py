@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 
 from srv6kv.ligato import keys
 from srv6kv.net.targets import Target
-from srv6kv.plan.actual import Actual, steering_facts
-from srv6kv.plan.effects import lists_of
+from srv6kv.plan.actual import Actual, lists_of, steering_facts
 from srv6kv.plan.plan import Plan
 
 POLICIES, ENDPOINTS, LOCALSIDS = "policies", "endpoints", "localsids"
@@ -71,10 +70,7 @@ class Served:
             self.actual[POLICIES] += (after > 0) - (before > 0)
             self.actual[ENDPOINTS] += after - before
         elif key.startswith(keys.LOCALSID):
-            if value is not None:
-                self._localsids.add(key)
-            else:
-                self._localsids.discard(key)
+            (self._localsids.discard if value is None else self._localsids.add)(key)
             self.actual[LOCALSIDS] = len(self._localsids)
 
     def weight_of(self, key: str, value: bytes | None) -> int:
@@ -87,11 +83,7 @@ class Served:
 
 def loss_of(found: Plan, actual: Actual, served: Served) -> Loss:
     """Count what a plan takes away."""
-    changes = {
-        key: value
-        for key, value in found.values.items()
-        if value != (entry.value if (entry := actual.entries.get(key)) is not None else None)
-    }
+    changes = actual.changes(found.values)
     lost: Counter[tuple[str, str]] = Counter()
     left = Counter(served.actual)
     after = {k: served.weight_of(k, v) for k, v in changes.items() if k.startswith(keys.POLICY)}
@@ -120,10 +112,9 @@ def loss_of(found: Plan, actual: Actual, served: Served) -> Loss:
 
 def _changed_policies(changes: Mapping[str, bytes | None], actual: Actual) -> set[str]:
     """The policies that change, or whose steerings do."""
-    facts = (actual.facts.get(key) for key in changes)
-    return {key for key in changes if key.startswith(keys.POLICY)} | {
-        keys.POLICY + one.bsid for one in facts if one is not None
-    }
+    steerings = changes.keys() & actual.facts.keys()
+    policies = {keys.policy(actual.facts[key].bsid) for key in steerings}
+    return policies | {key for key in changes if key.startswith(keys.POLICY)}
 
 
 class _Ways:
@@ -140,11 +131,8 @@ class _Ways:
 
     def after(self, policy: str) -> Iterable[str]:
         """The key of the policy for each prefix that is steered into this one; "": none."""
-        for user in self._actual.users.get(policy.removeprefix(keys.POLICY), ()):
-            target = self._actual.facts[user].target
-            if target is not None:
-                yield self._coming.get(target) or self._staying(target)
-
-    def _staying(self, target: Target) -> str:
-        stay = sorted(self._actual.steerings[target] - self._changes.keys())
-        return keys.POLICY + self._actual.facts[stay[0]].bsid if stay else ""
+        actual = self._actual
+        for target in actual.targets_of(policy.removeprefix(keys.POLICY)):
+            stay = min(actual.steerings[target] - self._changes.keys(), default=None)
+            staying = keys.policy(actual.facts[stay].bsid) if stay is not None else ""
+            yield self._coming.get(target, staying)

@@ -120,11 +120,11 @@ def test_own_node(reconciler: Reconciler, change: Json | None, eligible: bool) -
     body: dict[str, Any] = node(1)
     reconciler.intake.apply(identity(node(2)), node(2))
 
-    assert not reconciler.is_node_eligible
+    assert not reconciler.own_node.is_eligible
 
     reconciler.intake.apply(identity(body), body)
 
-    assert reconciler.is_node_eligible
+    assert reconciler.own_node.is_eligible
 
     if change is not None:
         marked = {**body, **{name: {**body[name], **more} for name, more in change.items()}}
@@ -132,4 +132,4 @@ def test_own_node(reconciler: Reconciler, change: Json | None, eligible: bool) -
     else:
         reconciler.intake.apply(identity(body), None)
 
-    assert reconciler.is_node_eligible is eligible
+    assert reconciler.own_node.is_eligible is eligible
