@@ -160,14 +160,7 @@ class Reported:
     _round: int = 0
 
     def replace(self, values: Mapping[str, bytes], held: Container[str]) -> set[str]:
-        """Replace all values.
-
-        Returns:
-            The keys for which ``get`` may say something else now.
-
-        Args:
-            held: the keys that etcd has.
-        """
+        """Replace all values; return the keys for which ``get`` may say something else now."""
         self._round += 1
         changed = {key for key in self._values if key not in values}
         for key in changed:

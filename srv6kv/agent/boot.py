@@ -18,7 +18,6 @@ class Boot(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is noted in etcd about the node's boots.
 
     Attributes:
-        id: the kernel's boot id; "" if it is unknown.
         observed: highest mod revision of a namespace that was observed up to now.
         distrusted: up to this mod revision, namespaces were observed in an earlier boot.
     """

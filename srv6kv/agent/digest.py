@@ -33,7 +33,6 @@ class AgentShown:
         source: where states come from: ``etcd``, ``rest``; "": from nowhere.
         states: how many of our keys are in each state, ``unknown`` among them.
         bad: up to 20 of our keys that are not CONFIGURED, the worst first.
-        needs: the means of repair that are needed.
         start_time: of the agent, Unix seconds; 0: unknown.
         vpp: what the agent's connection to VPP is: INIT, OK, ERROR; "": unknown.
         unreadable: up to 20 status keys that make no sense, and why.
@@ -50,11 +49,7 @@ class AgentShown:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """One line for the log.
-
-    Attributes:
-        what: its stable name.
-    """
+    """One line for the log."""
 
     is_warning: bool
     what: str

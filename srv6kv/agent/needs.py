@@ -43,7 +43,6 @@ class Need:
     """One means that is needed.
 
     Attributes:
-        why: in words.
         keys: what it concerns, short form, sorted; none: every SRv6 key.
     """
 
@@ -58,7 +57,6 @@ class History:
 
     Attributes:
         start_time: of the agent, Unix seconds; 0: not observed yet.
-        has_restarted: the agent has, while it was observed.
         vpp_state: what its connection to VPP was last: INIT, OK, ERROR; "": not observed yet.
         vpp_change: when that last changed, Unix seconds; 0: unknown.
         vpp_restarted: the revision at which VPP was back under the same agent; 0: it was not.
@@ -124,8 +122,6 @@ class Seen:
     """What a judgement is made of.
 
     Attributes:
-        bad: our keys whose state is FAILED, INVALID or RETRYING.
-        history: see there.
         held: our SRv6 keys in etcd with their mod revision.
         unknown: our keys in etcd that the agent should know and does not.
     """

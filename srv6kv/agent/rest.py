@@ -29,7 +29,6 @@ class AgentRest:
     """The REST server of one agent; for several threads.
 
     Args:
-        url: ``http://host:port`` or ``https://host:port``.
         timeout: seconds without a byte until the agent counts as away.
 
     Raises:

@@ -58,7 +58,6 @@ class ValueStatus:
 
     Attributes:
         key: short form, ``config/...``.
-        operation: the last one: UNDEFINED, VALIDATE, CREATE, UPDATE, DELETE.
         error: why the last operation failed; of a text without end the beginning and the end.
         details: unmet dependencies (PENDING), or fields (INVALID).
     """

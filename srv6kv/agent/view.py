@@ -38,15 +38,9 @@ class Reported(NamedTuple):
 class View:
     """The states of one agent's values.
 
-    Args:
-        prefix: ``/vnf-agent/<label>/``.
-        is_polled: states come over REST, not from etcd.
-
     Attributes:
         reported: what was reported, by the key (short form) that it is about.
         bad: those of them that are FAILED, INVALID or RETRYING.
-        unreadable: status keys whose value makes no sense, with the reason.
-        history: what is remembered of the agent itself.
         changes: goes up whenever the report of a value changes.
     """
 

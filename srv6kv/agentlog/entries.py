@@ -36,7 +36,6 @@ class Logged:
     """One northbound transaction.
 
     Attributes:
-        line: where it begins.
         sequence: the agent's number of it; None if the log does not say.
         kind: ``RESYNC`` if its values are the whole state.
         values: key without label and canonical JSON, or None for a deleted one, as logged.

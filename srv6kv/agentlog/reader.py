@@ -26,9 +26,7 @@ class _Open:
     """The transaction that is being read.
 
     Attributes:
-        header: the right part of its header.
         is_fragment: it began without any header: a cut log, or lines that were cut out.
-        has_kind: its type was logged.
         has_values: the log says that its values follow, or that there are none.
         is_closed: something followed the last value, so none is missing.
         has_result: its execution was logged with a frame around it, which has to end.

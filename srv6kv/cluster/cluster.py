@@ -45,14 +45,11 @@ class Cluster:
     """Kubernetes objects and the attachments of the own node's pods.
 
     Attributes:
-        slices: the slices of each service, by slice name.
         knows_pods: every pod of the own node is among ``pods``, or soon will be.
         absent: pods that are not there with the addresses for which slices name them, nor soon
             will be; they may be there without.
         reported: what the agent reports of attachments that etcd does not have.
         pod_annotations: what annotations of pods may name; None: they do not count.
-        unread_nodes: names of nodes that cannot be read; "" among them: it may be any.
-        unread_pods: names of pods that cannot be read.
         held: which next hop each localsid in etcd has; it decides who is the newcomer when two
             local endpoints want one SID.
     """
@@ -142,11 +139,7 @@ class Cluster:
             self.dirt.addresses |= self.pods.addresses_concerned(claims)
 
     def replace_reported(self, values: Mapping[str, bytes], held: Container[str]) -> bool:
-        """Replace all that the agent reports; return whether anything has changed.
-
-        Args:
-            held: the keys that etcd has.
-        """
+        """Replace all that the agent reports; return whether anything has changed."""
         changed = self.reported.replace(values, held)
         for key in changed:
             self._apply(key, *self.reported.get(key))
@@ -238,11 +231,7 @@ class Cluster:
             self.dirt.addresses.update(filter(None, addresses))
 
     def replace_attachments(self, found: AttachmentKeys, held: Container[str] = ()) -> None:
-        """Replace all attachments by these and by what the agent reports besides.
-
-        Args:
-            held: the keys that etcd has.
-        """
+        """Replace all attachments by these and by what the agent reports besides."""
         self.reported.yield_to(held)
         for key, value, revision in self.reported.items():
             if key not in held:

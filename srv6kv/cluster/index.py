@@ -39,11 +39,8 @@ class Claims(Generic[Value]):
         return self._claimants[thing]
 
     def claim(self, claimant: Value, *things: str) -> set[Value]:
-        """Replace the claims of one claimant.
-
-        Returns:
-            All other claimants of what it claimed or claims.
-        """
+        """Replace the claims of one claimant; return all other claimants of what it claimed or
+        claims."""
         others: set[Value] = set()
         for thing in self._claimed.pop(claimant, ()):
             self._claimants.discard(thing, claimant)

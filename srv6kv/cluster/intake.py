@@ -22,7 +22,6 @@ class Intake:
 
     Attributes:
         kept: the object whose last good version stays when it is gone (rule M6).
-        triggers: when the slices' changes were triggered, since they were last drained.
         is_kept_away: the kept object is gone.
         incomplete: what is said of the kept object while it lacks what it had.
     """

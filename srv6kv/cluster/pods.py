@@ -16,7 +16,6 @@ class Pods:
 
     Attributes:
         ambiguous: addresses of more than one pod: one that is going and one that has come.
-        annotated: the pods whose annotations describe their attachment.
     """
 
     ambiguous: set[str] = field(default_factory=set)

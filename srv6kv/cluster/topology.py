@@ -26,8 +26,6 @@ class Peer:
         id: number of the node in the cluster's subnets; None: no record or pod CIDR gives one.
         ip: its address on the node interconnect; None: not known, it cannot be reached by SID.
         sid: its node SID (End); None without an address.
-        pod_prefixes: its pod CIDRs.
-        addresses: its ``status.addresses`` of both families.
         pod_end: the SID that ends the tunnels to its pods; None: there are no tunnels to it.
         host_end: the SID that ends the tunnels to its host; None: the same.
     """
@@ -94,7 +92,6 @@ class Topology:
 
         Args:
             endpoint: the endpoint; its ``node`` decides, never address arithmetic.
-            pods: podSubnetCIDR.
         """
         owners = self.owners.get(endpoint.address)
         if owners:
@@ -116,15 +113,7 @@ def topology_of(
     records: Mapping[str, NodeRecord] | None = None,
     unread: frozenset[str] = frozenset(),
 ) -> Topology:
-    """The nodes, each with id, address and SIDs as far as they are known and unique.
-
-    Args:
-        nodes: all Node objects.
-        own_name: name of this node.
-        settings: of the cluster.
-        records: Contiv's record of each node that has one, by name.
-        unread: names of nodes that cannot be read.
-    """
+    """The nodes, each with id, address and SIDs as far as they are known and unique."""
     records = records or {}
     peers: dict[str, Peer] = {}
     owners: dict[str, tuple[str, ...]] = {}

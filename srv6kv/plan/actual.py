@@ -40,12 +40,8 @@ class Actual:
     """The keys of one agent as last read or watched.
 
     Attributes:
-        entries: every key with its bytes and mod revision.
         steerings: which steering keys take a target, ours or not.
         vrfs: how many targets are steered in each VRF, by kind: a name of ours begins with it.
-        facts: target and BSID of each steering key.
-        users: which steering keys refer to a BSID.
-        bsids: the BSIDs of all policies.
         host_routes: which route keys lead to exactly one (VRF, address).
         deleted: at which revision keys went, until the watch reports it.
     """

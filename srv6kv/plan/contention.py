@@ -52,8 +52,6 @@ def set_apart(found: Plan, contended: Collection[str], actual: Actual, prefix: s
 
     Args:
         contended: keys (short form) that others have just changed.
-        actual: what etcd holds.
-        prefix: ``/vnf-agent/<label>/``.
 
     Returns:
         The plan, with first what needs no contended key, then one group after the other of what

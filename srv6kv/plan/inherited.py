@@ -60,7 +60,6 @@ class _Index:
 
     Attributes:
         is_open: one of them may be anything.
-        services: by namespace and name.
         namespaces: those of which any service may be meant; "": any at all.
         names: what of a steering's name follows from a service.
         beginnings: what it begins with for those of a namespace.
@@ -96,8 +95,6 @@ class Inherited:
 
     Attributes:
         cluster: its slices name the pod behind an address.
-        topology: of the nodes that can be read.
-        gaps: what cannot be read.
         waiting: local pods whose attachment the agent may not have reported yet.
         desired: all keys that this process has desired so far.
         kept: the keys that stay now.
@@ -151,11 +148,7 @@ class Inherited:
         return is_news
 
     def update_gaps(self, parts: tuple[frozenset[Gap], ...]) -> frozenset[Gap]:
-        """Replace what cannot be read.
-
-        Returns:
-            What of it has come or gone.
-        """
+        """Replace what cannot be read; return what of it has come or gone."""
         if parts == self._parts:  # most often the very same sets
             return frozenset()
         self._parts, gaps = parts, frozenset[Gap]().union(*parts)

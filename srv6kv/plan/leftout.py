@@ -51,11 +51,7 @@ class LeftOut:
             self._waiting.discard(self._left.needs.pop(part, ""), part)
 
     def widen(self, delta: Delta, noted: Mapping[str, str] | None = None) -> None:
-        """Add to a change what was left out and the change may have made possible.
-
-        Args:
-            noted: what is noted in etcd about keys that others may own.
-        """
+        """Add to a change what was left out and the change may have made possible."""
         if self._left.unnoted and noted != self._noted:
             self._noted = noted
             delta.keys |= self._left.unnoted

@@ -38,7 +38,6 @@ class Ledger:
     """The notes of srv6kv in etcd about itself.
 
     Attributes:
-        ranges: the ranges in use when it last wrote.
         shared: objects that it created although others may own them, with the bytes it wrote.
     """
 
@@ -74,12 +73,9 @@ class Plan:
 
     Attributes:
         transactions: to be committed one after the other; usually one.
-        ledger: what is to be noted with the last transaction.
-        effects: policies by what happens to them: create, grow, shrink, replace, remove.
         values: key (short form) to the bytes that should be there; None: nothing should.
         plumbing: what others may own, and what of it is made now; empty unless all was compared.
         parts: what was looked at: keys, and targets of steerings.
-        left: what of these is left out.
     """
 
     transactions: tuple[Transaction, ...]
@@ -160,9 +156,6 @@ def plan(
     """Plan the transactions that make etcd hold the desired state.
 
     Args:
-        prefix: ``/vnf-agent/<label>/``.
-        ranges: what is ours now.
-        ledger: what was noted before.
         delta: compare only this; None: everything that is ours.
         inherited: decides what of etcd stays, with a note; None: every key of ours may go.
         present: keys that the agent has from others than etcd: what may be others' is theirs.
@@ -249,11 +242,7 @@ def _share(
     concerned: Iterable[str],
     present: Container[str],
 ) -> dict[str, str]:
-    """Create what is absent, update or delete only what we wrote.
-
-    Returns:
-        What to note about it.
-    """
+    """Create what is absent, update or delete only what we wrote; return what to note about it."""
     noted, values = dict(ledger.shared), resolver.values
     for key in sorted(concerned):
         there = actual.value_of(key)

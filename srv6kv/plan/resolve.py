@@ -42,7 +42,6 @@ class Left:
     """The parts that plans leave out, by key or by target.
 
     Attributes:
-        notes: why.
         needs: targets to the key of the localsid without which they are not steered.
         without_bsid: targets for which no BSID is free.
         kept: keys that would go, but may be what something means that cannot be read.

@@ -59,8 +59,6 @@ class Tunnel:
     """The way to one node for one kind of traffic: one policy, with some prefixes steered into it.
 
     Attributes:
-        node: name of the node at the other end.
-        home: what its BSID is made of.
         end: the SID that ends it.
         targets: what is steered into it; the first one stands for the tunnel.
     """
@@ -73,11 +71,7 @@ class Tunnel:
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """Traffic to one prefix that rides a tunnel.
-
-    Attributes:
-        suffix: what its steering's name ends with.
-    """
+    """Traffic to one prefix that rides a tunnel."""
 
     target: Target
     tunnel: Tunnel

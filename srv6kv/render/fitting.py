@@ -37,8 +37,6 @@ def left_out(attachment: Attachment, answering: Answering, most_bytes: int) -> d
     """Choose the services that are left out of the chains of one interface.
 
     Args:
-        attachment: the interface.
-        answering: what the pods behind it answer for.
         most_bytes: of a chain's key (short form) and its value together.
     """
     found: dict[Ref, Excess] = {}

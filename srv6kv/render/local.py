@@ -41,8 +41,6 @@ class LocalEndpoints:
 
     Attributes:
         waiting: the endpoints whose Pod is not known with their address, and its name.
-        unread: the endpoints that packets do not reach and whose Pod cannot be read.
-        unattached: the endpoints whose attachment is not known.
         assumed: the endpoints whose attachment the agent may still report, and whose localsid is in
             etcd: it stays there, so packets reach them.
         most_bytes: of one transaction, and so of a rule chain.
@@ -82,11 +80,7 @@ class LocalEndpoints:
         return set(self._answering)
 
     def replace(self, ref: Ref, receivers: Receivers) -> set[LocalEndpoint]:
-        """Replace a service's local endpoints.
-
-        Returns:
-            Those added, removed or changed.
-        """
+        """Replace a service's local endpoints; return those added, removed or changed."""
         old, new = self._receivers.pop(ref, Receivers()).endpoints, receivers.endpoints
         if new:
             self._receivers[ref] = receivers
@@ -99,11 +93,8 @@ class LocalEndpoints:
         return changed
 
     def render(self, changed: set[LocalEndpoint], cluster: Cluster, topology: Topology) -> set[Ref]:
-        """Render the objects of changed endpoints.
-
-        Returns:
-            The services whose endpoints have become reachable or unreachable.
-        """
+        """Render the objects of changed endpoints; return the services whose endpoints have become
+        reachable or unreachable."""
         self._cluster, self._topology = cluster, topology
         affected = changed.union(*map(self._claim, changed))
         refs: set[Ref] = set()
@@ -126,11 +117,8 @@ class LocalEndpoints:
         return refs
 
     def _claim(self, item: LocalEndpoint) -> set[LocalEndpoint]:
-        """Claim the SID and the sandbox that an endpoint needs.
-
-        Returns:
-            The other endpoints that claim or claimed the same.
-        """
+        """Claim the SID and the sandbox that an endpoint needs; return the other endpoints that
+        claim or claimed the same."""
         self._attachments.pop(item, None)
         self.unattached -= {item}
         sids_claimed, sandboxes = list[str](), list[str]()
@@ -152,11 +140,8 @@ class LocalEndpoints:
         return sids.sid_of(prefixes.pod, item)
 
     def _render(self, item: LocalEndpoint) -> Attachment | None:
-        """Render localsid and route of an endpoint, or remove them.
-
-        Returns:
-            Its attachment if packets reach it.
-        """
+        """Render localsid and route of an endpoint, or remove them; return its attachment if
+        packets reach it."""
         self._up.pop(item, None)
         part = ("endpoint", item)
         found = self._attachments.get(item)

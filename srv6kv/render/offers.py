@@ -60,7 +60,6 @@ class Offers:
 
     Attributes:
         parts: by the name of their slice.
-        zone: of the node that looks at them.
         facts: about all candidates of each port.
         looked_at: how many endpoints of slices were looked at so far.
     """

@@ -19,7 +19,6 @@ class Parts:
 
     Attributes:
         delta: the changes since ``delta`` was last replaced.
-        rendered: how many values were made so far.
     """
 
     def __init__(self, desired: Desired) -> None:

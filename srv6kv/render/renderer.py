@@ -34,11 +34,7 @@ def render(cluster: Cluster, settings: Settings, own_name: str) -> Desired:
 
 
 class Renderer:
-    """Keeps a desired state in sync with a cluster.
-
-    Attributes:
-        desired: the state after the last update.
-    """
+    """Keeps a desired state in sync with a cluster."""
 
     def __init__(self, settings: Settings, own_name: str) -> None:
         self.desired = Desired()
@@ -81,11 +77,7 @@ class Renderer:
         return frozenset(self._local.unattached)
 
     def update(self, cluster: Cluster) -> Delta:
-        """Apply the cluster's changes.
-
-        Returns:
-            The parts of the desired state that may differ now.
-        """
+        """Apply the changes of the cluster; return what of the desired state may differ now."""
         dirt, cluster.dirt = cluster.dirt, Dirt()
         delta = self._parts.delta = Delta(is_urgent=dirt.lost_node)
         refs = set(dirt.services)

@@ -39,7 +39,6 @@ class Selection:
         by_port: the selected candidates of each port, in address order.
         addresses: all selected addresses, sorted: the union over the ports.
         ports_differ: ports that have endpoints do not have the same ones (rule L2).
-        unserved: ports without endpoints while others have some.
     """
 
     by_port: Candidates
@@ -50,11 +49,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a candidate is selected, by which rule, and why in words.
-
-    Attributes:
-        rule: its name in docs/rules, such as ``C2b``.
-    """
+    """Whether a candidate is selected, by which rule, and why in words."""
 
     candidate: Candidate
     kept: bool
@@ -71,7 +66,6 @@ class Unused:
 
     Attributes:
         place: ``""`` for the whole slice, a field, or the endpoint and the port of a duplicate.
-        rule: its name in docs/rules, such as ``E8``.
     """
 
     slice_name: str
@@ -154,9 +148,7 @@ def unused(
     """Find what of the slices ``candidates_of`` leaves out, and why (rules S1, E1 to E4, E7, E8).
 
     Args:
-        service: the service.
         slices: any slices, with those that ``parse`` ignored; those of other services do not count.
-        ipv4: whether IPv4 is rendered at all.
     """
     ours, found = [], []
     for item in slices:
@@ -231,15 +223,7 @@ def _why_duplicate(loser: Candidate, winner: Candidate) -> str:
 def select(
     service: Service, candidates: Candidates, node: str, zone: str, *, local_only: bool
 ) -> Selection:
-    """Select the endpoints for traffic under a traffic policy of Cluster or Local (rule C8).
-
-    Args:
-        service: the service.
-        candidates: from ``candidates_of``.
-        node: this node's name.
-        zone: this node's zone, "" if it has none.
-        local_only: the policy is Local.
-    """
+    """Select the endpoints for traffic under a traffic policy of Cluster or Local (rule C8)."""
     choose = _local if local_only else _cluster
     by_port = {
         port: tuple(choose(offered, node, zone)[1])

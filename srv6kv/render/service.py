@@ -53,7 +53,6 @@ class Reached(NamedTuple):
     """How packets get to an endpoint.
 
     Attributes:
-        path: the segments.
         host: the name of the node whose host it is; None: it is a pod.
     """
 
@@ -66,9 +65,7 @@ class Reach:
     """How the endpoints that one traffic policy selects are reached.
 
     Attributes:
-        lists: one for each path.
         problems: the addresses of endpoints that are left out.
-        hosts: the nodes whose hosts are among the endpoints.
         ports_differ: the ports do not have the same endpoints.
         unserved: ports without endpoints while others have some.
         unsure: the last SIDs of endpoints that are left out because their node or pod cannot be

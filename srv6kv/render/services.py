@@ -82,11 +82,8 @@ class Services:
         self._claims = Claims[Ref]()
 
     def apply(self, refs: Iterable[Ref], cluster: Cluster) -> set[Ref]:
-        """Apply these services as they are in the cluster.
-
-        Returns:
-            They and all that share an address with them and notice it.
-        """
+        """Apply these services as they are in the cluster; return them and all that share an
+        address with them and notice it."""
         concerned = set(refs)
         for ref in refs:
             before, ends = self._entries.get(ref), self._ends_if_shared(ref)

@@ -31,7 +31,6 @@ class _Stretch:
     Attributes:
         paths: to remote endpoints, with the number of endpoints.
         local: endpoints of this node, whose state is asked for each time.
-        problems: why endpoints are left out.
         hosts: the nodes whose hosts are among the remote endpoints.
         unsure: the last SIDs of those that are left out because their node cannot be read.
         chosen: the addresses that each port has; empty sets are left out.
@@ -51,11 +50,7 @@ class _Stretch:
 
 
 class Way:
-    """Keeps the way to the endpoints of one service, family and traffic policy.
-
-    Attributes:
-        found: how many endpoints a way was looked for so far.
-    """
+    """Keeps the way to the endpoints of one service, family and traffic policy."""
 
     def __init__(self, settings: Settings, *, local_only: bool) -> None:
         self.found = 0
@@ -147,8 +142,6 @@ class Way:
         """The way as it is now.
 
         Args:
-            ports: of the service.
-            is_up: whether packets reach a local endpoint.
             unread: local pods that cannot be read.
         """
         assert self._topology is not None

@@ -49,7 +49,6 @@ class MassDeleteGuard:
 
     Attributes:
         asked: the number of the list that is waited for; 0: none.
-        note: why the last plan is held.
     """
 
     def __init__(self, again_seconds: float = AGAIN_SECONDS) -> None:
@@ -84,8 +83,6 @@ class MassDeleteGuard:
 
         Args:
             loss: what the plan, made of all that is known now, takes away.
-            listed: the number of the last complete list.
-            now: monotonic time.
         """
         if 0 < self.asked <= listed:
             self.asked = 0

@@ -27,11 +27,9 @@ class LedgerKeys:
     """Holds these keys as etcd does, and what they say.
 
     Args:
-        prefix: of the keys.
         boot_id: of the kernel; "": unknown.
 
     Attributes:
-        ledger: the ranges and shared keys.
         unreadable: why a key cannot be read, by its name in full.
     """
 

@@ -28,7 +28,6 @@ class Loss:
 
     Attributes:
         lost: how much of a kind, by kind and key.
-        actual: how much of each kind etcd holds of ours.
         left: how much of each kind it holds when the plan is done.
         takes: a key is deleted, or a policy does not only grow.
     """

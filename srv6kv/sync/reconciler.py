@@ -40,13 +40,7 @@ from srv6kv.txn.transaction import Operation, Transaction
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All keys that concern one agent.
-
-    Attributes:
-        agent: its configuration, by short key.
-        ledger: our notes about ourselves, by their names.
-        node_ids: Contiv's records of nodes, by full key.
-    """
+    """All keys that concern one agent."""
 
     agent: dict[str, Entry] = field(default_factory=dict)
     ledger: dict[str, bytes] = field(default_factory=dict)
@@ -77,14 +71,11 @@ class Reconciler:
     """Keeps desired and actual of one node and plans the way between them.
 
     Attributes:
-        source_gaps: what the source could never read since the start.
-        actual: the keys of the agent in etcd.
         watched: the prefixes to watch: the agent's configuration, and Contiv's node ids.
         prefixes: the prefixes to read: those, and our notes about ourselves.
         edited: how often others changed or deleted a key of ours.
         is_contended: others write so often that a large transaction never gets through; smaller
             ones do, at the price of more revisions.
-        most_bytes: of a key with its value.
         limits: of one transaction, without what is to be noted about us.
     """
 

@@ -34,7 +34,6 @@ class SegmentList:
 
     Attributes:
         weight: as printed; VPP before 20.05 may print digits behind it that are none of it.
-        index: among the lists of all policies.
     """
 
     segments: tuple[str, ...]
@@ -48,7 +47,6 @@ class Policy:
 
     Attributes:
         kind: ``Default``, ``Spray`` or ``TEF``; older versions print TEF as Spray.
-        table: number of the FIB table in which the BSID is.
         encap_source: None if this VPP does not print it (before 23.06, or no encapsulation).
         index: in VPP's pool.
     """
@@ -71,7 +69,6 @@ class Localsid:
         behaviour: VPP's keyword: ``End``, ``DX6``, ``uN``, ``End.AD``.
         interface: VPP's name, or ``DELETED``, with a number behind it in the newest.
         table: id of the table that is looked up; before 20.05 it may be VPP's index of it.
-        details: what a plugin's behaviour prints, a line each.
     """
 
     sid: str
@@ -94,7 +91,6 @@ class Steering:
     """A steering; no VPP prints in which table it is.
 
     Attributes:
-        kind: ``L2`` or ``L3``.
         traffic: an interface, or ``address/length`` with the host bits that VPP holds.
     """
 
