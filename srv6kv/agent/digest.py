@@ -74,19 +74,12 @@ class Digest:
             held: our keys in etcd (short form) with their mod revision.
         """
         self._age(held, now)
-        states: Counter[str] = Counter()
-        odd: list[ValueStatus] = []
-        late: list[str] = []
-        for key, revision in held.items():
-            found = view.reported.get(key)
-            if found is None:
-                states[UNKNOWN] += 1
-                if revision <= self._late_revision:
-                    late.append(key)
-                continue
-            states[found.status.state] += 1
-            if found.status.state is not State.CONFIGURED:
-                odd.append(found.status)
+        found = [view.reported[key].status for key in held if key in view.reported]
+        unknown = held.keys() - view.reported.keys()
+        late = [key for key in held if key in unknown and held[key] <= self._late_revision]
+        states = Counter(str(one.state) for one in found)
+        states.update({UNKNOWN: len(unknown)} if unknown else {})
+        odd = [one for one in found if one.state is not State.CONFIGURED]
         seen = Seen(
             bad={one.key: one for one in odd if one.state in BAD},
             history=view.history,
@@ -107,11 +100,8 @@ class Digest:
     def news(self, view: View, held: Mapping[str, int], shown: AgentShown) -> Iterator[News]:
         """Yield what has changed since the last call."""
         bad = {key: status for key, status in view.bad.items() if key in held}
-        worse = [
-            one
-            for key, one in sorted(bad.items())
-            if not _is_reported(self._reported.get(key), one)
-        ]
+        said = {key: (one.state, one.error) for key, one in self._reported.items()}
+        worse = [one for key, one in sorted(bad.items()) if said.get(key) != (one.state, one.error)]
         better = [
             (key, state)
             for key in sorted(self._reported.keys() - bad.keys())
@@ -170,11 +160,6 @@ _WORST = (State.FAILED, State.INVALID, State.RETRYING, State.PENDING)
 def _badness(status: ValueStatus) -> tuple[int, str]:
     place = _WORST.index(status.state) if status.state in _WORST else len(_WORST)
     return place, status.key
-
-
-def _is_reported(before: ValueStatus | None, status: ValueStatus) -> bool:
-    """Whether a bad key was reported with the same state and error."""
-    return before is not None and (before.state, before.error) == (status.state, status.error)
 
 
 def _line(status: ValueStatus) -> News:

@@ -85,12 +85,8 @@ class History:
         """
         if status.state == "INIT" and self.vpp_state == "ERROR":
             return self  # it begins again, but is not back
-        is_back = status.state == "OK" and self.vpp_state == "ERROR"
-        is_back |= (
-            status.state == self.vpp_state == "OK" and 0 < self.vpp_change < status.last_change
-        )
-        if not is_back and (status.state, status.last_change) == (self.vpp_state, self.vpp_change):
-            return self
+        is_later = self.vpp_state == "OK" and 0 < self.vpp_change < status.last_change
+        is_back = status.state == "OK" and (self.vpp_state == "ERROR" or is_later)
         return replace(
             self,
             vpp_state=status.state,
@@ -104,17 +100,12 @@ class History:
         The agent tries a failed update again by comparing the value with itself, does nothing and
         says CONFIGURED.
         """
-        is_noted = key in self.failed_updates
-        has_failed = (
-            key.startswith(keys.POLICY)
-            and status.operation == "UPDATE"
-            and status.state in (State.FAILED, State.RETRYING)
-        )
-        if has_failed and not is_noted:
-            return replace(self, failed_updates=self.failed_updates | {key})
-        if is_noted and status.operation != "UPDATE":
-            return replace(self, failed_updates=self.failed_updates - {key})
-        return self
+        failed = self.failed_updates
+        if status.operation != "UPDATE":
+            failed -= {key}
+        elif key.startswith(keys.POLICY) and status.state in (State.FAILED, State.RETRYING):
+            failed |= {key}
+        return replace(self, failed_updates=failed) if failed != self.failed_updates else self
 
 
 @dataclass(frozen=True, slots=True)

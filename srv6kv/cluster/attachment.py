@@ -132,7 +132,7 @@ class AttachmentKeys:
     _by_claim: Index[Claim, tuple[str, str]] = field(default_factory=Index)
 
     def apply(self, key: str, value: bytes | None, revision: int) -> set[str]:
-        """Apply one key (short form; None: it is gone); return the addresses that it may concern."""
+        """Apply one key (short form); return the addresses that it may concern."""
         self.unreadable.pop(key, None)
         if key.startswith(keys.INTERFACE):
             return self._apply_interface(key.removeprefix(keys.INTERFACE), value)

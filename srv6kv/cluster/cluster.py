@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from srv6kv.agent.attachments import Reported
 from srv6kv.cluster.attachment import Attachment, AttachmentKeys, Unattached, claims_of
-from srv6kv.cluster.noderecords import NodeRecord, Records
+from srv6kv.cluster.noderecords import Records
 from srv6kv.cluster.pods import Pods
 from srv6kv.kube.model import (
     Endpoint,
@@ -84,7 +84,9 @@ class Cluster:
                     self.nodes[value.name] = value
                     self.dirt.nodes = True
             case Pod():
-                self._put_pod(value)
+                absent = self.absent.get(value.ref, set())
+                self.dirt.addresses |= self.pods.put(value) | absent
+                absent -= set(value.addresses)
 
     def remove(self, kind: str, namespace: str, name: str) -> None:
         """Forget an object; an unknown one is no error."""
@@ -100,13 +102,6 @@ class Cluster:
                     self.dirt.nodes = self.dirt.lost_node = True
             case "Pod":
                 self.dirt.addresses |= self.pods.remove(ref)
-
-    def _put_pod(self, value: Pod) -> None:
-        absent = self.absent.get(value.ref)
-        self.dirt.addresses |= self.pods.put(value)
-        if absent:
-            self.dirt.addresses |= absent
-            absent -= set(value.addresses)
 
     def add_absent_pods(self, pods: Mapping[str, Ref]) -> None:
         """Mark pods as absent that a source of all pods does not know.
@@ -148,9 +143,8 @@ class Cluster:
 
     def set_unread_nodes(self, names: frozenset[str]) -> None:
         """Replace the names of nodes that cannot be read."""
-        if names != self.unread_nodes:
-            self.unread_nodes = names
-            self.dirt.nodes = True
+        self.dirt.nodes |= names != self.unread_nodes
+        self.unread_nodes = names
 
     def set_unread_pods(self, refs: frozenset[Ref]) -> None:
         """Replace the names of pods that cannot be read."""
@@ -163,17 +157,13 @@ class Cluster:
         """Apply one of Contiv's records of nodes; None: it is gone."""
         before = self.records.by_name()
         self.records.apply(key, value)
-        self._mark_renumbered(before)
+        self.dirt.nodes |= self.records.by_name() != before
 
     def replace_node_records(self, values: Mapping[str, bytes]) -> None:
         """Replace all of Contiv's records."""
         before = self.records.by_name()
         self.records.replace(values)
-        self._mark_renumbered(before)
-
-    def _mark_renumbered(self, before: Mapping[str, NodeRecord]) -> None:
-        if self.records.by_name() != before:
-            self.dirt.nodes = True
+        self.dirt.nodes |= self.records.by_name() != before
 
     def attachment_of(self, address: str, node: str) -> Attachment | Unattached:
         """Return how the pod of a node with this address is attached to VPP."""

@@ -62,24 +62,28 @@ class Pods:
 
     def addresses_claiming(self, claims: Iterable[Claim]) -> set[str]:
         """The addresses of the pods whose annotations name one of these."""
-        refs = {ref for claim in claims for ref in self._claiming.get(claim, ())}
+        refs = self._claimants(claims)
         return {address for ref in refs for address in self._pods[ref].addresses}
 
     def addresses_concerned(self, claims: Iterable[Claim]) -> set[str]:
         """The addresses of those pods, and of all that name something else together with them."""
-        refs = {ref for claim in claims for ref in self._claiming.get(claim, ())}
+        refs = self._claimants(claims)
         theirs = (self.annotated[ref].attachment for ref in refs)
         return self.addresses_claiming({c for said in theirs if said for c in claims_of(said)})
 
+    def _claimants(self, claims: Iterable[Claim]) -> set[Ref]:
+        return {ref for claim in claims for ref in self._claiming.get(claim, ())}
+
     def claiming(self, claim: Claim, node: str) -> list[Pod]:
         """The pods of a node whose annotations name an interface or a namespace."""
-        pods = (self._pods[ref] for ref in sorted(self._claiming.get(claim, ())))
-        return [pod for pod in pods if pod.node == node]
+        return self._on(node, self._claiming.get(claim, set()))
 
     def at(self, address: str, node: str) -> list[Pod]:
         """The pods of a node with an address; usually one."""
-        pods = (self._pods[ref] for ref in sorted(self._at.get(address, ())))
-        return [pod for pod in pods if pod.node == node]
+        return self._on(node, self._at.get(address, set()))
+
+    def _on(self, node: str, refs: set[Ref]) -> list[Pod]:
+        return [pod for ref in sorted(refs) if (pod := self._pods[ref]).node == node]
 
     def _count(self, affected: set[str]) -> None:
         several = {address for address in affected if len(self._at.get(address, ())) > 1}

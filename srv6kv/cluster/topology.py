@@ -162,7 +162,9 @@ def _peer(
     prefixes = tuple(Prefix.parse_any(text) for text in node.pod_cidrs)
     problem = None
     try:
-        node_id = node_id_of(prefixes, settings) if record is None else _checked(record, settings)
+        node_id = node_id_of(prefixes, settings) if record is None else record.id
+        if record is not None:  # a part of podSubnetCIDR must have this number
+            one_node_subnet(settings.pod_subnet, settings.pod_subnet_one_node_len, record.id)
         if node_id is None and not node.node_ip:
             problem = f"spec.podCIDR: {_NO_PART}; its endpoints are left out"
     except ValueError as error:
@@ -185,16 +187,6 @@ def address_of(node: Node, record: NodeRecord | None, settings: Settings) -> str
 
 
 _NO_PART = "no pod CIDR of this node is a one-node part of podSubnetCIDR"
-
-
-def _checked(record: NodeRecord, settings: Settings) -> int:
-    """The id of a record.
-
-    Raises:
-        ValueError: no part of podSubnetCIDR has this number.
-    """
-    one_node_subnet(settings.pod_subnet, settings.pod_subnet_one_node_len, record.id)
-    return record.id
 
 
 def node_id_of(pod_prefixes: Iterable[Prefix], settings: Settings) -> int | None:

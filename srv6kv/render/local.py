@@ -81,9 +81,9 @@ class LocalEndpoints:
 
     def replace(self, ref: Ref, receivers: Receivers) -> set[LocalEndpoint]:
         """Replace a service's local endpoints; return those added, removed or changed."""
-        old, new = self._receivers.pop(ref, Receivers()).endpoints, receivers.endpoints
+        old, new = self._receivers.pop(ref, {}), receivers
         if new:
-            self._receivers[ref] = receivers
+            self._receivers[ref] = new
         changed = {item for item in old.keys() | new.keys() if old.get(item) != new.get(item)}
         for item in changed:
             listed = self._answering.setdefault(item, {})

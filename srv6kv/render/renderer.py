@@ -6,7 +6,7 @@ renders again only the parts that the cluster's dirt names; ``render`` is the sa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 
 from srv6kv.cluster.cluster import Cluster, Dirt
@@ -34,7 +34,12 @@ def render(cluster: Cluster, settings: Settings, own_name: str) -> Desired:
 
 
 class Renderer:
-    """Keeps a desired state in sync with a cluster."""
+    """Keeps a desired state in sync with a cluster.
+
+    Attributes:
+        services: who may have which address.
+        local: the local endpoints of all services.
+    """
 
     def __init__(self, settings: Settings, own_name: str) -> None:
         self.desired = Desired()
@@ -42,10 +47,10 @@ class Renderer:
         self._settings = settings
         self._parts = Parts(self.desired)
         nodeless = topology_of((), own_name, settings)
-        self._local = LocalEndpoints(self._parts, nodeless, settings)
+        self.local = LocalEndpoints(self._parts, nodeless, settings)
         self._own_name = own_name
         self._topology: Topology | None = None
-        self._services = Services(nodeless, settings)
+        self.services = Services(nodeless, settings)
         self._steered_by: dict[Ref, dict[Target, Steered]] = {}
 
     @property
@@ -53,28 +58,14 @@ class Renderer:
         """How many values were made so far."""
         return self._parts.rendered
 
-    @property
-    def services(self) -> Services:
-        """Who may have which address, as of the last update."""
-        return self._services
-
     def is_up(self, item: LocalEndpoint, ref: Ref | None = None) -> bool:
         """Whether packets (of a service) reached a local endpoint at the last update."""
-        return self._local.is_up(item, ref)
+        return self.local.is_up(item, ref)
 
     def limit(self, most_bytes: int) -> None:
         """Limit rule chains to what one transaction of so many bytes can hold."""
-        self._is_relimited |= self._local.most_bytes != most_bytes
-        self._local.most_bytes = most_bytes
-
-    @property
-    def waiting(self) -> Mapping[str, Ref]:
-        """The local endpoints whose Pod is not known with their address, and its name."""
-        return self._local.waiting
-
-    def unattached(self) -> frozenset[str]:
-        """Return the local endpoints whose attachment is not known."""
-        return frozenset(self._local.unattached)
+        self._is_relimited |= self.local.most_bytes != most_bytes
+        self.local.most_bytes = most_bytes
 
     def update(self, cluster: Cluster) -> Delta:
         """Apply the changes of the cluster; return what of the desired state may differ now."""
@@ -83,21 +74,21 @@ class Renderer:
         refs = set(dirt.services)
         is_new_topology = self._update_nodes(cluster, dirt)
         self._parts.remark("annotations", *self._ignored(cluster))
-        own = self._services.topology.own
+        own = self.services.topology.own
         self._parts.remark("uplink", *mtu_notes(own, cluster.attachments, self._settings))
         if is_new_topology:
             refs |= cluster.services.keys()
-        refs = self._services.apply(refs, cluster)
+        refs = self.services.apply(refs, cluster)
         delta.keys |= dirt.reported
-        changed = self._local.listed(dirt.addresses)
+        changed = self.local.listed(dirt.addresses)
         if cluster.reported.is_complete:
-            changed |= self._local.assumed
+            changed |= self.local.assumed
         for ref in refs:
-            changed |= self._local.replace(ref, self._services.receivers_of(ref))
+            changed |= self.local.replace(ref, self.services.receivers_of(ref))
         if is_new_topology or self._is_relimited:
-            changed |= self._local.all_listed()
+            changed |= self.local.all_listed()
             self._is_relimited = False
-        refs |= self._local.render(changed, cluster, self._services.topology)
+        refs |= self.local.render(changed, cluster, self.services.topology)
         self._steer({ref: self._send(ref, cluster) for ref in sorted(refs)})
         return delta
 
@@ -118,7 +109,7 @@ class Renderer:
         self._parts.remark("nodes", *topology.notes)
         if topology == self._topology:
             return False
-        self._topology = self._services.topology = topology
+        self._topology = self.services.topology = topology
         self._parts.replace("node", node_objects(topology, self._settings))
         self._parts.share("plumbing", plumbing(topology.own, self._settings))
         self._parts.replace("tunnels", tunnel_objects(topology, self._settings))
@@ -136,8 +127,8 @@ class Renderer:
 
     def _send(self, ref: Ref, cluster: Cluster) -> dict[Target, Steered]:
         """Render what a service steers."""
-        is_up = partial(self._local.is_up, ref=ref)
-        steered, notes = self._services.steered_by(ref, cluster, is_up, self._local.unread)
+        is_up = partial(self.local.is_up, ref=ref)
+        steered, notes = self.services.steered_by(ref, cluster, is_up, self.local.unread)
         self._parts.rendered += len(steered)
         self._parts.remark(ref, *notes)
         return {item.target: item for item in steered}

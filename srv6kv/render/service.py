@@ -42,11 +42,8 @@ Run = tuple[str, int, int, int]
 """Ports in a row, and so are their targets: protocol, first port, its target, how many."""
 
 
-@dataclass(frozen=True, slots=True)
-class Receivers:
-    """The local endpoints of a service, with their translations."""
-
-    endpoints: dict[LocalEndpoint, tuple[Translation, ...]] = field(default_factory=dict)
+Receivers = Mapping[LocalEndpoint, tuple[Translation, ...]]
+"""The local endpoints of a service, with their translations."""
 
 
 class Reached(NamedTuple):

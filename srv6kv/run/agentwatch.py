@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from queue import SimpleQueue
 from typing import Any
 
-from srv6kv.agent.attachmentpoll import AttachmentPoll
 from srv6kv.agent.attachments import Table
 from srv6kv.agent.digest import Digest
-from srv6kv.agent.poll import Poll, Polled
+from srv6kv.agent.poll import AttachmentPoll, Poll, Polled
 from srv6kv.agent.rest import AgentRest
 from srv6kv.agent.status import STATUS, config_key
 from srv6kv.agent.view import Reported, View

@@ -98,7 +98,7 @@ class Reconciler:
         self.renderer = Renderer(settings, node)
         routes = tuple(route.key for route in drop_routes(settings))
         self._ranges = ownership.ranges_of(settings, routes)
-        self._ledger_keys = LedgerKeys(self.own_prefix, boot_id)
+        self.ledger_keys = LedgerKeys(self.own_prefix, boot_id)
         self._discard = discard_sid(settings.sid.node)
         self._served = Served(self._discard)
         self._pending: Delta | None = None
@@ -113,7 +113,7 @@ class Reconciler:
     @property
     def ledger(self) -> Ledger:
         """The ranges and shared keys that etcd notes about us."""
-        return self._ledger_keys.ledger
+        return self.ledger_keys.ledger
 
     def owns(self, key: str) -> bool:
         """Whether a key (short form) is ours, by today's ranges or by those noted in etcd."""
@@ -130,18 +130,18 @@ class Reconciler:
         self._is_new_session = True
         snapshot = Snapshot.of(entries, self.prefix, self.own_prefix)
         self.cluster.replace_node_records(snapshot.node_ids)
-        self._ledger_keys.reset(snapshot.ledger)
+        self.ledger_keys.reset(snapshot.ledger)
         attachments = AttachmentKeys()
         for key, (value, revision) in snapshot.agent.items():
             self._apply(key, value, revision)
-            attachments.apply(key, self._ledger_keys.accept(key, value, revision), revision)
+            attachments.apply(key, self.ledger_keys.accept(key, value, revision), revision)
         self.cluster.replace_attachments(attachments, self.actual.entries)
 
     def differing(self, entries: Iterable[ReadKey]) -> set[str]:
         """Find the keys (full form) below ``prefixes`` that differ from what was just read."""
         read = Snapshot.of(entries, self.prefix, self.own_prefix)
         found = {self.prefix + key for key in read.differing(self.actual)}
-        found |= self._ledger_keys.differing(read.ledger)
+        found |= self.ledger_keys.differing(read.ledger)
         return found | self.cluster.records.differing(read.node_ids)
 
     def compare_all(self) -> None:
@@ -151,7 +151,7 @@ class Reconciler:
     def stale_chains(self) -> Transaction:
         """Make the transaction that deletes the chains of an earlier boot, whose namespaces belong
         to others now."""
-        entries = self.actual.entries.items() if self._ledger_keys.is_new_boot else ()
+        entries = self.actual.entries.items() if self.ledger_keys.is_new_boot else ()
         return Transaction(
             tuple(
                 Operation(self.prefix + key, None, entry.revision)
@@ -179,7 +179,7 @@ class Reconciler:
             self._plan_dependents(key, is_ours=is_ours)  # of what was in the way until now, too
             self._apply(key, value, revision)
             self._plan_dependents(key, is_ours=is_ours)
-            accepted = self._ledger_keys.accept(key, value, revision)
+            accepted = self.ledger_keys.accept(key, value, revision)
             self.cluster.apply_agent_key(key, accepted, revision, is_gone=value is None)
 
     def _plan_dependents(self, key: str, *, is_ours: bool) -> None:
@@ -229,7 +229,7 @@ class Reconciler:
         """Find the Pods that are not known with the address of a local endpoint that needs them."""
         return {
             address: ref
-            for address, ref in self.renderer.waiting.items()
+            for address, ref in self.renderer.local.waiting.items()
             if not any(gap.covers(POD, *ref) for gap in self.source_gaps)
             and not self.intake.is_malformed((POD, ref.namespace, ref.name))
         }
@@ -253,7 +253,7 @@ class Reconciler:
         self._inherited.kept = self._left_out.kept
         is_complete = self.cluster.reported.is_complete
         waits = self._inherited.update_waiting(
-            frozenset() if is_complete else self.renderer.unattached()
+            frozenset() if is_complete else frozenset(self.renderer.local.unattached)
         )
         if (waits or changed or is_moved) and self._left_out.kept:
             self._pending = None  # what stayed may go now
@@ -308,11 +308,7 @@ class Reconciler:
         """
         is_last = not is_part and index >= len(found.transactions) - 1
         ranges = self._ranges if is_last else self._ranges | self.ledger.ranges
-        return self._ledger_keys.operations(ranges, found.ledger.shared)
-
-    def boot_note(self) -> tuple[Operation, ...]:
-        """Make the operation that notes the boot, if it is to be noted."""
-        return self._ledger_keys.boot_operations()
+        return self.ledger_keys.operations(ranges, found.ledger.shared)
 
     def committed(
         self, transaction: Transaction, extra: Iterable[Operation], revision: int
@@ -324,7 +320,7 @@ class Reconciler:
             if operation.value is None:
                 self.actual.expect_deletion(key, revision)
             self._apply(key, operation.value, revision)
-        self._ledger_keys.apply(extra)
+        self.ledger_keys.apply(extra)
 
     def postpone(self, gone: Iterable[str]) -> None:
         """Leave these keys to be deleted by the next plan: only a part of the last one is done, and
@@ -347,7 +343,7 @@ class Reconciler:
         """Return all warnings about the cluster."""
         rendered = chain.from_iterable(self.renderer.desired.notes.values())
         known = (*self.intake.notes(), *self.cluster.records.notes())
-        ours = self._ledger_keys.unreadable
+        ours = self.ledger_keys.unreadable
         bad = warnings(ours, self.prefix, self.cluster.attachments.unreadable)
         return {*known, *rendered, *self._left_out.notes(), *bad}
 

@@ -6,7 +6,7 @@ addresses are equal texts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from srv6kv.ligato.endfunctions import END_FUNCTIONS
 from srv6kv.net import addresses
@@ -125,19 +125,6 @@ class ShowSr:
             and all(item.encap_source is None for item in self.policies or ())
         )
 
-    def __or__(self, other: ShowSr) -> ShowSr:
-        """Both as one; of what is in both, the other's."""
-        own, more = (
-            {field.name: getattr(one, field.name) for field in fields(ShowSr)}
-            for one in (self, other)
-        )
-        shown = {name: value for name, value in more.items() if value is not None}
-        sums = {
-            "unsupported": self.unsupported + other.unsupported,
-            "elided": self.elided | other.elided,
-        }
-        return ShowSr(**{**own, **shown, **sums})
-
 
 def address_of(text: str) -> str:
     """The one spelling of an address, however it is written.
@@ -156,8 +143,7 @@ def prefix_of(text: str) -> str:
     """
     address, _, length = text.partition("/")
     plain = address_of(address)
-    if not length.isascii() or not length.isdigit() or len(length) > 3:
-        raise ValueError(f"{text[:60]!r} is not a prefix")
-    if int(length) > addresses.host_length(plain):
+    is_number = length.isascii() and length.isdigit() and len(length) <= 3
+    if not is_number or int(length) > addresses.host_length(plain):
         raise ValueError(f"{text[:60]!r} is not a prefix")
     return f"{plain}/{int(length)}"

@@ -15,9 +15,9 @@ from clusters import base_keys, pod_address, pod_keys, sandbox_of
 from figures import Figures, Timed
 from test_agent_rest import Server, reply
 
-from srv6kv.agent import attachmentpoll
-from srv6kv.agent.attachmentpoll import AttachmentPoll
+from srv6kv.agent import poll as polling
 from srv6kv.agent.attachments import STEADY_SECONDS
+from srv6kv.agent.poll import AttachmentPoll
 from srv6kv.agent.rest import AgentRest
 from srv6kv.cluster.attachment import Attachment, AttachmentKeys
 from srv6kv.errors import Unavailable
@@ -122,7 +122,7 @@ def test_the_first_round_tells_all() -> None:
 
 def test_values_are_asked_for_when_states_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     """A calm agent is asked for states only; a new pod makes the difference."""
-    monkeypatch.setattr(attachmentpoll, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(polling, "LEAST_SECONDS", 0.0)
     asked = 0
 
     class Counting(AgentRest):
@@ -145,7 +145,7 @@ def test_values_are_asked_for_when_states_differ(monkeypatch: pytest.MonkeyPatch
 
 def test_what_vanishes_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Until a second answer says so too."""
-    monkeypatch.setattr(attachmentpoll, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(polling, "LEAST_SECONDS", 0.0)
     with node(given=texts(2)) as found:
         poll = found.poll()
         found.ask(poll)
@@ -156,7 +156,7 @@ def test_what_vanishes_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_an_agent_that_goes_and_comes_back_empty(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is known stays while it is away, and while it is not yet configured again."""
-    monkeypatch.setattr(attachmentpoll, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(polling, "LEAST_SECONDS", 0.0)
     with node() as found:
         poll = found.poll()
         before = found.ask(poll)

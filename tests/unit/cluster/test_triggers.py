@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from clusters import Json, endpoint, endpoint_slice, identity, node, settings
 
-from srv6kv.cluster.triggers import MOST, Triggers, unix_time
+from srv6kv.cluster.intake import MOST_TIMES, Triggers, unix_time
 from srv6kv.kube.model import Ref
 from srv6kv.kube.parse import TRIGGERED
 from srv6kv.sync.reconciler import Reconciler
@@ -95,10 +95,10 @@ def test_a_slice_that_goes_takes_its_times_along(reconciler: Reconciler) -> None
 def test_times_do_not_pile_up() -> None:
     """However long nothing can be written, only so many times are kept."""
     triggers = Triggers()
-    for number in range(MOST + 10):
+    for number in range(MOST_TIMES + 10):
         triggers.add(Ref("d", f"s{number % 7}"), at(1))
 
-    assert len(triggers.drain()) == MOST
+    assert len(triggers.drain()) == MOST_TIMES
 
     triggers.add(Ref("d", "s"), at(2))
 
