@@ -110,8 +110,7 @@ class View:
 
     def lose(self) -> None:
         """Forget all states, as the agent does not answer."""
-        for key in list(self.reported):
-            self._forget(key)
+        self.poll({})
 
     def state_of(self, key: str) -> State | None:
         """The state of a key (short form); None: unknown."""

@@ -80,12 +80,11 @@ def _unwrapped(line: str) -> _Wrapped:
         line = _COLOUR.sub("", line)
     if line.startswith(('{"', '"')):
         return _of_json(line)
-    stream, is_part = "", False
     while found := _PREFIX.match(line):
         line = line[found.end() :]
         if found["stream"]:
             return _Wrapped(line, found["stream"], found["tag"] == "P")
-    return _of_json(line) if line.startswith('{"') else _Wrapped(line, stream, is_part)
+    return _of_json(line) if line.startswith('{"') else _Wrapped(line)
 
 
 def _of_json(line: str) -> _Wrapped:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 from posixpath import normpath
 from typing import Any, NamedTuple, TypeVar
@@ -161,32 +162,24 @@ class AttachmentKeys:
     def _apply_interface(self, name: str, value: bytes | None) -> set[str]:
         (self._interfaces.discard if value is None else self._interfaces.add)(name)
         self._mtus.pop(name, None)
-        if value is not None and (found := self._mtu_in(name, value)) is not None:
-            self._mtus[name] = found
+        raw = self._decoded(keys.INTERFACE + name, value, _Interface) if value is not None else None
+        with suppress(ValueError):
+            listed = frozenset(_pod_address(text) for text in (raw and raw.ip_addresses) or ())
+            if listed and raw is not None:
+                self._mtus[name] = (listed, int(raw.mtu or DEFAULT_MTU))
         return {
             address
             for address, evidence in self._by_address.items()
             if any(item.interface == name for item in evidence.values())
         }
 
-    def _mtu_in(self, name: str, value: bytes) -> tuple[frozenset[str], int] | None:
-        """The addresses of an interface and its MTU; None: it has no address, or cannot be read."""
-        raw = self._decoded(keys.INTERFACE + name, value, _Interface)
-        try:
-            listed = frozenset(_pod_address(text) for text in (raw and raw.ip_addresses) or ())
-            mtu = int((raw and raw.mtu) or DEFAULT_MTU)
-        except ValueError:
-            return None
-        return (listed, mtu) if listed else None
-
     def _read(self, key: str, reader: Any, value: bytes, revision: int) -> list[_Evidence]:
         """What the value says; nothing if it is not the agent's JSON (others write these keys)."""
         kind, convert = reader
-        try:
-            raw = self._decoded(key, value, kind)
+        raw = self._decoded(key, value, kind)
+        with suppress(ValueError):
             return convert(raw, revision) if raw is not None else []
-        except ValueError:
-            return []
+        return []
 
     def _decoded(self, key: str, value: bytes, kind: type[_Kind]) -> _Kind | None:
         try:
@@ -334,12 +327,10 @@ def _from_linux_interface(value: _LinuxInterface, revision: int) -> list[_Eviden
     interface = (value.tap.vpp_tap_if_name if value.tap else "") or ""
     found = []
     for text in value.ip_addresses or []:
-        try:
+        with suppress(ValueError):  # nonsense beside a good address
             address = _pod_address(text)
-        except ValueError:
-            continue  # nonsense beside a good address
-        if addresses.is_ordinary(address):
-            found.append(_Evidence(address, interface, revision, namespace=namespace))
+            if addresses.is_ordinary(address):
+                found.append(_Evidence(address, interface, revision, namespace=namespace))
     return found
 
 

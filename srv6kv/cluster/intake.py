@@ -105,8 +105,10 @@ class Intake:
         try:
             value, skipped = parse.read(kind, body)
         except parse.ParseError as error:
-            self._notes[identity] = self._note(identity, str(error))
-            gap = gap_of(identity, body) if identity not in self._good else None
+            is_good = identity in self._good
+            kept = "its last good version stays" if is_good else "it is left out"
+            self._notes[identity] = Note(Subject.of(identity), Reason.MALFORMED, f"{error}; {kept}")
+            gap = gap_of(identity, body) if not is_good else None
             if gap is not None:
                 self._gaps[identity], self._all_gaps = gap, None
             return
@@ -138,10 +140,6 @@ class Intake:
             pod_cidrs=value.pod_cidrs or last.pod_cidrs,
             addresses=value.addresses or last.addresses,
         )
-
-    def _note(self, identity: Identity, problem: str) -> Note:
-        kept = "its last good version stays" if identity in self._good else "it is left out"
-        return Note(Subject.of(identity), Reason.MALFORMED, f"{problem}; {kept}")
 
     def is_malformed(self, identity: Identity) -> bool:
         """Whether what came last of an object makes no sense."""

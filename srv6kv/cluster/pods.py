@@ -35,30 +35,30 @@ class Pods:
         self._pods[pod.ref] = pod
         if pod.attachment is not None:
             self.annotated[pod.ref] = pod
-            for claim in claims_of(pod.attachment):
-                self._claiming.add(claim, pod.ref)
-            affected |= self.addresses_claiming(claims_of(pod.attachment))
-        for address in pod.addresses:
-            self._at.add(address, pod.ref)
-        affected.update(pod.addresses)
-        self._count(affected)
-        return affected
+        return affected | self._update(pod, self._at.add, self._claiming.add)
 
     def remove(self, ref: Ref) -> set[str]:
         """Forget a pod; the addresses that this concerns. An unknown one is no error."""
         pod = self._pods.pop(ref, None)
         if pod is None:
             return set()
+        self.annotated.pop(ref, None)
+        return self._update(pod, self._at.discard, self._claiming.discard)
+
+    def _update(
+        self,
+        pod: Pod,
+        at: Callable[[str, Ref], None],
+        claiming: Callable[[Claim, Ref], None],
+    ) -> set[str]:
+        claims = claims_of(pod.attachment) if pod.attachment is not None else []
+        for claim in claims:
+            claiming(claim, pod.ref)
         for address in pod.addresses:
-            self._at.discard(address, ref)
-        affected = set(pod.addresses)
-        if pod.attachment is not None:
-            del self.annotated[ref]
-            for claim in claims_of(pod.attachment):
-                self._claiming.discard(claim, ref)
-            affected |= self.addresses_claiming(claims_of(pod.attachment))
-        self._count(set(pod.addresses))
-        return affected
+            at(address, pod.ref)
+        several = {address for address in pod.addresses if len(self._at.get(address, ())) > 1}
+        self.ambiguous = self.ambiguous.difference(pod.addresses) | several
+        return {*pod.addresses, *self.addresses_claiming(claims)}
 
     def addresses_claiming(self, claims: Iterable[Claim]) -> set[str]:
         """The addresses of the pods whose annotations name one of these."""
@@ -84,10 +84,6 @@ class Pods:
 
     def _on(self, node: str, refs: set[Ref]) -> list[Pod]:
         return [pod for ref in sorted(refs) if (pod := self._pods[ref]).node == node]
-
-    def _count(self, affected: set[str]) -> None:
-        several = {address for address in affected if len(self._at.get(address, ())) > 1}
-        self.ambiguous = (self.ambiguous - affected) | several
 
     def annotated_attachments(self, address: str, node: str) -> set[PodAttachment]:
         """Return the attachments in annotations of the pods of a node with this address."""

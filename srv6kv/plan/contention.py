@@ -10,7 +10,6 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
-from itertools import chain
 
 from srv6kv.ligato import keys
 from srv6kv.plan.actual import Actual, lists_of, steering_facts
@@ -68,15 +67,12 @@ def set_apart(found: Plan, contended: Collection[str], actual: Actual, prefix: s
             group = _group(key, neighbours)
             left -= group
             groups.append(group)
-    parts = (_restrict(found.transactions, group) for group in (left, *groups))
-    return replace(found, transactions=tuple(chain.from_iterable(parts)))
-
-
-def _restrict(transactions: Iterable[Transaction], group: set[str]) -> Iterator[Transaction]:
-    for transaction in transactions:
-        part = tuple(one for one in transaction.operations if one.key in group)
-        if part:
-            yield Transaction(part)
+    parts = (
+        Transaction(tuple(one for one in transaction.operations if one.key in group))
+        for group in (left, *groups)
+        for transaction in found.transactions
+    )
+    return replace(found, transactions=tuple(filter(None, parts)))
 
 
 def _group(key: str, neighbours: dict[str, set[str]]) -> set[str]:

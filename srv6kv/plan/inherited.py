@@ -194,8 +194,6 @@ class Inherited:
             return key.rpartition("/")[2] not in self._reach().addresses
         return True
 
-    # What an object of etcd keeps ------------------------------------------------------------
-
     def completed(self, entry: Steered) -> Steered | None:
         """Add the segment lists that stay to an entry; None: it has none at all."""
         is_covered = _covers(self._index, entry.service)
@@ -248,16 +246,12 @@ class Inherited:
         self._desired_before[key].update(now)
         return set(there) - self._desired_before[key]
 
-    # Services --------------------------------------------------------------------------------
-
     def _is_steering_held(self, key: str) -> bool:
         if key.startswith(keys.STEERING + keys.TUNNEL_STEERING):
             return self._is_tunnel_held(key)
         plain = key.removeprefix(keys.STEERING + keys.SERVICE_STEERING).partition("_")[0]
         index = self._index
         return index.is_open or plain in index.names or plain.startswith(index.beginnings)
-
-    # Local endpoints -------------------------------------------------------------------------
 
     def _reach(self) -> _Reached:
         """Made when the first key asks for it: it looks at all that etcd holds."""
@@ -280,7 +274,9 @@ class Inherited:
                 addresses |= {pod for one, pod in pods if one in services}
         addresses |= {self.cluster.held[sid] for sid in reached & self.cluster.held.keys()}
         prefix = self.settings.sid.pod
-        reached |= {sids.sid_of(prefix, one) for one in addresses if _is_address(one)}
+        reached |= {
+            sids.sid_of(prefix, one) for one in addresses if is_ipv4(one) or is_canonical(one)
+        }
         names = {name for name, pods in behind.items() if pods & addresses}
         hops = [self._hop_of(keys.localsid(sid)) for sid in reached]
         names |= {sandbox_of(hop.outgoing_interface) for hop in hops if hop is not None}
@@ -330,8 +326,6 @@ class Inherited:
         is_reached = found is not None and found[1] in self._reach().sandboxes
         return is_reached or any(map(self._is_rule_held, self._rules(key)))
 
-    # Nodes -----------------------------------------------------------------------------------
-
     @property
     def _is_own_node_unread(self) -> bool:
         return any(gap.covers(NODE, "", self.node) for gap in self._index.nodes)
@@ -376,10 +370,6 @@ def _covers(index: _Index, ref: Ref) -> bool:
     """Whether what cannot be read may be a part of a service."""
     is_any = index.is_open or "" in index.namespaces
     return is_any or ref.namespace in index.namespaces or ref in index.services
-
-
-def _is_address(text: str) -> bool:
-    return is_ipv4(text) or is_canonical(text)
 
 
 def _is_prefix(text: str) -> bool:

@@ -41,10 +41,10 @@ class Ranges:
 
     def __or__(self, other: Ranges) -> Ranges:
         return Ranges(
-            tuple(dict.fromkeys((*self.bsids, *other.bsids))),
-            tuple(dict.fromkeys((*self.sids, *other.sids))),
-            tuple(dict.fromkeys((*self.routes, *other.routes))),
-            tuple(dict.fromkeys((*self.keys, *other.keys))),
+            tuple(dict.fromkeys(self.bsids + other.bsids)),
+            tuple(dict.fromkeys(self.sids + other.sids)),
+            tuple(dict.fromkeys(self.routes + other.routes)),
+            tuple(dict.fromkeys(self.keys + other.keys)),
         )
 
     def owns(self, key: str) -> bool:

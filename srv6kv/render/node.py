@@ -16,12 +16,7 @@ from srv6kv.settings import Settings
 def node_objects(topology: Topology, settings: Settings) -> Iterator[AgentValue]:
     """What srv6kv owns on every node (rules R10 and N5)."""
     yield from drop_routes(settings)
-    yield Route(
-        type="DROP",
-        vrf_id=settings.main_vrf,
-        dst_network=f"{sids.discard_sid(settings.sid.node)}/128",
-        next_hop_addr="::",
-    )
+    yield _drop(Prefix.parse(f"{sids.discard_sid(settings.sid.node)}/128"), settings.main_vrf)
     if settings.node_plumbing == "none":
         return
     own = topology.own
@@ -34,13 +29,12 @@ def node_objects(topology: Topology, settings: Settings) -> Iterator[AgentValue]
 
 def drop_routes(settings: Settings) -> Iterator[Route]:
     """One per service CIDR in the pod VRF: what no steering takes dies there (fact F9)."""
-    for prefix in settings.service_cidrs:
-        yield Route(
-            type="DROP",
-            vrf_id=settings.pod_vrf,
-            dst_network=str(prefix),
-            next_hop_addr=_nowhere(prefix),
-        )
+    return (_drop(prefix, settings.pod_vrf) for prefix in settings.service_cidrs)
+
+
+def _drop(destination: Prefix, vrf: int) -> Route:
+    hop = _nowhere(destination)
+    return Route(type="DROP", vrf_id=vrf, dst_network=str(destination), next_hop_addr=hop)
 
 
 def route_to(sid: str, node_ip: str, settings: Settings) -> Route:

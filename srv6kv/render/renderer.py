@@ -14,7 +14,7 @@ from srv6kv.cluster.topology import Topology, topology_of
 from srv6kv.kube.model import Ref
 from srv6kv.net.targets import Target
 from srv6kv.notes import Kind, Note, Reason, Subject
-from srv6kv.render.desired import Carried, Delta, Desired, Steered
+from srv6kv.render.desired import Delta, Desired, Steered
 from srv6kv.render.local import LocalEndpoints
 from srv6kv.render.node import mtu_notes, node_objects, plumbing
 from srv6kv.render.parts import Parts
@@ -115,15 +115,12 @@ class Renderer:
         self._parts.replace("tunnels", tunnel_objects(topology, self._settings))
         carried, notes = carried_by(topology, self._settings)
         self._parts.remark("tunnels", *notes)
-        self._carry({item.target: item for item in carried})
-        return True
-
-    def _carry(self, new: dict[Target, Carried]) -> None:
-        """Replace what rides tunnels."""
-        old, self.desired.carried = self.desired.carried, new
+        old, new = self.desired.carried, {item.target: item for item in carried}
+        self.desired.carried = new
         changed = {item for item in old.keys() | new.keys() if old.get(item) != new.get(item)}
         self._parts.rendered += len(changed & new.keys())
         self._parts.delta.targets |= changed
+        return True
 
     def _send(self, ref: Ref, cluster: Cluster) -> dict[Target, Steered]:
         """Render what a service steers."""
@@ -142,16 +139,13 @@ class Renderer:
                 self._steered_by[ref] = new
             for target, item in old.items():
                 if new.get(target) != item:
-                    self._leave(item)
+                    del self.desired.steered[target]
+                    if not item.suffix:
+                        self.desired.names.discard(item.plain_name, target)
+                    self._parts.delta.targets.add(target)
             coming += [item for target, item in new.items() if old.get(target) != item]
         for item in coming:
             self.desired.steered[item.target] = item
             if not item.suffix:
                 self.desired.names.add(item.plain_name, item.target)
             self._parts.delta.targets.add(item.target)
-
-    def _leave(self, item: Steered) -> None:
-        del self.desired.steered[item.target]
-        if not item.suffix:
-            self.desired.names.discard(item.plain_name, item.target)
-        self._parts.delta.targets.add(item.target)

@@ -50,11 +50,9 @@ def carried_by(topology: Topology, settings: Settings) -> tuple[list[Carried], l
     notes: list[Note] = []
     taken: dict[str, str] = {}
     on_interconnect = {peer.ip for peer in topology.peers.values()}
-    if topology.own is not None:
-        own = topology.own
-        taken = dict.fromkeys(
-            [*_pods_of(own, settings), *_host_of(own, on_interconnect, settings)], own.name
-        )
+    if (own := topology.own) is not None:
+        parts = _pods_of(own, settings) | _host_of(own, on_interconnect, settings)
+        taken = dict.fromkeys(parts, own.name)
     for peer in topology.peers.values():
         if peer.name == topology.own_name or peer.ip is None:
             continue

@@ -9,14 +9,39 @@ from typing import Any
 import msgspec
 
 from srv6kv import foreign
-from srv6kv.agent import boot
-from srv6kv.agent.boot import Boot
 from srv6kv.ligato import keys
 from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.plan import ownership
 from srv6kv.plan.ownership import Ranges
 from srv6kv.plan.plan import MOST_RANGES_BYTES, MOST_SHARED_BYTES, Ledger, dump_shared
 from srv6kv.txn.transaction import Operation
+
+_BY_PID = b'"/proc/'
+
+
+class Boot(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is noted in etcd about the node's boots.
+
+    Rule (decision 0030): ``/proc/<pid>/ns/net`` is trusted only within the boot in which it was
+    observed; under another boot the agent would enter whatever has that pid now and flush its
+    chains.
+
+    Attributes:
+        id: the kernel's boot id; "" if it is unknown.
+        observed: highest mod revision of a namespace that was observed up to now.
+        distrusted: up to this mod revision, namespaces were observed in an earlier boot.
+    """
+
+    id: str = ""
+    observed: int = msgspec.field(default=0, name="learnt")
+    distrusted: int = 0
+
+
+def names_a_process(key: str, value: bytes) -> bool:
+    """Whether a pod's Linux interface or a rule chain of ours names its namespace by a pid."""
+    chain = keys.RULE_CHAIN + keys.OUR_RULE_CHAIN
+    return key.startswith((keys.LINUX_INTERFACE, chain)) and _BY_PID in value
+
 
 MOST = 20
 """More keys of others that cannot be read are one note."""
@@ -51,7 +76,17 @@ class LedgerKeys:
                 foreign.decode(values.get(name) or b"{}", kind)
             except foreign.Unreadable as error:
                 self.unreadable[self.prefix + name] = str(error)
-        self._boot = boot.begin(boot.load(values.get("boot")), self._boot_id)
+        noted, now = self._noted_boot(), self._boot_id
+        self._boot = noted or Boot(now)
+        if noted is not None and now not in ("", noted.id):
+            self._boot = Boot(now, noted.observed, noted.observed)
+
+    def _noted_boot(self) -> Boot | None:
+        text = self._actual.get("boot")
+        try:
+            return foreign.decode(text, Boot) if text else None
+        except foreign.Unreadable:
+            return None
 
     def differing(self, values: Mapping[str, bytes]) -> set[str]:
         """Find the keys, in full, whose values are not these."""
@@ -61,7 +96,7 @@ class LedgerKeys:
     @property
     def is_new_boot(self) -> bool:
         """Whether etcd notes an earlier boot than this one."""
-        noted = boot.load(self._actual.get("boot"))
+        noted = self._noted_boot()
         return noted is not None and noted.id != self._boot.id
 
     def accept(self, key: str, value: bytes | None, revision: int) -> bytes | None:
@@ -74,7 +109,7 @@ class LedgerKeys:
         """
         if value is None or self.ledger.shared.get(key, "").encode() == value:
             return None
-        if not (key.startswith(keys.LINUX_INTERFACE) and boot.names_a_process(key, value)):
+        if not (key.startswith(keys.LINUX_INTERFACE) and names_a_process(key, value)):
             return value
         newest = max(self._boot.observed, revision)
         self._boot = msgspec.structs.replace(self._boot, observed=newest)
@@ -87,7 +122,7 @@ class LedgerKeys:
 
     def boot_operations(self) -> tuple[Operation, ...]:
         """Make the operation that notes the boot, if it is to be noted."""
-        return self._puts({"boot": boot.dump(self._boot)} if self._boot.id else {})
+        return self._puts({"boot": msgspec.json.encode(self._boot)} if self._boot.id else {})
 
     def _puts(self, desired: dict[str, bytes]) -> tuple[Operation, ...]:
         return tuple(

@@ -9,7 +9,7 @@ that other nodes send.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from srv6kv.ligato import keys
@@ -94,10 +94,10 @@ def loss_of(found: Plan, actual: Actual, served: Served) -> Loss:
         if key.startswith(keys.LOCALSID):
             left[LOCALSIDS] += (value is not None) - (key in actual.entries)
             lost[LOCALSIDS, key] += value is None
-    way = _Ways(changes, actual)
+    ways_of = _ways(changes, actual)
     for key in sorted(_changed_policies(changes, actual)):
         before = served.weights.get(key, 0)
-        ways = list(way.after(key))
+        ways = ways_of(key)
         if not before or not ways:
             continue
         weight = min(after.get(one, served.weights.get(one, 0)) for one in ways)
@@ -116,22 +116,16 @@ def _changed_policies(changes: Mapping[str, bytes | None], actual: Actual) -> se
     return policies | {key for key in changes if key.startswith(keys.POLICY)}
 
 
-class _Ways:
-    """Which policy the traffic of a policy gets when the changes are done."""
+def _ways(changes: Mapping[str, bytes | None], actual: Actual) -> Callable[[str], set[str]]:
+    """Which policies the traffic of a policy gets when the changes are done; "": none."""
+    coming: dict[Target, str] = {}
+    for key, value in changes.items():
+        facts = steering_facts(value) if value and key.startswith(keys.STEERING) else None
+        if facts is not None and facts.target is not None:
+            coming[facts.target] = keys.policy(facts.bsid)
 
-    def __init__(self, changes: Mapping[str, bytes | None], actual: Actual) -> None:
-        self._changes = changes
-        self._actual = actual
-        self._coming: dict[Target, str] = {}
-        for key, value in changes.items():
-            facts = steering_facts(value) if value and key.startswith(keys.STEERING) else None
-            if facts is not None and facts.target is not None:
-                self._coming[facts.target] = keys.POLICY + facts.bsid
+    def after(target: Target) -> str:
+        stay = min(actual.steerings[target] - changes.keys(), default=None)
+        return coming.get(target) or (keys.policy(actual.facts[stay].bsid) if stay else "")
 
-    def after(self, policy: str) -> Iterable[str]:
-        """The key of the policy for each prefix that is steered into this one; "": none."""
-        actual = self._actual
-        for target in actual.targets_of(policy.removeprefix(keys.POLICY)):
-            stay = min(actual.steerings[target] - self._changes.keys(), default=None)
-            staying = keys.policy(actual.facts[stay].bsid) if stay is not None else ""
-            yield self._coming.get(target, staying)
+    return lambda policy: set(map(after, actual.targets_of(policy.removeprefix(keys.POLICY))))

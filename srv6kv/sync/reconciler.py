@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from itertools import chain
 
-from srv6kv.agent import boot
 from srv6kv.agent.view import ReadKey
 from srv6kv.cluster import noderecords
 from srv6kv.cluster.attachment import AttachmentKeys
@@ -32,7 +31,7 @@ from srv6kv.plan.plan import MOST_BYTES, Ledger, Plan, plan, put_order
 from srv6kv.render import Delta, Renderer
 from srv6kv.render.node import drop_routes
 from srv6kv.settings import Settings
-from srv6kv.sync.ledgerkeys import LedgerKeys, warnings
+from srv6kv.sync.ledgerkeys import LedgerKeys, names_a_process, warnings
 from srv6kv.sync.losses import Loss, Served, loss_of
 from srv6kv.txn.limits import DEFAULT, Limits
 from srv6kv.txn.transaction import Operation, Transaction
@@ -156,7 +155,7 @@ class Reconciler:
             tuple(
                 Operation(self.prefix + key, None, entry.revision)
                 for key, entry in sorted(entries)
-                if self.owns(key) and boot.names_a_process(key, entry.value)
+                if self.owns(key) and names_a_process(key, entry.value)
             )
         )
 

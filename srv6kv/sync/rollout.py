@@ -63,8 +63,7 @@ class Part:
 class Rollout:
     """Keeps the puts that the agent has not confirmed, and since when operations are held back."""
 
-    _receive: dict[str, _Put] = field(default_factory=dict)
-    _send: dict[str, _Put] = field(default_factory=dict)
+    _puts: dict[str, _Put] = field(default_factory=dict)
     _held: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -82,14 +81,14 @@ class Rollout:
             report: of the agent; None: it reports no states, so all of the plan goes.
         """
         if report is None:
-            self._receive, self._send, self._held = {}, {}, {}
+            self._puts, self._held = {}, {}
             return Part(plan, is_last=True)
-        for key in (*self._receive, *self._send):
+        for key in list(self._puts):
             self.update(key, report(key), now)
         receive, send, gone = _by_phase(plan, actual)
-        waits = bool(self._receive or receive)
+        waits = self._awaits_receive() or bool(receive)
         holds_send = self._hold_back(SEND, waits and bool(send), now)
-        waits = bool(gone) and bool(waits or self._send or send)
+        waits = bool(gone) and bool(waits or self._puts or send)
         holds_gone = self._hold_back(GONE, waits, now, must_wait=holds_send)
         left = (send if holds_send else set()) | (gone if holds_gone else set())
         if not left:
@@ -101,27 +100,28 @@ class Rollout:
         """Note that a transaction of a part is in etcd at this revision."""
         for operation in transaction.operations:
             key = operation.key.removeprefix(prefix)
-            self._receive.pop(key, None)
-            self._send.pop(key, None)
+            self._puts.pop(key, None)
             if operation.is_put:
-                puts = self._send if _is_send(key) else self._receive
-                puts[key] = _Put(revision, now, operation.guard != 0)
+                self._puts[key] = _Put(revision, now, operation.guard != 0)
 
     def update(self, key: str, reported: Reported | None, now: float) -> None:
         """Apply the agent's report of a key (short form)."""
-        for puts in (self._receive, self._send):
-            if key in puts and _is_done(puts[key], reported, now):
-                del puts[key]
+        if key in self._puts and _is_done(self._puts[key], reported, now):
+            del self._puts[key]
+
+    def _awaits_receive(self) -> bool:
+        return not all(map(_is_send, self._puts))
 
     @property
     def awaited(self) -> tuple[str, ...]:
         """The keys (short form) that something waits for."""
-        return (*self._receive, *self._send) if self._held else ()
+        return tuple(self._puts) if self._held else ()
 
     @property
     def is_free(self) -> bool:
         """Whether the agent has confirmed all that what is held back next waits for."""
-        return bool(self._held) and not (self._receive or (SEND not in self._held and self._send))
+        awaits = self._awaits_receive() if SEND in self._held else self._puts
+        return bool(self._held) and not awaits
 
     def due(self, now: float) -> float | None:
         """Return when what is held back may go, or when to look again; None: nothing is."""
@@ -129,7 +129,7 @@ class Rollout:
             return now if self._held else None
         first = SEND if SEND in self._held else GONE
         ends = [self._held[first] + _limit(first)]
-        for put in (*self._receive.values(), *self._send.values()):
+        for put in self._puts.values():
             quiet = put.when + QUIET_SECONDS
             ends.append(quiet if quiet > now else put.when + CONFIRM_SECONDS)
         return min(ends)
