@@ -162,7 +162,7 @@ class Reported:
     def replace(self, values: Mapping[str, bytes], held: Container[str]) -> set[str]:
         """Replace all values; return the keys for which ``get`` may say something else now."""
         self._round += 1
-        changed = {key for key in self._values if key not in values}
+        changed = self._values.keys() - values.keys()
         for key in changed:
             del self._values[key]
             self._copies.pop(key, None)
@@ -176,9 +176,8 @@ class Reported:
 
     def yield_to(self, held: Container[str]) -> None:
         """Give way to etcd for the keys that it has."""
-        for key in self._values:
-            if key in held:
-                self.hide(key)
+        for key in filter(held.__contains__, self._values):
+            self.hide(key)
 
     def hide(self, key: str) -> None:
         """Give way to etcd for one key."""

@@ -73,7 +73,10 @@ class Digest:
         Args:
             held: our keys in etcd (short form) with their mod revision.
         """
-        self._age(held, now)
+        when, revision = self._mark
+        if not revision or now - when >= LATE_SECONDS:
+            self._late_revision = revision
+            self._mark = (now, max(held.values(), default=0))
         found = [view.reported[key].status for key in held if key in view.reported]
         unknown = held.keys() - view.reported.keys()
         late = [key for key in held if key in unknown and held[key] <= self._late_revision]
@@ -146,12 +149,6 @@ class Digest:
     def is_waiting(self) -> bool:
         """Whether time alone may bring news."""
         return self._needed_since.keys() != self._needs.keys()
-
-    def _age(self, held: Mapping[str, int], now: float) -> None:
-        when, revision = self._mark
-        if not revision or now - when >= LATE_SECONDS:
-            self._late_revision = revision
-            self._mark = (now, max(held.values(), default=0))
 
 
 _WORST = (State.FAILED, State.INVALID, State.RETRYING, State.PENDING)

@@ -97,9 +97,8 @@ class AgentRest:
         return self._objects(_dump_path(prefix, "cached"))
 
     def attachments(self) -> dict[str, bytes]:
-        """What the agent was asked to have of the models of attachment, by key.
-
-        It is what was asked for, as keys of etcd are, because what VPP has goes with VPP.
+        """What the agent was asked to have of the models of attachment, by key, because what VPP
+        has goes with VPP.
 
         Raises:
             Unavailable: the agent is away, or answers nonsense.

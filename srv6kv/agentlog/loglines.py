@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from srv6kv import foreign
@@ -106,8 +107,6 @@ def _of_json(line: str) -> _Wrapped:
 def _text_of(value: object) -> str | None:
     """A text, also as the numbers of its bytes: so a journal has what it cannot print."""
     if isinstance(value, list):
-        try:
+        with suppress(TypeError, ValueError):
             return bytes(value).decode(errors="surrogateescape")
-        except (TypeError, ValueError):
-            return None
     return value if isinstance(value, str) else None

@@ -208,11 +208,7 @@ class AttachmentKeys:
     def of(
         self, address: str, annotated: Collection[PodAttachment] = ()
     ) -> Attachment | Unattached:
-        """Return the attachment of a pod address.
-
-        Args:
-            annotated: what the annotations of the pods with this address say.
-        """
+        """Return the attachment of a pod address; annotations of its pods fill gaps in the keys."""
         items = [item for _, item in sorted(self._by_address.get(address, {}).items())]
         found = self._by_keys(address, items, PodAttachment())
         if isinstance(found, Attachment) or not annotated:

@@ -36,9 +36,6 @@ class Dirt:
     nodes: bool = False
     lost_node: bool = False
 
-    def __bool__(self) -> bool:
-        return bool(self.services or self.addresses or self.reported or self.nodes)
-
 
 @dataclass(slots=True)
 class Cluster:

@@ -61,7 +61,6 @@ class Topology:
     """All nodes, and which of them is this one.
 
     Attributes:
-        owners: which nodes have an address.
         taken: who has a node SID, the SID of a tunnel's end, or the discard SID, in words.
         stray_prefixes: pod CIDRs outside podSubnetCIDR.
         unread: names of nodes that cannot be read; "" among them: it may be any.
@@ -88,11 +87,8 @@ class Topology:
         return (peer is None or peer.sid is None) and not self.unread.isdisjoint({name, ""})
 
     def locate(self, endpoint: Endpoint, pods: Prefix) -> HostEndpoint | PodEndpoint | None:
-        """What an endpoint is (rule E11); None: it lies outside the cluster.
-
-        Args:
-            endpoint: the endpoint; its ``node`` decides, never address arithmetic.
-        """
+        """What an endpoint is by its node, never by address arithmetic (rule E11); None: it lies
+        outside the cluster."""
         owners = self.owners.get(endpoint.address)
         if owners:
             name = endpoint.node if endpoint.node in owners else owners[0]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Container, Hashable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from operator import or_
 from typing import NamedTuple
@@ -373,8 +374,6 @@ def _covers(index: _Index, ref: Ref) -> bool:
 
 
 def _is_prefix(text: str) -> bool:
-    try:
-        Prefix.parse_any(text)
-    except ValueError:
-        return False
-    return True
+    with suppress(ValueError):
+        return bool(Prefix.parse_any(text))
+    return False

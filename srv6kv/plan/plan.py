@@ -72,7 +72,6 @@ class Plan:
     """The way from actual to desired.
 
     Attributes:
-        transactions: to be committed one after the other; usually one.
         values: key (short form) to the bytes that should be there; None: nothing should.
         plumbing: what others may own, and what of it is made now; empty unless all was compared.
         parts: what was looked at: keys, and targets of steerings.

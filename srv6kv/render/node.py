@@ -46,19 +46,14 @@ ENCAPSULATION = 80
 """Bytes that the outer IPv6 header and an SRH of two segments add to a packet."""
 
 
-def mtu_notes(
-    own: Peer | None, attachments: AttachmentKeys, settings: Settings
-) -> tuple[Note, ...]:
+def mtu_notes(own: Peer | None, attachments: AttachmentKeys, settings: Settings) -> Iterator[Note]:
     """Warn if the MTU of pods leaves no room for SRv6 (rule L12)."""
     mtu = attachments.mtu_at(own.ip) if own is not None and own.ip is not None else None
-    most = mtu - ENCAPSULATION if mtu is not None else None
-    if own is None or most is None or settings.mtu <= most:
-        return ()
-    text = (
-        f"mtuSize: {settings.mtu} and {ENCAPSULATION} bytes of SRv6 exceed the uplink's MTU {mtu};"
-        f" large packets to other nodes are lost, set mtuSize to {most}"
-    )
-    return (Note(Subject(Kind.NODE, own.name), Reason.MTU_TOO_LARGE, text),)
+    if own is not None and mtu is not None and settings.mtu > mtu - ENCAPSULATION:
+        text = f"mtuSize: {settings.mtu} and {ENCAPSULATION} bytes of SRv6 exceed the uplink's MTU"
+        text += f" {mtu}; large packets to other nodes are lost, set mtuSize to"
+        text += f" {mtu - ENCAPSULATION}"
+        yield Note(Subject(Kind.NODE, own.name), Reason.MTU_TOO_LARGE, text)
 
 
 def plumbing(own: Peer | None, settings: Settings) -> Iterator[AgentValue]:

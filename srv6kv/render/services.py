@@ -57,11 +57,8 @@ class _Entry:
 
 @dataclass(slots=True)
 class _Kept:
-    """The parts of a service that are kept from change to change.
-
-    Attributes:
-        ways: by family, and whether a policy of Local selects.
-    """
+    """The parts of a service that are kept from change to change; ways by family, and whether a
+    policy of Local selects."""
 
     offers: ByFamily[Offers]
     ways: dict[tuple[Family, bool], Way] = field(default_factory=dict)
@@ -95,8 +92,10 @@ class Services:
                 self._entries.pop(ref, None)
                 self._kept.pop(ref, None)
             others = self._claims.claim(ref, *(entry.asked.roles if entry else ()))
-            if before is not None and entry is not None and _is_as_good(before, entry):
-                others = self._noticed_by(ref, before, ends, entry)
+            if before is not None and entry is not None:
+                is_as_old = before.service.created == entry.service.created
+                if is_as_old and before.asked.roles == entry.asked.roles:
+                    others = self._noticed_by(ref, before, ends, entry)
             concerned |= others
         return concerned
 
@@ -199,7 +198,7 @@ class Services:
         entry = self._entries.get(ref)
         if entry is None:
             return [], []
-        service = entry.service
+        service, main_vrf = entry.service, self._settings.main_vrf
         notes = list(remarks.on_spec(service, entry.asked, self._settings))
         reaches: dict[tuple[Family, bool], Reach] = {}
         steered = []
@@ -218,7 +217,9 @@ class Services:
                 if not lists and role is not Role.CLUSTER_IP:
                     lists = Lists.of({(sids.discard_sid(self._settings.sid.node),): 1})
                 if lists or unsure:
-                    suffix = self._suffix_of(address, role, place.vrf)
+                    suffix = f"_{address}" + ("_main" if place.vrf == main_vrf else "")
+                    if role is Role.CLUSTER_IP and not is_ipv4(address):
+                        suffix = ""
                     target = (place.vrf, address)
                     steered.append(Steered(ref, service.created, target, lists, suffix, unsure))
         if reaches:
@@ -254,11 +255,6 @@ class Services:
             + sum(way.found for way in kept.ways.values())
             for kept in self._kept.values()
         )
-
-    def _suffix_of(self, address: str, role: Role, vrf: int) -> str:
-        if role is Role.CLUSTER_IP and not is_ipv4(address):
-            return ""
-        return f"_{address}" + ("_main" if vrf == self._settings.main_vrf else "")
 
     def on_sharing(self, address: str, ref: Ref, first: Ref) -> Iterator[Note]:
         """Warn a service about an address to which another one has the better right."""
@@ -308,9 +304,3 @@ class Services:
                 theirs = {} if isinstance(pod, Host) else other.answers[family].get(pod, {})
                 found |= {port for port, to in ports.items() if theirs.get(port, to) != to}
         return [f"{protocol} {port}" for protocol, port in sorted(found)]
-
-
-def _is_as_good(before: _Entry, entry: _Entry) -> bool:
-    """Whether a service has the same right to the same addresses as before."""
-    is_as_old = before.service.created == entry.service.created
-    return is_as_old and before.asked.roles == entry.asked.roles

@@ -79,11 +79,7 @@ class MassDeleteGuard:
         self._is_suspect = True
 
     def judge(self, loss: Loss, listed: int, now: float) -> Verdict:
-        """Decide whether a plan has to wait.
-
-        Args:
-            loss: what the plan, made of all that is known now, takes away.
-        """
+        """Decide whether a plan, made of all that is known now, has to wait."""
         if 0 < self.asked <= listed:
             self.asked = 0
             self._lists += 1

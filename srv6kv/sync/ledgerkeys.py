@@ -157,7 +157,6 @@ def warnings(ours: Mapping[str, str], prefix: str, others: Mapping[str, str]) ->
 
     Args:
         ours: why, by key in full.
-        prefix: of the keys of others: ``/vnf-agent/<label>/``.
         others: why, by short key.
     """
     reason = Reason.VALUE_UNREADABLE

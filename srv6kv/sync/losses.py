@@ -46,9 +46,6 @@ def sum_of(lost: Mapping[tuple[str, str], int], kind: str) -> int:
 class Served:
     """Counts our keys in etcd that serve traffic, as they change.
 
-    Args:
-        discard: the SID that drops what is sent to it.
-
     Attributes:
         weights: of all segment lists of a policy that lead to endpoints, by the policy's key.
         actual: how much there is of each kind.

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from clusters import Json, endpoint, endpoint_slice, identity, node, settings
 
+from srv6kv.cluster.cluster import Dirt
 from srv6kv.cluster.intake import MOST_TIMES, Triggers, unix_time
 from srv6kv.kube.model import Ref
 from srv6kv.kube.parse import TRIGGERED
@@ -62,7 +63,7 @@ def test_only_changes_count(reconciler: Reconciler) -> None:
     reconciler.plan()
     take(identity(annotated(at(3))), annotated(at(3)))
 
-    assert not reconciler.cluster.dirt
+    assert reconciler.cluster.dirt == Dirt()
     assert intake.triggers.drain() == []
 
     other = "2001:0:0:2::6"
