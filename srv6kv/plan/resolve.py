@@ -194,7 +194,7 @@ class Resolver:
             problem, is_newcomer = f"is a SID with a route of its own in VRF {vrf}", True
         elif not all(map(self.ranges.owns, self.actual.host_routes.get(entry.target, ()))):
             problem = f"has a route of its own in VRF {vrf}, which would keep half of the traffic"
-        for sid in entry.ends:  # behind another node's SID the localsid is that node's
+        for sid in entry.lists.ends:  # behind another node's SID the localsid is that node's
             key = keys.localsid(sid)
             value = self.desired.objects.get(key)
             if value is not None and self._fault_of(value) is not None:

@@ -39,11 +39,6 @@ class Steered:
         return Subject(Kind.SERVICE, self.service)
 
     @property
-    def ends(self) -> tuple[str, ...]:
-        """The SIDs of the segment lists that have only one."""
-        return self.lists.ends
-
-    @property
     def plain_name(self) -> str:
         """The reference's steering name; a ClusterIP has it unless a namesake does."""
         return f"{keys.SERVICE_STEERING}{self.service.namespace}-{self.service.name}"
@@ -87,11 +82,6 @@ class Carried:
         """The one segment list of the tunnel."""
         return Lists.of({(self.tunnel.end,): 1})
 
-    @property
-    def ends(self) -> tuple[str, ...]:
-        """The SID of its segment list."""
-        return (self.tunnel.end,)
-
     def name(self, bsid: str) -> str:
         """The reference's steering name."""
         return keys.tunnel_steering(bsid, self.suffix)
@@ -131,8 +121,8 @@ class Desired:
             localsid = self.objects.get(keys.localsid(address))
             if isinstance(localsid, LocalSid) and localsid.installation_vrf_id == vrf:
                 found.keys.add(localsid.key)
-                found.targets |= {k for k, one in self.steered.items() if address in one.ends}
-                found.targets |= {k for k, one in self.carried.items() if address in one.ends}
+                found.targets |= {k for k, one in self.steered.items() if address in one.lists.ends}
+                found.targets |= {k for k, one in self.carried.items() if address == one.tunnel.end}
         return found
 
     def all_notes(self) -> Iterator[Note]:
