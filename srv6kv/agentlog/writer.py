@@ -2,7 +2,7 @@
 
 Rule: writing gives the bytes of the agents that Contiv shipped (v2) or of later ones (v3); reading
 takes both, with any number of blanks. JSON in and out has the canonical names of agents 3.x.
-Whole logs are read by ``txnlog``.
+Whole logs are read by ``reader``.
 """
 
 from __future__ import annotations
