@@ -188,22 +188,22 @@ def plan(
         left.kept.update(_keep(values, actual, inherited))
     looked_at = object_keys if delta is None else object_keys | delta.keys
     shared |= {key: ledger.shared[key] for key in left.kept if key in ledger.shared}
-    stages = _stages(values, actual, prefix)
+    changes = actual.changes(values)
+    stages = _stages(values, changes, actual, prefix)
     return Plan(
         transactions=tuple(txn for stage in stages for txn in split(stage, most, batch_bytes)),
         ledger=Ledger(ranges, dict(sorted(shared.items()))),
-        effects=effects_of(values, actual),
+        effects=effects_of(changes, actual),
         values=values,
-        plumbing=Plumbing() if delta is not None else _plumbing(desired, actual, values, present),
+        plumbing=Plumbing() if delta is not None else _plumbing(desired, actual, changes, present),
         parts=frozenset[Part]((*looked_at, *targets, *values, *left.kept)),
         left=left,
     )
 
 
 def _plumbing(
-    desired: Desired, actual: Actual, values: dict[str, bytes | None], present: Container[str]
+    desired: Desired, actual: Actual, changes: dict[str, bytes | None], present: Container[str]
 ) -> Plumbing:
-    changes = actual.changes(values)
     made = sorted(key for key in desired.shared if changes.get(key) is not None)
     there = sorted(key for key in desired.shared if key in actual.entries or key in present)
     return Plumbing(tuple(key for key in there if key not in made), tuple(made))
@@ -271,7 +271,9 @@ def _unnoted(size: int) -> str:
     return f"{text} {MOST_SHARED_BYTES} do not fit; it is not created"
 
 
-def _stages(values: dict[str, bytes | None], actual: Actual, prefix: str) -> list[list[Operation]]:
+def _stages(
+    values: dict[str, bytes | None], changes: dict[str, bytes | None], actual: Actual, prefix: str
+) -> list[list[Operation]]:
     """Ordered operations; more than one stage only if steerings swap their prefixes."""
 
     def operation(key: str, value: bytes | None) -> Operation:
@@ -279,7 +281,6 @@ def _stages(values: dict[str, bytes | None], actual: Actual, prefix: str) -> lis
         is_there = entry is not None and (value is None or key not in freed)
         return Operation(prefix + key, value, entry.revision if entry and is_there else 0)
 
-    changes = actual.changes(values)
     moved = _moved(changes)
     freed = _to_be_freed(values, changes, moved, actual)
     holders = _holders(changes, moved, actual, freed)
