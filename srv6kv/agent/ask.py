@@ -38,7 +38,6 @@ class Server:
     """A server that is asked; for several threads.
 
     Args:
-        uses_tls: whether it is ``https``.
         silence: seconds without a byte until the server counts as away.
         whole: seconds that one request may take.
         most: bytes that an answer may have.

@@ -20,7 +20,7 @@ from srv6kv.ligato import keys
 
 MODELS = (keys.INTERFACE, keys.ARP, keys.ROUTE, keys.LINUX_INTERFACE, keys.VRF_TABLE)
 """Prefixes of the keys of attachment, and of what the node needs for it."""
-SETTLED_SECONDS = 30.0
+STEADY_SECONDS = 30.0
 """Before that an agent may lack what it is given in process after its start."""
 _OLDER = -(1 << 62)
 """Revisions of what the agent reports begin here."""
@@ -113,7 +113,7 @@ class Answers:
         """Whether the next answer may add something although the agent has nothing new."""
         return bool(self._missing) or not self.table.is_complete
 
-    def take(self, found: Mapping[str, bytes], process: Process | None, now: float) -> None:
+    def apply(self, found: Mapping[str, bytes], process: Process | None, now: float) -> None:
         """Apply an answer, and which life of the agent it comes from; None: unknown."""
         started = process.start_time if process is not None else 0
         known = self._process.start_time if self._process is not None else 0
@@ -121,13 +121,13 @@ class Answers:
             self._since, self._missing, self._before = now, set(), None
         self._process = process
         lived = max(now - self._since, process.uptime if process is not None else 0)
-        is_settled = lived >= SETTLED_SECONDS
+        is_steady = lived >= STEADY_SECONDS
         missing = self.table.values.keys() - found.keys()
-        gone = missing & self._missing if is_settled else set[str]()
+        gone = missing & self._missing if is_steady else set[str]()
         self._missing = missing - gone
         values = {key: item for key, item in self.table.values.items() if key not in gone}
         values.update(found)
-        is_complete = is_settled and set(found) == self._before
+        is_complete = is_steady and set(found) == self._before
         self._before = set(found)
         self.table = Table(values, self.table.is_complete or is_complete)
 
@@ -159,17 +159,10 @@ class Reported:
     _copies: dict[str, bytes] = field(default_factory=dict)
     _round: int = 0
 
-    def learn(self, values: Mapping[str, bytes], held: Container[str]) -> set[str]:
-        """Replace all values.
-
-        Returns:
-            The keys for which ``get`` may say something else now.
-
-        Args:
-            held: the keys that etcd has.
-        """
+    def replace(self, values: Mapping[str, bytes], held: Container[str]) -> set[str]:
+        """Replace all values; return the keys for which ``get`` may say something else now."""
         self._round += 1
-        changed = {key for key in self._values if key not in values}
+        changed = self._values.keys() - values.keys()
         for key in changed:
             del self._values[key]
             self._copies.pop(key, None)
@@ -183,9 +176,8 @@ class Reported:
 
     def yield_to(self, held: Container[str]) -> None:
         """Give way to etcd for the keys that it has."""
-        for key in self._values:
-            if key in held:
-                self.hide(key)
+        for key in filter(held.__contains__, self._values):
+            self.hide(key)
 
     def hide(self, key: str) -> None:
         """Give way to etcd for one key."""

@@ -33,7 +33,6 @@ class AgentShown:
         source: where states come from: ``etcd``, ``rest``; "": from nowhere.
         states: how many of our keys are in each state, ``unknown`` among them.
         bad: up to 20 of our keys that are not CONFIGURED, the worst first.
-        needs: the means of repair that are needed.
         start_time: of the agent, Unix seconds; 0: unknown.
         vpp: what the agent's connection to VPP is: INIT, OK, ERROR; "": unknown.
         unreadable: up to 20 status keys that make no sense, and why.
@@ -50,11 +49,7 @@ class AgentShown:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """One line for the log.
-
-    Attributes:
-        what: its stable name.
-    """
+    """One line for the log."""
 
     is_warning: bool
     what: str
@@ -78,20 +73,16 @@ class Digest:
         Args:
             held: our keys in etcd (short form) with their mod revision.
         """
-        self._age(held, now)
-        states: Counter[str] = Counter()
-        odd: list[ValueStatus] = []
-        late: list[str] = []
-        for key, revision in held.items():
-            found = view.reported.get(key)
-            if found is None:
-                states[UNKNOWN] += 1
-                if revision <= self._late_revision:
-                    late.append(key)
-                continue
-            states[found.status.state] += 1
-            if found.status.state is not State.CONFIGURED:
-                odd.append(found.status)
+        when, revision = self._mark
+        if not revision or now - when >= LATE_SECONDS:
+            self._late_revision = revision
+            self._mark = (now, max(held.values(), default=0))
+        found = [view.reported[key].status for key in held if key in view.reported]
+        unknown = held.keys() - view.reported.keys()
+        late = [key for key in held if key in unknown and held[key] <= self._late_revision]
+        states = Counter(str(one.state) for one in found)
+        states.update({UNKNOWN: len(unknown)} if unknown else {})
+        odd = [one for one in found if one.state is not State.CONFIGURED]
         seen = Seen(
             bad={one.key: one for one in odd if one.state in BAD},
             history=view.history,
@@ -112,11 +103,8 @@ class Digest:
     def news(self, view: View, held: Mapping[str, int], shown: AgentShown) -> Iterator[News]:
         """Yield what has changed since the last call."""
         bad = {key: status for key, status in view.bad.items() if key in held}
-        worse = [
-            one
-            for key, one in sorted(bad.items())
-            if not _is_reported(self._reported.get(key), one)
-        ]
+        said = {key: (one.state, one.error) for key, one in self._reported.items()}
+        worse = [one for key, one in sorted(bad.items()) if said.get(key) != (one.state, one.error)]
         better = [
             (key, state)
             for key in sorted(self._reported.keys() - bad.keys())
@@ -162,12 +150,6 @@ class Digest:
         """Whether time alone may bring news."""
         return self._needed_since.keys() != self._needs.keys()
 
-    def _age(self, held: Mapping[str, int], now: float) -> None:
-        when, revision = self._mark
-        if not revision or now - when >= LATE_SECONDS:
-            self._late_revision = revision
-            self._mark = (now, max(held.values(), default=0))
-
 
 _WORST = (State.FAILED, State.INVALID, State.RETRYING, State.PENDING)
 
@@ -175,11 +157,6 @@ _WORST = (State.FAILED, State.INVALID, State.RETRYING, State.PENDING)
 def _badness(status: ValueStatus) -> tuple[int, str]:
     place = _WORST.index(status.state) if status.state in _WORST else len(_WORST)
     return place, status.key
-
-
-def _is_reported(before: ValueStatus | None, status: ValueStatus) -> bool:
-    """Whether a bad key was reported with the same state and error."""
-    return before is not None and (before.state, before.error) == (status.state, status.error)
 
 
 def _line(status: ValueStatus) -> News:

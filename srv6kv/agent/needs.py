@@ -43,7 +43,6 @@ class Need:
     """One means that is needed.
 
     Attributes:
-        why: in words.
         keys: what it concerns, short form, sorted; none: every SRv6 key.
     """
 
@@ -58,7 +57,6 @@ class History:
 
     Attributes:
         start_time: of the agent, Unix seconds; 0: not observed yet.
-        has_restarted: the agent has, while it was observed.
         vpp_state: what its connection to VPP was last: INIT, OK, ERROR; "": not observed yet.
         vpp_change: when that last changed, Unix seconds; 0: unknown.
         vpp_restarted: the revision at which VPP was back under the same agent; 0: it was not.
@@ -87,12 +85,8 @@ class History:
         """
         if status.state == "INIT" and self.vpp_state == "ERROR":
             return self  # it begins again, but is not back
-        is_back = status.state == "OK" and self.vpp_state == "ERROR"
-        is_back |= (
-            status.state == self.vpp_state == "OK" and 0 < self.vpp_change < status.last_change
-        )
-        if not is_back and (status.state, status.last_change) == (self.vpp_state, self.vpp_change):
-            return self
+        is_later = self.vpp_state == "OK" and 0 < self.vpp_change < status.last_change
+        is_back = status.state == "OK" and (self.vpp_state == "ERROR" or is_later)
         return replace(
             self,
             vpp_state=status.state,
@@ -106,17 +100,12 @@ class History:
         The agent tries a failed update again by comparing the value with itself, does nothing and
         says CONFIGURED.
         """
-        is_noted = key in self.failed_updates
-        has_failed = (
-            key.startswith(keys.POLICY)
-            and status.operation == "UPDATE"
-            and status.state in (State.FAILED, State.RETRYING)
-        )
-        if has_failed and not is_noted:
-            return replace(self, failed_updates=self.failed_updates | {key})
-        if is_noted and status.operation != "UPDATE":
-            return replace(self, failed_updates=self.failed_updates - {key})
-        return self
+        failed = self.failed_updates
+        if status.operation != "UPDATE":
+            failed -= {key}
+        elif key.startswith(keys.POLICY) and status.state in (State.FAILED, State.RETRYING):
+            failed |= {key}
+        return replace(self, failed_updates=failed) if failed != self.failed_updates else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +113,6 @@ class Seen:
     """What a judgement is made of.
 
     Attributes:
-        bad: our keys whose state is FAILED, INVALID or RETRYING.
-        history: see there.
         held: our SRv6 keys in etcd with their mod revision.
         unknown: our keys in etcd that the agent should know and does not.
     """

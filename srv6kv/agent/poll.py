@@ -1,15 +1,18 @@
-"""Asks the agent's REST server for states, again and again, in a thread of its own."""
+"""Asks the agent's REST server for states and attachments, again and again, in a thread of its own.
+
+States name every key with what was last done to it. Only when that differs for a key of attachment,
+or now and then, the values themselves are asked for.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from srv6kv.agent.attachmentpoll import AttachmentPoll
-from srv6kv.agent.attachments import Table
+from srv6kv.agent.attachments import MODELS, Answers, Table
 from srv6kv.agent.rest import AgentRest
 from srv6kv.agent.status import ValueStatus
 from srv6kv.errors import Srv6kvError
@@ -20,6 +23,56 @@ HURRY_SECONDS = 0.1
 MOST_SECONDS = 30.0
 """An agent that is away is asked less and less often."""
 
+LEAST_SECONDS = 1.5
+"""Less than between two rounds at the usual pace."""
+CALM_SECONDS = 10.0
+"""A value that is updated again looks the same as before, so all are asked for after that time."""
+
+
+class AttachmentPoll:
+    """Follows the attachment that one agent reports, round by round."""
+
+    def __init__(self, rest: AgentRest) -> None:
+        self._rest = rest
+        self._answers = Answers()
+        self._mark: frozenset[ValueStatus] | None = None
+        self._asked: float | None = None
+
+    def ask(self, states: Mapping[str, ValueStatus] | None) -> Table:
+        """One round.
+
+        Args:
+            states: what the agent has just reported; None: it does not answer.
+        """
+        if states is None:
+            self._answers.lose()
+            self._mark = None
+            return self._answers.table
+        mark = frozenset(status for key, status in states.items() if key.startswith(MODELS))
+        if self._is_due(mark, time.monotonic()):
+            is_first = self._asked is None
+            try:
+                self._apply_answer()
+                if is_first:  # two answers show what is not there
+                    self._apply_answer()
+                self._mark = mark
+            except Exception as error:
+                self._answers.lose(_trouble(error))
+        return self._answers.table
+
+    def _is_due(self, mark: frozenset[ValueStatus], now: float) -> bool:
+        if self._asked is None:
+            return True
+        since = now - self._asked
+        if since < LEAST_SECONDS:
+            return False
+        return mark != self._mark or self._answers.is_open() or since >= CALM_SECONDS
+
+    def _apply_answer(self) -> None:
+        self._asked = time.monotonic()
+        process = self._rest.process()
+        self._answers.apply(self._rest.attachments(), process, time.monotonic())
+
 
 @dataclass(frozen=True, slots=True)
 class Polled:
@@ -29,7 +82,7 @@ class Polled:
     statuses: dict[str, ValueStatus]
     trouble: str = ""
     asked: float = field(default=0.0, compare=False)
-    wiring: Table | None = None
+    attachments: Table | None = None
 
 
 class Poll:
@@ -44,10 +97,10 @@ class Poll:
         self,
         rest: AgentRest,
         on_answer: Callable[[Polled], Any],
-        wiring: AttachmentPoll | None = None,
+        attachments: AttachmentPoll | None = None,
     ) -> None:
         self._rest = rest
-        self._attachments = wiring
+        self._attachments = attachments
         self._on_answer = on_answer
         self._is_hurried = False
         self._wake = threading.Event()
@@ -92,13 +145,17 @@ class Poll:
         if self._attachments is None or self._is_stopped:
             return answer
         states = None if answer.trouble else answer.statuses
-        return replace(answer, wiring=self._attachments.ask(states))
+        return replace(answer, attachments=self._attachments.ask(states))
 
     def _ask(self) -> Polled:
         asked = time.monotonic()
         try:
             return Polled(self._rest.statuses(), asked=asked)
-        except Srv6kvError as error:
-            return Polled({}, str(error))
-        except Exception as error:  # a thread that dies in silence would look like a calm agent
-            return Polled({}, f"{type(error).__name__}: {error}")
+        except Exception as error:
+            return Polled({}, _trouble(error))
+
+
+def _trouble(error: Exception) -> str:
+    """What an error says, of whatever kind: a thread that dies in silence would look like a calm
+    agent."""
+    return str(error) if isinstance(error, Srv6kvError) else f"{type(error).__name__}: {error}"

@@ -29,7 +29,6 @@ class AgentRest:
     """The REST server of one agent; for several threads.
 
     Args:
-        url: ``http://host:port`` or ``https://host:port``.
         timeout: seconds without a byte until the agent counts as away.
 
     Raises:
@@ -69,9 +68,8 @@ class AgentRest:
         Raises:
             Unavailable: the agent is away, or its answer makes no sense.
         """
-        path = "/scheduler/status"
         try:
-            found = parse_rest(self._ask("GET", path))
+            found = parse_rest(self._ask("GET", "/scheduler/status"))
         except ValueError as error:
             raise Unavailable(f"GET {self.url}{error}") from None
         return {key: status for key, status in found.items() if key.startswith(prefix)}
@@ -96,20 +94,18 @@ class AgentRest:
         Raises:
             Unavailable: the agent is away, does not know the prefix, or answers nonsense.
         """
-        path = "/scheduler/dump?" + urlencode({"key-prefix": prefix, "view": "cached"}, safe="/")
-        return self._objects(path)
+        return self._objects(_dump_path(prefix, "cached"))
 
-    def wiring(self) -> dict[str, bytes]:
-        """What the agent was asked to have of the models of attachment, by key.
-
-        It is what was asked for, as keys of etcd are, because what VPP has goes with VPP.
+    def attachments(self) -> dict[str, bytes]:
+        """What the agent was asked to have of the models of attachment, by key, because what VPP
+        has goes with VPP.
 
         Raises:
             Unavailable: the agent is away, or answers nonsense.
         """
         found: dict[str, bytes] = {}
         for prefix in MODELS:
-            path = "/scheduler/dump?" + urlencode({"key-prefix": prefix, "view": "NB"}, safe="/")
+            path = _dump_path(prefix, "NB")
             try:
                 found |= parse_dump(self._ask("GET", path))
             except ValueError as error:
@@ -154,6 +150,10 @@ class AgentRest:
             said = _error_of(answer.body) or answer.reason
             raise Unavailable(f"{what}: {answer.status} {said}".rstrip())
         return answer.body
+
+
+def _dump_path(prefix: str, view: str) -> str:
+    return "/scheduler/dump?" + urlencode({"key-prefix": prefix, "view": view}, safe="/")
 
 
 def _error_of(answer: bytes) -> str:

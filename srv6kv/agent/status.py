@@ -58,7 +58,6 @@ class ValueStatus:
 
     Attributes:
         key: short form, ``config/...``.
-        operation: the last one: UNDEFINED, VALIDATE, CREATE, UPDATE, DELETE.
         error: why the last operation failed; of a text without end the beginning and the end.
         details: unmet dependencies (PENDING), or fields (INVALID).
     """
@@ -252,10 +251,7 @@ def _shown(value: str | int | None) -> str | int | None:
 
 def _number(key: str, field: str, value: str | int | None) -> int:
     """An integer of 64 bits, which protobuf's JSON writes as text."""
-    try:
-        number = int(value or 0)
-    except ValueError:
-        number = _MOST
-    if -_MOST <= number < _MOST:
-        return number
+    with suppress(ValueError):
+        if -_MOST <= (number := int(value or 0)) < _MOST:
+            return number
     raise ValueError(f"{key}: {field}: {_shown(value)!r} is no integer of 64 bits")

@@ -7,6 +7,7 @@ agent's lease has run out, is unknown; unknown is not bad.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import NamedTuple, Protocol
 
 from srv6kv.agent import status
@@ -38,15 +39,9 @@ class Reported(NamedTuple):
 class View:
     """The states of one agent's values.
 
-    Args:
-        prefix: ``/vnf-agent/<label>/``.
-        is_polled: states come over REST, not from etcd.
-
     Attributes:
         reported: what was reported, by the key (short form) that it is about.
         bad: those of them that are FAILED, INVALID or RETRYING.
-        unreadable: status keys whose value makes no sense, with the reason.
-        history: what is remembered of the agent itself.
         changes: goes up whenever the report of a value changes.
     """
 
@@ -90,31 +85,21 @@ class View:
     def differing(self, entries: Iterable[ReadKey]) -> set[str]:
         """The keys (full form) below ``prefixes`` that are not known as they were read just now."""
         read = {self._short(item.key): item for item in entries if item.value is not None}
-        known = (
-            {}
-            if self.is_polled
-            else {status.status_key(k): t.revision for k, t in self.reported.items()}
-        )
-        found = {
-            key
-            for key, item in read.items()
-            if key not in self.unreadable
-            and known.get(key, self._checked.get(key)) != item.mod_revision
-        }
+        own = {} if self.is_polled else self.reported
+        known = {status.status_key(key): one.revision for key, one in own.items()}
+        all_known = self._checked | known
+        found = {key for key, item in read.items() if all_known.get(key) != item.mod_revision}
+        found -= self.unreadable.keys()
         return {keys.full(self._prefix, key) for key in found | (known.keys() - read.keys())}
 
     def observe(self, item: ReadKey) -> None:
         """Apply a key below ``prefixes`` that was read or has changed."""
-        key = self._short(item.key)
+        key, value, revision = self._short(item.key), item.value, item.mod_revision
         if key.startswith(status.STATUS):
             self._observe_state(key, item)
-        elif (
-            key in _CHECKED
-            and item.value is not None
-            and self._checked.get(key, 0) < item.mod_revision
-        ):
-            self._checked[key] = item.mod_revision
-            self._observe_check(key, item.value, item.mod_revision)
+        elif key in _CHECKED and value is not None and self._checked.get(key, 0) < revision:
+            self._checked[key] = revision
+            self._observe_check(key, value, revision)
 
     def poll(self, statuses: Mapping[str, ValueStatus]) -> None:
         """Replace all states by those of an answer; what is not among them is unknown."""
@@ -125,8 +110,7 @@ class View:
 
     def lose(self) -> None:
         """Forget all states, as the agent does not answer."""
-        for key in list(self.reported):
-            self._forget(key)
+        self.poll({})
 
     def state_of(self, key: str) -> State | None:
         """The state of a key (short form); None: unknown."""
@@ -142,25 +126,20 @@ class View:
         if known is not None and known.revision > item.mod_revision:
             return  # it was read later than the watch began
         self.unreadable.pop(key, None)
-        if item.value is None:
-            self._forget(own)
-            return
         try:
-            found = status.parse_status(key, item.value)
+            if item.value is not None:
+                self._store(own, status.parse_status(key, item.value), item.mod_revision)
+                return
         except ValueError as error:
             self.unreadable[key] = str(error)
-            self._forget(own)
-            return
-        self._store(own, found, item.mod_revision)
+        self._forget(own)
 
     def _observe_check(self, key: str, value: bytes, revision: int) -> None:
-        try:
+        with suppress(ValueError):  # nothing is known of the agent then
             if key == status.CHECK_AGENT:
                 self.history = self.history.saw_agent(status.parse_agent(value))
             else:
                 self.history = self.history.saw_vpp(status.parse_plugin(key, value), revision)
-        except ValueError:
-            return  # nothing is known of the agent then, as if it had reported nothing
 
     def _store(self, key: str, found: ValueStatus, revision: int) -> None:
         known = self.reported.get(key)

@@ -36,7 +36,6 @@ class Logged:
     """One northbound transaction.
 
     Attributes:
-        line: where it begins.
         sequence: the agent's number of it; None if the log does not say.
         kind: ``RESYNC`` if its values are the whole state.
         values: key without label and canonical JSON, or None for a deleted one, as logged.
@@ -135,20 +134,14 @@ def refuse_other(key: str, value: Json | None) -> None:
     Raises:
         ValueError: it names the field. No agent takes such a pair (agent rule A35).
     """
-    if not _is_utf8(key):
-        raise ValueError(f"{key}: not UTF-8")
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{key}: not UTF-8") from None
     for prefix, name in _NAMES.items():
         own = "" if value is None else value.get(name, "")
         if value is not None and key.startswith(prefix) and key != prefix + own:
             raise ValueError(f"{key}: {name}: {own[:_SHOWN]!r} has another key")
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def is_open(text: str) -> bool:

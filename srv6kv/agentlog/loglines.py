@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from srv6kv import foreign
@@ -80,12 +81,11 @@ def _unwrapped(line: str) -> _Wrapped:
         line = _COLOUR.sub("", line)
     if line.startswith(('{"', '"')):
         return _of_json(line)
-    stream, is_part = "", False
     while found := _PREFIX.match(line):
         line = line[found.end() :]
         if found["stream"]:
             return _Wrapped(line, found["stream"], found["tag"] == "P")
-    return _of_json(line) if line.startswith('{"') else _Wrapped(line, stream, is_part)
+    return _of_json(line) if line.startswith('{"') else _Wrapped(line)
 
 
 def _of_json(line: str) -> _Wrapped:
@@ -107,8 +107,6 @@ def _of_json(line: str) -> _Wrapped:
 def _text_of(value: object) -> str | None:
     """A text, also as the numbers of its bytes: so a journal has what it cannot print."""
     if isinstance(value, list):
-        try:
+        with suppress(TypeError, ValueError):
             return bytes(value).decode(errors="surrogateescape")
-        except (TypeError, ValueError):
-            return None
     return value if isinstance(value, str) else None

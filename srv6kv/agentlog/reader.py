@@ -26,9 +26,7 @@ class _Open:
     """The transaction that is being read.
 
     Attributes:
-        header: the right part of its header.
         is_fragment: it began without any header: a cut log, or lines that were cut out.
-        has_kind: its type was logged.
         has_values: the log says that its values follow, or that there are none.
         is_closed: something followed the last value, so none is missing.
         has_result: its execution was logged with a frame around it, which has to end.
@@ -93,7 +91,11 @@ class LogReader:
             case "*" if text == "* transaction arguments:":
                 return self._begin(number)
             case "*" if stage := entries.section_of(text):
-                self._enter(number, stage, text)
+                self._leave_values(number)
+                if self._open is not None:
+                    self._open.stage = stage
+                    if stage is Stage.EXECUTED:
+                        self._open.logged.time = entries.time_of(text)
             case "+" | "o" | "x" | "|" if self._read_frame(number, text):
                 pass
             case _ if text[0].isdigit() and (found := entries.OPERATION.match(text)):
@@ -106,14 +108,15 @@ class LogReader:
     def _read_item(self, number: int, text: str, line: str) -> Logged | None:
         """A line ``- <word>: <rest>``."""
         word, _, rest = text[2:].partition(":")
-        rest = rest.strip()
+        rest, now = rest.strip(), self._open
         match word:
             case "key":
                 return self._read_key(number, rest)
             case "value" | "prev-value" | "new-value":
                 self._leave_values(number)
             case "error":
-                self._read_error(number, rest)
+                if now is not None and now.stage is Stage.EXECUTED and now.key is not None:
+                    self._remarks.fail(number, self._operation, now.key[1], rest)
             case "seqNum" | "seq-num" if _SEQUENCE.match(rest):
                 done = self._expect_arguments(number)
                 if self._open is not None:
@@ -125,7 +128,7 @@ class LogReader:
                 if (now := self._open) is not None:
                     now.stage, now.has_values, now.is_closed = Stage.VALUES, True, rest == "NONE"
                 return done
-            case "type" if self._is_between_values():
+            case "type" if now is None or now.stage in (Stage.ARGUMENTS, Stage.DONE):
                 done = self._expect_arguments(number)
                 if (now := self._open) is not None:
                     now.logged.kind, now.has_kind = entries.kind_of(rest, now.header), True
@@ -151,15 +154,7 @@ class LogReader:
             now.stage = Stage.DONE if text[0] == "x" else now.stage
         return True
 
-    def _read_error(self, number: int, text: str) -> None:
-        now = self._open
-        if now is not None and now.stage is Stage.EXECUTED and now.key is not None:
-            self._remarks.fail(number, self._operation, now.key[1], text)
-
     # Stages -------------------------------------------------------------------------------------
-
-    def _is_between_values(self) -> bool:
-        return self._open is None or self._open.stage in (Stage.ARGUMENTS, Stage.DONE)
 
     def _expect_arguments(self, number: int) -> Logged | None:
         """Arguments of a transaction whose beginning is not in the log begin another one."""
@@ -172,13 +167,6 @@ class LogReader:
         header = self._header[2] if self._header is not None else ""
         self._open, self._header = _Open(Logged(number), header=header), None
         return done
-
-    def _enter(self, number: int, stage: Stage, text: str) -> None:
-        self._leave_values(number)
-        if self._open is not None:
-            self._open.stage = stage
-            if stage is Stage.EXECUTED:
-                self._open.logged.time = entries.time_of(text)
 
     def _leave_values(self, number: int) -> None:
         """Here comes what never stands among values."""

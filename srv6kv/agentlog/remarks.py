@@ -66,16 +66,17 @@ class Remarks:
         """Return all remarks so far, by line."""
         found = list(self._remarks)
         for model, names in self._left_out.items():
-            what = "1 key" if len(names) == 1 else f"{len(names)} keys"
-            found.append(
-                Remark(0, f"{model}: {what} of a kind that srv6kv does not know, left out")
-            )
+            text = f"{_number_of('key', len(names))} of a kind that srv6kv does not know, left out"
+            found.append(Remark(0, f"{model}: {text}"))
         for key, (line, operation, text, times) in self._failures.items():
             often = "" if times == 1 else f" {times} times, here the last time"
             found.append(Remark(line, f"{operation} of {key} failed{often}: {text}"))
         if self._failures:
             total = sum(failure.times for failure in self._failures.values())
-            what = "1 operation" if total == 1 else f"{total} operations"
-            text = f"{what} failed; the values are those that the agent was asked for"
-            found.append(Remark(0, text))
+            text = f"{_number_of('operation', total)} failed; the values are those that the agent"
+            found.append(Remark(0, f"{text} was asked for"))
         return sorted(found)
+
+
+def _number_of(what: str, number: int) -> str:
+    return f"{number} {what}" + ("s" if number != 1 else "")

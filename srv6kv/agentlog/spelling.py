@@ -13,14 +13,11 @@ _V2_FIELDS = [
 
 def value(key: str, text: bytes, api: str) -> bytes:
     """The canonical JSON of a value as agents of this API generation spell it."""
-    if api != "v2":
-        return text
-    if keys.LOCALSID in key:
+    if api == "v2" and keys.LOCALSID in key:
         for name, old in _V2_FIELDS:
             text = text.replace(name, old)
-        return text
-    if keys.RULE_CHAIN in key:
-        return text.replace(b'"protocol":"IPV6"', b'"protocol":"IPv6"')
+    if api == "v2" and keys.RULE_CHAIN in key:
+        text = text.replace(b'"protocol":"IPV6"', b'"protocol":"IPv6"')
     return text
 
 

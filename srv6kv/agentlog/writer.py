@@ -2,7 +2,7 @@
 
 Rule: writing gives the bytes of the agents that Contiv shipped (v2) or of later ones (v3); reading
 takes both, with any number of blanks. JSON in and out has the canonical names of agents 3.x.
-Whole logs are read by ``txnlog``.
+Whole logs are read by ``reader``.
 """
 
 from __future__ import annotations
@@ -41,8 +41,7 @@ def value_text(key: str, value_json: bytes, api: Api = "v2") -> str:
     Raises:
         ValueError: a key of an unknown kind, or a value that the agent could not decode.
     """
-    fields = _fields(schema.parse_json(key, value_json), api)
-    return " ".join(["{", *fields, "}"])
+    return " ".join(["{", *_fields(schema.parse_json(key, value_json), api), "}"])
 
 
 def lines(key: str, value: bytes | None, api: Api = "v2") -> tuple[str, str]:
@@ -61,7 +60,9 @@ def _fields(message: Message, api: Api) -> Iterator[str]:
 def _item(field: FieldDescriptor, item: Any, api: Api) -> str:
     match field.type:
         case FieldDescriptor.TYPE_MESSAGE:
-            return _nested(list(_fields(item, api)), api)
+            if api == "v2":  # every field ends in a blank, the last one too
+                return f"<{''.join(f'{field} ' for field in _fields(item, api))}>"
+            return f"{{{' '.join(_fields(item, api))}}}"
         case FieldDescriptor.TYPE_STRING:
             return f'"{_escaped(item)}"'
         case FieldDescriptor.TYPE_ENUM:
@@ -70,12 +71,6 @@ def _item(field: FieldDescriptor, item: Any, api: Api) -> str:
             return "true" if item else "false"
         case _:
             return str(item)
-
-
-def _nested(fields: list[str], api: Api) -> str:
-    if api == "v2":  # every field ends in a blank, the last one too
-        return f"<{''.join(f'{field} ' for field in fields)}>"
-    return f"{{{' '.join(fields)}}}"
 
 
 def _escaped(text: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 from posixpath import normpath
 from typing import Any, NamedTuple, TypeVar
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from srv6kv import foreign
+from srv6kv.cluster.index import Index
 from srv6kv.kube.model import PodAttachment
 from srv6kv.ligato import keys
 from srv6kv.ligato.values import Namespace
@@ -34,7 +36,6 @@ class Attachment:
 
     Attributes:
         interface: logical name of its VPP interface.
-        namespace: its network namespace.
         mac: the hardware address for a static neighbour that the agent's keys lack; "" if they have
             it.
     """
@@ -77,16 +78,13 @@ class _Evidence:
     @property
     def claims(self) -> list[Claim]:
         """What it names."""
-        found = [Claim("interface", self.interface)] if self.interface else []
-        claim = namespace_claim(self.namespace) if self.namespace is not None else None
-        return [*found, claim] if claim is not None else found
+        return _claims(self.interface, self.namespace)
 
 
 class Claim(NamedTuple):
     """Something of a node that only one pod can have.
 
     Attributes:
-        kind: ``interface`` or ``namespace``.
         name: of the interface, or the path of the namespace, each in one spelling.
     """
 
@@ -110,8 +108,12 @@ def namespace_claim(namespace: Namespace) -> Claim | None:
 
 def claims_of(said: PodAttachment) -> list[Claim]:
     """What a pod's annotations name."""
-    found = [Claim("interface", said.interface)] if said.interface else []
-    claim = namespace_claim(Namespace(reference=said.netns)) if said.netns else None
+    return _claims(said.interface, Namespace(reference=said.netns) if said.netns else None)
+
+
+def _claims(interface: str, namespace: Namespace | None) -> list[Claim]:
+    found = [Claim("interface", interface)] if interface else []
+    claim = namespace_claim(namespace) if namespace is not None else None
     return [*found, claim] if claim is not None else found
 
 
@@ -128,18 +130,14 @@ class AttachmentKeys:
     _mtus: dict[str, tuple[frozenset[str], int]] = field(default_factory=dict)
     _by_key: dict[str, list[_Evidence]] = field(default_factory=dict)
     _by_address: dict[str, dict[str, _Evidence]] = field(default_factory=dict)
-    _by_claim: dict[Claim, set[tuple[str, str]]] = field(default_factory=dict)
+    _by_claim: Index[Claim, tuple[str, str]] = field(default_factory=Index)
 
     def apply(self, key: str, value: bytes | None, revision: int) -> set[str]:
-        """Apply one key (short form; None: it is gone).
-
-        Returns:
-            The addresses that this may concern.
-        """
+        """Apply one key (short form); return the addresses that it may concern."""
         self.unreadable.pop(key, None)
         if key.startswith(keys.INTERFACE):
             return self._apply_interface(key.removeprefix(keys.INTERFACE), value)
-        reader = _reader_of(key)
+        reader = next((one for prefix, one in _READERS.items() if key.startswith(prefix)), None)
         if reader is None:
             return set()
         gone = self._by_key.pop(key, [])
@@ -150,10 +148,7 @@ class AttachmentKeys:
                 del self._by_address[address]
         for item in gone:
             for claim in item.claims:
-                holders = self._by_claim.get(claim, set())
-                holders.discard((key, item.address))
-                if not holders:
-                    self._by_claim.pop(claim, None)
+                self._by_claim.discard(claim, (key, item.address))
         found = self._read(key, reader, value, revision) if value is not None else []
         if found:
             self._by_key[key] = found
@@ -161,38 +156,30 @@ class AttachmentKeys:
             self._by_address.setdefault(item.address, {})[key] = item
             affected.add(item.address)
             for claim in item.claims:
-                self._by_claim.setdefault(claim, set()).add((key, item.address))
+                self._by_claim.add(claim, (key, item.address))
         return affected
 
     def _apply_interface(self, name: str, value: bytes | None) -> set[str]:
         (self._interfaces.discard if value is None else self._interfaces.add)(name)
         self._mtus.pop(name, None)
-        if value is not None and (found := self._mtu_in(name, value)) is not None:
-            self._mtus[name] = found
+        raw = self._decoded(keys.INTERFACE + name, value, _Interface) if value is not None else None
+        with suppress(ValueError):
+            listed = frozenset(_pod_address(text) for text in (raw and raw.ip_addresses) or ())
+            if listed and raw is not None:
+                self._mtus[name] = (listed, int(raw.mtu or DEFAULT_MTU))
         return {
             address
             for address, evidence in self._by_address.items()
             if any(item.interface == name for item in evidence.values())
         }
 
-    def _mtu_in(self, name: str, value: bytes) -> tuple[frozenset[str], int] | None:
-        """The addresses of an interface and its MTU; None: it has no address, or cannot be read."""
-        raw = self._decoded(keys.INTERFACE + name, value, _Interface)
-        try:
-            listed = frozenset(_pod_address(text) for text in (raw and raw.ip_addresses) or ())
-            mtu = int((raw and raw.mtu) or DEFAULT_MTU)
-        except ValueError:
-            return None
-        return (listed, mtu) if listed else None
-
     def _read(self, key: str, reader: Any, value: bytes, revision: int) -> list[_Evidence]:
         """What the value says; nothing if it is not the agent's JSON (others write these keys)."""
         kind, convert = reader
         raw = self._decoded(key, value, kind)
-        try:
+        with suppress(ValueError):
             return convert(raw, revision) if raw is not None else []
-        except ValueError:
-            return []
+        return []
 
     def _decoded(self, key: str, value: bytes, kind: type[_Kind]) -> _Kind | None:
         try:
@@ -221,11 +208,7 @@ class AttachmentKeys:
     def of(
         self, address: str, annotated: Collection[PodAttachment] = ()
     ) -> Attachment | Unattached:
-        """Return the attachment of a pod address.
-
-        Args:
-            annotated: what the annotations of the pods with this address say.
-        """
+        """Return the attachment of a pod address; annotations of its pods fill gaps in the keys."""
         items = [item for _, item in sorted(self._by_address.get(address, {}).items())]
         found = self._by_keys(address, items, PodAttachment())
         if isinstance(found, Attachment) or not annotated:
@@ -301,13 +284,6 @@ class _LinuxInterface(msgspec.Struct):
     tap: _Tap | None = None
 
 
-def _reader_of(key: str) -> Any:
-    for prefix, reader in _READERS.items():
-        if key.startswith(prefix):
-            return reader
-    return None
-
-
 _CAMEL = re.compile(rb'"(ipAddresses|ipAddress|dstNetwork|outgoingInterface|vppTapIfName)"\s*:')
 
 
@@ -347,12 +323,10 @@ def _from_linux_interface(value: _LinuxInterface, revision: int) -> list[_Eviden
     interface = (value.tap.vpp_tap_if_name if value.tap else "") or ""
     found = []
     for text in value.ip_addresses or []:
-        try:
+        with suppress(ValueError):  # nonsense beside a good address
             address = _pod_address(text)
-        except ValueError:
-            continue  # nonsense beside a good address
-        if addresses.is_ordinary(address):
-            found.append(_Evidence(address, interface, revision, namespace=namespace))
+            if addresses.is_ordinary(address):
+                found.append(_Evidence(address, interface, revision, namespace=namespace))
     return found
 
 

@@ -5,14 +5,23 @@ One thread owns it. It holds values and indexes only; every rule is elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from srv6kv.agent.attachments import Reported
 from srv6kv.cluster.attachment import Attachment, AttachmentKeys, Unattached, claims_of
-from srv6kv.cluster.noderecords import NodeRecord, Records
+from srv6kv.cluster.noderecords import Records
 from srv6kv.cluster.pods import Pods
-from srv6kv.kube.model import EndpointSlice, KubeObject, Node, Pod, PodAttachment, Ref, Service
+from srv6kv.kube.model import (
+    Endpoint,
+    EndpointSlice,
+    KubeObject,
+    Node,
+    Pod,
+    PodAttachment,
+    Ref,
+    Service,
+)
 from srv6kv.kube.podannotations import PodAnnotations
 
 
@@ -27,23 +36,17 @@ class Dirt:
     nodes: bool = False
     lost_node: bool = False
 
-    def __bool__(self) -> bool:
-        return bool(self.services or self.addresses or self.reported or self.nodes)
-
 
 @dataclass(slots=True)
 class Cluster:
     """Kubernetes objects and the attachments of the own node's pods.
 
     Attributes:
-        slices: the slices of each service, by slice name.
         knows_pods: every pod of the own node is among ``pods``, or soon will be.
         absent: pods that are not there with the addresses for which slices name them, nor soon
             will be; they may be there without.
         reported: what the agent reports of attachments that etcd does not have.
         pod_annotations: what annotations of pods may name; None: they do not count.
-        unread_nodes: names of nodes that cannot be read; "" among them: it may be any.
-        unread_pods: names of pods that cannot be read.
         held: which next hop each localsid in etcd has; it decides who is the newcomer when two
             local endpoints want one SID.
     """
@@ -78,7 +81,9 @@ class Cluster:
                     self.nodes[value.name] = value
                     self.dirt.nodes = True
             case Pod():
-                self._put_pod(value)
+                absent = self.absent.get(value.ref, set())
+                self.dirt.addresses |= self.pods.put(value) | absent
+                absent -= set(value.addresses)
 
     def remove(self, kind: str, namespace: str, name: str) -> None:
         """Forget an object; an unknown one is no error."""
@@ -94,13 +99,6 @@ class Cluster:
                     self.dirt.nodes = self.dirt.lost_node = True
             case "Pod":
                 self.dirt.addresses |= self.pods.remove(ref)
-
-    def _put_pod(self, value: Pod) -> None:
-        absent = self.absent.get(value.ref)
-        self.dirt.addresses |= self.pods.put(value)
-        if absent:
-            self.dirt.addresses |= absent
-            absent -= set(value.addresses)
 
     def add_absent_pods(self, pods: Mapping[str, Ref]) -> None:
         """Mark pods as absent that a source of all pods does not know.
@@ -133,12 +131,8 @@ class Cluster:
             self.dirt.addresses |= self.pods.addresses_concerned(claims)
 
     def replace_reported(self, values: Mapping[str, bytes], held: Container[str]) -> bool:
-        """Replace all that the agent reports; return whether anything has changed.
-
-        Args:
-            held: the keys that etcd has.
-        """
-        changed = self.reported.learn(values, held)
+        """Replace all that the agent reports; return whether anything has changed."""
+        changed = self.reported.replace(values, held)
         for key in changed:
             self._apply(key, *self.reported.get(key))
         self.dirt.reported |= changed
@@ -146,44 +140,33 @@ class Cluster:
 
     def set_unread_nodes(self, names: frozenset[str]) -> None:
         """Replace the names of nodes that cannot be read."""
-        if names != self.unread_nodes:
-            self.unread_nodes = names
-            self.dirt.nodes = True
+        self.dirt.nodes |= names != self.unread_nodes
+        self.unread_nodes = names
 
     def set_unread_pods(self, refs: frozenset[Ref]) -> None:
         """Replace the names of pods that cannot be read."""
         changed = refs ^ self.unread_pods
         self.unread_pods = refs
         if changed:
-            ends = (
-                end
-                for table in self.slices.values()
-                for one in table.values()
-                for end in one.endpoints
-            )
-            self.dirt.addresses |= {end.address for end in ends if end.pod in changed}
+            self.dirt.addresses |= {end.address for end in self.endpoints() if end.pod in changed}
 
     def apply_node_record(self, key: str, value: bytes | None) -> None:
         """Apply one of Contiv's records of nodes; None: it is gone."""
         before = self.records.by_name()
         self.records.apply(key, value)
-        self._mark_renumbered(before)
+        self.dirt.nodes |= self.records.by_name() != before
 
     def replace_node_records(self, values: Mapping[str, bytes]) -> None:
         """Replace all of Contiv's records."""
         before = self.records.by_name()
         self.records.replace(values)
-        self._mark_renumbered(before)
-
-    def _mark_renumbered(self, before: Mapping[str, NodeRecord]) -> None:
-        if self.records.by_name() != before:
-            self.dirt.nodes = True
+        self.dirt.nodes |= self.records.by_name() != before
 
     def attachment_of(self, address: str, node: str) -> Attachment | Unattached:
         """Return how the pod of a node with this address is attached to VPP."""
         if self.pod_annotations is None:
             return self.attachments.of(address)
-        said = self.pods.wirings(address, node)
+        said = self.pods.annotated_attachments(address, node)
         return self.attachments.of(address, {self._checked(item, address, node) for item in said})
 
     def _checked(self, said: PodAttachment, address: str, node: str) -> PodAttachment:
@@ -234,20 +217,16 @@ class Cluster:
         if not self.reported.is_complete:
             self.dirt.addresses.update(filter(None, addresses))
 
-    def replace_attachments(self, wiring: AttachmentKeys, held: Container[str] = ()) -> None:
-        """Replace all attachments by these and by what the agent reports besides.
-
-        Args:
-            held: the keys that etcd has.
-        """
+    def replace_attachments(self, found: AttachmentKeys, held: Container[str] = ()) -> None:
+        """Replace all attachments by these and by what the agent reports besides."""
         self.reported.yield_to(held)
         for key, value, revision in self.reported.items():
             if key not in held:
-                wiring.apply(key, value, revision)
-        self.dirt.addresses |= self.attachments.addresses() | wiring.addresses()
+                found.apply(key, value, revision)
+        self.dirt.addresses |= self.attachments.addresses() | found.addresses()
         for pod in self.pods.annotated.values():
             self.dirt.addresses.update(pod.addresses)
-        self.attachments = wiring
+        self.attachments = found
 
     def _put_slice(self, value: EndpointSlice) -> None:
         known = self._service_of_slice.get(value.ref)
@@ -257,7 +236,7 @@ class Cluster:
             return
         table = self.slices.setdefault(value.service, {})
         if table.get(value.ref.name) != value:
-            self._mark_contested(value, table.get(value.ref.name))
+            self._mark_ambiguous(value, table.get(value.ref.name))
             table[value.ref.name] = value
             self._service_of_slice[value.ref] = value.service
             self.dirt.services.add(value.service)
@@ -265,16 +244,22 @@ class Cluster:
     def _remove_slice(self, ref: Ref) -> None:
         service = self._service_of_slice.pop(ref, None)
         if service is not None:
-            self._mark_contested(self.slices[service].pop(ref.name))
+            self._mark_ambiguous(self.slices[service].pop(ref.name))
             if not self.slices[service]:
                 del self.slices[service]
             self.dirt.services.add(service)
 
-    def _mark_contested(self, *changed: EndpointSlice | None) -> None:
+    def _mark_ambiguous(self, *changed: EndpointSlice | None) -> None:
         """Mark addresses that several pods have: the slices decide which of them counts."""
-        if self.pods.contested:
+        if self.pods.ambiguous:
             listed = {item.address for found in changed if found for item in found.endpoints}
-            self.dirt.addresses |= self.pods.contested & listed
+            self.dirt.addresses |= self.pods.ambiguous & listed
+
+    def endpoints(self) -> Iterator[Endpoint]:
+        """Yield the endpoints of all slices."""
+        for table in self.slices.values():
+            for item in table.values():
+                yield from item.endpoints
 
     def would_change(self, value: EndpointSlice) -> bool:
         """Return whether putting this slice would change anything."""

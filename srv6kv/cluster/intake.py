@@ -7,13 +7,59 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from srv6kv.cluster.cluster import Cluster
-from srv6kv.cluster.triggers import Triggers
 from srv6kv.kube import parse
 from srv6kv.kube.gaps import gap_of
 from srv6kv.kube.model import Body, EndpointSlice, Gap, Identity, KubeObject, Node, Ref
 from srv6kv.notes import Note, Reason, Subject, on_ignored
+
+MOST_TIMES = 10_000
+"""So many times are kept; more changes than that can wait only while etcd is away."""
+
+
+@dataclass(slots=True)
+class Triggers:
+    """When the changes that are not in etcd yet were triggered, as their slices say (rule M7).
+
+    The API server's controllers write the time of the pod's or service's change into each slice
+    that they change for it. Any other text is not measured; it is no error of the object.
+    """
+
+    _times: dict[Ref, list[float]] = field(default_factory=dict)
+    _number: int = 0
+
+    def add(self, ref: Ref, text: str) -> None:
+        """A slice has changed; its annotation says when that was triggered, "" if it says nothing.
+
+        Args:
+            text: RFC 3339 with a fraction of any length.
+        """
+        when = unix_time(text)
+        if when is not None and self._number < MOST_TIMES:
+            self._times.setdefault(ref, []).append(when)
+            self._number += 1
+
+    def forget(self, ref: Ref) -> None:
+        """A slice is gone: its last change is not what is waiting now."""
+        self._number -= len(self._times.pop(ref, ()))
+
+    def drain(self) -> list[float]:
+        """All that are known (Unix times); they are known no longer."""
+        times = [one for listed in self._times.values() for one in listed]
+        self._times.clear()
+        self._number = 0
+        return times
+
+
+def unix_time(text: str) -> float | None:
+    """Seconds since 1970 of an RFC 3339 time with its zone; None: it is none."""
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return when.timestamp() if when.tzinfo is not None else None
 
 
 @dataclass(slots=True)
@@ -22,7 +68,6 @@ class Intake:
 
     Attributes:
         kept: the object whose last good version stays when it is gone (rule M6).
-        triggers: when the slices' changes were triggered, since they were last drained.
         is_kept_away: the kept object is gone.
         incomplete: what is said of the kept object while it lacks what it had.
     """
@@ -60,8 +105,10 @@ class Intake:
         try:
             value, skipped = parse.read(kind, body)
         except parse.ParseError as error:
-            self._notes[identity] = self._note(identity, str(error))
-            gap = gap_of(identity, body) if identity not in self._good else None
+            is_good = identity in self._good
+            kept = "its last good version stays" if is_good else "it is left out"
+            self._notes[identity] = Note(Subject.of(identity), Reason.MALFORMED, f"{error}; {kept}")
+            gap = gap_of(identity, body) if not is_good else None
             if gap is not None:
                 self._gaps[identity], self._all_gaps = gap, None
             return
@@ -93,10 +140,6 @@ class Intake:
             pod_cidrs=value.pod_cidrs or last.pod_cidrs,
             addresses=value.addresses or last.addresses,
         )
-
-    def _note(self, identity: Identity, problem: str) -> Note:
-        kept = "its last good version stays" if identity in self._good else "it is left out"
-        return Note(Subject.of(identity), Reason.MALFORMED, f"{problem}; {kept}")
 
     def is_malformed(self, identity: Identity) -> bool:
         """Whether what came last of an object makes no sense."""

@@ -29,10 +29,7 @@ class NodeRecord:
     """What Contiv has given a node.
 
     Attributes:
-        id: number of the node in the cluster's subnets.
-        name: of the Node object.
         ip: the first IPv6 address that its VPP has published and that can be used; None: none yet.
-        skipped: what of it cannot be used.
     """
 
     id: int

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from srv6kv.cluster.attachment import Claim, claims_of
+from srv6kv.cluster.index import Index
 from srv6kv.kube.model import Pod, PodAttachment, Ref
 
 
@@ -14,15 +15,14 @@ class Pods:
     """All pods that are known; those of other nodes do no harm.
 
     Attributes:
-        contested: addresses of more than one pod: one that is going and one that has come.
-        annotated: the pods whose annotations describe their attachment.
+        ambiguous: addresses of more than one pod: one that is going and one that has come.
     """
 
-    contested: set[str] = field(default_factory=set)
+    ambiguous: set[str] = field(default_factory=set)
     annotated: dict[Ref, Pod] = field(default_factory=dict)
     _pods: dict[Ref, Pod] = field(default_factory=dict)
-    _at: dict[str, set[Ref]] = field(default_factory=dict)
-    _claiming: dict[Claim, set[Ref]] = field(default_factory=dict)
+    _at: Index[str, Ref] = field(default_factory=Index)
+    _claiming: Index[Claim, Ref] = field(default_factory=Index)
 
     def __contains__(self, address: object) -> bool:
         return address in self._at
@@ -35,61 +35,57 @@ class Pods:
         self._pods[pod.ref] = pod
         if pod.attachment is not None:
             self.annotated[pod.ref] = pod
-            for claim in claims_of(pod.attachment):
-                self._claiming.setdefault(claim, set()).add(pod.ref)
-            affected |= self.addresses_claiming(claims_of(pod.attachment))
-        for address in pod.addresses:
-            self._at.setdefault(address, set()).add(pod.ref)
-        affected.update(pod.addresses)
-        self._count(affected)
-        return affected
+        return affected | self._update(pod, self._at.add, self._claiming.add)
 
     def remove(self, ref: Ref) -> set[str]:
         """Forget a pod; the addresses that this concerns. An unknown one is no error."""
         pod = self._pods.pop(ref, None)
         if pod is None:
             return set()
+        self.annotated.pop(ref, None)
+        return self._update(pod, self._at.discard, self._claiming.discard)
+
+    def _update(
+        self,
+        pod: Pod,
+        at: Callable[[str, Ref], None],
+        claiming: Callable[[Claim, Ref], None],
+    ) -> set[str]:
+        claims = claims_of(pod.attachment) if pod.attachment is not None else []
+        for claim in claims:
+            claiming(claim, pod.ref)
         for address in pod.addresses:
-            self._at[address].discard(ref)
-            if not self._at[address]:
-                del self._at[address]
-        affected = set(pod.addresses)
-        if pod.attachment is not None:
-            del self.annotated[ref]
-            for claim in claims_of(pod.attachment):
-                self._claiming[claim].discard(ref)
-                if not self._claiming[claim]:
-                    del self._claiming[claim]
-            affected |= self.addresses_claiming(claims_of(pod.attachment))
-        self._count(set(pod.addresses))
-        return affected
+            at(address, pod.ref)
+        several = {address for address in pod.addresses if len(self._at.get(address, ())) > 1}
+        self.ambiguous = self.ambiguous.difference(pod.addresses) | several
+        return {*pod.addresses, *self.addresses_claiming(claims)}
 
     def addresses_claiming(self, claims: Iterable[Claim]) -> set[str]:
         """The addresses of the pods whose annotations name one of these."""
-        refs = {ref for claim in claims for ref in self._claiming.get(claim, ())}
+        refs = self._claimants(claims)
         return {address for ref in refs for address in self._pods[ref].addresses}
 
     def addresses_concerned(self, claims: Iterable[Claim]) -> set[str]:
         """The addresses of those pods, and of all that name something else together with them."""
-        refs = {ref for claim in claims for ref in self._claiming.get(claim, ())}
+        refs = self._claimants(claims)
         theirs = (self.annotated[ref].attachment for ref in refs)
         return self.addresses_claiming({c for said in theirs if said for c in claims_of(said)})
 
+    def _claimants(self, claims: Iterable[Claim]) -> set[Ref]:
+        return {ref for claim in claims for ref in self._claiming.get(claim, ())}
+
     def claiming(self, claim: Claim, node: str) -> list[Pod]:
         """The pods of a node whose annotations name an interface or a namespace."""
-        pods = (self._pods[ref] for ref in sorted(self._claiming.get(claim, ())))
-        return [pod for pod in pods if pod.node == node]
+        return self._on(node, self._claiming.get(claim, set()))
 
     def at(self, address: str, node: str) -> list[Pod]:
         """The pods of a node with an address; usually one."""
-        pods = (self._pods[ref] for ref in sorted(self._at.get(address, ())))
-        return [pod for pod in pods if pod.node == node]
+        return self._on(node, self._at.get(address, set()))
 
-    def _count(self, affected: set[str]) -> None:
-        several = {address for address in affected if len(self._at.get(address, ())) > 1}
-        self.contested = (self.contested - affected) | several
+    def _on(self, node: str, refs: set[Ref]) -> list[Pod]:
+        return [pod for ref in sorted(refs) if (pod := self._pods[ref]).node == node]
 
-    def wirings(self, address: str, node: str) -> set[PodAttachment]:
+    def annotated_attachments(self, address: str, node: str) -> set[PodAttachment]:
         """Return the attachments in annotations of the pods of a node with this address."""
         return {pod.attachment for pod in self.at(address, node) if pod.attachment is not None}
 
@@ -99,7 +95,7 @@ class Pods:
         """The pod of a node that an address leads to, if a mesh owns its rule chains.
 
         Args:
-            named: which pods the slices name for the address; asked only if it is contested. Of
+            named: which pods the slices name for the address; asked only if it is ambiguous. Of
                 several pods those count that are named; if none is, one with a mesh.
         """
         found = self.at(address, node)

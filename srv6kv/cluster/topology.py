@@ -26,8 +26,6 @@ class Peer:
         id: number of the node in the cluster's subnets; None: no record or pod CIDR gives one.
         ip: its address on the node interconnect; None: not known, it cannot be reached by SID.
         sid: its node SID (End); None without an address.
-        pod_prefixes: its pod CIDRs.
-        addresses: its ``status.addresses`` of both families.
         pod_end: the SID that ends the tunnels to its pods; None: there are no tunnels to it.
         host_end: the SID that ends the tunnels to its host; None: the same.
     """
@@ -63,7 +61,6 @@ class Topology:
     """All nodes, and which of them is this one.
 
     Attributes:
-        owners: which nodes have an address.
         taken: who has a node SID, the SID of a tunnel's end, or the discard SID, in words.
         stray_prefixes: pod CIDRs outside podSubnetCIDR.
         unread: names of nodes that cannot be read; "" among them: it may be any.
@@ -90,12 +87,8 @@ class Topology:
         return (peer is None or peer.sid is None) and not self.unread.isdisjoint({name, ""})
 
     def locate(self, endpoint: Endpoint, pods: Prefix) -> HostEndpoint | PodEndpoint | None:
-        """What an endpoint is (rule E11); None: it lies outside the cluster.
-
-        Args:
-            endpoint: the endpoint; its ``node`` decides, never address arithmetic.
-            pods: podSubnetCIDR.
-        """
+        """What an endpoint is by its node, never by address arithmetic (rule E11); None: it lies
+        outside the cluster."""
         owners = self.owners.get(endpoint.address)
         if owners:
             name = endpoint.node if endpoint.node in owners else owners[0]
@@ -116,15 +109,7 @@ def topology_of(
     records: Mapping[str, NodeRecord] | None = None,
     unread: frozenset[str] = frozenset(),
 ) -> Topology:
-    """The nodes, each with id, address and SIDs as far as they are known and unique.
-
-    Args:
-        nodes: all Node objects.
-        own_name: name of this node.
-        settings: of the cluster.
-        records: Contiv's record of each node that has one, by name.
-        unread: names of nodes that cannot be read.
-    """
+    """The nodes, each with id, address and SIDs as far as they are known and unique."""
     records = records or {}
     peers: dict[str, Peer] = {}
     owners: dict[str, tuple[str, ...]] = {}
@@ -173,7 +158,9 @@ def _peer(
     prefixes = tuple(Prefix.parse_any(text) for text in node.pod_cidrs)
     problem = None
     try:
-        node_id = node_id_of(prefixes, settings) if record is None else _checked(record, settings)
+        node_id = node_id_of(prefixes, settings) if record is None else record.id
+        if record is not None:  # a part of podSubnetCIDR must have this number
+            one_node_subnet(settings.pod_subnet, settings.pod_subnet_one_node_len, record.id)
         if node_id is None and not node.node_ip:
             problem = f"spec.podCIDR: {_NO_PART}; its endpoints are left out"
     except ValueError as error:
@@ -196,16 +183,6 @@ def address_of(node: Node, record: NodeRecord | None, settings: Settings) -> str
 
 
 _NO_PART = "no pod CIDR of this node is a one-node part of podSubnetCIDR"
-
-
-def _checked(record: NodeRecord, settings: Settings) -> int:
-    """The id of a record.
-
-    Raises:
-        ValueError: no part of podSubnetCIDR has this number.
-    """
-    one_node_subnet(settings.pod_subnet, settings.pod_subnet_one_node_len, record.id)
-    return record.id
 
 
 def node_id_of(pod_prefixes: Iterable[Prefix], settings: Settings) -> int | None:

@@ -26,7 +26,7 @@ def node(reconciler: Reconciler) -> Iterator[Finding]:
     """The Node object, its id and address, and that it speaks IPv6."""
     own = own_of(reconciler)
     name = reconciler.renderer.services.topology.own_name
-    warning = reconciler.node_warning()
+    warning = reconciler.own_node.warn()
     if own is None or warning is not None:
         remedy = "give --node its Kubernetes name, and its Node object among the manifests"
         yield Finding("node", ERROR, str(warning), remedy)

@@ -79,7 +79,9 @@ def _annotated(address: str, reconciler: Reconciler) -> list[str]:
     if reconciler.settings.pod_annotations is None:
         return []
     name = reconciler.renderer.services.topology.own_name
-    return sorted(item.interface for item in reconciler.cluster.pods.wirings(address, name))
+    return sorted(
+        item.interface for item in reconciler.cluster.pods.annotated_attachments(address, name)
+    )
 
 
 def _host_routes(address: str, reconciler: Reconciler, seen: Seen) -> list[Value]:

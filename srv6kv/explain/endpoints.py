@@ -98,14 +98,14 @@ def _endpoint(
 
 def _receive_side(scene: Scene, name: LocalEndpoint, receivers: Receivers) -> account.ReceiveSide:
     """List what a local endpoint has."""
-    if name not in receivers.endpoints:
+    if name not in receivers:
         problem = "no packet of this service is sent to it"
     else:
         said = scene.renderer.desired.notes.get(("endpoint", name), ())
         problem = "; ".join(f"{note.text} ({note.reason})" for note in said)
     translations = tuple(
         f"{item.address} {item.protocol} {_ports(item.port, item)} -> {_ports(item.target, item)}"
-        for item in receivers.endpoints.get(name, ())
+        for item in receivers.get(name, ())
         if scene.renderer.is_up(name, scene.service.ref)
     )
     return account.ReceiveSide(tuple(map(scene.key, _keys_of(scene, name))), problem, translations)

@@ -83,11 +83,9 @@ def _paths(scene: Scene, target: Target, local_only: bool) -> Iterator[account.P
     """The lists of a target, and who is behind each."""
     topology = scene.topology
     candidates = scene.candidates(is_ipv4(target[1]))
-    chosen = selection.select(
-        scene.service, candidates, topology.own_name, scene.zone, local_only=local_only
-    )
+    chosen = selection.select(candidates, topology.own_name, scene.zone, local_only=local_only)
     behind: dict[tuple[str, ...] | str, set[str]] = {}
-    for listed in chosen.by_port.values():
+    for listed in chosen.values():
         for candidate in listed:
             path = scene.path_to(candidate.endpoint)
             behind.setdefault(path, set()).add(candidate.address)

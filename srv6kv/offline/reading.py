@@ -85,7 +85,7 @@ def _files(
     notes: Sequence[Note] = (),
 ) -> Files:
     reconciler.intake.apply_all(objects)
-    reconciler.set_source_gaps(gaps)
+    reconciler.source_gaps = gaps
     bad = [note for note in notes if note.reason in INPUT_REASONS]
     return Files(reconciler, objects, tuple(notes), bool(bad) or reconciler.intake.has_malformed)
 

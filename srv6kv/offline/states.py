@@ -24,7 +24,7 @@ def add_attachments(cluster: Cluster, rest: AgentRest | None) -> None:
         Unavailable: it does not answer.
     """
     if rest is not None:
-        cluster.replace_reported(rest.wiring(), ())
+        cluster.replace_reported(rest.attachments(), ())
 
 
 def read(

@@ -6,14 +6,16 @@ Rule: this is the only history that counts. Keys are in short form (``config/...
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from srv6kv import foreign
+from srv6kv.cluster.index import Index
 from srv6kv.ligato import keys
-from srv6kv.ligato.values import LocalSid, decode
+from srv6kv.ligato.values import AgentValue, Policy, decode
 from srv6kv.net import addresses
 from srv6kv.net.bsids import Texts
 from srv6kv.net.targets import Target
@@ -33,33 +35,41 @@ class SteeringFacts(NamedTuple):
     bsid: str
 
 
-def _no_targets() -> dict[str, Counter[int]]:
-    return {keys.SERVICE_STEERING: Counter(), keys.TUNNEL_STEERING: Counter()}
-
-
 @dataclass(slots=True)
 class Actual:
     """The keys of one agent as last read or watched.
 
     Attributes:
-        entries: every key with its bytes and mod revision.
         steerings: which steering keys take a target, ours or not.
         vrfs: how many targets are steered in each VRF, by kind: a name of ours begins with it.
-        facts: target and BSID of each steering key.
-        users: which steering keys refer to a BSID.
-        bsids: the BSIDs of all policies.
         host_routes: which route keys lead to exactly one (VRF, address).
         deleted: at which revision keys went, until the watch reports it.
     """
 
     entries: dict[str, Entry] = field(default_factory=dict)
-    steerings: dict[Target, set[str]] = field(default_factory=dict)
-    vrfs: dict[str, Counter[int]] = field(default_factory=_no_targets)
+    steerings: Index[Target, str] = field(default_factory=Index)
+    vrfs: dict[str, Counter[int]] = field(
+        default_factory=lambda: {keys.SERVICE_STEERING: Counter(), keys.TUNNEL_STEERING: Counter()}
+    )
     facts: dict[str, SteeringFacts] = field(default_factory=dict)
-    users: dict[str, set[str]] = field(default_factory=dict)
+    users: Index[str, str] = field(default_factory=Index)
     bsids: Texts = field(default_factory=Texts)
-    host_routes: dict[Target, set[str]] = field(default_factory=dict)
+    host_routes: Index[Target, str] = field(default_factory=Index)
     deleted: dict[str, int] = field(default_factory=dict)
+
+    def value_of(self, key: str) -> bytes | None:
+        """Return the bytes of a key; None: it is not there."""
+        entry = self.entries.get(key)
+        return entry.value if entry is not None else None
+
+    def changes(self, values: Mapping[str, bytes | None]) -> dict[str, bytes | None]:
+        """Return those of these values that etcd does not hold."""
+        return {key: value for key, value in values.items() if value != self.value_of(key)}
+
+    def targets_of(self, bsid: str) -> set[Target]:
+        """Return what is steered into a policy, by whomever."""
+        targets = (self.facts[user].target for user in self.users.get(bsid, ()))
+        return {target for target in targets if target is not None}
 
     def subject_of(self, key: str) -> Target | None:
         """Return the target of a steering or of a route to one address."""
@@ -83,8 +93,7 @@ class Actual:
 
     def apply(self, key: str, value: bytes | None, revision: int) -> None:
         """Apply the value of one key; None: it is gone."""
-        known = self.entries.get(key)
-        if known is not None:
+        if key in self.entries:
             self._unindex(key)
         if value is None:
             self.entries.pop(key, None)
@@ -98,35 +107,29 @@ class Actual:
             if facts is not None:
                 self.facts[key] = facts
                 if facts.target is not None:
-                    self.steerings.setdefault(facts.target, set()).add(key)
+                    self.steerings.add(facts.target, key)
                     self._count(key, facts.target[0], 1)
-                self.users.setdefault(facts.bsid, set()).add(key)
+                self.users.add(facts.bsid, key)
         elif key.startswith(keys.POLICY):
             self.bsids.add(key.removeprefix(keys.POLICY))
         elif (host := keys.host_route_of(key)) is not None:
-            self.host_routes.setdefault(host, set()).add(key)
+            self.host_routes.add(host, key)
 
     def _unindex(self, key: str) -> None:
         if key.startswith(keys.POLICY):
             self.bsids.discard(key.removeprefix(keys.POLICY))
         elif (facts := self.facts.pop(key, None)) is not None:
             if facts.target is not None:
-                _discard(self.steerings, facts.target, key)
+                self.steerings.discard(facts.target, key)
                 self._count(key, facts.target[0], -1)
-            _discard(self.users, facts.bsid, key)
+            self.users.discard(facts.bsid, key)
         elif (host := keys.host_route_of(key)) is not None:
-            _discard(self.host_routes, host, key)
+            self.host_routes.discard(host, key)
 
     def _count(self, key: str, vrf: int, change: int) -> None:
         for kind, counts in self.vrfs.items():
             if key.startswith(keys.STEERING + kind):
                 counts[vrf] += change
-
-
-def _discard(index: dict[Any, set[str]], entry: Any, key: str) -> None:
-    index[entry].discard(key)
-    if not index[entry]:
-        del index[entry]
 
 
 _Number = int | float | str | bool | None
@@ -175,11 +178,38 @@ def _target_of(traffic: _Traffic | None) -> Target | None:
         return None
 
 
-def next_hop_of(key: str, value: bytes) -> str | None:
-    """Return the neighbour to which a localsid sends packets; None: it sends to none."""
+def read(key: str, value: bytes | None) -> AgentValue | None:
+    """Return a value as srv6kv writes it; None: it is not there, or could not be ours."""
     try:
-        localsid = decode(key, value)
+        return decode(key, value) if value is not None else None
     except ValueError:
         return None
-    end = localsid.cross_connect if isinstance(localsid, LocalSid) else None
-    return end.next_hop if end is not None else None
+
+
+def lists_of(key: str, value: bytes) -> set[tuple[tuple[str, ...], int]]:
+    """Return segments and weight of each list of a policy; none if it could not be ours."""
+    policy = read(key, value)
+    lists = policy.segment_lists if isinstance(policy, Policy) else ()
+    return {(item.segments, item.weight) for item in lists}
+
+
+def effects_of(values: Mapping[str, bytes | None], actual: Actual) -> Counter[str]:
+    """Count policies by what happens to them: create, grow, shrink, replace, remove. Each change
+    moves flows."""
+    changes = actual.changes(values).items()
+    return Counter(
+        _effect(key, actual.value_of(key), new)
+        for key, new in changes
+        if key.startswith(keys.POLICY)
+    )
+
+
+def _effect(key: str, old: bytes | None, new: bytes | None) -> str:
+    if old is None:
+        return "create"
+    if new is None:
+        return "remove"
+    before, after = lists_of(key, old), lists_of(key, new)
+    if before <= after:
+        return "grow"
+    return "shrink" if after <= before else "replace"

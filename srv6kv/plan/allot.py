@@ -73,22 +73,18 @@ class Allotment:
 
         Two groups on one BSID (defect D4) are separated: the one with the lowest target keeps it.
         """
+        facts, owns = self.actual.facts, self.ranges.owns
         for target in group.targets:
-            for key in sorted(filter(self.ranges.owns, self.actual.steerings.get(target, ()))):
-                bsid = self.actual.facts[key].bsid
+            for key in sorted(filter(owns, self.actual.steerings.get(target, ()))):
+                bsid = facts[key].bsid
                 if not (is_canonical(bsid) and bsid in group.home.prefix):
                     continue
                 if group.is_tunnel and not bsids.is_choice(group.home, bsid):
                     continue
-                if min(self._users(bsid)) in group.targets:
+                users = (facts[user].target for user in filter(owns, self.actual.users[bsid]))
+                if min(user for user in users if user is not None) in group.targets:
                     return bsid
         return None
-
-    def _users(self, bsid: str) -> list[Target]:
-        """Return the targets that our steerings lead into a policy."""
-        keys_there = filter(self.ranges.owns, self.actual.users[bsid])
-        targets = (self.actual.facts[key].target for key in keys_there)
-        return [target for target in targets if target is not None]
 
     def _bsid_in_other_vrf(self, group: _Group) -> str | None:
         """Return the BSID of the group in a VRF of old, as the ids of VRFs have changed."""

@@ -10,12 +10,9 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
-from itertools import chain
 
 from srv6kv.ligato import keys
-from srv6kv.net.targets import Target
-from srv6kv.plan.actual import Actual, steering_facts
-from srv6kv.plan.effects import lists_of
+from srv6kv.plan.actual import Actual, lists_of, steering_facts
 from srv6kv.plan.plan import Plan
 from srv6kv.render.desired import Delta, Desired
 from srv6kv.txn.transaction import Operation, Transaction
@@ -35,7 +32,7 @@ def dependents(key: str, actual: Actual, desired: Desired, *, is_ours: bool) -> 
         return found
     found.is_urgent = True
     if key.startswith(keys.POLICY):
-        found.targets |= _users(key.removeprefix(keys.POLICY), actual)
+        found.targets |= actual.targets_of(key.removeprefix(keys.POLICY))
     elif key.startswith(keys.STEERING):
         found.targets |= desired.names.get(key.removeprefix(keys.STEERING), set())
         facts = actual.facts.get(key)
@@ -43,13 +40,8 @@ def dependents(key: str, actual: Actual, desired: Desired, *, is_ours: bool) -> 
             others = actual.steerings.get(facts.target, ()) if facts.target is not None else ()
             for bsid in {facts.bsid, *(actual.facts[other].bsid for other in others)}:
                 found.keys.add(keys.policy(bsid))
-                found.targets |= _users(bsid, actual)
+                found.targets |= actual.targets_of(bsid)
     return found
-
-
-def _users(bsid: str, actual: Actual) -> set[Target]:
-    targets = (actual.facts[user].target for user in actual.users.get(bsid, ()))
-    return {target for target in targets if target is not None}
 
 
 def set_apart(found: Plan, contended: Collection[str], actual: Actual, prefix: str) -> Plan:
@@ -59,8 +51,6 @@ def set_apart(found: Plan, contended: Collection[str], actual: Actual, prefix: s
 
     Args:
         contended: keys (short form) that others have just changed.
-        actual: what etcd holds.
-        prefix: ``/vnf-agent/<label>/``.
 
     Returns:
         The plan, with first what needs no contended key, then one group after the other of what
@@ -77,15 +67,12 @@ def set_apart(found: Plan, contended: Collection[str], actual: Actual, prefix: s
             group = _group(key, neighbours)
             left -= group
             groups.append(group)
-    parts = (_restrict(found.transactions, group) for group in (left, *groups))
-    return replace(found, transactions=tuple(chain.from_iterable(parts)))
-
-
-def _restrict(transactions: Iterable[Transaction], group: set[str]) -> Iterator[Transaction]:
-    for transaction in transactions:
-        part = tuple(one for one in transaction.operations if one.key in group)
-        if part:
-            yield Transaction(part)
+    parts = (
+        Transaction(tuple(one for one in transaction.operations if one.key in group))
+        for group in (left, *groups)
+        for transaction in found.transactions
+    )
+    return replace(found, transactions=tuple(filter(None, parts)))
 
 
 def _group(key: str, neighbours: dict[str, set[str]]) -> set[str]:
@@ -106,8 +93,7 @@ def _neighbours(
     users: dict[str, set[str]] = defaultdict(set)
     for operation in operations:
         key = operation.key.removeprefix(prefix)
-        entry = actual.entries.get(key)
-        for value in {operation.value, entry.value if entry is not None else None}:
+        for value in {operation.value, actual.value_of(key)}:
             for name, is_provider in _names(key, value, actual):
                 users[name].add(operation.key)
                 if is_provider:
@@ -133,7 +119,7 @@ def _names(key: str, value: bytes | None, actual: Actual) -> Iterator[tuple[str,
     elif key.startswith(keys.POLICY):
         bsid = key.removeprefix(keys.POLICY)
         yield f"bsid {bsid}", True
-        for _, destination in _users(bsid, actual):
+        for _, destination in actual.targets_of(bsid):
             yield f"address {destination}", False
         for segments, _ in lists_of(key, value) if value is not None else ():
             for segment in segments:

@@ -11,21 +11,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Container, Hashable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from operator import or_
+from typing import NamedTuple
 
 import msgspec
 
-from srv6kv.cluster.attachment import Attachment
+from srv6kv.cluster.attachment import sandbox_of
 from srv6kv.cluster.cluster import Cluster
 from srv6kv.cluster.topology import Topology, address_of
 from srv6kv.kube.gaps import NODE, POD, SERVICE
 from srv6kv.kube.model import Gap, Node, Ref
 from srv6kv.ligato import keys
-from srv6kv.ligato.values import LocalSid, Namespace, Policy, Route, RuleChain, decode
+from srv6kv.ligato.values import CrossConnect, LocalSid, Policy, Route, RuleChain
 from srv6kv.net import sids
 from srv6kv.net.addresses import Prefix, is_canonical, is_ipv4
 from srv6kv.net.targets import Target
-from srv6kv.plan.actual import Actual
+from srv6kv.plan.actual import Actual, read
 from srv6kv.render.desired import Delta, Desired, Steered
 from srv6kv.render.lists import Lists, Path, paths_in
 from srv6kv.settings import Settings
@@ -39,8 +42,7 @@ _POD_ADDRESS = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Reached:
+class _Reached(NamedTuple):
     """The reach of the gaps: addresses of services, and of local endpoints addresses, SIDs and the
     sandboxes that name their rule chains."""
 
@@ -50,12 +52,7 @@ class _Reached:
     sandboxes: frozenset[str] = frozenset()
 
     def __or__(self, other: _Reached) -> _Reached:
-        return _Reached(
-            self.services | other.services,
-            self.addresses | other.addresses,
-            self.sids | other.sids,
-            self.sandboxes | other.sandboxes,
-        )
+        return _Reached(*map(or_, self, other))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +61,6 @@ class _Index:
 
     Attributes:
         is_open: one of them may be anything.
-        services: by namespace and name.
         namespaces: those of which any service may be meant; "": any at all.
         names: what of a steering's name follows from a service.
         beginnings: what it begins with for those of a namespace.
@@ -99,11 +95,7 @@ class Inherited:
     """Decides what stays although nothing that can be read asks for it.
 
     Attributes:
-        cluster: what is known; its slices name the pod behind an address.
-        actual: what etcd holds.
-        owns: whether a key (short form) is ours.
-        topology: of the nodes that can be read.
-        gaps: what cannot be read.
+        cluster: its slices name the pod behind an address.
         waiting: local pods whose attachment the agent may not have reported yet.
         desired: all keys that this process has desired so far.
         kept: the keys that stay now.
@@ -124,7 +116,7 @@ class Inherited:
     _index: _Index = field(default_factory=lambda: _index_of(()))
     _desired_before: dict[str, set[Hashable]] = field(default_factory=dict)
     _reached: _Reached | None = None
-    _reached_before: _Reached = _Reached()
+    _reached_before: _Reached = field(default_factory=_Reached)
 
     @property
     def unread_nodes(self) -> frozenset[str]:
@@ -157,11 +149,7 @@ class Inherited:
         return is_news
 
     def update_gaps(self, parts: tuple[frozenset[Gap], ...]) -> frozenset[Gap]:
-        """Replace what cannot be read.
-
-        Returns:
-            What of it has come or gone.
-        """
+        """Replace what cannot be read; return what of it has come or gone."""
         if parts == self._parts:  # most often the very same sets
             return frozenset()
         self._parts, gaps = parts, frozenset[Gap]().union(*parts)
@@ -174,9 +162,8 @@ class Inherited:
     def concerned(self, changed: Collection[Gap], desired: Desired) -> Delta:
         """Find what may stay or go because these gaps have come or gone."""
         index = _index_of(changed)
-        targets = {
-            target for target, entry in desired.steered.items() if _covers(index, entry.service)
-        }
+        steered = desired.steered.items()
+        targets = {target for target, entry in steered if _covers(index, entry.service)}
         chains = {key for key in self._desired_before if key.startswith(keys.RULE_CHAIN)}
         if not self.gaps:
             self._desired_before = {}
@@ -207,8 +194,6 @@ class Inherited:
         if key.startswith(keys.ARP):
             return key.rpartition("/")[2] not in self._reach().addresses
         return True
-
-    # What an object of etcd keeps ------------------------------------------------------------
 
     def completed(self, entry: Steered) -> Steered | None:
         """Add the segment lists that stay to an entry; None: it has none at all."""
@@ -262,17 +247,12 @@ class Inherited:
         self._desired_before[key].update(now)
         return set(there) - self._desired_before[key]
 
-    # Services --------------------------------------------------------------------------------
-
     def _is_steering_held(self, key: str) -> bool:
-        name = key.removeprefix(keys.STEERING)
-        if name.startswith(keys.TUNNEL_STEERING):
+        if key.startswith(keys.STEERING + keys.TUNNEL_STEERING):
             return self._is_tunnel_held(key)
-        plain = name.removeprefix(keys.SERVICE_STEERING).partition("_")[0]
+        plain = key.removeprefix(keys.STEERING + keys.SERVICE_STEERING).partition("_")[0]
         index = self._index
         return index.is_open or plain in index.names or plain.startswith(index.beginnings)
-
-    # Local endpoints -------------------------------------------------------------------------
 
     def _reach(self) -> _Reached:
         """Made when the first key asks for it: it looks at all that etcd holds."""
@@ -295,25 +275,22 @@ class Inherited:
                 addresses |= {pod for one, pod in pods if one in services}
         addresses |= {self.cluster.held[sid] for sid in reached & self.cluster.held.keys()}
         prefix = self.settings.sid.pod
-        reached |= {sids.sid_of(prefix, one) for one in addresses if _is_address(one)}
+        reached |= {
+            sids.sid_of(prefix, one) for one in addresses if is_ipv4(one) or is_canonical(one)
+        }
         names = {name for name, pods in behind.items() if pods & addresses}
-        names |= {end.sandbox for sid in reached if (end := self._end_of(sid)) is not None}
+        hops = [self._hop_of(keys.localsid(sid)) for sid in reached]
+        names |= {sandbox_of(hop.outgoing_interface) for hop in hops if hop is not None}
         return _Reached(*map(frozenset, (services, addresses, reached, names)))
-
-    def _end_of(self, sid: str) -> Attachment | None:
-        value = self._value(keys.localsid(sid))
-        end = value.cross_connect if isinstance(value, LocalSid) else None
-        return Attachment(end.outgoing_interface, Namespace()) if end is not None else None
 
     def _pods(self) -> Iterator[str]:
         """The addresses of pods that cannot be read, from hints and slices."""
         for gap in self._index.pods:
             yield from gap.hints
         if self._index.pods:
-            for table in self.cluster.slices.values():
-                for item in (end for found in table.values() for end in found.endpoints):
-                    if item.pod and any(gap.covers(POD, *item.pod) for gap in self._index.pods):
-                        yield item.address
+            for item in self.cluster.endpoints():
+                if item.pod and any(gap.covers(POD, *item.pod) for gap in self._index.pods):
+                    yield item.address
 
     def _translations(self, key: str) -> Iterator[tuple[str, str]]:
         """The service address and the pod of each rule of a chain that has both."""
@@ -331,26 +308,24 @@ class Inherited:
         return [one.segments for one in policy.segment_lists] if isinstance(policy, Policy) else []
 
     def _value(self, key: str) -> object:
-        entry = self.actual.entries.get(key)
-        try:
-            return decode(key, entry.value) if entry is not None else None
-        except ValueError:
-            return None
+        return read(key, self.actual.value_of(key))
+
+    def _hop_of(self, localsid: str) -> CrossConnect | None:
+        value = self._value(localsid)
+        return value.cross_connect if isinstance(value, LocalSid) else None
 
     def _is_localsid_held(self, key: str) -> bool:
-        sid = key.removeprefix(keys.LOCALSID)
-        value = self._value(key)
-        end = value.cross_connect if isinstance(value, LocalSid) else None
-        if end is None or end.outgoing_interface == keys.HOST_INTERCONNECT:
-            return sid in self._reach().sids or self._is_own_node_unread
-        return sid in self._reach().sids or end.next_hop in self._reach().addresses
+        if key.removeprefix(keys.LOCALSID) in self._reach().sids:
+            return True
+        hop = self._hop_of(key)
+        if hop is None or hop.outgoing_interface == keys.HOST_INTERCONNECT:
+            return self._is_own_node_unread
+        return hop.next_hop in self._reach().addresses
 
     def _is_chain_held(self, key: str) -> bool:
         found = _CHAIN.match(key)
         is_reached = found is not None and found[1] in self._reach().sandboxes
         return is_reached or any(map(self._is_rule_held, self._rules(key)))
-
-    # Nodes -----------------------------------------------------------------------------------
 
     @property
     def _is_own_node_unread(self) -> bool:
@@ -398,13 +373,7 @@ def _covers(index: _Index, ref: Ref) -> bool:
     return is_any or ref.namespace in index.namespaces or ref in index.services
 
 
-def _is_address(text: str) -> bool:
-    return is_ipv4(text) or is_canonical(text)
-
-
 def _is_prefix(text: str) -> bool:
-    try:
-        Prefix.parse_any(text)
-    except ValueError:
-        return False
-    return True
+    with suppress(ValueError):
+        return bool(Prefix.parse_any(text))
+    return False

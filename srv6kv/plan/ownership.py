@@ -41,10 +41,10 @@ class Ranges:
 
     def __or__(self, other: Ranges) -> Ranges:
         return Ranges(
-            tuple(dict.fromkeys((*self.bsids, *other.bsids))),
-            tuple(dict.fromkeys((*self.sids, *other.sids))),
-            tuple(dict.fromkeys((*self.routes, *other.routes))),
-            tuple(dict.fromkeys((*self.keys, *other.keys))),
+            tuple(dict.fromkeys(self.bsids + other.bsids)),
+            tuple(dict.fromkeys(self.sids + other.sids)),
+            tuple(dict.fromkeys(self.routes + other.routes)),
+            tuple(dict.fromkeys(self.keys + other.keys)),
         )
 
     def owns(self, key: str) -> bool:
@@ -60,28 +60,21 @@ class Ranges:
             return _within(key.removeprefix(keys.POLICY), self.bsids)
         if key.startswith(keys.LOCALSID):
             return _within(key.removeprefix(keys.LOCALSID), self.sids)
-        if key.startswith(keys.RULE_CHAIN):
-            return key.startswith(keys.RULE_CHAIN + keys.OUR_RULE_CHAIN)
+        if key.startswith(keys.RULE_CHAIN + keys.OUR_RULE_CHAIN):
+            return True
         found = _ROUTE.match(key)
         return found is not None and _within(found[1], self.routes)
 
     def dump(self) -> bytes:
         """The text that is kept in etcd."""
-        return msgspec.json.encode(
-            {
-                "bsids": [str(prefix) for prefix in self.bsids],
-                "keys": list(self.keys),
-                "routes": [str(prefix) for prefix in self.routes],
-                "sids": [str(prefix) for prefix in self.sids],
-            }
-        )
+        names = ("bsids", "keys", "routes", "sids")
+        return msgspec.json.encode({name: list(map(str, getattr(self, name))) for name in names})
 
 
 def ranges_of(settings: Settings, drop_routes: tuple[str, ...]) -> Ranges:
     """The ranges that srv6kv uses with these settings."""
     sid = settings.sid
-    plumbs_node = settings.node_plumbing != "none"
-    node = (sid.node,) if plumbs_node else ()
+    node = (sid.node,) if settings.node_plumbing != "none" else ()
     ends = (sid.tunnel_pod, sid.tunnel_host) if settings.has_tunnels else ()
     tunnels = (sid.tunnel_pod_bsid, sid.tunnel_host_bsid) if settings.has_tunnels else ()
     discard = Prefix.parse(f"{sids.discard_sid(sid.node)}/128")

@@ -16,12 +16,11 @@ import msgspec
 from srv6kv.ligato import keys
 from srv6kv.ligato.values import encode
 from srv6kv.net.targets import Target
-from srv6kv.notes import Kind, Note, Reason, Subject
-from srv6kv.plan.actual import Actual, steering_facts
-from srv6kv.plan.effects import effects_of
+from srv6kv.notes import Note
+from srv6kv.plan.actual import Actual, effects_of, steering_facts
 from srv6kv.plan.inherited import Inherited
 from srv6kv.plan.ownership import Ranges
-from srv6kv.plan.resolve import Part, Resolved, resolve
+from srv6kv.plan.resolve import Left, Part, Resolver
 from srv6kv.render.desired import Delta, Desired
 from srv6kv.settings import Settings
 from srv6kv.txn import limits
@@ -39,7 +38,6 @@ class Ledger:
     """The notes of srv6kv in etcd about itself.
 
     Attributes:
-        ranges: the ranges in use when it last wrote.
         shared: objects that it created although others may own them, with the bytes it wrote.
     """
 
@@ -70,51 +68,30 @@ class Plumbing:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
-    """The parts that a plan leaves out, by key or by target.
-
-    Attributes:
-        notes: why.
-        needs: targets to the key of the localsid without which they are not steered.
-        without_bsid: targets for which no BSID is free.
-        kept: keys that would go, but may be what something means that cannot be read.
-        unnoted: keys that others may own, and that are not created because there is no room to note
-            them.
-    """
-
-    notes: dict[Part, tuple[Note, ...]] = field(default_factory=dict)
-    needs: dict[Target, str] = field(default_factory=dict)
-    without_bsid: frozenset[Target] = frozenset()
-    kept: frozenset[str] = frozenset()
-    unnoted: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
     """The way from actual to desired.
 
     Attributes:
-        transactions: to be committed one after the other; usually one.
-        notes: objects that are left out and why.
-        ledger: what is to be noted with the last transaction.
-        effects: policies by what happens to them: create, grow, shrink, replace, remove.
         values: key (short form) to the bytes that should be there; None: nothing should.
         plumbing: what others may own, and what of it is made now; empty unless all was compared.
         parts: what was looked at: keys, and targets of steerings.
-        left: what of these is left out.
     """
 
     transactions: tuple[Transaction, ...]
-    notes: tuple[Note, ...]
     ledger: Ledger
     effects: Counter[str]
     values: dict[str, bytes | None]
     plumbing: Plumbing = Plumbing()
     parts: frozenset[Part] = frozenset()
-    left: Left = Left()
+    left: Left = field(default_factory=Left)
 
     def __bool__(self) -> bool:
         return bool(self.transactions)
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """The warnings about what is left out."""
+        return tuple(sorted(set(self.left.all_notes())))
 
     @property
     def compared(self) -> int:
@@ -178,12 +155,6 @@ def plan(
     """Plan the transactions that make etcd hold the desired state.
 
     Args:
-        desired: what should be.
-        actual: what is.
-        settings: of this node.
-        prefix: ``/vnf-agent/<label>/``.
-        ranges: what is ours now.
-        ledger: what was noted before.
         delta: compare only this; None: everything that is ours.
         inherited: decides what of etcd stays, with a note; None: every key of ours may go.
         present: keys that the agent has from others than etcd: what may be others' is theirs.
@@ -194,83 +165,65 @@ def plan(
     ledger = ledger or Ledger()
     owned = ranges | ledger.ranges
     if delta is None:
-        object_keys = {key for key in actual.entries if owned.owns(key)} | desired.objects.keys()
-        targets = {*desired.steered, *desired.carried} | _actual_targets(actual, owned)
+        own_keys = {key for key in actual.entries if owned.owns(key)}
+        object_keys = own_keys | desired.objects.keys()
         object_keys = {k for k in object_keys if not k.startswith((keys.POLICY, keys.STEERING))}
-        leftovers = {k for k in actual.entries if owned.owns(k)} - object_keys
+        targets = {*desired.steered, *desired.carried}
+        held = (facts.target for key, facts in actual.facts.items() if owned.owns(key))
+        targets |= {target for target in held if target is not None}
+        leftovers = own_keys - object_keys
     else:
         object_keys = {key for key in delta.keys if owned.owns(key) or key in desired.objects}
         targets, leftovers = delta.targets, set[str]()
     room = most_bytes - len(prefix.encode())
-    listed = (sorted(object_keys), sorted(targets))
-    resolved = resolve(desired, actual, settings, owned, *listed, room, inherited)
-    for key in leftovers - resolved.kept:
-        resolved.values.setdefault(key, None)
+    resolver = Resolver(desired, actual, settings, owned, room, inherited)
+    resolver.resolve(sorted(object_keys), sorted(targets))
+    values, left = resolver.values, resolver.left
+    for key in leftovers - resolver.staying:
+        values.setdefault(key, None)
     shareable = desired.shared.keys() | ledger.shared.keys()
     concerned = shareable if delta is None else shareable & delta.keys
-    shared, unnoted = _shared(desired, actual, ledger, resolved, concerned, present)
-    kept = _keep(resolved.values, actual, inherited) if inherited is not None else []
+    shared = _share(desired, actual, ledger, resolver, concerned, present)
+    if inherited is not None:
+        left.kept.update(_keep(values, actual, inherited))
     looked_at = object_keys if delta is None else object_keys | delta.keys
-    parts = frozenset[Part]((*looked_at, *targets, *resolved.values, *kept))
-    shared |= {key: ledger.shared[key] for key in kept if key in ledger.shared}
-    stages = _stages(resolved.values, actual, prefix)
+    shared |= {key: ledger.shared[key] for key in left.kept if key in ledger.shared}
+    changes = actual.changes(values)
+    stages = _stages(values, changes, actual, prefix)
     return Plan(
         transactions=tuple(txn for stage in stages for txn in split(stage, most, batch_bytes)),
-        notes=_all_notes(resolved, len(kept)),
         ledger=Ledger(ranges, dict(sorted(shared.items()))),
-        effects=effects_of(resolved.values, actual),
-        values=resolved.values,
-        plumbing=_plumbing(desired, actual, resolved.values, present)
-        if delta is None
-        else Plumbing(),
-        parts=parts,
-        left=Left(
-            {part: tuple(notes) for part, notes in resolved.notes.items()},
-            resolved.needs,
-            frozenset(resolved.without_bsid),
-            frozenset(kept),
-            frozenset(unnoted),
-        ),
+        effects=effects_of(changes, actual),
+        values=values,
+        plumbing=Plumbing() if delta is not None else _plumbing(desired, actual, changes, present),
+        parts=frozenset[Part]((*looked_at, *targets, *values, *left.kept)),
+        left=left,
     )
 
 
-def _all_notes(resolved: Resolved, kept: int) -> tuple[Note, ...]:
-    notes = {note for listed in resolved.notes.values() for note in listed}
-    return tuple(sorted(notes | ({kept_note(kept)} if kept else set())))
-
-
-def kept_note(number: int) -> Note:
-    """Warn about keys that may not go."""
-    text = f"{number} keys that nothing defines stay until all input can be read"
-    return Note(Subject(Kind.CLUSTER), Reason.DELETES_HELD, text)
-
-
 def _plumbing(
-    desired: Desired, actual: Actual, values: dict[str, bytes | None], present: Container[str]
+    desired: Desired, actual: Actual, changes: dict[str, bytes | None], present: Container[str]
 ) -> Plumbing:
-    made = [
-        key
-        for key in desired.shared
-        if (value := values.get(key)) is not None
-        and (key not in actual.entries or actual.entries[key].value != value)
-    ]
-    there = [key for key in desired.shared if key in actual.entries or key in present]
-    found = [key for key in there if key not in made]
-    return Plumbing(tuple(sorted(found)), tuple(sorted(made)))
+    made = sorted(key for key in desired.shared if changes.get(key) is not None)
+    there = sorted(key for key in desired.shared if key in actual.entries or key in present)
+    return Plumbing(tuple(key for key in there if key not in made), tuple(made))
 
 
 def _keep(values: dict[str, bytes | None], actual: Actual, inherited: Inherited) -> list[str]:
     """Keep what may not go, but for a steering whose prefix another key takes over."""
-    taken = {_target_of(v) for k, v in values.items() if v and k.startswith(keys.STEERING)}
+    taken = set(_moved(values).values())
     kept: list[str] = []
     leaving: set[str] = set()
     for key, value in sorted(values.items(), key=lambda item: delete_order(item[0])):
+        facts = actual.facts.get(key)
         is_going = value is None and key in actual.entries
-        is_taken = is_going and _is_taken(key, actual, taken)
+        is_taken = facts is not None and facts.target in taken
         if is_going and not is_taken and not inherited.may_go(key, leaving):
             kept.append(key)
-        elif key in actual.facts and (value is None or _bsid_of(value) != actual.facts[key].bsid):
-            leaving.add(key)
+        elif facts is not None:
+            after = steering_facts(value) if value is not None else None
+            if after is None or after.bsid != facts.bsid:
+                leaving.add(key)
     for key in kept:
         del values[key]
     for key in leaving:
@@ -280,57 +233,37 @@ def _keep(values: dict[str, bytes | None], actual: Actual, inherited: Inherited)
     return kept
 
 
-def _bsid_of(value: bytes) -> str | None:
-    facts = steering_facts(value)
-    return facts.bsid if facts is not None else None
-
-
-def _is_taken(key: str, actual: Actual, taken: set[Target]) -> bool:
-    facts = actual.facts.get(key)
-    return facts is not None and facts.target in taken
-
-
-def _actual_targets(actual: Actual, owned: Ranges) -> set[Target]:
-    held = (facts.target for key, facts in actual.facts.items() if owned.owns(key))
-    return {target for target in held if target is not None}
-
-
-def _shared(
+def _share(
     desired: Desired,
     actual: Actual,
     ledger: Ledger,
-    resolved: Resolved,
+    resolver: Resolver,
     concerned: Iterable[str],
     present: Container[str],
-) -> tuple[dict[str, str], set[str]]:
-    """Create what is absent, update or delete only what we wrote.
-
-    Returns:
-        What to note about it, and what is not created because there is no room to note it.
-    """
-    noted, unnoted, values = dict(ledger.shared), set[str](), resolved.values
+) -> dict[str, str]:
+    """Create what is absent, update or delete only what we wrote; return what to note about it."""
+    noted, values = dict(ledger.shared), resolver.values
     for key in sorted(concerned):
-        entry = actual.entries.get(key)
+        there = actual.value_of(key)
         written = noted.pop(key, None)
-        is_ours = entry is not None and entry.value == (written or "").encode()
+        is_ours = there is not None and there == (written or "").encode()
         value = desired.shared.get(key)
         if value is None:
             if is_ours:
                 values[key] = None
-        elif is_ours or (entry is None and key not in present):
+        elif is_ours or (there is None and key not in present):
             text = encode(value).decode()
-            if text != written:
-                # A part of a plan notes what was noted before as well.
-                union = ledger.shared | noted | {key: text}
-                if (size := len(dump_shared(union))) > MOST_SHARED_BYTES:
-                    resolved.remark_value(key, _unnoted(size))
-                    unnoted.add(key)
-                    if written is not None:
-                        noted[key] = written
-                    continue
+            # A part of a plan notes what was noted before as well.
+            size = len(dump_shared(ledger.shared | noted | {key: text})) if text != written else 0
+            if size > MOST_SHARED_BYTES:
+                resolver.left.remark_value(key, _unnoted(size))
+                resolver.left.unnoted.add(key)
+                if written is not None:
+                    noted[key] = written
+                continue
             values[key] = text.encode()
             noted[key] = text
-    return noted, unnoted
+    return noted
 
 
 def _unnoted(size: int) -> str:
@@ -338,27 +271,30 @@ def _unnoted(size: int) -> str:
     return f"{text} {MOST_SHARED_BYTES} do not fit; it is not created"
 
 
-def _stages(values: dict[str, bytes | None], actual: Actual, prefix: str) -> list[list[Operation]]:
+def _stages(
+    values: dict[str, bytes | None], changes: dict[str, bytes | None], actual: Actual, prefix: str
+) -> list[list[Operation]]:
     """Ordered operations; more than one stage only if steerings swap their prefixes."""
-    changes = {
-        key: value
-        for key, value in values.items()
-        if (entry.value if (entry := actual.entries.get(key)) else None) != value
-    }
-    freed = _to_be_freed(values, changes, actual)
-    first = [_operation(prefix, key, None, actual) for key in sorted(freed)]
-    holders = _holders(changes, actual, freed)
+
+    def operation(key: str, value: bytes | None) -> Operation:
+        entry = actual.entries.get(key)
+        is_there = entry is not None and (value is None or key not in freed)
+        return Operation(prefix + key, value, entry.revision if entry and is_there else 0)
+
+    moved = _moved(changes)
+    freed = _to_be_freed(values, changes, moved, actual)
+    holders = _holders(changes, moved, actual, freed)
+    first = [operation(key, None) for key in sorted(freed)]
     second: list[Operation] = []
     for key in sorted((k for k, v in changes.items() if v is not None), key=put_order):
-        second += [_operation(prefix, old, None, actual) for old in holders.get(key, ())]
-        guard = 0 if key in freed else None
-        second.append(_operation(prefix, key, changes[key], actual, guard))
+        second += [operation(old, None) for old in holders.get(key, ())]
+        second.append(operation(key, changes[key]))
     for key in freed:
         if values[key] is not None and key not in changes:
-            second.append(_operation(prefix, key, values[key], actual, 0))
+            second.append(operation(key, values[key]))
     gone = {key for key, value in changes.items() if value is None}
     gone -= freed.union(*holders.values())
-    second += [_operation(prefix, key, None, actual) for key in sorted(gone, key=delete_order)]
+    second += [operation(key, None) for key in sorted(gone, key=delete_order)]
     return [stage for stage in (first, second) if stage]
 
 
@@ -372,34 +308,18 @@ def delete_order(key: str) -> tuple[int, str]:
     return (-keys.rank(key), key)
 
 
-def _operation(
-    prefix: str, key: str, value: bytes | None, actual: Actual, guard: int | None = None
-) -> Operation:
-    if guard is None:
-        entry = actual.entries.get(key)
-        guard = entry.revision if entry else 0
-    return Operation(prefix + key, value, guard)
-
-
-def _moved(changes: dict[str, bytes | None]) -> dict[str, Target]:
+def _moved(values: dict[str, bytes | None]) -> dict[str, Target]:
     """Return the steerings that are to be put, with their targets."""
-    return {
-        key: _target_of(value)
-        for key, value in changes.items()
-        if value is not None and key.startswith(keys.STEERING)
-    }
-
-
-def _target_of(value: bytes) -> Target:
-    """Return the target of a desired steering."""
-    facts = steering_facts(value)
-    assert facts is not None
-    assert facts.target is not None
-    return facts.target
+    steerings = ((k, v) for k, v in values.items() if v is not None and k.startswith(keys.STEERING))
+    found = {key: steering_facts(value) for key, value in steerings}
+    return {key: facts.target for key, facts in found.items() if facts and facts.target}
 
 
 def _to_be_freed(
-    values: dict[str, bytes | None], changes: dict[str, bytes | None], actual: Actual
+    values: dict[str, bytes | None],
+    changes: dict[str, bytes | None],
+    moved: dict[str, Target],
+    actual: Actual,
 ) -> set[str]:
     """Steerings that must go in a transaction of their own, because a key occurs once in one.
 
@@ -407,10 +327,9 @@ def _to_be_freed(
     prefix already, because deleting one of them removes the other's entry in VPP too.
     """
     freed: set[str] = set()
-    for key, target in _moved(changes).items():
-        for other in actual.steerings.get(target, set()) - {key}:
-            if values.get(other) is not None:
-                freed.add(other)
+    for key, target in moved.items():
+        others = actual.steerings.get(target, set()) - {key}
+        freed |= {other for other in others if values.get(other) is not None}
     for key, value in changes.items():
         facts = actual.facts.get(key)
         if value is None and facts is not None and facts.target is not None:
@@ -421,11 +340,11 @@ def _to_be_freed(
 
 
 def _holders(
-    changes: dict[str, bytes | None], actual: Actual, freed: set[str]
+    changes: dict[str, bytes | None], moved: dict[str, Target], actual: Actual, freed: set[str]
 ) -> dict[str, list[str]]:
     """For each steering that is put: the keys that have its prefix now and are to go."""
     holders = {}
-    for key, target in _moved(changes).items():
+    for key, target in moved.items():
         others = sorted(actual.steerings.get(target, set()) - {key} - freed)
         holders[key] = [other for other in others if changes.get(other, b"") is None]
     return holders

@@ -63,7 +63,11 @@ def asked_by(service: Service, topology: Topology, settings: Settings) -> Asked:
         if reason is None:
             roles[address] = role
         else:
-            denials.append(_denial(service, address, role, reason))
+            text = f"{FIELDS[role]}: {address} {reason}; the service is not rendered for it"
+            name = Reason.ADDRESS_DENIED if role is Role.CLUSTER_IP else Reason.EXTERNAL_IP_DENIED
+            if reason is _SOURCE_RANGES:
+                name = Reason.SOURCE_RANGES_UNSUPPORTED
+            denials.append(Note(Subject(Kind.SERVICE, service.ref), name, text))
     return Asked(roles, tuple(denials))
 
 
@@ -116,17 +120,6 @@ def _is_ranged(address: str, service: Service) -> bool:
 
 
 _SOURCE_RANGES = "has loadBalancerSourceRanges, which SRv6 cannot enforce"
-
-
-def _denial(service: Service, address: str, role: Role, reason: str) -> Note:
-    name = Reason.ADDRESS_DENIED if role is Role.CLUSTER_IP else Reason.EXTERNAL_IP_DENIED
-    if reason is _SOURCE_RANGES:
-        name = Reason.SOURCE_RANGES_UNSUPPORTED
-    return Note(
-        Subject(Kind.SERVICE, service.ref),
-        name,
-        f"{FIELDS[role]}: {address} {reason}; the service is not rendered for it",
-    )
 
 
 def wishes(service: Service) -> dict[str, Role]:

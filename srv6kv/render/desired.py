@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from srv6kv.cluster.index import Index
 from srv6kv.kube.model import Ref
 from srv6kv.ligato import keys
 from srv6kv.ligato.values import AgentValue, LocalSid
@@ -38,11 +39,6 @@ class Steered:
         return Subject(Kind.SERVICE, self.service)
 
     @property
-    def ends(self) -> tuple[str, ...]:
-        """The SIDs of the segment lists that have only one."""
-        return self.lists.ends
-
-    @property
     def plain_name(self) -> str:
         """The reference's steering name; a ClusterIP has it unless a namesake does."""
         return f"{keys.SERVICE_STEERING}{self.service.namespace}-{self.service.name}"
@@ -58,8 +54,6 @@ class Tunnel:
     """The way to one node for one kind of traffic: one policy, with some prefixes steered into it.
 
     Attributes:
-        node: name of the node at the other end.
-        home: what its BSID is made of.
         end: the SID that ends it.
         targets: what is steered into it; the first one stands for the tunnel.
     """
@@ -72,11 +66,7 @@ class Tunnel:
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """Traffic to one prefix that rides a tunnel.
-
-    Attributes:
-        suffix: what its steering's name ends with.
-    """
+    """Traffic to one prefix that rides a tunnel."""
 
     target: Target
     tunnel: Tunnel
@@ -91,11 +81,6 @@ class Carried:
     def lists(self) -> Lists:
         """The one segment list of the tunnel."""
         return Lists.of({(self.tunnel.end,): 1})
-
-    @property
-    def ends(self) -> tuple[str, ...]:
-        """The SID of its segment list."""
-        return (self.tunnel.end,)
 
     def name(self, bsid: str) -> str:
         """The reference's steering name."""
@@ -120,8 +105,8 @@ class Desired:
     shared: dict[str, AgentValue] = field(default_factory=dict)
     steered: dict[Target, Steered] = field(default_factory=dict)
     carried: dict[Target, Carried] = field(default_factory=dict)
-    names: dict[str, set[Target]] = field(default_factory=dict)
-    host_routes: dict[Target, set[str]] = field(default_factory=dict)
+    names: Index[str, Target] = field(default_factory=Index)
+    host_routes: Index[Target, str] = field(default_factory=Index)
     notes: dict[object, tuple[Note, ...]] = field(default_factory=dict)
 
     def entry(self, target: Target) -> Steered | Carried | None:
@@ -136,8 +121,8 @@ class Desired:
             localsid = self.objects.get(keys.localsid(address))
             if isinstance(localsid, LocalSid) and localsid.installation_vrf_id == vrf:
                 found.keys.add(localsid.key)
-                found.targets |= {k for k, one in self.steered.items() if address in one.ends}
-                found.targets |= {k for k, one in self.carried.items() if address in one.ends}
+                found.targets |= {k for k, one in self.steered.items() if address in one.lists.ends}
+                found.targets |= {k for k, one in self.carried.items() if address == one.tunnel.end}
         return found
 
     def all_notes(self) -> Iterator[Note]:

@@ -14,8 +14,7 @@ from srv6kv.ligato.keys import HOST_INTERCONNECT
 from srv6kv.ligato.values import (
     AgentValue,
     Arp,
-    CrossConnect4,
-    CrossConnect6,
+    CrossConnect,
     LocalSid,
     Route,
     RuleChain,
@@ -40,10 +39,10 @@ class Translation(NamedTuple):
 
 
 def pod_objects(
-    address: str, sid: str, wired: Attachment, settings: Settings
+    address: str, sid: str, attachment: Attachment, settings: Settings
 ) -> Iterator[AgentValue]:
     """Localsid of a local pod and the route that leads from the main VRF to it."""
-    yield _cross_connect(sid, settings.pod_vrf, address, wired.interface)
+    yield _cross_connect(sid, settings.pod_vrf, address, attachment.interface)
     yield Route(
         type="INTER_VRF",
         vrf_id=settings.main_vrf,
@@ -53,12 +52,15 @@ def pod_objects(
     )
 
 
-def neighbour(address: str, wired: Attachment) -> Iterator[Arp]:
+def neighbour(address: str, attachment: Attachment) -> Iterator[Arp]:
     """Render the static neighbour of a pod for which the CNI has given us its MAC address, and the
     agent none."""
-    if wired.mac:
+    if attachment.mac:
         yield Arp(
-            interface=wired.interface, ip_address=address, phys_address=wired.mac, static=True
+            interface=attachment.interface,
+            ip_address=address,
+            phys_address=attachment.mac,
+            static=True,
         )
 
 
@@ -75,15 +77,14 @@ def host_objects(node_id: int, settings: Settings) -> Iterator[AgentValue]:
 
 def _cross_connect(sid: str, vrf: int, next_hop: str, interface: str) -> LocalSid:
     """DX6, or DX4 where the neighbour is IPv4 (defect D22: each family by itself)."""
+    end = CrossConnect(next_hop=next_hop, outgoing_interface=interface)
     if is_ipv4(next_hop):
-        end = CrossConnect4(next_hop=next_hop, outgoing_interface=interface)
         return LocalSid(sid=sid, installation_vrf_id=vrf, end_function_dx4=end)
-    end6 = CrossConnect6(next_hop=next_hop, outgoing_interface=interface)
-    return LocalSid(sid=sid, installation_vrf_id=vrf, end_function_dx6=end6)
+    return LocalSid(sid=sid, installation_vrf_id=vrf, end_function_dx6=end)
 
 
 def rule_chains(
-    wired: Attachment, translations: Mapping[str, Iterable[Translation]]
+    attachment: Attachment, translations: Mapping[str, Iterable[Translation]]
 ) -> Iterator[RuleChain]:
     """The chains of one sandbox, from the translations of each pod address behind it; those of IPv4
     only where a pod has such an address (defect D20: a chain has one protocol)."""
@@ -91,16 +92,16 @@ def rule_chains(
     families = {is_ipv4(pod) for pod in translations} or {False}
     for ipv4 in sorted(families):
         mine = [(pod, item) for pod, item in items if is_ipv4(pod) == ipv4]
-        yield _chain(wired, "NAT", "PREROUTING", _dnats(mine), ipv4=ipv4)
-        yield _chain(wired, "RAW", "OUTPUT", (_notrack(i.address) for _, i in mine), ipv4=ipv4)
+        yield _chain(attachment, "NAT", "PREROUTING", _dnats(mine), ipv4=ipv4)
+        yield _chain(attachment, "RAW", "OUTPUT", (_notrack(i.address) for _, i in mine), ipv4=ipv4)
 
 
 def _chain(
-    wired: Attachment, table: str, chain_type: str, rules: Iterable[str], *, ipv4: bool
+    attachment: Attachment, table: str, chain_type: str, rules: Iterable[str], *, ipv4: bool
 ) -> RuleChain:
     return RuleChain(
-        name=f"srv6kv-{wired.sandbox}-{chain_type}" + ("-IPv4" if ipv4 else ""),
-        namespace=wired.namespace,
+        name=f"srv6kv-{attachment.sandbox}-{chain_type}" + ("-IPv4" if ipv4 else ""),
+        namespace=attachment.namespace,
         protocol="" if ipv4 else "IPV6",
         table=table,
         chain_type=chain_type,

@@ -33,12 +33,10 @@ class Excess(NamedTuple):
     room: int
 
 
-def left_out(wired: Attachment, answering: Answering, most_bytes: int) -> dict[Ref, Excess]:
+def left_out(attachment: Attachment, answering: Answering, most_bytes: int) -> dict[Ref, Excess]:
     """Choose the services that are left out of the chains of one interface.
 
     Args:
-        wired: the interface.
-        answering: what the pods behind it answer for.
         most_bytes: of a chain's key (short form) and its value together.
     """
     found: dict[Ref, Excess] = {}
@@ -46,7 +44,7 @@ def left_out(wired: Attachment, answering: Answering, most_bytes: int) -> dict[R
         mine = {pod: listed for pod, listed in answering.items() if is_ipv4(pod) == ipv4}
         if _is_small(mine, most_bytes):
             continue
-        chains = endpoint.rule_chains(wired, dict.fromkeys(mine, ()))
+        chains = endpoint.rule_chains(attachment, dict.fromkeys(mine, ()))
         for chain, sizes in zip(chains, (_translations(mine), _addresses(mine)), strict=True):
             room = most_bytes - len(chain.key) - len(encode(chain))
             kept = {ref: size for ref, size in sizes.items() if ref not in found}

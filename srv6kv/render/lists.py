@@ -46,7 +46,7 @@ class Lists:
         if self._made is None:
             self._made = tuple(
                 SegmentList(segments=path, weight=min(self.paths[path], MOST_WEIGHT))
-                for path in sorted(self.paths, key=_place)
+                for path in sorted(self.paths, key=lambda path: (path[-1], path))
             )
         return self._made
 
@@ -63,10 +63,6 @@ class Lists:
 
     def __repr__(self) -> str:
         return repr(self.made())
-
-
-def _place(path: Path) -> tuple[str, Path]:
-    return path[-1], path
 
 
 def paths_in(lists: Iterable[SegmentList]) -> dict[Path, int]:

@@ -16,12 +16,7 @@ from srv6kv.settings import Settings
 def node_objects(topology: Topology, settings: Settings) -> Iterator[AgentValue]:
     """What srv6kv owns on every node (rules R10 and N5)."""
     yield from drop_routes(settings)
-    yield Route(
-        type="DROP",
-        vrf_id=settings.main_vrf,
-        dst_network=f"{sids.discard_sid(settings.sid.node)}/128",
-        next_hop_addr="::",
-    )
+    yield _drop(Prefix.parse(f"{sids.discard_sid(settings.sid.node)}/128"), settings.main_vrf)
     if settings.node_plumbing == "none":
         return
     own = topology.own
@@ -34,13 +29,12 @@ def node_objects(topology: Topology, settings: Settings) -> Iterator[AgentValue]
 
 def drop_routes(settings: Settings) -> Iterator[Route]:
     """One per service CIDR in the pod VRF: what no steering takes dies there (fact F9)."""
-    for prefix in settings.service_cidrs:
-        yield Route(
-            type="DROP",
-            vrf_id=settings.pod_vrf,
-            dst_network=str(prefix),
-            next_hop_addr=_nowhere(prefix),
-        )
+    return (_drop(prefix, settings.pod_vrf) for prefix in settings.service_cidrs)
+
+
+def _drop(destination: Prefix, vrf: int) -> Route:
+    hop = _nowhere(destination)
+    return Route(type="DROP", vrf_id=vrf, dst_network=str(destination), next_hop_addr=hop)
 
 
 def route_to(sid: str, node_ip: str, settings: Settings) -> Route:
@@ -52,17 +46,14 @@ ENCAPSULATION = 80
 """Bytes that the outer IPv6 header and an SRH of two segments add to a packet."""
 
 
-def mtu_notes(own: Peer | None, wiring: AttachmentKeys, settings: Settings) -> tuple[Note, ...]:
+def mtu_notes(own: Peer | None, attachments: AttachmentKeys, settings: Settings) -> Iterator[Note]:
     """Warn if the MTU of pods leaves no room for SRv6 (rule L12)."""
-    mtu = wiring.mtu_at(own.ip) if own is not None and own.ip is not None else None
-    most = mtu - ENCAPSULATION if mtu is not None else None
-    if own is None or most is None or settings.mtu <= most:
-        return ()
-    text = (
-        f"mtuSize: {settings.mtu} and {ENCAPSULATION} bytes of SRv6 exceed the uplink's MTU {mtu};"
-        f" large packets to other nodes are lost, set mtuSize to {most}"
-    )
-    return (Note(Subject(Kind.NODE, own.name), Reason.MTU_TOO_LARGE, text),)
+    mtu = attachments.mtu_at(own.ip) if own is not None and own.ip is not None else None
+    if own is not None and mtu is not None and settings.mtu > mtu - ENCAPSULATION:
+        text = f"mtuSize: {settings.mtu} and {ENCAPSULATION} bytes of SRv6 exceed the uplink's MTU"
+        text += f" {mtu}; large packets to other nodes are lost, set mtuSize to"
+        text += f" {mtu - ENCAPSULATION}"
+        yield Note(Subject(Kind.NODE, own.name), Reason.MTU_TOO_LARGE, text)
 
 
 def plumbing(own: Peer | None, settings: Settings) -> Iterator[AgentValue]:

@@ -30,10 +30,6 @@ class Part:
         """Every address in it."""
         return frozenset(one.address for listed in self.offered.values() for one in listed)
 
-    def restricted(self, addresses: Collection[str]) -> Candidates:
-        """The candidates with these addresses."""
-        return _filtered(self.offered, lambda one: one.address in addresses)
-
     @cached_property
     def twice(self) -> tuple[tuple[ServicePort, Candidate], ...]:
         """The ready candidates whose address has several targets for one port."""
@@ -44,15 +40,18 @@ class Part:
             found += [(port, one) for one in ready if number[one.address] > 1]
         return tuple(found)
 
-    def where(self, keeps: Callable[[Endpoint], bool]) -> Candidates:
-        """The candidates with these endpoints."""
-        return _filtered(self.offered, lambda one: keeps(one.endpoint))
+    def where(self, keeps: Callable[[Candidate], bool]) -> Candidates:
+        """The candidates that are kept."""
+        return {port: tuple(filter(keeps, listed)) for port, listed in self.offered.items()}
 
     def without(self, addresses: Collection[str]) -> Part:
         """The part without these addresses; itself if it has none of them."""
         if self.addresses.isdisjoint(addresses):
             return self
-        return Part(_filtered(self.offered, lambda one: one.address not in addresses))
+        return Part(self.where(lambda one: one.address not in addresses))
+
+
+_NONE = Part({})
 
 
 class Offers:
@@ -60,7 +59,6 @@ class Offers:
 
     Attributes:
         parts: by the name of their slice.
-        zone: of the node that looks at them.
         facts: about all candidates of each port.
         looked_at: how many endpoints of slices were looked at so far.
     """
@@ -92,27 +90,23 @@ class Offers:
         changed |= self._slices.keys() - now.keys()
         stale, concerns_shared = set(changed), False
         for name in changed:
-            before = self._whole.pop(name, None)
-            after = self._whole_of(service, now[name]) if name in now else None
-            old = before.addresses if before is not None else frozenset()
-            new = after.addresses if after is not None else frozenset()
+            before = self._whole.pop(name, _NONE)
+            after = _NONE
+            if name in now:
+                self.looked_at += len(now[name].endpoints)
+                after = self._whole[name] = Part(candidates_of(service, (now[name],)))
+            old, new = before.addresses, after.addresses
             concerns_shared |= not self._shared.isdisjoint(old)
             for address in old - new:
                 stale |= self._leave(address, name)
             for address in new - old:
                 stale |= self._enter(address, name)
             concerns_shared |= not self._shared.isdisjoint(new)
-            if after is not None:
-                self._whole[name] = after
         self._slices = now
         for name in stale:
             self._replace(name, self._whole.get(name))
         if concerns_shared:
             self._replace(SHARED, self._between() if self._shared else None)
-
-    def _whole_of(self, service: Service, item: EndpointSlice) -> Part:
-        self.looked_at += len(item.endpoints)
-        return Part(candidates_of(service, (item,)))
 
     def _enter(self, address: str, name: str) -> set[str]:
         """Add a slice to those that list an address; the slices that it concerns."""
@@ -148,8 +142,9 @@ class Offers:
 
     def _between(self) -> Part:
         """Decide between the slices that list the same addresses."""
-        names = {name for address in self._shared for name in self._listing[address]}
-        return Part(merged(self._whole[name].restricted(self._shared) for name in sorted(names)))
+        names = sorted({name for address in self._shared for name in self._listing[address]})
+        parts = (self._whole[name].where(lambda one: one.address in self._shared) for name in names)
+        return Part(merged(parts))
 
     def local(self, is_local: Callable[[Endpoint], bool], judged_by: object) -> Candidates:
         """The candidates on this node.
@@ -159,13 +154,12 @@ class Offers:
         """
         if judged_by is not self._judged_by:
             self._local, self._judged_by = {}, judged_by
-        for name in [
-            name for name, (part, _) in self._local.items() if self.parts.get(name) is not part
-        ]:
-            del self._local[name]
+        for name, (part, _) in list(self._local.items()):
+            if self.parts.get(name) is not part:
+                del self._local[name]
         for name, part in self.parts.items():
             if name not in self._local:
-                self._local[name] = (part, part.where(is_local))
+                self._local[name] = (part, part.where(lambda one: is_local(one.endpoint)))
         found: dict[ServicePort, tuple[Candidate, ...]] = {}
         for _, offered in self._local.values():
             for port, listed in offered.items():
@@ -180,7 +174,3 @@ class Offers:
         """All candidates of each port, as ``candidates_of`` gives them."""
         none: Candidates = dict.fromkeys(self.ports, ())
         return merged((none, *(part.offered for part in self.parts.values())))
-
-
-def _filtered(offered: Candidates, keeps: Callable[[Candidate], bool]) -> Candidates:
-    return {port: tuple(filter(keeps, listed)) for port, listed in offered.items()}

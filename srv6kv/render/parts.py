@@ -5,10 +5,11 @@ Rule: a part is replaced as a whole, so nothing is ever left behind by hand.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 
 from srv6kv.ligato.keys import host_route_of
 from srv6kv.ligato.values import AgentValue
+from srv6kv.net.targets import Target
 from srv6kv.notes import Note
 from srv6kv.render.desired import Delta, Desired
 
@@ -18,7 +19,6 @@ class Parts:
 
     Attributes:
         delta: the changes since ``delta`` was last replaced.
-        rendered: how many values were made so far.
     """
 
     def __init__(self, desired: Desired) -> None:
@@ -39,27 +39,19 @@ class Parts:
             self.delta.keys.add(key)
             if self.desired.objects.get(key) is old[key]:  # else another part has it by now
                 del self.desired.objects[key]
-                self._unlist(key)
+                self._list(key, self.desired.host_routes.discard)
         for key, value in new.items():
             if old.get(key) != value:
                 self.delta.keys.add(key)
             if key not in self.desired.objects:
-                self._list(key)
+                self._list(key, self.desired.host_routes.add)
             self.desired.objects[key] = value
 
-    def _list(self, key: str) -> None:
+    def _list(self, key: str, change: Callable[[Target, str], None]) -> None:
         """Whether an address may be steered depends on the routes to it."""
         host = host_route_of(key)
         if host is not None:
-            self.desired.host_routes.setdefault(host, set()).add(key)
-            self.delta.targets.add(host)
-
-    def _unlist(self, key: str) -> None:
-        host = host_route_of(key)
-        if host is not None:
-            self.desired.host_routes[host].discard(key)
-            if not self.desired.host_routes[host]:
-                del self.desired.host_routes[host]
+            change(host, key)
             self.delta.targets.add(host)
 
     def share(self, part: Hashable, values: Iterable[AgentValue]) -> None:

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator
 
-from srv6kv.kube.model import EndpointSlice, Service, ServicePort
+from srv6kv.kube.model import EndpointSlice, Service
 from srv6kv.net.addresses import is_ipv4
 from srv6kv.net.family import Family
 from srv6kv.notes import Kind, Note, Reason, Subject
@@ -21,39 +21,33 @@ def remark(service: Service, reason: Reason, text: str) -> Note:
     return Note(Subject(Kind.SERVICE, service.ref), reason, text)
 
 
-def on_spec(service: Service, asked: Asked, settings: Settings) -> list[Note]:
+def on_spec(service: Service, asked: Asked, settings: Settings) -> Iterator[Note]:
     """Warn about fields of the service that cannot be honoured."""
-    notes = list(asked.denials)
+    yield from asked.denials
     if service.has_affinity and asked.roles:
         text = "spec.sessionAffinity: ClientIP is not honoured, connections are balanced one by one"
-        notes.append(remark(service, Reason.SESSION_AFFINITY_UNSUPPORTED, text))
+        yield remark(service, Reason.SESSION_AFFINITY_UNSUPPORTED, text)
     if service.has_node_ports:
         text = "spec.ports: node ports are kube-proxy's, SRv6 steers no packet by its port"
-        notes.append(remark(service, Reason.NODE_PORT_LEFT_TO_KUBE_PROXY, text))
+        yield remark(service, Reason.NODE_PORT_LEFT_TO_KUBE_PROXY, text)
     if service.bad_addresses:
         text = f"{_some(list(service.bad_addresses))}: no address that the API knows, left out"
-        notes.append(remark(service, Reason.EXTERNAL_ADDRESS_INVALID, text))
+        yield remark(service, Reason.EXTERNAL_ADDRESS_INVALID, text)
     if others := not_own(service):
         text = f"{_some(others)}: the service has no ClusterIP of that family; packets follow the"
-        text += " routes, as with kube-proxy"
-        notes.append(remark(service, Reason.FAMILY_NOT_SERVED, text))
-    if not settings.ipv4 and (ipv4 := _ipv4_of(service)):
+        yield remark(service, Reason.FAMILY_NOT_SERVED, f"{text} routes, as with kube-proxy")
+    if not settings.ipv4 and (ipv4 := list(filter(is_ipv4, wishes(service)))):
         text = f"{_some(ipv4)}: IPv4 is not rendered unless srv6kv.ipv4 is true"
-        notes.append(remark(service, Reason.IPV4_NOT_RENDERED, text))
+        yield remark(service, Reason.IPV4_NOT_RENDERED, text)
     for address, role in asked.roles.items():
         if role is Role.CLUSTER_IP and not any(address in c for c in settings.service_cidrs):
             text = f"{address} lies outside serviceCIDR: no drop route answers without endpoints"
-            notes.append(remark(service, Reason.CLUSTER_IP_OUTSIDE_SERVICE_CIDR, text))
-    return notes
-
-
-def _ipv4_of(service: Service) -> list[str]:
-    return [address for address in wishes(service) if is_ipv4(address)]
+            yield remark(service, Reason.CLUSTER_IP_OUTSIDE_SERVICE_CIDR, text)
 
 
 def on_slices(
     service: Service, slices: Iterable[EndpointSlice], families: Container[Family]
-) -> list[Note]:
+) -> Iterator[Note]:
     """Warn about slice ports that offer nothing (rule E3), in the families that are rendered."""
     unusable = [
         f"{item.ref.name}: ports[{index}]"
@@ -61,51 +55,39 @@ def on_slices(
         for index, port in enumerate(item.ports)
         if (Family.IPV4 if item.is_ipv4 else Family.IPV6) in families and port.number is None
     ]
-    if not unusable:
-        return []
-    text = f"EndpointSlice {_some(unusable)} has no number from 1 to 65535 and is not used"
-    return [remark(service, Reason.ENDPOINT_PORT_IGNORED, text)]
+    if unusable:
+        text = f"EndpointSlice {_some(unusable)} has no number from 1 to 65535 and is not used"
+        yield remark(service, Reason.ENDPOINT_PORT_IGNORED, text)
 
 
-def on_targets(service: Service, twice: Iterable[str]) -> list[Note]:
+def on_targets(service: Service, twice: Iterable[str]) -> Iterator[Note]:
     """Warn about pods with several target ports for one port: a pod translates it once."""
-    listed = sorted(twice)
-    if not listed:
-        return []
-    text = f"{_some(listed)}: several target ports in one pod; only that of the first endpoint that"
-    text += " is selected counts"
-    return [remark(service, Reason.SERVICE_PORT_CONFLICT, text)]
+    if listed := sorted(twice):
+        text = f"{_some(listed)}: several target ports in one pod; only that of the first endpoint"
+        yield remark(service, Reason.SERVICE_PORT_CONFLICT, f"{text} that is selected counts")
 
 
-def on_reach(service: Service, reaches: Iterable[Reach], settings: Settings) -> list[Note]:
+def on_reach(service: Service, reaches: Iterable[Reach], settings: Settings) -> Iterator[Note]:
     """Warn about endpoints that are left out, and about what balancing cannot do for them."""
-    notes = []
+    reaches = list(reaches)
     problems: dict[Reason, set[str]] = {}
-    hosts: set[str] = set()
-    ports_differ = False
-    unserved: set[ServicePort] = set()
     for reach in reaches:
-        hosts |= reach.hosts
-        unserved.update(reach.unserved)
-        ports_differ |= reach.ports_differ
         for reason, listed in reach.problems.items():
             problems.setdefault(reason, set()).update(listed)
     for reason, found in sorted(problems.items()):
-        notes.append(remark(service, reason, f"{_some(sorted(found))}: {_PROBLEMS[reason]}"))
-    if ports_differ:
+        yield remark(service, reason, f"{_some(sorted(found))}: {_PROBLEMS[reason]}")
+    if any(reach.ports_differ for reach in reaches):
         text = "the ports have different endpoints; every port is sent to all of them"
-        notes.append(remark(service, Reason.PORT_ENDPOINTS_DIFFER, text))
-    if unserved:
-        names = ", ".join(f"{port.protocol} {port.number}" for port in sorted(unserved))
-        notes.append(
-            remark(service, Reason.PORT_WITHOUT_ENDPOINTS, f"spec.ports: {names} has none")
-        )
+        yield remark(service, Reason.PORT_ENDPOINTS_DIFFER, text)
+    if unserved := sorted({port for reach in reaches for port in reach.unserved}):
+        names = ", ".join(f"{port.protocol} {port.number}" for port in unserved)
+        yield remark(service, Reason.PORT_WITHOUT_ENDPOINTS, f"spec.ports: {names} has none")
+    hosts = frozenset[str]().union(*(reach.hosts for reach in reaches))
     if hosts and settings.kube_proxy == "absent":
         text = "host endpoints: only kube-proxy on their node gives them the service's traffic"
-        notes.append(remark(service, Reason.HOST_ENDPOINT_NEEDS_KUBE_PROXY, text))
+        yield remark(service, Reason.HOST_ENDPOINT_NEEDS_KUBE_PROXY, text)
     elif len(hosts) > 1 and settings.kube_proxy != "masqueradeAll":
-        notes.append(remark(service, Reason.HOST_ENDPOINT_NEEDS_MASQUERADE, _MASQUERADE))
-    return notes
+        yield remark(service, Reason.HOST_ENDPOINT_NEEDS_MASQUERADE, _MASQUERADE)
 
 
 def _some(items: list[str], most: int = 3) -> str:

@@ -6,7 +6,7 @@ renders again only the parts that the cluster's dirt names; ``render`` is the sa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 
 from srv6kv.cluster.cluster import Cluster, Dirt
@@ -14,7 +14,7 @@ from srv6kv.cluster.topology import Topology, topology_of
 from srv6kv.kube.model import Ref
 from srv6kv.net.targets import Target
 from srv6kv.notes import Kind, Note, Reason, Subject
-from srv6kv.render.desired import Carried, Delta, Desired, Steered
+from srv6kv.render.desired import Delta, Desired, Steered
 from srv6kv.render.local import LocalEndpoints
 from srv6kv.render.node import mtu_notes, node_objects, plumbing
 from srv6kv.render.parts import Parts
@@ -37,7 +37,8 @@ class Renderer:
     """Keeps a desired state in sync with a cluster.
 
     Attributes:
-        desired: the state after the last update.
+        services: who may have which address.
+        local: the local endpoints of all services.
     """
 
     def __init__(self, settings: Settings, own_name: str) -> None:
@@ -45,10 +46,11 @@ class Renderer:
         self._is_relimited = False
         self._settings = settings
         self._parts = Parts(self.desired)
-        self._local = LocalEndpoints(self._parts, settings)
+        nodeless = topology_of((), own_name, settings)
+        self.local = LocalEndpoints(self._parts, nodeless, settings)
         self._own_name = own_name
         self._topology: Topology | None = None
-        self._services = Services(topology_of((), own_name, settings), settings)
+        self.services = Services(nodeless, settings)
         self._steered_by: dict[Ref, dict[Target, Steered]] = {}
 
     @property
@@ -56,55 +58,37 @@ class Renderer:
         """How many values were made so far."""
         return self._parts.rendered
 
-    @property
-    def services(self) -> Services:
-        """Who may have which address, as of the last update."""
-        return self._services
-
     def is_up(self, item: LocalEndpoint, ref: Ref | None = None) -> bool:
         """Whether packets (of a service) reached a local endpoint at the last update."""
-        return self._local.is_up(item, ref)
+        return self.local.is_up(item, ref)
 
     def limit(self, most_bytes: int) -> None:
         """Limit rule chains to what one transaction of so many bytes can hold."""
-        self._is_relimited |= self._local.most_bytes != most_bytes
-        self._local.most_bytes = most_bytes
-
-    @property
-    def waiting(self) -> Mapping[str, Ref]:
-        """The local endpoints whose Pod is not known with their address, and its name."""
-        return self._local.waiting
-
-    def unattached(self) -> frozenset[str]:
-        """Return the local endpoints whose attachment is not known."""
-        return self._local.unattached()
+        self._is_relimited |= self.local.most_bytes != most_bytes
+        self.local.most_bytes = most_bytes
 
     def update(self, cluster: Cluster) -> Delta:
-        """Apply the cluster's changes.
-
-        Returns:
-            The parts of the desired state that may differ now.
-        """
+        """Apply the changes of the cluster; return what of the desired state may differ now."""
         dirt, cluster.dirt = cluster.dirt, Dirt()
         delta = self._parts.delta = Delta(is_urgent=dirt.lost_node)
         refs = set(dirt.services)
         is_new_topology = self._update_nodes(cluster, dirt)
         self._parts.remark("annotations", *self._ignored(cluster))
-        own = self._services.topology.own
+        own = self.services.topology.own
         self._parts.remark("uplink", *mtu_notes(own, cluster.attachments, self._settings))
         if is_new_topology:
             refs |= cluster.services.keys()
-        refs = self._services.apply(refs, cluster)
+        refs = self.services.apply(refs, cluster)
         delta.keys |= dirt.reported
-        changed = self._local.listed(dirt.addresses)
+        changed = self.local.listed(dirt.addresses)
         if cluster.reported.is_complete:
-            changed |= self._local.assumed
+            changed |= self.local.assumed
         for ref in refs:
-            changed |= self._local.replace(ref, self._services.receivers_of(ref))
+            changed |= self.local.replace(ref, self.services.receivers_of(ref))
         if is_new_topology or self._is_relimited:
-            changed |= self._local.all_listed()
+            changed |= self.local.all_listed()
             self._is_relimited = False
-        refs |= self._local.render(changed, cluster, self._services.topology)
+        refs |= self.local.render(changed, cluster, self.services.topology)
         self._steer({ref: self._send(ref, cluster) for ref in sorted(refs)})
         return delta
 
@@ -113,7 +97,7 @@ class Renderer:
         for ref, pod in cluster.pods.annotated.items():
             if cluster.pod_annotations is None and pod.node == self._own_name:
                 text = "metadata.annotations: srv6kv.podAnnotations is false, so what they say of"
-                text += " its wiring is ignored"
+                text += " its attachment is ignored"
                 yield Note(Subject(Kind.POD, ref), Reason.POD_ANNOTATIONS_IGNORED, text)
 
     def _update_nodes(self, cluster: Cluster, dirt: Dirt) -> bool:
@@ -125,26 +109,23 @@ class Renderer:
         self._parts.remark("nodes", *topology.notes)
         if topology == self._topology:
             return False
-        self._topology = self._services.topology = topology
+        self._topology = self.services.topology = topology
         self._parts.replace("node", node_objects(topology, self._settings))
         self._parts.share("plumbing", plumbing(topology.own, self._settings))
         self._parts.replace("tunnels", tunnel_objects(topology, self._settings))
         carried, notes = carried_by(topology, self._settings)
         self._parts.remark("tunnels", *notes)
-        self._carry({item.target: item for item in carried})
-        return True
-
-    def _carry(self, new: dict[Target, Carried]) -> None:
-        """Replace what rides tunnels."""
-        old, self.desired.carried = self.desired.carried, new
+        old, new = self.desired.carried, {item.target: item for item in carried}
+        self.desired.carried = new
         changed = {item for item in old.keys() | new.keys() if old.get(item) != new.get(item)}
         self._parts.rendered += len(changed & new.keys())
         self._parts.delta.targets |= changed
+        return True
 
     def _send(self, ref: Ref, cluster: Cluster) -> dict[Target, Steered]:
         """Render what a service steers."""
-        is_up = partial(self._local.is_up, ref=ref)
-        steered, notes = self._services.steered_by(ref, cluster, is_up, self._local.unread)
+        is_up = partial(self.local.is_up, ref=ref)
+        steered, notes = self.services.steered_by(ref, cluster, is_up, self.local.unread)
         self._parts.rendered += len(steered)
         self._parts.remark(ref, *notes)
         return {item.target: item for item in steered}
@@ -158,19 +139,13 @@ class Renderer:
                 self._steered_by[ref] = new
             for target, item in old.items():
                 if new.get(target) != item:
-                    self._leave(item)
+                    del self.desired.steered[target]
+                    if not item.suffix:
+                        self.desired.names.discard(item.plain_name, target)
+                    self._parts.delta.targets.add(target)
             coming += [item for target, item in new.items() if old.get(target) != item]
         for item in coming:
             self.desired.steered[item.target] = item
             if not item.suffix:
-                self.desired.names.setdefault(item.plain_name, set()).add(item.target)
+                self.desired.names.add(item.plain_name, item.target)
             self._parts.delta.targets.add(item.target)
-
-    def _leave(self, item: Steered) -> None:
-        del self.desired.steered[item.target]
-        if not item.suffix:
-            namesakes = self.desired.names[item.plain_name]
-            namesakes.discard(item.target)
-            if not namesakes:
-                del self.desired.names[item.plain_name]
-        self._parts.delta.targets.add(item.target)

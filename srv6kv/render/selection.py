@@ -32,29 +32,8 @@ Candidates = Mapping[ServicePort, tuple[Candidate, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
-    """The endpoints that one kind of traffic to a service may reach from one node.
-
-    Attributes:
-        by_port: the selected candidates of each port, in address order.
-        addresses: all selected addresses, sorted: the union over the ports.
-        ports_differ: ports that have endpoints do not have the same ones (rule L2).
-        unserved: ports without endpoints while others have some.
-    """
-
-    by_port: Candidates
-    addresses: tuple[str, ...]
-    ports_differ: bool
-    unserved: tuple[ServicePort, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a candidate is selected, by which rule, and why in words.
-
-    Attributes:
-        rule: its name in docs/rules, such as ``C2b``.
-    """
+    """Whether a candidate is selected, by which rule, and why in words."""
 
     candidate: Candidate
     kept: bool
@@ -71,7 +50,6 @@ class Unused:
 
     Attributes:
         place: ``""`` for the whole slice, a field, or the endpoint and the port of a duplicate.
-        rule: its name in docs/rules, such as ``E8``.
     """
 
     slice_name: str
@@ -154,14 +132,12 @@ def unused(
     """Find what of the slices ``candidates_of`` leaves out, and why (rules S1, E1 to E4, E7, E8).
 
     Args:
-        service: the service.
         slices: any slices, with those that ``parse`` ignored; those of other services do not count.
-        ipv4: whether IPv4 is rendered at all.
     """
     ours, found = [], []
     for item in slices:
-        if item.service == service.ref and (why := _why_no_family(service, item, ipv4)):
-            found.append(Unused(item.ref.name, "", "E2", why))
+        if item.service == service.ref and (text := _why_no_family(service, item, ipv4)):
+            found.append(Unused(item.ref.name, "", "E2", text))
         elif item.service == service.ref:
             ours.append(item)
         elif item.ignored is not None and item.ignored.service == service.ref:
@@ -175,7 +151,10 @@ def unused(
         for index, slice_port, port in _slice_ports(service, item):
             name, protocol, number = slice_port
             if port is None or number is None:
-                found.append(Unused(item.ref.name, f"ports[{index}]", *_why_no_port(slice_port)))
+                why = ("E4", f"the service has no {protocol} port named {name!r}")
+                if number is None:
+                    why = ("E3", "has no number from 1 to 65535")
+                found.append(Unused(item.ref.name, f"ports[{index}]", *why))
                 continue
             for endpoint in item.endpoints:
                 winner = winners[port, endpoint.address, number]
@@ -193,12 +172,6 @@ def _why_no_family(service: Service, item: EndpointSlice, ipv4: bool) -> str:
     if item.is_ipv4 in service.families:
         return ""
     return f"addressType: the service has no {'IPv4' if item.is_ipv4 else 'IPv6'} ClusterIP"
-
-
-def _why_no_port(slice_port: SlicePort) -> tuple[str, str]:
-    if slice_port.number is None:
-        return "E3", "has no number from 1 to 65535"
-    return "E4", f"the service has no {slice_port.protocol} port named {slice_port.name!r}"
 
 
 def _why_duplicate(loser: Candidate, winner: Candidate) -> str:
@@ -229,31 +202,14 @@ def _why_duplicate(loser: Candidate, winner: Candidate) -> str:
 # either         | not ready and not terminating               | never                        | E5
 # either         | terminating and not serving                 | never                        | C10
 def select(
-    service: Service, candidates: Candidates, node: str, zone: str, *, local_only: bool
-) -> Selection:
-    """Select the endpoints for traffic under a traffic policy of Cluster or Local (rule C8).
-
-    Args:
-        service: the service.
-        candidates: from ``candidates_of``.
-        node: this node's name.
-        zone: this node's zone, "" if it has none.
-        local_only: the policy is Local.
-    """
-    choose = _local if local_only else _cluster
-    by_port = {
-        port: tuple(choose(offered, node, zone)[1])
+    candidates: Candidates, node: str, zone: str, *, local_only: bool
+) -> dict[ServicePort, list[Candidate]]:
+    """Select the endpoints of each port under a traffic policy of Cluster or Local (rule C8)."""
+    return {
+        port: _choose(offered, node, zone, local_only=local_only)[1]
         for port, offered in candidates.items()
         if offered
     }
-    sets = {frozenset(c.address for c in chosen) for chosen in by_port.values() if chosen}
-    union = frozenset[str]().union(*sets)
-    unserved = tuple(port for port in candidates if union and not by_port.get(port))
-    return Selection(by_port, tuple(sorted(union)), len(sets) > 1, unserved)
-
-
-Choice = tuple[str, list[Candidate]]
-"""The rule that chose, and what it chose."""
 
 
 class Facts(NamedTuple):
@@ -320,23 +276,20 @@ _SELECTS: dict[str, Callable[[Endpoint, str, str], bool]] = {
 }
 
 
-def _cluster(offered: tuple[Candidate, ...], node: str, zone: str) -> Choice:
-    """Rules C2, C4, C5 and C10."""
-    rule = rule_of(facts_of(offered, node, zone), local_only=False)
+def _choose(
+    offered: tuple[Candidate, ...], node: str, zone: str, *, local_only: bool
+) -> tuple[str, list[Candidate]]:
+    """The rule that decides, and the candidates that it selects."""
+    rule = rule_of(facts_of(offered, node, zone), local_only=local_only)
     return rule, chosen_by(rule, offered, node, zone)
-
-
-def _local(offered: tuple[Candidate, ...], node: str, zone: str) -> Choice:
-    """Rule C6: never hints, never remote."""
-    rule = rule_of(facts_of(offered, node, zone), local_only=True)
-    return "C6", chosen_by(rule, offered, node, zone)
 
 
 def judge(
     offered: tuple[Candidate, ...], node: str, zone: str, *, local_only: bool
 ) -> tuple[Verdict, ...]:
     """Return what ``select`` decides about each candidate of one port, in order, and why."""
-    rule, chosen = (_local if local_only else _cluster)(offered, node, zone)
+    rule, chosen = _choose(offered, node, zone, local_only=local_only)
+    rule = rule.partition(" ")[0]
     kept = {(c.address, c.target) for c in chosen}
     useless = _why_hints_do_not_count(chosen, node, zone) if rule == "C4" else ""
     place = zone if rule == "C2b" else node

@@ -42,18 +42,14 @@ Run = tuple[str, int, int, int]
 """Ports in a row, and so are their targets: protocol, first port, its target, how many."""
 
 
-@dataclass(frozen=True, slots=True)
-class Receivers:
-    """The local endpoints of a service, with their translations."""
-
-    endpoints: dict[LocalEndpoint, tuple[Translation, ...]] = field(default_factory=dict)
+Receivers = Mapping[LocalEndpoint, tuple[Translation, ...]]
+"""The local endpoints of a service, with their translations."""
 
 
 class Reached(NamedTuple):
     """How packets get to an endpoint.
 
     Attributes:
-        path: the segments.
         host: the name of the node whose host it is; None: it is a pod.
     """
 
@@ -66,9 +62,7 @@ class Reach:
     """How the endpoints that one traffic policy selects are reached.
 
     Attributes:
-        lists: one for each path.
         problems: the addresses of endpoints that are left out.
-        hosts: the nodes whose hosts are among the endpoints.
         ports_differ: the ports do not have the same endpoints.
         unserved: ports without endpoints while others have some.
         unsure: the last SIDs of endpoints that are left out because their node or pod cannot be

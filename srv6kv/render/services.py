@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from srv6kv.cluster.cluster import Cluster
+from srv6kv.cluster.index import Claims
 from srv6kv.cluster.topology import PodEndpoint, Topology
-from srv6kv.kube.model import Endpoint, Ref, Service
+from srv6kv.kube.model import Ref, Service
 from srv6kv.net import sids
 from srv6kv.net.addresses import is_ipv4
 from srv6kv.net.family import ByFamily, Family, family_of
 from srv6kv.notes import Note, Reason
 from srv6kv.render import remarks
 from srv6kv.render.addresses import FIELDS, Asked, Place, Role, asked_by, places_of
-from srv6kv.render.claims import Claims
 from srv6kv.render.desired import Steered
 from srv6kv.render.endpoint import Translation
 from srv6kv.render.lists import Lists
@@ -30,7 +31,6 @@ from srv6kv.render.service import (
     Host,
     IsUp,
     LocalEndpoint,
-    Port,
     Reach,
     Receivers,
     Run,
@@ -57,11 +57,8 @@ class _Entry:
 
 @dataclass(slots=True)
 class _Kept:
-    """The parts of a service that are kept from change to change.
-
-    Attributes:
-        ways: by family, and whether a policy of Local selects.
-    """
+    """The parts of a service that are kept from change to change; ways by family, and whether a
+    policy of Local selects."""
 
     offers: ByFamily[Offers]
     ways: dict[tuple[Family, bool], Way] = field(default_factory=dict)
@@ -82,26 +79,23 @@ class Services:
         self._claims = Claims[Ref]()
 
     def apply(self, refs: Iterable[Ref], cluster: Cluster) -> set[Ref]:
-        """Apply these services as they are in the cluster.
-
-        Returns:
-            They and all that share an address with them and notice it.
-        """
+        """Apply these services as they are in the cluster; return them and all that share an
+        address with them and notice it."""
         concerned = set(refs)
         for ref in refs:
             before, ends = self._entries.get(ref), self._ends_if_shared(ref)
             service = cluster.services.get(ref)
             entry = None
             if service is not None and not service.proxy_name:
-                entry = self._entry_of(service, cluster)
-            if entry is None:
+                entry = self._entries[ref] = self._entry_of(service, cluster)
+            else:
                 self._entries.pop(ref, None)
                 self._kept.pop(ref, None)
-            else:
-                self._entries[ref] = entry
             others = self._claims.claim(ref, *(entry.asked.roles if entry else ()))
-            if before is not None and entry is not None and _is_as_good(before, entry):
-                others = self._noticed_by(ref, before, ends, entry)
+            if before is not None and entry is not None:
+                is_as_old = before.service.created == entry.service.created
+                if is_as_old and before.asked.roles == entry.asked.roles:
+                    others = self._noticed_by(ref, before, ends, entry)
             concerned |= others
         return concerned
 
@@ -149,38 +143,26 @@ class Services:
     def _answers_of(self, service: Service, asked: Asked, offers: Offers) -> Answers:
         places = (places_of(role, service, self._settings) for role in asked.roles.values())
         policies = {place.local_only for listed in places for place in listed}
-        local = offers.local(self._is_local, self.topology)
+        is_mine = partial(is_local, topology=self.topology, settings=self._settings)
+        local = offers.local(is_mine, self.topology)
         return answers_of(local, offers.facts, sorted(policies), self.topology, self._settings)
-
-    def _is_local(self, endpoint: Endpoint) -> bool:
-        return is_local(endpoint, self.topology, self._settings)
 
     def sharers(self, address: str) -> list[Ref]:
         """Return all services that ask for an address, its owner first."""
         claimants = self._claims.of(address)
         if len(claimants) == 1:
             return list(claimants)
-        return sorted(claimants, key=lambda ref: self._right_to(address, ref))
 
-    def _answers_before(self, address: str, ref: Ref) -> Iterator[Answers]:
-        """Yield the answers of the services with a better right to an address."""
+        def right(ref: Ref) -> tuple[Role, str, Ref]:
+            entry = self._entries[ref]
+            return (entry.asked.roles[address], entry.service.created, ref)
+
+        return sorted(claimants, key=right)
+
+    def _before(self, address: str, ref: Ref) -> list[_Entry]:
+        """Return the services with a better right to an address."""
         sharers = self.sharers(address)
-        for other in sharers[: sharers.index(ref)]:
-            yield self._entries[other].answers[family_of(address)]
-
-    def _ports_before(self, address: str, ref: Ref) -> set[Port]:
-        """Return the ports of an address that belong to services with a better right to it,
-        whichever pods these have: a pod of both answers for no other service there."""
-        sharers = self.sharers(address)
-        return {
-            (port.protocol, port.number)
-            for other in sharers[: sharers.index(ref)]
-            for port in self._entries[other].service.ports
-        }
-
-    def _right_to(self, address: str, ref: Ref) -> tuple[Role, str, Ref]:
-        entry = self._entries[ref]
-        return (entry.asked.roles[address], entry.service.created, ref)
+        return [self._entries[other] for other in sharers[: sharers.index(ref)]]
 
     def _is_denied(self, address: str, ref: Ref, first: Ref) -> bool:
         """Another service's ClusterIP is never an external address (rule L7)."""
@@ -191,22 +173,23 @@ class Services:
         """Return what a service's local endpoints answer for, where the address's owner sends."""
         entry = self._entries.get(ref)
         if entry is None:
-            return Receivers()
+            return {}
         found: dict[LocalEndpoint, list[Translation]] = {}
         for address in entry.asked.roles:
             sharers = self.sharers(address)
             if self._is_denied(address, ref, sharers[0]):
                 continue
-            better = list(self._answers_before(address, ref))
-            taken = self._ports_before(address, ref)
-            for pod, ports in entry.answers[family_of(address)].items():
-                if better and pod not in better[0]:
+            family, better = family_of(address), self._before(address, ref)
+            # Whichever pods these have: a pod of both answers for no other service there.
+            taken = {(port.protocol, port.number) for one in better for port in one.service.ports}
+            for pod, ports in entry.answers[family].items():
+                if better and pod not in better[0].answers[family]:
                     continue
                 runs = entry.runs[pod]
                 if taken:
                     runs = runs_of({port: to for port, to in ports.items() if port not in taken})
                 found.setdefault(pod, []).extend(Translation(address, *run) for run in runs)
-        return Receivers({one: tuple(items) for one, items in found.items()})
+        return {one: tuple(items) for one, items in found.items()}
 
     def steered_by(
         self, ref: Ref, cluster: Cluster, is_up: IsUp, unread: Container[str] = ()
@@ -215,8 +198,8 @@ class Services:
         entry = self._entries.get(ref)
         if entry is None:
             return [], []
-        service = entry.service
-        notes = remarks.on_spec(service, entry.asked, self._settings)
+        service, main_vrf = entry.service, self._settings.main_vrf
+        notes = list(remarks.on_spec(service, entry.asked, self._settings))
         reaches: dict[tuple[Family, bool], Reach] = {}
         steered = []
         for address, role in entry.asked.roles.items():
@@ -228,10 +211,15 @@ class Services:
                 way = (family_of(address), place.local_only)
                 if way not in reaches:
                     reaches[way] = self._reach_of(entry, is_up, *way, unread)
-                lists = self._lists_for(role, reaches[way])
-                unsure = reaches[way].unsure
+                lists, unsure = reaches[way].lists, reaches[way].unsure
+                # Without endpoints the drop route answers for a ClusterIP; no route covers another
+                # address, so it is steered into a SID that drops (fact F9).
+                if not lists and role is not Role.CLUSTER_IP:
+                    lists = Lists.of({(sids.discard_sid(self._settings.sid.node),): 1})
                 if lists or unsure:
-                    suffix = self._suffix_of(address, role, place.vrf)
+                    suffix = f"_{address}" + ("_main" if place.vrf == main_vrf else "")
+                    if role is Role.CLUSTER_IP and not is_ipv4(address):
+                        suffix = ""
                     target = (place.vrf, address)
                     steered.append(Steered(ref, service.created, target, lists, suffix, unsure))
         if reaches:
@@ -268,36 +256,22 @@ class Services:
             for kept in self._kept.values()
         )
 
-    def _lists_for(self, role: Role, reach: Reach) -> Lists:
-        """Without endpoints the drop route answers for a ClusterIP; no route covers another
-        address, so it is steered into a SID that drops (fact F9)."""
-        if reach.lists or role is Role.CLUSTER_IP:
-            return reach.lists
-        return Lists.of({(sids.discard_sid(self._settings.sid.node),): 1})
-
-    def _suffix_of(self, address: str, role: Role, vrf: int) -> str:
-        if role is Role.CLUSTER_IP and not is_ipv4(address):
-            return ""
-        return f"_{address}" + ("_main" if vrf == self._settings.main_vrf else "")
-
-    def on_sharing(self, address: str, ref: Ref, first: Ref) -> list[Note]:
+    def on_sharing(self, address: str, ref: Ref, first: Ref) -> Iterator[Note]:
         """Warn a service about an address to which another one has the better right."""
         entry, owner = self._entries[ref], self._entries[first]
         field = FIELDS[entry.asked.roles[address]]
         if self._is_denied(address, ref, first):
             text = f"{field}: {address} is the ClusterIP of Service {first}; not rendered for it"
-            return [remarks.remark(entry.service, Reason.EXTERNAL_IP_DENIED, text)]
-        notes = []
+            yield remarks.remark(entry.service, Reason.EXTERNAL_IP_DENIED, text)
+            return
         if not self._is_equal(address, entry, owner):
             text = f"{field}: {address} belongs to Service {first}, which has other endpoints"
             text += " or policies; this one is not rendered for it"
-            notes.append(remarks.remark(entry.service, Reason.SERVICE_IP_CONFLICT, text))
-        clashes = self._clashes(address, ref)
-        if clashes:
+            yield remarks.remark(entry.service, Reason.SERVICE_IP_CONFLICT, text)
+        if clashes := self._clashes(address, ref):
             text = f"{field}: {address} {', '.join(clashes)} has another target port in an older"
             text += " service that shares the address"
-            notes.append(remarks.remark(entry.service, Reason.SERVICE_PORT_CONFLICT, text))
-        return notes
+            yield remarks.remark(entry.service, Reason.SERVICE_PORT_CONFLICT, text)
 
     def _is_equal(self, address: str, entry: _Entry, owner: _Entry) -> bool:
         """Whether two services ask for the same at an address. Every node answers alike, so nothing
@@ -324,17 +298,9 @@ class Services:
 
     def _clashes(self, address: str, ref: Ref) -> list[str]:
         """Ports that an older service translates differently in a pod of both."""
-        found = set()
-        for answers in self._answers_before(address, ref):
-            for pod, ports in self._entries[ref].answers[family_of(address)].items():
-                theirs = {} if isinstance(pod, Host) else answers.get(pod, {})
+        found, family = set(), family_of(address)
+        for other in self._before(address, ref):
+            for pod, ports in self._entries[ref].answers[family].items():
+                theirs = {} if isinstance(pod, Host) else other.answers[family].get(pod, {})
                 found |= {port for port, to in ports.items() if theirs.get(port, to) != to}
         return [f"{protocol} {port}" for protocol, port in sorted(found)]
-
-
-def _is_as_good(before: _Entry, entry: _Entry) -> bool:
-    """Whether a service has the same right to the same addresses as before."""
-    return (before.asked.roles, before.service.created) == (
-        entry.asked.roles,
-        entry.service.created,
-    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Set
 
 from srv6kv.cluster.topology import Peer, Topology, one_node_subnet
-from srv6kv.ligato.values import AgentValue, LocalSid, LookUp4, LookUp6
+from srv6kv.ligato.values import AgentValue, LocalSid, LookUp
 from srv6kv.net.addresses import Prefix, is_ipv4, is_ordinary, network_of
 from srv6kv.net.bsids import Home
 from srv6kv.notes import Kind, Note, Reason, Subject
@@ -38,13 +38,10 @@ def tunnel_objects(topology: Topology, settings: Settings) -> Iterator[AgentValu
 
 def _end(sid: str, subnet: Prefix, vrf: int, settings: Settings) -> LocalSid:
     """DT6, or DT4 where the inner packets are IPv4."""
+    main, end = settings.main_vrf, LookUp(vrf_id=vrf)
     if subnet.is_ipv4:
-        return LocalSid(
-            sid=sid, installation_vrf_id=settings.main_vrf, end_function_dt4=LookUp4(vrf_id=vrf)
-        )
-    return LocalSid(
-        sid=sid, installation_vrf_id=settings.main_vrf, end_function_dt6=LookUp6(vrf_id=vrf)
-    )
+        return LocalSid(sid=sid, installation_vrf_id=main, end_function_dt4=end)
+    return LocalSid(sid=sid, installation_vrf_id=main, end_function_dt6=end)
 
 
 def carried_by(topology: Topology, settings: Settings) -> tuple[list[Carried], list[Note]]:
@@ -53,11 +50,9 @@ def carried_by(topology: Topology, settings: Settings) -> tuple[list[Carried], l
     notes: list[Note] = []
     taken: dict[str, str] = {}
     on_interconnect = {peer.ip for peer in topology.peers.values()}
-    if topology.own is not None:
-        own = topology.own
-        taken = dict.fromkeys(
-            [*_pods_of(own, settings), *_host_of(own, on_interconnect, settings)], own.name
-        )
+    if (own := topology.own) is not None:
+        parts = _pods_of(own, settings) | _host_of(own, on_interconnect, settings)
+        taken = dict.fromkeys(parts, own.name)
     for peer in topology.peers.values():
         if peer.name == topology.own_name or peer.ip is None:
             continue

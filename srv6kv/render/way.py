@@ -18,7 +18,7 @@ from srv6kv.notes import Reason
 from srv6kv.render.lists import Lists, Path, size_of
 from srv6kv.render.offers import Offers, Part
 from srv6kv.render.selection import chosen_by, rule_of
-from srv6kv.render.service import IsUp, LocalEndpoint, Reach, path_to
+from srv6kv.render.service import IsUp, Reach, path_to
 from srv6kv.settings import Settings
 
 Rules = Mapping[ServicePort, str]
@@ -31,7 +31,6 @@ class _Stretch:
     Attributes:
         paths: to remote endpoints, with the number of endpoints.
         local: endpoints of this node, whose state is asked for each time.
-        problems: why endpoints are left out.
         hosts: the nodes whose hosts are among the remote endpoints.
         unsure: the last SIDs of those that are left out because their node cannot be read.
         chosen: the addresses that each port has; empty sets are left out.
@@ -51,11 +50,7 @@ class _Stretch:
 
 
 class Way:
-    """Keeps the way to the endpoints of one service, family and traffic policy.
-
-    Attributes:
-        found: how many endpoints a way was looked for so far.
-    """
+    """Keeps the way to the endpoints of one service, family and traffic policy."""
 
     def __init__(self, settings: Settings, *, local_only: bool) -> None:
         self.found = 0
@@ -86,11 +81,9 @@ class Way:
         if topology is not self._topology or rules != self._rules:
             self._topology, self._rules = topology, rules
             self._clear()
-        gone = [
-            name for name, one in self._stretches.items() if offers.parts.get(name) is not one.part
-        ]
-        for name in gone:
-            self._count(self._stretches.pop(name), -1)
+        for name, one in list(self._stretches.items()):
+            if offers.parts.get(name) is not one.part:
+                self._count(self._stretches.pop(name), -1)
         for name, part in offers.parts.items():
             if name not in self._stretches:
                 stretch = self._stretch(part, topology, offers.zone)
@@ -110,7 +103,7 @@ class Way:
             if is_local(endpoint, topology, self._settings):
                 stretch.local.append(endpoint)
                 continue
-            found = path_to(endpoint, topology, self._settings, _nowhere)
+            found = path_to(endpoint, topology, self._settings, lambda _: False)
             if isinstance(found, Reason):
                 stretch.problems[address] = found
                 if topology.is_unread(endpoint.node):
@@ -147,8 +140,6 @@ class Way:
         """The way as it is now.
 
         Args:
-            ports: of the service.
-            is_up: whether packets reach a local endpoint.
             unread: local pods that cannot be read.
         """
         assert self._topology is not None
@@ -187,10 +178,6 @@ class Way:
             ends = tuple(sorted({path[0] for path in ups if len(path) == 1}))
             self._lists, self._ups = Lists(paths, size, ends), ups
         return self._lists
-
-
-def _nowhere(_: LocalEndpoint) -> bool:
-    return False
 
 
 def is_local(endpoint: Endpoint, topology: Topology, settings: Settings) -> bool:

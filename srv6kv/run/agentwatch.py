@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from queue import SimpleQueue
 from typing import Any
 
-from srv6kv.agent.attachmentpoll import AttachmentPoll
 from srv6kv.agent.attachments import Table
 from srv6kv.agent.digest import Digest
-from srv6kv.agent.poll import Poll, Polled
+from srv6kv.agent.poll import AttachmentPoll, Poll, Polled
 from srv6kv.agent.rest import AgentRest
 from srv6kv.agent.status import STATUS, config_key
 from srv6kv.agent.view import Reported, View
@@ -128,7 +127,7 @@ class AgentWatch:
             self._update_awaited(time.monotonic())
             if self._poll is not None and not self._phases.awaited:
                 self._poll.hurry(False)  # a writer on standby by now plans no more
-        is_news = polled.wiring is not None and self._apply_attachments(polled.wiring)
+        is_news = polled.attachments is not None and self._apply_attachments(polled.attachments)
         trouble = polled.trouble or self._attached.trouble
         if bool(trouble) == bool(self.notes):
             return is_news
@@ -171,7 +170,7 @@ class AgentWatch:
         if not is_ready and now >= self.due:
             self._update_awaited(now)
             self.due = self._phases.due(now) or now
-            is_ready = self._phases.is_ready(now)
+            is_ready = self.due <= now
         if is_ready:
             self.due = max(self.due, now + REPORT_SECONDS)  # what else may hold it up takes a while
         return is_ready

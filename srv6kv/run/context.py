@@ -45,7 +45,7 @@ class Context:
 
     def node_warning(self) -> Note | None:
         """Tell that the lists lack the own Node; nothing before the first list."""
-        return self.reconciler.node_warning() if self.lists.listed else None
+        return self.reconciler.own_node.warn() if self.lists.listed else None
 
     def report_warnings(self) -> None:
         """Report all warnings that there are now."""

@@ -78,10 +78,12 @@ class Inbox:
         reconciler = self._context.reconciler
         reconciler.intake.apply_all(event.objects)
         self._context.source_warnings = event.notes
-        reconciler.set_source_gaps(event.gaps)
+        reconciler.source_gaps = event.gaps
         self._context.lists.apply(event)
         if event.listed:
-            self._context.progress.cluster(reconciler.is_node_eligible, reconciler.node_warning())
+            self._context.progress.cluster(
+                reconciler.own_node.is_eligible, reconciler.own_node.warn()
+            )
 
     def _apply_watched(self, event: Watched) -> bool:
         if event.lost is not None:

@@ -109,7 +109,7 @@ class Syncing:
         *most, last = split(list(stale.operations), limits.planned, limits.size)
         for part in most:
             self._write(part, (), writer)
-        self._write(last, self._context.reconciler.boot_note(), writer)
+        self._write(last, self._context.reconciler.ledger_keys.boot_operations(), writer)
 
     def _commit(self, whole: Plan, writer: Writer, started: float) -> bool:
         """Commit what of a plan may go out now, with what is noted about us.

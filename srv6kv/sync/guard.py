@@ -49,7 +49,6 @@ class MassDeleteGuard:
 
     Attributes:
         asked: the number of the list that is waited for; 0: none.
-        note: why the last plan is held.
     """
 
     def __init__(self, again_seconds: float = AGAIN_SECONDS) -> None:
@@ -80,20 +79,15 @@ class MassDeleteGuard:
         self._is_suspect = True
 
     def judge(self, loss: Loss, listed: int, now: float) -> Verdict:
-        """Decide whether a plan has to wait.
-
-        Args:
-            loss: what the plan, made of all that is known now, takes away.
-            listed: the number of the last complete list.
-            now: monotonic time.
-        """
+        """Decide whether a plan, made of all that is known now, has to wait."""
         if 0 < self.asked <= listed:
             self.asked = 0
             self._lists += 1
             self._confirmed = self._confirmed & loss.lost
             self._due = now + self._again_seconds
         if not self._lists:
-            self._forget(now)
+            oldest = now - self._again_seconds
+            self._samples = [one for one in self._samples if one[0] > oldest]
         is_much = bool(self._excess(loss, self._agreed)) or (self._is_suspect and loss.takes)
         needed = 3 if is_much else 2 if self._is_first and loss.takes else 0
         if self._lists < needed:
@@ -140,10 +134,6 @@ class MassDeleteGuard:
                 found.append(kind)
         return found
 
-    def _forget(self, now: float) -> None:
-        oldest = now - self._again_seconds
-        self._samples = [one for one in self._samples if one[0] > oldest]
-
     def _remember(self, loss: Loss, now: float) -> None:
         """Remember what etcd held before a plan, at most once a second."""
         if self._samples and now < self._samples[-1][0] + _SAMPLE_SECONDS:
@@ -162,13 +152,10 @@ def warning_of(loss: Loss) -> Note | None:
 
 
 def _much_note(loss: Loss, seconds: float) -> Note:
-    parts = [
-        f"{lost} of {loss.actual[kind]} {kind}"
-        for kind in KINDS
-        if (lost := sum_of(loss.lost, kind))
-    ]
-    parts = parts or ["some keys"]
-    listed = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+    lost = {kind: sum_of(loss.lost, kind) for kind in KINDS}
+    parts = [f"{number} of {loss.actual[kind]} {kind}" for kind, number in lost.items() if number]
+    *most, last = parts or ["some keys"]
+    listed = " and ".join([*([", ".join(most)] if most else []), last])
     text = (
         f"{listed} would go; nothing is written until two more lists of the cluster agree, the last"
         f" one {seconds:g} s later over a new connection"

@@ -3,30 +3,58 @@ ranges in use, the shared keys that it wrote, the boot."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import msgspec
 
 from srv6kv import foreign
-from srv6kv.agent import boot
-from srv6kv.agent.boot import Boot
 from srv6kv.ligato import keys
+from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.plan import ownership
 from srv6kv.plan.ownership import Ranges
 from srv6kv.plan.plan import MOST_RANGES_BYTES, MOST_SHARED_BYTES, Ledger, dump_shared
-from srv6kv.sync import unreadable
 from srv6kv.txn.transaction import Operation
+
+_BY_PID = b'"/proc/'
+
+
+class Boot(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is noted in etcd about the node's boots.
+
+    Rule (decision 0030): ``/proc/<pid>/ns/net`` is trusted only within the boot in which it was
+    observed; under another boot the agent would enter whatever has that pid now and flush its
+    chains.
+
+    Attributes:
+        id: the kernel's boot id; "" if it is unknown.
+        observed: highest mod revision of a namespace that was observed up to now.
+        distrusted: up to this mod revision, namespaces were observed in an earlier boot.
+    """
+
+    id: str = ""
+    observed: int = msgspec.field(default=0, name="learnt")
+    distrusted: int = 0
+
+
+def names_a_process(key: str, value: bytes) -> bool:
+    """Whether a pod's Linux interface or a rule chain of ours names its namespace by a pid."""
+    chain = keys.RULE_CHAIN + keys.OUR_RULE_CHAIN
+    return key.startswith((keys.LINUX_INTERFACE, chain)) and _BY_PID in value
+
+
+MOST = 20
+"""More keys of others that cannot be read are one note."""
+_NOTED: dict[str, Any] = {"boot": Boot, "ranges": dict[str, list[str]], "shared": dict[str, str]}
 
 
 class LedgerKeys:
     """Holds these keys as etcd does, and what they say.
 
     Args:
-        prefix: of the keys.
         boot_id: of the kernel; "": unknown.
 
     Attributes:
-        ledger: the ranges and shared keys.
         unreadable: why a key cannot be read, by its name in full.
     """
 
@@ -42,8 +70,23 @@ class LedgerKeys:
         """Replace the values of all keys, by their names below the prefix."""
         self._actual = values
         self.ledger = ledger_of(values)
-        self.unreadable = unreadable.of_ours(self.prefix, values)
-        self._boot = boot.begin(boot.load(values.get("boot")), self._boot_id)
+        self.unreadable = {}
+        for name, kind in _NOTED.items():
+            try:
+                foreign.decode(values.get(name) or b"{}", kind)
+            except foreign.Unreadable as error:
+                self.unreadable[self.prefix + name] = str(error)
+        noted, now = self._noted_boot(), self._boot_id
+        self._boot = noted or Boot(now)
+        if noted is not None and now not in ("", noted.id):
+            self._boot = Boot(now, noted.observed, noted.observed)
+
+    def _noted_boot(self) -> Boot | None:
+        text = self._actual.get("boot")
+        try:
+            return foreign.decode(text, Boot) if text else None
+        except foreign.Unreadable:
+            return None
 
     def differing(self, values: Mapping[str, bytes]) -> set[str]:
         """Find the keys, in full, whose values are not these."""
@@ -53,27 +96,24 @@ class LedgerKeys:
     @property
     def is_new_boot(self) -> bool:
         """Whether etcd notes an earlier boot than this one."""
-        noted = boot.load(self._actual.get("boot"))
+        noted = self._noted_boot()
         return noted is not None and noted.id != self._boot.id
 
-    def _is_of_others(self, key: str, value: bytes) -> bool:
-        """What we wrote because annotations say so must not outlive them."""
-        return self.ledger.shared.get(key, "").encode() != value
+    def accept(self, key: str, value: bytes | None, revision: int) -> bytes | None:
+        """Note the revision of an attachment key (short form) that names a namespace by a process:
+        after a reboot it is not trusted.
 
-    def trusted(self, key: str, value: bytes | None, revision: int) -> bytes | None:
-        """Return the value of an attachment key (short form); None if it is ours or of an earlier
-        boot."""
-        if value is None or not self._is_of_others(key, value):
+        Returns:
+            The value; None if it is of an earlier boot, or ours: what we wrote because annotations
+            say so must not outlive them.
+        """
+        if value is None or self.ledger.shared.get(key, "").encode() == value:
             return None
-        is_old = revision <= self._boot.distrusted and _names_a_process(key, value)
-        return None if is_old else value
-
-    def note_namespace(self, key: str, value: bytes | None, revision: int) -> None:
-        """Note the revision of a namespace, if an attachment key of others names one by a process:
-        after a reboot it is not trusted."""
-        if value is not None and _names_a_process(key, value) and self._is_of_others(key, value):
-            newest = max(self._boot.learnt, revision)
-            self._boot = msgspec.structs.replace(self._boot, learnt=newest)
+        if not (key.startswith(keys.LINUX_INTERFACE) and names_a_process(key, value)):
+            return value
+        newest = max(self._boot.observed, revision)
+        self._boot = msgspec.structs.replace(self._boot, observed=newest)
+        return None if revision <= self._boot.distrusted else value
 
     def operations(self, ranges: Ranges, shared: dict[str, str]) -> tuple[Operation, ...]:
         """Make the operations that note ranges, shared keys and the boot."""
@@ -82,7 +122,7 @@ class LedgerKeys:
 
     def boot_operations(self) -> tuple[Operation, ...]:
         """Make the operation that notes the boot, if it is to be noted."""
-        return self._puts({"boot": boot.dump(self._boot)} if self._boot.id else {})
+        return self._puts({"boot": msgspec.json.encode(self._boot)} if self._boot.id else {})
 
     def _puts(self, desired: dict[str, bytes]) -> tuple[Operation, ...]:
         return tuple(
@@ -100,10 +140,6 @@ class LedgerKeys:
         self.ledger = ledger_of(self._actual)
 
 
-def _names_a_process(key: str, value: bytes) -> bool:
-    return key.startswith(keys.LINUX_INTERFACE) and boot.names_a_process(key, value)
-
-
 def ledger_of(values: Mapping[str, bytes]) -> Ledger:
     """Read what srv6kv has noted about itself; a value that is so large that we cannot have written
     it counts as none."""
@@ -114,3 +150,21 @@ def ledger_of(values: Mapping[str, bytes]) -> Ledger:
     except foreign.Unreadable:
         shared = {}
     return Ledger(ownership.load(ranges if len(ranges) <= MOST_RANGES_BYTES else None), shared)
+
+
+def warnings(ours: Mapping[str, str], prefix: str, others: Mapping[str, str]) -> Iterator[Note]:
+    """Warn about each of our keys that cannot be read, of others about the first ones.
+
+    Args:
+        ours: why, by key in full.
+        others: why, by short key.
+    """
+    reason = Reason.VALUE_UNREADABLE
+    for key, why in ours.items():
+        text = f"{why}; it counts as absent and is written again"
+        yield Note(Subject(Kind.KEY, key), reason, text)
+    for key in sorted(others)[:MOST]:
+        yield Note(Subject(Kind.KEY, prefix + key), reason, f"{others[key]}; it counts as absent")
+    if len(others) > MOST:
+        more = f"{len(others) - MOST} more cannot be read; they count as absent"
+        yield Note(Subject(Kind.KEYS, prefix), reason, more)

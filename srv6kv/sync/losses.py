@@ -9,13 +9,12 @@ that other nodes send.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from srv6kv.ligato import keys
 from srv6kv.net.targets import Target
-from srv6kv.plan.actual import Actual, steering_facts
-from srv6kv.plan.effects import lists_of
+from srv6kv.plan.actual import Actual, lists_of, steering_facts
 from srv6kv.plan.plan import Plan
 
 POLICIES, ENDPOINTS, LOCALSIDS = "policies", "endpoints", "localsids"
@@ -29,7 +28,6 @@ class Loss:
 
     Attributes:
         lost: how much of a kind, by kind and key.
-        actual: how much of each kind etcd holds of ours.
         left: how much of each kind it holds when the plan is done.
         takes: a key is deleted, or a policy does not only grow.
     """
@@ -47,9 +45,6 @@ def sum_of(lost: Mapping[tuple[str, str], int], kind: str) -> int:
 
 class Served:
     """Counts our keys in etcd that serve traffic, as they change.
-
-    Args:
-        discard: the SID that drops what is sent to it.
 
     Attributes:
         weights: of all segment lists of a policy that lead to endpoints, by the policy's key.
@@ -71,10 +66,7 @@ class Served:
             self.actual[POLICIES] += (after > 0) - (before > 0)
             self.actual[ENDPOINTS] += after - before
         elif key.startswith(keys.LOCALSID):
-            if value is not None:
-                self._localsids.add(key)
-            else:
-                self._localsids.discard(key)
+            (self._localsids.discard if value is None else self._localsids.add)(key)
             self.actual[LOCALSIDS] = len(self._localsids)
 
     def weight_of(self, key: str, value: bytes | None) -> int:
@@ -87,11 +79,7 @@ class Served:
 
 def loss_of(found: Plan, actual: Actual, served: Served) -> Loss:
     """Count what a plan takes away."""
-    changes = {
-        key: value
-        for key, value in found.values.items()
-        if value != (entry.value if (entry := actual.entries.get(key)) is not None else None)
-    }
+    changes = actual.changes(found.values)
     lost: Counter[tuple[str, str]] = Counter()
     left = Counter(served.actual)
     after = {k: served.weight_of(k, v) for k, v in changes.items() if k.startswith(keys.POLICY)}
@@ -103,10 +91,10 @@ def loss_of(found: Plan, actual: Actual, served: Served) -> Loss:
         if key.startswith(keys.LOCALSID):
             left[LOCALSIDS] += (value is not None) - (key in actual.entries)
             lost[LOCALSIDS, key] += value is None
-    way = _Ways(changes, actual)
+    ways_of = _ways(changes, actual)
     for key in sorted(_changed_policies(changes, actual)):
         before = served.weights.get(key, 0)
-        ways = list(way.after(key))
+        ways = ways_of(key)
         if not before or not ways:
             continue
         weight = min(after.get(one, served.weights.get(one, 0)) for one in ways)
@@ -120,31 +108,21 @@ def loss_of(found: Plan, actual: Actual, served: Served) -> Loss:
 
 def _changed_policies(changes: Mapping[str, bytes | None], actual: Actual) -> set[str]:
     """The policies that change, or whose steerings do."""
-    facts = (actual.facts.get(key) for key in changes)
-    return {key for key in changes if key.startswith(keys.POLICY)} | {
-        keys.POLICY + one.bsid for one in facts if one is not None
-    }
+    steerings = changes.keys() & actual.facts.keys()
+    policies = {keys.policy(actual.facts[key].bsid) for key in steerings}
+    return policies | {key for key in changes if key.startswith(keys.POLICY)}
 
 
-class _Ways:
-    """Which policy the traffic of a policy gets when the changes are done."""
+def _ways(changes: Mapping[str, bytes | None], actual: Actual) -> Callable[[str], set[str]]:
+    """Which policies the traffic of a policy gets when the changes are done; "": none."""
+    coming: dict[Target, str] = {}
+    for key, value in changes.items():
+        facts = steering_facts(value) if value and key.startswith(keys.STEERING) else None
+        if facts is not None and facts.target is not None:
+            coming[facts.target] = keys.policy(facts.bsid)
 
-    def __init__(self, changes: Mapping[str, bytes | None], actual: Actual) -> None:
-        self._changes = changes
-        self._actual = actual
-        self._coming: dict[Target, str] = {}
-        for key, value in changes.items():
-            facts = steering_facts(value) if value and key.startswith(keys.STEERING) else None
-            if facts is not None and facts.target is not None:
-                self._coming[facts.target] = keys.POLICY + facts.bsid
+    def after(target: Target) -> str:
+        stay = min(actual.steerings[target] - changes.keys(), default=None)
+        return coming.get(target) or (keys.policy(actual.facts[stay].bsid) if stay else "")
 
-    def after(self, policy: str) -> Iterable[str]:
-        """The key of the policy for each prefix that is steered into this one; "": none."""
-        for user in self._actual.users.get(policy.removeprefix(keys.POLICY), ()):
-            target = self._actual.facts[user].target
-            if target is not None:
-                yield self._coming.get(target) or self._staying(target)
-
-    def _staying(self, target: Target) -> str:
-        stay = sorted(self._actual.steerings[target] - self._changes.keys())
-        return keys.POLICY + self._actual.facts[stay[0]].bsid if stay else ""
+    return lambda policy: set(map(after, actual.targets_of(policy.removeprefix(keys.POLICY))))

@@ -28,23 +28,14 @@ class MissingPods:
         self._sought: dict[str, Ref] = {}
 
     def take_result(self, listed: int) -> Mapping[str, Ref]:
-        """Return what was sought, once, when the list has arrived; then a new search may begin.
-
-        Args:
-            listed: how often the whole cluster was listed.
-        """
+        """Return what was sought, once, when the list has arrived; then a new search may begin."""
         if not 0 < self.asked <= listed:
             return {}
         sought, self._sought, self.asked = self._sought, {}, 0
         return sought
 
     def update(self, missing: Mapping[str, Ref], now: float) -> bool:
-        """Replace the missing pods; whether a list should be asked for.
-
-        Args:
-            missing: pods that are missing now, by the addresses for which slices name them.
-            now: monotonic time.
-        """
+        """Replace the missing pods; whether a list should be asked for."""
         self._since = {address: self._since.get(address, now) for address in missing}
         return not self.asked and any(now >= one + LATE_SECONDS for one in self._since.values())
 

@@ -7,53 +7,74 @@ event: ``reset`` with what was read, and plan everything again.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 from itertools import chain
 
-from srv6kv.agent import boot
 from srv6kv.agent.view import ReadKey
 from srv6kv.cluster import noderecords
 from srv6kv.cluster.attachment import AttachmentKeys
 from srv6kv.cluster.cluster import Cluster
 from srv6kv.cluster.intake import Intake
+from srv6kv.cluster.ownnode import OwnNode
 from srv6kv.etcd.values import Change
 from srv6kv.kube.gaps import POD
 from srv6kv.kube.model import Gap, Identity, Ref
 from srv6kv.ligato import keys
+from srv6kv.ligato.values import LocalSid
 from srv6kv.net.sids import discard_sid
 from srv6kv.notes import Note
 from srv6kv.plan import contention, ownership
-from srv6kv.plan.actual import Actual, next_hop_of
+from srv6kv.plan.actual import Actual, Entry, read
 from srv6kv.plan.inherited import Inherited
 from srv6kv.plan.leftout import LeftOut
 from srv6kv.plan.plan import MOST_BYTES, Ledger, Plan, plan, put_order
 from srv6kv.render import Delta, Renderer
 from srv6kv.render.node import drop_routes
 from srv6kv.settings import Settings
-from srv6kv.sync import unreadable
-from srv6kv.sync.ledgerkeys import LedgerKeys
+from srv6kv.sync.ledgerkeys import LedgerKeys, names_a_process, warnings
 from srv6kv.sync.losses import Loss, Served, loss_of
-from srv6kv.sync.ownnode import OwnNode
-from srv6kv.sync.snapshot import Snapshot
 from srv6kv.txn.limits import DEFAULT, Limits
 from srv6kv.txn.transaction import Operation, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All keys that concern one agent."""
+
+    agent: dict[str, Entry] = field(default_factory=dict)
+    ledger: dict[str, bytes] = field(default_factory=dict)
+    node_ids: dict[str, bytes] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, entries: Iterable[ReadKey], agent_prefix: str, own_prefix: str) -> Snapshot:
+        """Sort what was read."""
+        found = cls()
+        for item in entries:
+            if item.value is None:
+                continue
+            if item.key.startswith(own_prefix):
+                found.ledger[item.key.removeprefix(own_prefix)] = item.value
+            elif item.key.startswith(noderecords.PREFIX):
+                found.node_ids[item.key] = item.value
+            elif item.key.startswith(agent_prefix):
+                key = item.key.removeprefix(agent_prefix)
+                found.agent[key] = Entry(item.value, item.mod_revision)
+        return found
+
+    def differing(self, actual: Actual) -> set[str]:
+        """Find the agent's keys (short form) that are not in etcd as ``actual`` has them."""
+        return {key for key, _ in self.agent.items() ^ actual.entries.items()}
 
 
 class Reconciler:
     """Keeps desired and actual of one node and plans the way between them.
 
     Attributes:
-        node: the own node's name.
-        cluster: what is known of the cluster.
-        intake: feeds it with Kubernetes objects.
-        own_node: the own Node in it.
-        renderer: the desired state, for reading.
-        actual: the keys of the agent in etcd.
         watched: the prefixes to watch: the agent's configuration, and Contiv's node ids.
         prefixes: the prefixes to read: those, and our notes about ourselves.
         edited: how often others changed or deleted a key of ours.
         is_contended: others write so often that a large transaction never gets through; smaller
             ones do, at the price of more revisions.
-        most_bytes: of a key with its value.
         limits: of one transaction, without what is to be noted about us.
     """
 
@@ -76,13 +97,13 @@ class Reconciler:
         self.renderer = Renderer(settings, node)
         routes = tuple(route.key for route in drop_routes(settings))
         self._ranges = ownership.ranges_of(settings, routes)
-        self._ledger_keys = LedgerKeys(self.own_prefix, boot_id)
+        self.ledger_keys = LedgerKeys(self.own_prefix, boot_id)
         self._discard = discard_sid(settings.sid.node)
         self._served = Served(self._discard)
         self._pending: Delta | None = None
         self._contended: set[str] = set()
         self._left_out = LeftOut()
-        self._source_gaps: frozenset[Gap] = frozenset()
+        self.source_gaps: frozenset[Gap] = frozenset()
         self._inherited = Inherited(
             settings, node, self.cluster, self.actual, self.owns, self.renderer.services.topology
         )
@@ -91,7 +112,7 @@ class Reconciler:
     @property
     def ledger(self) -> Ledger:
         """The ranges and shared keys that etcd notes about us."""
-        return self._ledger_keys.ledger
+        return self.ledger_keys.ledger
 
     def owns(self, key: str) -> bool:
         """Whether a key (short form) is ours, by today's ranges or by those noted in etcd."""
@@ -108,19 +129,18 @@ class Reconciler:
         self._is_new_session = True
         snapshot = Snapshot.of(entries, self.prefix, self.own_prefix)
         self.cluster.replace_node_records(snapshot.node_ids)
-        self._ledger_keys.reset(snapshot.ledger)
-        wiring = AttachmentKeys()
+        self.ledger_keys.reset(snapshot.ledger)
+        attachments = AttachmentKeys()
         for key, (value, revision) in snapshot.agent.items():
             self._apply(key, value, revision)
-            wiring.apply(key, self._ledger_keys.trusted(key, value, revision), revision)
-            self._ledger_keys.note_namespace(key, value, revision)
-        self.cluster.replace_attachments(wiring, self.actual.entries)
+            attachments.apply(key, self.ledger_keys.accept(key, value, revision), revision)
+        self.cluster.replace_attachments(attachments, self.actual.entries)
 
     def differing(self, entries: Iterable[ReadKey]) -> set[str]:
         """Find the keys (full form) below ``prefixes`` that differ from what was just read."""
         read = Snapshot.of(entries, self.prefix, self.own_prefix)
         found = {self.prefix + key for key in read.differing(self.actual)}
-        found |= self._ledger_keys.differing(read.ledger)
+        found |= self.ledger_keys.differing(read.ledger)
         return found | self.cluster.records.differing(read.node_ids)
 
     def compare_all(self) -> None:
@@ -130,13 +150,12 @@ class Reconciler:
     def stale_chains(self) -> Transaction:
         """Make the transaction that deletes the chains of an earlier boot, whose namespaces belong
         to others now."""
-        if not self._ledger_keys.is_new_boot:
-            return Transaction(())
+        entries = self.actual.entries.items() if self.ledger_keys.is_new_boot else ()
         return Transaction(
             tuple(
                 Operation(self.prefix + key, None, entry.revision)
-                for key, entry in sorted(self.actual.entries.items())
-                if self.owns(key) and boot.names_a_process(key, entry.value)
+                for key, entry in sorted(entries)
+                if self.owns(key) and names_a_process(key, entry.value)
             )
         )
 
@@ -159,9 +178,8 @@ class Reconciler:
             self._plan_dependents(key, is_ours=is_ours)  # of what was in the way until now, too
             self._apply(key, value, revision)
             self._plan_dependents(key, is_ours=is_ours)
-            trusted = self._ledger_keys.trusted(key, value, revision)
-            self._ledger_keys.note_namespace(key, value, revision)
-            self.cluster.apply_agent_key(key, trusted, revision, is_gone=value is None)
+            accepted = self.ledger_keys.accept(key, value, revision)
+            self.cluster.apply_agent_key(key, accepted, revision, is_gone=value is None)
 
     def _plan_dependents(self, key: str, *, is_ours: bool) -> None:
         """Let the next plan compare what depends on a key (short form) that others write."""
@@ -200,21 +218,20 @@ class Reconciler:
         if key.startswith((keys.POLICY, keys.LOCALSID)) and self.owns(key):
             self._served.apply(key, value)
         if key.startswith(keys.LOCALSID):
-            next_hop = next_hop_of(key, value) if value is not None else None
-            self.cluster.set_localsid(key.removeprefix(keys.LOCALSID), next_hop)
+            found = read(key, value)
+            end = found.cross_connect if isinstance(found, LocalSid) else None
+            self.cluster.set_localsid(
+                key.removeprefix(keys.LOCALSID), end.next_hop if end else None
+            )
 
     def missing_pods(self) -> dict[str, Ref]:
         """Find the Pods that are not known with the address of a local endpoint that needs them."""
         return {
             address: ref
-            for address, ref in self.renderer.waiting.items()
-            if not any(gap.covers(POD, *ref) for gap in self._source_gaps)
+            for address, ref in self.renderer.local.waiting.items()
+            if not any(gap.covers(POD, *ref) for gap in self.source_gaps)
             and not self.intake.is_malformed((POD, ref.namespace, ref.name))
         }
-
-    def set_source_gaps(self, gaps: frozenset[Gap]) -> None:
-        """Replace what the source could never read since the start."""
-        self._source_gaps = gaps
 
     def set_limits(self, limits: Limits) -> None:
         """Change the limits of plans."""
@@ -224,7 +241,7 @@ class Reconciler:
 
     def plan(self) -> Plan:
         """Plan what is to be written now; nothing if etcd holds the desired state."""
-        gaps = (self._source_gaps, self.intake.gaps(), frozenset(self.cluster.records.gaps()))
+        gaps = (self.source_gaps, self.intake.gaps(), frozenset(self.cluster.records.gaps()))
         changed = self._inherited.update_gaps(gaps)
         if changed:
             self.cluster.set_unread_nodes(self._inherited.unread_nodes)
@@ -235,7 +252,7 @@ class Reconciler:
         self._inherited.kept = self._left_out.kept
         is_complete = self.cluster.reported.is_complete
         waits = self._inherited.update_waiting(
-            frozenset() if is_complete else self.renderer.unattached()
+            frozenset() if is_complete else frozenset(self.renderer.local.unattached)
         )
         if (waits or changed or is_moved) and self._left_out.kept:
             self._pending = None  # what stayed may go now
@@ -272,15 +289,6 @@ class Reconciler:
         """Whether what is to be written must not wait for a counterpart."""
         return self._pending is None or self._pending.is_urgent
 
-    @property
-    def is_node_eligible(self) -> bool:
-        """Whether the own Node is there, well-formed, and stays."""
-        return self.own_node.is_eligible
-
-    def node_warning(self) -> Note | None:
-        """Make the warning while the own Node has not been seen."""
-        return self.own_node.warn()
-
     def loss_of(self, found: Plan) -> Loss:
         """Count what a plan takes away of what etcd holds."""
         return loss_of(found, self.actual, self._served)
@@ -299,11 +307,7 @@ class Reconciler:
         """
         is_last = not is_part and index >= len(found.transactions) - 1
         ranges = self._ranges if is_last else self._ranges | self.ledger.ranges
-        return self._ledger_keys.operations(ranges, found.ledger.shared)
-
-    def boot_note(self) -> tuple[Operation, ...]:
-        """Make the operation that notes the boot, if it is to be noted."""
-        return self._ledger_keys.boot_operations()
+        return self.ledger_keys.operations(ranges, found.ledger.shared)
 
     def committed(
         self, transaction: Transaction, extra: Iterable[Operation], revision: int
@@ -315,7 +319,7 @@ class Reconciler:
             if operation.value is None:
                 self.actual.expect_deletion(key, revision)
             self._apply(key, operation.value, revision)
-        self._ledger_keys.apply(extra)
+        self.ledger_keys.apply(extra)
 
     def postpone(self, gone: Iterable[str]) -> None:
         """Leave these keys to be deleted by the next plan: only a part of the last one is done, and
@@ -338,8 +342,8 @@ class Reconciler:
         """Return all warnings about the cluster."""
         rendered = chain.from_iterable(self.renderer.desired.notes.values())
         known = (*self.intake.notes(), *self.cluster.records.notes())
-        ours = self._ledger_keys.unreadable
-        bad = unreadable.notes(ours, self.prefix, self.cluster.attachments.unreadable)
+        ours = self.ledger_keys.unreadable
+        bad = warnings(ours, self.prefix, self.cluster.attachments.unreadable)
         return {*known, *rendered, *self._left_out.notes(), *bad}
 
     def held(self) -> dict[str, tuple[bytes, int]]:

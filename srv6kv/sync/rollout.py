@@ -16,8 +16,7 @@ from dataclasses import dataclass, field, replace
 from srv6kv.agent.status import State
 from srv6kv.agent.view import Reported
 from srv6kv.ligato import keys
-from srv6kv.plan.actual import Actual
-from srv6kv.plan.effects import effects_of, lists_of
+from srv6kv.plan.actual import Actual, effects_of, lists_of
 from srv6kv.plan.plan import Ledger, Plan
 from srv6kv.txn.transaction import Operation, Transaction
 
@@ -64,8 +63,7 @@ class Part:
 class Rollout:
     """Keeps the puts that the agent has not confirmed, and since when operations are held back."""
 
-    _receive: dict[str, _Put] = field(default_factory=dict)
-    _send: dict[str, _Put] = field(default_factory=dict)
+    _puts: dict[str, _Put] = field(default_factory=dict)
     _held: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -80,18 +78,18 @@ class Rollout:
 
         Args:
             ledger: what is noted in etcd; a part notes nothing as gone that is not.
-            actual: what etcd holds.
             report: of the agent; None: it reports no states, so all of the plan goes.
         """
         if report is None:
-            self._receive, self._send, self._held = {}, {}, {}
+            self._puts, self._held = {}, {}
             return Part(plan, is_last=True)
-        for key in (*self._receive, *self._send):
+        for key in list(self._puts):
             self.update(key, report(key), now)
         receive, send, gone = _by_phase(plan, actual)
-        holds_send = self._hold_back(SEND, send, bool(self._receive or receive), now)
-        is_waited_for = bool(self._receive or self._send or receive or send)
-        holds_gone = self._hold_back(GONE, gone, is_waited_for, now, must_wait=holds_send)
+        waits = self._awaits_receive() or bool(receive)
+        holds_send = self._hold_back(SEND, waits and bool(send), now)
+        waits = bool(gone) and bool(waits or self._puts or send)
+        holds_gone = self._hold_back(GONE, waits, now, must_wait=holds_send)
         left = (send if holds_send else set()) | (gone if holds_gone else set())
         if not left:
             return Part(plan, is_last=True)
@@ -102,55 +100,43 @@ class Rollout:
         """Note that a transaction of a part is in etcd at this revision."""
         for operation in transaction.operations:
             key = operation.key.removeprefix(prefix)
-            self._receive.pop(key, None)
-            self._send.pop(key, None)
+            self._puts.pop(key, None)
             if operation.is_put:
-                puts = self._send if _is_send(key) else self._receive
-                puts[key] = _Put(revision, now, operation.guard != 0)
+                self._puts[key] = _Put(revision, now, operation.guard != 0)
 
     def update(self, key: str, reported: Reported | None, now: float) -> None:
         """Apply the agent's report of a key (short form)."""
-        for puts in (self._receive, self._send):
-            if key in puts and _is_done(puts[key], reported, now):
-                del puts[key]
+        if key in self._puts and _is_done(self._puts[key], reported, now):
+            del self._puts[key]
+
+    def _awaits_receive(self) -> bool:
+        return not all(map(_is_send, self._puts))
 
     @property
     def awaited(self) -> tuple[str, ...]:
         """The keys (short form) that something waits for."""
-        return (*self._receive, *self._send) if self._held else ()
+        return tuple(self._puts) if self._held else ()
 
     @property
     def is_free(self) -> bool:
         """Whether the agent has confirmed all that what is held back next waits for."""
-        return bool(self._held) and not (self._receive or (SEND not in self._held and self._send))
-
-    def is_ready(self, now: float) -> bool:
-        """Whether what is held back may go, or it is time to look again."""
-        due = self.due(now)
-        return self.is_free or (due is not None and due <= now)
+        awaits = self._awaits_receive() if SEND in self._held else self._puts
+        return bool(self._held) and not awaits
 
     def due(self, now: float) -> float | None:
-        """Return when to look again at the latest; None: nothing is held back."""
-        if not self._held:
-            return None
+        """Return when what is held back may go, or when to look again; None: nothing is."""
+        if self.is_free or not self._held:
+            return now if self._held else None
         first = SEND if SEND in self._held else GONE
         ends = [self._held[first] + _limit(first)]
-        for put in (*self._receive.values(), *self._send.values()):
+        for put in self._puts.values():
             quiet = put.when + QUIET_SECONDS
             ends.append(quiet if quiet > now else put.when + CONFIRM_SECONDS)
         return min(ends)
 
-    def _hold_back(
-        self,
-        name: str,
-        operations: set[Operation],
-        waits: bool,
-        now: float,
-        *,
-        must_wait: bool = False,
-    ) -> bool:
+    def _hold_back(self, name: str, waits: bool, now: float, *, must_wait: bool = False) -> bool:
         """Hold operations back as long as what comes before them is; whether they are held back."""
-        if waits and operations:
+        if waits:
             since = self._held.setdefault(name, now)
             if must_wait or now - since < _limit(name):
                 return True
@@ -211,10 +197,10 @@ def _by_phase(plan: Plan, actual: Actual) -> tuple[set[Operation], set[Operation
 def _is_independent(operation: Operation, plan: Plan, actual: Actual) -> bool:
     """Whether it changes a live policy, which gains no path that ends on this node."""
     key = _short(operation)
-    old = actual.entries.get(key)
+    old = actual.value_of(key)
     if not key.startswith(keys.POLICY) or old is None or operation.value is None:
         return False
-    gained = lists_of(key, operation.value) - lists_of(key, old.value)
+    gained = lists_of(key, operation.value) - lists_of(key, old)
     ends = {keys.localsid(segments[-1]) for segments, _ in gained if segments}
     return not any(end in actual.entries or plan.values.get(end) for end in ends)
 

@@ -171,13 +171,12 @@ def choices_of(
     own = cluster.nodes.get(source.node)
     is_cluster_ip = target.address in (service.cluster_ip, service.cluster_ipv4)
     chosen = selection.select(
-        service,
         selection.candidates_of(service, slices),
         source.node,
         own.zone if own is not None else "",
         local_only=is_cluster_ip and service.is_internal_local,
     )
-    return tuple((one.address, one.target) for one in chosen.by_port.get(port, ()))
+    return tuple((one.address, one.target) for one in chosen.get(port, ()))
 
 
 def traced(network: Network, cluster: Cluster, source: Source, destination: str) -> Trace:

@@ -39,15 +39,14 @@ def show_policies(values: Values) -> str:
             f"\tType: {'Spray' if policy.get('spray_behaviour') else 'Default'}",
             f"\tFIB table: {policy.get('installation_vrf_id', 0)}",
             "\tSegment Lists:",
-            *(_segment_list(next(index), item) for item in policy.get("segment_lists", ())),
+            *(
+                f"  \t[{next(index)}].- < {', '.join(item.get('segments', ()))} >"
+                f" weight: {item.get('weight', 0)}"
+                for item in policy.get("segment_lists", ())
+            ),
             _POLICY_END,
         ]
     return _text(lines)
-
-
-def _segment_list(index: int, item: Json) -> str:
-    segments = ", ".join(item.get("segments", ()))
-    return f"  \t[{index}].- < {segments} > weight: {item.get('weight', 0)}"
 
 
 def show_localsids(values: Values, interfaces: Mapping[str, str] | None = None) -> str:

@@ -8,8 +8,9 @@ matter. Lines outside of an output are passed over; one that makes no sense insi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
 
 from srv6kv.errors import InputError
 from srv6kv.vpp.showsr_values import (
@@ -64,13 +65,13 @@ def read(text: str) -> ShowSr:
         InputError: no output is in it, one is in it twice, or a line makes no sense; the text
             names the line.
     """
-    reader = _Reader()
-    for number, line in enumerate(text.removeprefix(_MARK).split("\n"), start=1):
-        try:
+    reader, number = _Reader(), 0
+    try:
+        for number, line in enumerate(text.removeprefix(_MARK).split("\n"), start=1):
             reader.read(number, line)
-        except ValueError as error:
-            raise InputError(f"line {number}: {error}") from None
-    found = reader.done()
+        found = reader.end()
+    except ValueError as error:
+        raise InputError(f"line {number}: {error}") from None
     if found == ShowSr():
         raise InputError("line 1: there is no output of 'show sr ...' in it")
     return found
@@ -82,13 +83,16 @@ def merged(parts: Iterable[ShowSr]) -> ShowSr:
     Raises:
         InputError: the same output is in two of them.
     """
-    whole = ShowSr()
+    shown: dict[str, Any] = {"unsupported": 0, "elided": frozenset()}
     for part in parts:
         for name in (*SECTIONS, "encap_source"):
-            if getattr(whole, name) is not None and getattr(part, name) is not None:
+            found = getattr(part, name)
+            if found is not None and name in shown:
                 raise InputError(f"the {name.replace('_', ' ')} are shown twice")
-        whole = whole | part
-    return whole
+            shown |= {name: found} if found is not None else {}
+        shown["unsupported"] += part.unsupported
+        shown["elided"] |= part.elided
+    return ShowSr(**shown)
 
 
 def _plain(line: str) -> str:
@@ -122,13 +126,13 @@ class _Entry:
 
     line: int
     name: str
-    index: int
-    fields: dict[str, str]
-    lists: list[SegmentList]
-    details: list[str]
+    index: int = 0
+    fields: dict[str, str] = field(default_factory=dict)
+    lists: list[SegmentList] = field(default_factory=list)
+    details: list[str] = field(default_factory=list)
     has_junk: bool = False
 
-    def field(self, name: str) -> str:
+    def get(self, name: str) -> str:
         if name not in self.fields:
             raise ValueError(f"the entry that begins in line {self.line} has no {name!r}")
         return self.fields[name]
@@ -143,10 +147,7 @@ class _Reader:
     """Takes one line after the other."""
 
     def __init__(self) -> None:
-        self._shown: dict[str, list[Localsid] | list[Policy] | list[Steering]] = {}
-        self._localsids: list[Localsid] = []
-        self._policies: list[Policy] = []
-        self._steerings: list[Steering] = []
+        self._shown: dict[str, list[Any]] = {}
         self._source: str | None = None
         self._unsupported = 0
         self._elided: set[str] = set()
@@ -167,7 +168,6 @@ class _Reader:
             return
         text = " ".join(_rubbed_out(raw).split())
         bare = _PROMPT.sub("", text)
-        is_prompt = bare != text
         if bare in _HEADERS:
             self._begin(_HEADERS[bare])
         elif found := _SOURCE.match(bare):
@@ -175,29 +175,22 @@ class _Reader:
             if self._source is not None:
                 raise ValueError("the encap source is shown twice")
             self._source = address_of(found[1])
-        elif is_prompt:
+        elif bare != text:
             self._begin("")
         elif text and self._section:
             self._read_line(text)
 
-    def done(self) -> ShowSr:
+    def end(self) -> ShowSr:
         """All that was shown.
 
         Raises:
-            InputError: the last entry has no end.
+            ValueError: the last entry has no end.
         """
-        try:
-            self._begin("")
-        except ValueError as error:
-            raise InputError(f"line {self._line}: {error}") from None
-        shown = self._shown
+        self._begin("")
+        shown: dict[str, Any] = {name: tuple(listed) for name, listed in self._shown.items()}
+        elided = frozenset(self._elided)
         return ShowSr(
-            tuple(self._localsids) if "localsids" in shown else None,
-            tuple(self._policies) if "policies" in shown else None,
-            tuple(self._steerings) if "steerings" in shown else None,
-            self._source,
-            self._unsupported,
-            frozenset(self._elided),
+            **shown, encap_source=self._source, unsupported=self._unsupported, elided=elided
         )
 
     def _begin(self, section: str) -> None:
@@ -224,30 +217,26 @@ class _Reader:
             self._begin("")
 
     def _opens(self, text: str) -> bool:
-        """Whether an entry begins here."""
+        """Begin the entry that this line begins, if it does."""
         if self._section == "steerings":
             return self._read_steering(text)
         if self._section == "policies":
-            found = _BSID.match(text)
-            if found:
-                self._entry = self._new(address_of(found[2]), _number("index", found[1]))
-            return found is not None
-        if text.startswith(_UNSUPPORTED):
-            self._entry = self._new("")
+            if found := _BSID.match(text):
+                index = _number("index", found[1])
+                self._entry = _Entry(self._line, address_of(found[2]), index)
+        elif text.startswith(_UNSUPPORTED):
+            self._entry = _Entry(self._line, "")
         elif text.startswith("Address:"):
-            self._entry = self._new(text.removeprefix("Address:").strip())
+            self._entry = _Entry(self._line, text.removeprefix("Address:").strip())
         return self._entry is not None
-
-    def _new(self, name: str, index: int = 0) -> _Entry:
-        return _Entry(self._line, name, index, {}, [], [])
 
     def _read_part(self, entry: _Entry, text: str) -> None:
         if _END.match(text):
             self._entry = None
             if self._section == "policies":
-                self._policies.append(_policy(entry))
+                self._shown["policies"].append(_policy(entry))
             elif entry.name:
-                self._localsids.append(_localsid(entry))
+                self._shown["localsids"].append(_localsid(entry))
             else:
                 self._unsupported += 1
         elif self._section == "localsids":
@@ -276,12 +265,12 @@ class _Reader:
             traffic = " ".join(words[1:-1])
         else:
             return False
-        self._steerings.append(Steering(words[0], traffic, address_of(words[-1])))
+        self._shown["steerings"].append(Steering(words[0], traffic, address_of(words[-1])))
         return True
 
 
 def _policy(entry: _Entry) -> Policy:
-    behaviour = entry.field("Behavior")
+    behaviour = entry.get("Behavior")
     if behaviour not in ("Encapsulation", "SRH insertion"):
         raise ValueError(f"Behavior: {behaviour[:40]!r} is not one of a policy")
     kind = entry.fields.get("Type", "Default").partition(" ")[0]
@@ -292,7 +281,7 @@ def _policy(entry: _Entry) -> Policy:
         entry.name,
         behaviour == "Encapsulation",
         kind,
-        _number("FIB table", entry.field("FIB table")),
+        _number("FIB table", entry.get("FIB table")),
         tuple(entry.lists),
         None if source is None else address_of(source),
         entry.index,
@@ -301,15 +290,16 @@ def _policy(entry: _Entry) -> Policy:
 
 def _read_localsid(entry: _Entry, text: str) -> None:
     name, _, value = text.partition(":")
+    behaviour = _behaviour(entry.fields.get("Behavior", ""))
     if _COUNTER.match(text):
         return
     if text == "PSP: True":
         entry.put("PSP", "True")
     elif name == "Behavior" and "Behavior" not in entry.fields:
         entry.put("Behavior", value.strip())
-    elif (found := _TARGET.match(text)) and found[1] in _targets(entry):
+    elif (found := _TARGET.match(text)) and found[1] in BUILT_IN.get(behaviour, ()):
         entry.put(found[1], found[2])
-    elif "Behavior" in entry.fields and _behaviour(entry.fields["Behavior"]) not in _CLOSED:
+    elif "Behavior" in entry.fields and behaviour not in _CLOSED:
         entry.details.append(text)
     else:
         raise ValueError(f"{text[:80]!r} is no part of a localsid")
@@ -317,10 +307,6 @@ def _read_localsid(entry: _Entry, text: str) -> None:
 
 _CLOSED = BUILT_IN.keys() - {"uN", "uA"}
 """Nothing but what is known follows these behaviours."""
-
-
-def _targets(entry: _Entry) -> Iterator[str]:
-    yield from BUILT_IN.get(_behaviour(entry.fields.get("Behavior", "")), ())
 
 
 def _behaviour(text: str) -> str:
@@ -331,8 +317,8 @@ def _behaviour(text: str) -> str:
 
 def _localsid(entry: _Entry) -> Localsid:
     sid, slash, length = entry.name.partition("/")
-    behaviour = _behaviour(entry.field("Behavior"))
-    target = {name: entry.field(name) for name in BUILT_IN.get(behaviour, ())}
+    behaviour = _behaviour(entry.get("Behavior"))
+    target = {name: entry.get(name) for name in BUILT_IN.get(behaviour, ())}
     hop = target.get("Next hop")
     table = target.get("Table")
     return Localsid(

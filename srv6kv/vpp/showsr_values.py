@@ -6,7 +6,7 @@ addresses are equal texts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from srv6kv.ligato.endfunctions import END_FUNCTIONS
 from srv6kv.net import addresses
@@ -34,7 +34,6 @@ class SegmentList:
 
     Attributes:
         weight: as printed; VPP before 20.05 may print digits behind it that are none of it.
-        index: among the lists of all policies.
     """
 
     segments: tuple[str, ...]
@@ -48,7 +47,6 @@ class Policy:
 
     Attributes:
         kind: ``Default``, ``Spray`` or ``TEF``; older versions print TEF as Spray.
-        table: number of the FIB table in which the BSID is.
         encap_source: None if this VPP does not print it (before 23.06, or no encapsulation).
         index: in VPP's pool.
     """
@@ -71,7 +69,6 @@ class Localsid:
         behaviour: VPP's keyword: ``End``, ``DX6``, ``uN``, ``End.AD``.
         interface: VPP's name, or ``DELETED``, with a number behind it in the newest.
         table: id of the table that is looked up; before 20.05 it may be VPP's index of it.
-        details: what a plugin's behaviour prints, a line each.
     """
 
     sid: str
@@ -94,7 +91,6 @@ class Steering:
     """A steering; no VPP prints in which table it is.
 
     Attributes:
-        kind: ``L2`` or ``L3``.
         traffic: an interface, or ``address/length`` with the host bits that VPP holds.
     """
 
@@ -129,19 +125,6 @@ class ShowSr:
             and all(item.encap_source is None for item in self.policies or ())
         )
 
-    def __or__(self, other: ShowSr) -> ShowSr:
-        """Both as one; of what is in both, the other's."""
-        own, more = (
-            {field.name: getattr(one, field.name) for field in fields(ShowSr)}
-            for one in (self, other)
-        )
-        shown = {name: value for name, value in more.items() if value is not None}
-        sums = {
-            "unsupported": self.unsupported + other.unsupported,
-            "elided": self.elided | other.elided,
-        }
-        return ShowSr(**{**own, **shown, **sums})
-
 
 def address_of(text: str) -> str:
     """The one spelling of an address, however it is written.
@@ -160,8 +143,7 @@ def prefix_of(text: str) -> str:
     """
     address, _, length = text.partition("/")
     plain = address_of(address)
-    if not length.isascii() or not length.isdigit() or len(length) > 3:
-        raise ValueError(f"{text[:60]!r} is not a prefix")
-    if int(length) > addresses.host_length(plain):
+    is_number = length.isascii() and length.isdigit() and len(length) <= 3
+    if not is_number or int(length) > addresses.host_length(plain):
         raise ValueError(f"{text[:60]!r} is not a prefix")
     return f"{plain}/{int(length)}"

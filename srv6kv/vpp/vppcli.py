@@ -35,16 +35,8 @@ def commands(values: Values, interfaces: Mapping[str, str]) -> list[str]:
     for key in values:
         if key != SRV6_GLOBAL and not key.startswith(_KINDS):
             raise ValueError(f"{key}: not a kind of value that VPP's commands express")
-    found = _commands(values, interfaces)
-    for command in found:
-        if not command.isprintable():
-            raise ValueError(f"{command!r}: VPP would take this for several commands")
-    return found
-
-
-def _commands(values: Values, interfaces: Mapping[str, str]) -> list[str]:
     source = values.get(SRV6_GLOBAL, {}).get("encap_source_address")
-    return [
+    found = [
         *(_table(value) for _, value in parts.vrf_tables(values) if value.get("id")),
         *(_route(key, value, interfaces) for key, value in parts.routes(values)),
         *(_neighbour(key, value, interfaces) for key, value in parts.below(keys.ARP, values)),
@@ -53,6 +45,10 @@ def _commands(values: Values, interfaces: Mapping[str, str]) -> list[str]:
         *(line for key, value in parts.policies(values) for line in _policy(key, value)),
         *(_steering(key, value, interfaces) for key, value in parts.steerings(values)),
     ]
+    for command in found:
+        if not command.isprintable():
+            raise ValueError(f"{command!r}: VPP would take this for several commands")
+    return found
 
 
 def _table(value: Json) -> str:

@@ -51,7 +51,7 @@ ROOMS = (
 EFFECTS = ("etcd", "telemetry", "run", "offline", "show", "cli", "__main__")
 """Rooms that may read, write, wait, draw or look at the clock."""
 EFFECTIVE = {
-    "agent": ("ask", "poll", "rest", "attachmentpoll"),
+    "agent": ("ask", "poll", "rest"),
     "doctor": ("server",),
     "oneshot": ("replay", "writing"),
     "repair": ("observer", "procedure", "repairer"),

@@ -91,8 +91,8 @@ def _is_local(policies: Policies, traffic: str) -> bool:
 def _selected(
     candidates: tuple[Candidate, ...], node: str, zone: str, local_only: bool
 ) -> set[Pair]:
-    chosen = select(WEB, {PORT: candidates}, node, zone, local_only=local_only)
-    return {(c.address, c.target) for listed in chosen.by_port.values() for c in listed}
+    chosen = select({PORT: candidates}, node, zone, local_only=local_only)
+    return {(c.address, c.target) for listed in chosen.values() for c in listed}
 
 
 def _groups() -> Iterator[tuple[Place, ...]]:

@@ -67,7 +67,7 @@ def test_a_plan_settles_beside_what_cannot_be_read(history: History, seed: int) 
                 node.objects[name] = body  # type: ignore[assignment]
             node.reconciler.intake.apply(name, body)  # type: ignore[arg-type]
         if dice.random() < 0.15:
-            node.reconciler.set_source_gaps(dice.choice([frozenset(), frozenset({ANYTHING})]))
+            node.reconciler.source_gaps = dice.choice([frozenset(), frozenset({ANYTHING})])
         if dice.random() < 0.15:
             node.reconciler = node.started()
         node.settle()
@@ -84,7 +84,7 @@ def test_a_plan_settles_beside_what_cannot_be_read(history: History, seed: int) 
     for name in [*node.objects]:
         node.objects.pop(name)
         node.reconciler.intake.apply(name, None)
-    node.reconciler.set_source_gaps(frozenset())
+    node.reconciler.source_gaps = frozenset()
     node.happen(put(*history.last.objects))
     node.settle()
 

@@ -6,7 +6,7 @@ from clusters import HTTP, Json, Ports, endpoint_slice, service
 
 from srv6kv.kube.model import EndpointSlice, Service
 from srv6kv.kube.parse import parse
-from srv6kv.render.selection import Candidate, Candidates, Selection, candidates_of, select
+from srv6kv.render.selection import Candidate, Candidates, candidates_of, select
 
 ONE, TWO, THREE = "2001::1:1", "2001::1:2", "2001::1:3"
 EXTERNAL = "2001:db8::9"
@@ -54,12 +54,5 @@ def chosen(
     *endpoints: Json, zone: str = "z1", local_only: bool = False, node: str = "n1"
 ) -> tuple[str, ...]:
     """The addresses that are selected on a node."""
-    return selection(*endpoints, zone=zone, local_only=local_only, node=node).addresses
-
-
-def selection(
-    *endpoints: Json, zone: str = "z1", local_only: bool = False, node: str = "n1"
-) -> Selection:
-    """What is selected of one slice on a node."""
-    listed = offered_by(web_slice(*endpoints))
-    return select(web(), listed, node, zone, local_only=local_only)
+    found = select(offered_by(web_slice(*endpoints)), node, zone, local_only=local_only)
+    return tuple(sorted({one.address for listed in found.values() for one in listed}))

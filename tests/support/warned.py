@@ -160,7 +160,7 @@ def own_node_unknown() -> Notes:
     """The notes of a process whose Node does not exist."""
     reconciler = Reconciler(settings_of(CONFS["seed"]), "node9", "node9")
     reconciler.intake.apply(identity(node(1)), node(1))
-    return filter(None, [reconciler.node_warning()])
+    return filter(None, [reconciler.own_node.warn()])
 
 
 def much_lost() -> Notes:
@@ -174,7 +174,7 @@ def after_a_restart_with_gaps() -> Notes:
     """The notes of a process that misses a service and cannot read everything."""
     again = started("", [*wiring(5), *written(started("", wiring(5)), 6)])
     again.intake.apply(("Service", "default", "myservice"), None)
-    again.set_source_gaps(frozenset({ANYTHING}))
+    again.source_gaps = frozenset({ANYTHING})
     again.plan()
     return again.notes()
 

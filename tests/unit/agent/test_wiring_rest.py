@@ -15,9 +15,9 @@ from clusters import base_keys, pod_address, pod_keys, sandbox_of
 from figures import Figures, Timed
 from test_agent_rest import Server, reply
 
-from srv6kv.agent import attachmentpoll
-from srv6kv.agent.attachmentpoll import AttachmentPoll
-from srv6kv.agent.attachments import SETTLED_SECONDS
+from srv6kv.agent import poll as polling
+from srv6kv.agent.attachments import STEADY_SECONDS
+from srv6kv.agent.poll import AttachmentPoll
 from srv6kv.agent.rest import AgentRest
 from srv6kv.cluster.attachment import Attachment, AttachmentKeys
 from srv6kv.errors import Unavailable
@@ -58,7 +58,7 @@ def node(
     agent = Agent(FakeVpp(), "v3" if version >= (3, 0) else "v2", version)
     agent.resync({})
     agent.give(texts() if given is None else given)
-    agent.born = int(time.time() - SETTLED_SECONDS) - 1
+    agent.born = int(time.time() - STEADY_SECONDS) - 1
     lock = threading.RLock()
     with serve(agent, lock) as url:
         yield Node(agent, AgentRest(url))
@@ -68,7 +68,7 @@ def node(
 def test_the_values_of_every_agent(version: tuple[int, int]) -> None:
     """In whatever form it answers, the pod hangs where etcd's keys would say."""
     with node(version) as found:
-        values = found.rest.wiring()
+        values = found.rest.attachments()
 
     wiring = AttachmentKeys()
     for key, value in values.items():
@@ -82,23 +82,23 @@ def test_the_values_of_every_agent(version: tuple[int, int]) -> None:
 def test_what_was_asked_for_counts() -> None:
     """As with keys of etcd also what waits: what VPP has comes and goes with VPP."""
     with node(given={ARP: texts()[ARP]}) as found:
-        assert found.rest.wiring().keys() == {ARP}
+        assert found.rest.attachments().keys() == {ARP}
         assert found.rest.dump("config/vpp/v2/arp/") == []
         found.agent.give({ARP: None})
-        assert found.rest.wiring() == {}
+        assert found.rest.attachments() == {}
 
 
 def test_an_agent_without_a_plugin_has_no_values_of_it() -> None:
     """A prefix that it does not know is no trouble; any other refusal is."""
     with serving(reply(b'{"Error":"unknown key prefix"}', "500 Internal Server Error")) as server:
-        assert AgentRest(server.url).wiring() == {}
+        assert AgentRest(server.url).attachments() == {}
     with serving(reply(b'{"Error":"closed"}', "500 Internal Server Error")) as server:
         rest = AgentRest(server.url)
         assert rest.process() is None
         with pytest.raises(Unavailable, match="closed"):
-            rest.wiring()
+            rest.attachments()
     with serving(reply(b'{"a":1}')) as server, pytest.raises(Unavailable, match="scheduler/dump"):
-        AgentRest(server.url).wiring()
+        AgentRest(server.url).attachments()
 
 
 @contextmanager
@@ -122,14 +122,14 @@ def test_the_first_round_tells_all() -> None:
 
 def test_values_are_asked_for_when_states_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     """A calm agent is asked for states only; a new pod makes the difference."""
-    monkeypatch.setattr(attachmentpoll, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(polling, "LEAST_SECONDS", 0.0)
     asked = 0
 
     class Counting(AgentRest):
-        def wiring(self) -> dict[str, bytes]:
+        def attachments(self) -> dict[str, bytes]:
             nonlocal asked
             asked += 1
-            return super().wiring()
+            return super().attachments()
 
     with node() as found:
         poll = AttachmentPoll(Counting(found.rest.url))
@@ -145,7 +145,7 @@ def test_values_are_asked_for_when_states_differ(monkeypatch: pytest.MonkeyPatch
 
 def test_what_vanishes_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Until a second answer says so too."""
-    monkeypatch.setattr(attachmentpoll, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(polling, "LEAST_SECONDS", 0.0)
     with node(given=texts(2)) as found:
         poll = found.poll()
         found.ask(poll)
@@ -156,7 +156,7 @@ def test_what_vanishes_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_an_agent_that_goes_and_comes_back_empty(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is known stays while it is away, and while it is not yet configured again."""
-    monkeypatch.setattr(attachmentpoll, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(polling, "LEAST_SECONDS", 0.0)
     with node() as found:
         poll = found.poll()
         before = found.ask(poll)
@@ -178,9 +178,9 @@ def test_cost(figures: Figures, timed: Timed) -> None:
         poll = found.poll()
         found.ask(poll)
         states = found.rest.statuses()
-        size = sum(map(len, found.rest.wiring().values()))
+        size = sum(map(len, found.rest.attachments().values()))
         began = time.perf_counter()
-        found.rest.wiring()
+        found.rest.attachments()
         dump = time.perf_counter() - began
         began = time.perf_counter()
         for _ in range(100):

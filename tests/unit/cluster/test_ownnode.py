@@ -71,27 +71,27 @@ def bare(number: int) -> dict[str, Any]:
 def test_not_seen(body: dict[str, Any]) -> None:
     """A Node of another name, or one that was never well-formed, is not the own Node."""
     reconciler = seen(body)
-    found = reconciler.node_warning()
+    found = reconciler.own_node.warn()
 
     assert not reconciler.own_node.is_seen
-    assert not reconciler.is_node_eligible
+    assert not reconciler.own_node.is_eligible
     assert found is not None
     assert ("near it: node2" in found.text) == (body["metadata"]["name"] == "node2")
 
     reconciler.intake.apply(identity(node(1)), node(1))
 
-    assert reconciler.node_warning() is None
-    assert reconciler.is_node_eligible
+    assert reconciler.own_node.warn() is None
+    assert reconciler.own_node.is_eligible
 
 
 def test_the_near_names_stay() -> None:
     """However nodes come and go, there is one warning and so one line."""
     reconciler = seen(node(2))
-    first = reconciler.node_warning()
+    first = reconciler.own_node.warn()
     reconciler.intake.apply(identity(node(3)), node(3))
     reconciler.intake.apply(identity(node(2)), None)
 
-    assert reconciler.node_warning() == first
+    assert reconciler.own_node.warn() == first
 
 
 @pytest.mark.parametrize("body", [None, broken(1)], ids=["deleted", "malformed"])
@@ -102,13 +102,13 @@ def test_its_state_stays_while_it_is_away(body: dict[str, Any] | None) -> None:
     own = identity(node(1))
     reconciler.intake.apply(own, body)
 
-    assert not reconciler.is_node_eligible
+    assert not reconciler.own_node.is_eligible
     assert reconciler.own_node.is_seen
     assert not reconciler.plan()
 
     reconciler.intake.apply(own, node(1))
 
-    assert reconciler.is_node_eligible
+    assert reconciler.own_node.is_eligible
     assert not reconciler.plan()
 
 
@@ -124,12 +124,12 @@ def test_it_is_registered_again(is_deleted: bool, lacking: tuple[str, ...]) -> N
     reconciler.intake.apply(own, {**node(1), **{name: {} for name in lacking}})
 
     assert not reconciler.plan()
-    assert not reconciler.is_node_eligible
+    assert not reconciler.own_node.is_eligible
     assert [note.reason for note in reconciler.intake.notes()] == ["OwnNodeIncomplete"]
 
     reconciler.intake.apply(own, node(1))
 
-    assert reconciler.is_node_eligible
+    assert reconciler.own_node.is_eligible
     assert list(reconciler.intake.notes()) == []
     assert not reconciler.plan()
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from clusters import Json, endpoint, endpoint_slice, identity, node, settings
 
-from srv6kv.cluster.triggers import MOST, Triggers, unix_time
+from srv6kv.cluster.cluster import Dirt
+from srv6kv.cluster.intake import MOST_TIMES, Triggers, unix_time
 from srv6kv.kube.model import Ref
 from srv6kv.kube.parse import TRIGGERED
 from srv6kv.sync.reconciler import Reconciler
@@ -62,7 +63,7 @@ def test_only_changes_count(reconciler: Reconciler) -> None:
     reconciler.plan()
     take(identity(annotated(at(3))), annotated(at(3)))
 
-    assert not reconciler.cluster.dirt
+    assert reconciler.cluster.dirt == Dirt()
     assert intake.triggers.drain() == []
 
     other = "2001:0:0:2::6"
@@ -95,10 +96,10 @@ def test_a_slice_that_goes_takes_its_times_along(reconciler: Reconciler) -> None
 def test_times_do_not_pile_up() -> None:
     """However long nothing can be written, only so many times are kept."""
     triggers = Triggers()
-    for number in range(MOST + 10):
+    for number in range(MOST_TIMES + 10):
         triggers.add(Ref("d", f"s{number % 7}"), at(1))
 
-    assert len(triggers.drain()) == MOST
+    assert len(triggers.drain()) == MOST_TIMES
 
     triggers.add(Ref("d", "s"), at(2))
 
@@ -120,11 +121,11 @@ def test_own_node(reconciler: Reconciler, change: Json | None, eligible: bool) -
     body: dict[str, Any] = node(1)
     reconciler.intake.apply(identity(node(2)), node(2))
 
-    assert not reconciler.is_node_eligible
+    assert not reconciler.own_node.is_eligible
 
     reconciler.intake.apply(identity(body), body)
 
-    assert reconciler.is_node_eligible
+    assert reconciler.own_node.is_eligible
 
     if change is not None:
         marked = {**body, **{name: {**body[name], **more} for name, more in change.items()}}
@@ -132,4 +133,4 @@ def test_own_node(reconciler: Reconciler, change: Json | None, eligible: bool) -
     else:
         reconciler.intake.apply(identity(body), None)
 
-    assert reconciler.is_node_eligible is eligible
+    assert reconciler.own_node.is_eligible is eligible

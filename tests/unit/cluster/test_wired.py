@@ -11,7 +11,7 @@ from clusters import Json, base_keys, pod_keys, vrf_keys
 from test_pod_wiring import LOCALSID, MARKS, POD, POLICY, Sidecar, pod
 
 from srv6kv.agent.attachments import (
-    SETTLED_SECONDS,
+    STEADY_SECONDS,
     Answers,
     Process,
     Reported,
@@ -26,7 +26,7 @@ WIRING = pod_keys(POD, "web-0")
 TAP = "vpp-tap-web-0"
 ARP = f"config/vpp/v2/arp/{TAP}/{POD}"
 LINUX = "config/linux/interfaces/v2/interface/linux-tap-web-0"
-OLD = Process(1_000, 1_000 + int(SETTLED_SECONDS))
+OLD = Process(1_000, 1_000 + int(STEADY_SECONDS))
 A, B = {"config/vpp/v2/arp/a/2001::1": b"1"}, {"config/vpp/v2/arp/b/2001::2": b"2"}
 
 
@@ -71,11 +71,11 @@ def wired(sidecar: Sidecar) -> Attachment | Unattached:
 def test_what_is_new_counts_at_once() -> None:
     """Keys come and change with one answer, whenever the agent began."""
     answers = Answers()
-    answers.take(A, None, 0.0)
+    answers.apply(A, None, 0.0)
     assert (answers.table.values, answers.table.is_complete) == (A, False)
-    answers.take(A | B, None, 2.0)
+    answers.apply(A | B, None, 2.0)
     assert answers.table.values == A | B
-    answers.take(dict.fromkeys(A | B, b"3"), None, 4.0)
+    answers.apply(dict.fromkeys(A | B, b"3"), None, 4.0)
     assert answers.table.values == dict.fromkeys(A | B, b"3")
 
 
@@ -83,15 +83,15 @@ def test_what_two_answers_lack_is_gone() -> None:
     """One answer without a key takes nothing away; two in a row do, and an outage is no answer."""
     answers = Answers()
     for found in (A | B, A | B, A):
-        answers.take(found, OLD, 0.0)
+        answers.apply(found, OLD, 0.0)
         assert answers.table.values == A | B
     assert answers.table.is_complete
     assert answers.is_open()
     answers.lose("gone")
     assert (answers.table.values, answers.table.trouble) == (A | B, "gone")
-    answers.take(A, OLD, 1.0)
+    answers.apply(A, OLD, 1.0)
     assert (answers.table.values, answers.table.trouble) == (A | B, "")
-    answers.take(A, OLD, 2.0)
+    answers.apply(A, OLD, 2.0)
     assert answers.table.values == A
     assert not answers.is_open()
 
@@ -102,14 +102,14 @@ def test_an_agent_that_has_begun_anew_takes_nothing_away(tells: bool) -> None:
     with every outage."""
     answers = Answers()
     for _ in range(2):
-        answers.take(A, OLD if tells else None, 0.0)
-        answers.take(A, OLD if tells else None, SETTLED_SECONDS)
+        answers.apply(A, OLD if tells else None, 0.0)
+        answers.apply(A, OLD if tells else None, STEADY_SECONDS)
     answers.lose()
     new = Process(5_000, 5_001) if tells else None
     for now in (40.0, 42.0, 69.9):
-        answers.take({}, new, now)
+        answers.apply({}, new, now)
         assert answers.table.values == A
-    answers.take({}, new, 40.0 + SETTLED_SECONDS)
+    answers.apply({}, new, 40.0 + STEADY_SECONDS)
 
     assert answers.table.values == {}
     assert answers.table.is_complete
@@ -118,10 +118,10 @@ def test_an_agent_that_has_begun_anew_takes_nothing_away(tells: bool) -> None:
 def test_a_restart_without_an_outage_is_noticed_too() -> None:
     """It was away between two questions: its start tells."""
     answers = Answers()
-    answers.take(A, OLD, 0.0)
-    answers.take(A, OLD, 2.0)
+    answers.apply(A, OLD, 0.0)
+    answers.apply(A, OLD, 2.0)
     for now in (4.0, 6.0, 8.0):
-        answers.take({}, Process(2_000, 2_000), now)
+        answers.apply({}, Process(2_000, 2_000), now)
 
     assert answers.table.values == A
 
@@ -135,8 +135,8 @@ def test_what_is_complete(
 ) -> None:
     """Two answers with the same keys, of an agent that has lived long enough."""
     answers = Answers()
-    answers.take(A, process, 0.0)
-    answers.take(second, process, 2.0)
+    answers.apply(A, process, 0.0)
+    answers.apply(second, process, 2.0)
 
     assert answers.table.is_complete is is_complete
 
@@ -246,7 +246,7 @@ def test_a_read_of_etcd_keeps_what_the_agent_told() -> None:
     sidecar.reconciler.reset(sidecar.held.values())
     assert isinstance(wired(sidecar), Attachment)
     memory = Reported()
-    memory.learn(texts(WIRING), ())
+    memory.replace(texts(WIRING), ())
     assert ARP in memory
     memory.yield_to({ARP})
     assert ARP not in memory

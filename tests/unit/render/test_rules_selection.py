@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from choosing import EXTERNAL, ONE, THREE, TWO, chosen, offered_by, web, web_slice
+from choosing import EXTERNAL, ONE, THREE, TWO, chosen, offered_by, web_slice
 from clusters import (
     Json,
     base_keys,
@@ -210,11 +210,9 @@ def test_c2_hints_are_judged_for_each_port() -> None:
         web_slice(endpoint(THREE), ports=ports[1:], name="t"),
         ports=ports,
     )
-    found = select(web(ports), listed, "n1", "z1", local_only=False)
+    found = select(listed, "n1", "z1", local_only=False)
 
-    assert [[c.address for c in of] for of in found.by_port.values()] == [[ONE], [ONE, TWO, THREE]]
-    assert found.addresses == (ONE, TWO, THREE)
-    assert found.ports_differ
+    assert [[c.address for c in of] for of in found.values()] == [[ONE], [ONE, TWO, THREE]]
 
 
 def test_a_port_without_endpoints_does_not_differ_from_the_others() -> None:
@@ -223,10 +221,13 @@ def test_a_port_without_endpoints_does_not_differ_from_the_others() -> None:
     alike = web_slice(endpoint(ONE), ports=ports[:2], name="s")
     starting = web_slice(endpoint(TWO, ready=False), ports=ports[2:3], name="t")
     listed = offered_by(alike, starting, ports=ports)
-    found = select(web(ports), listed, "n1", "", local_only=False)
+    found = select(listed, "n1", "", local_only=False)
 
-    assert (found.addresses, found.ports_differ) == ((ONE,), False)
-    assert [port.name for port in found.unserved] == ["c", "d"]
+    assert {port.name: [c.address for c in of] for port, of in found.items()} == {
+        "a": [ONE],
+        "b": [ONE],
+        "c": [],
+    }
 
 
 @pytest.mark.parametrize("wish", ["PreferClose", "PreferSameZone", "PreferSameNode"])

@@ -47,7 +47,7 @@ def loss(*changes: tuple[str, bytes | None]) -> Loss:
         actual.apply(key, value, 1)
         served.apply(key, value)
     wanted = {**HELD, **dict(changes)}
-    return loss_of(Plan((), (), Ledger(), Counter(), wanted), actual, served)
+    return loss_of(Plan((), Ledger(), Counter(), wanted), actual, served)
 
 
 def test_what_is_held() -> None:

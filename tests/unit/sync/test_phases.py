@@ -78,9 +78,14 @@ class Node:
                 operations.append(Operation(PREFIX + key, value, guard))
                 wanted[key] = value
             transactions.append(Transaction(tuple(operations)))
-        plan = Plan(tuple(transactions), (), Ledger(), Counter(), wanted)
+        plan = Plan(tuple(transactions), Ledger(), Counter(), wanted)
         tell = self.said.get if self.tells else None
         return self.phases.next_part(plan, self.ledger, self.actual, tell, now)
+
+    def may_go(self, now: float) -> bool:
+        """Whether what is held back may go, or it is time to look again."""
+        due = self.phases.due(now)
+        return due is not None and due <= now
 
     def commit(self, part: Part, now: float) -> list[str]:
         """The part is in etcd; its keys, deletions with a minus."""
@@ -258,7 +263,7 @@ def test_deletions_wait_for_all_that_comes_before_them() -> None:
 
     assert part.plan.transactions == ()
     assert part.gone == {OLD_SID}
-    assert not node.phases.is_ready(late + 1.5)
+    assert not node.may_go(late + 1.5)
     assert node.phases.due(late + 1.5) == late + CONFIRM_SECONDS
     end = late + CONFIRM_SECONDS
     assert node.commit(node.part(end, [STEERED, OLD_SID]), end) == [STEERED.key, f"-{OLD_SID}"]
@@ -282,14 +287,14 @@ def test_when_to_look_again() -> None:
     node = Node()
     node.commit(node.part(0.0, ALL), 0.0)
     assert set(node.phases.awaited) == {SID, CHAIN.key}
-    assert not node.phases.is_ready(0.1)
+    assert not node.may_go(0.1)
     for key in (SID, CHAIN.key):
         node.say(key)
         node.phases.update(key, node.said[key], 0.1)
-    assert node.phases.is_ready(0.1)
+    assert node.may_go(0.1)
 
     node = Node()
     node.commit(node.part(0.0, ALL), 0.0)
-    assert not node.phases.is_ready(1.9)
+    assert not node.may_go(1.9)
     assert node.phases.due(1.0) == CONFIRM_SECONDS
-    assert node.phases.is_ready(CONFIRM_SECONDS)
+    assert node.may_go(CONFIRM_SECONDS)

@@ -29,12 +29,12 @@ def test_what_seems_to_be_gone_stays_while_there_are_gaps() -> None:
     held = written(started("", wiring(5)), 6)
     again = started("", [*wiring(5), *held])
     again.intake.apply(IDENTITY, None)
-    again.set_source_gaps(frozenset({ANYTHING}))
+    again.source_gaps = frozenset({ANYTHING})
 
     assert not going(again)
     assert "DeletesHeld" in reasons(again)
 
-    again.set_source_gaps(frozenset())
+    again.source_gaps = frozenset()
 
     assert PREFIX + POLICY in going(again)
     assert "DeletesHeld" not in reasons(again)
@@ -56,7 +56,7 @@ def test_a_malformed_object_at_the_start_is_a_gap() -> None:
 def test_gaps_hold_nothing_that_was_seen_since_the_start() -> None:
     """One bad object stops no others: what this process has wanted goes when it is gone."""
     reconciler = started("", wiring(5))
-    reconciler.set_source_gaps(frozenset({ANYTHING}))
+    reconciler.source_gaps = frozenset({ANYTHING})
     written(reconciler, 6)
     reconciler.intake.apply(IDENTITY, None)
 

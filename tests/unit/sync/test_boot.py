@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+import msgspec
 import yaml
 
-from srv6kv.agent import boot
-from srv6kv.agent.boot import Boot
 from srv6kv.etcd.values import KeyValue
 from srv6kv.kube.model import Identity
 from srv6kv.settings import load
+from srv6kv.sync.ledgerkeys import Boot
 from srv6kv.sync.reconciler import Reconciler
 
 SEED = Path(__file__).parents[3] / "examples" / "seed"
@@ -70,7 +70,7 @@ def test_a_restart_within_a_boot_keeps_the_chains() -> None:
 
     assert not again.stale_chains()
     assert not again.plan()
-    assert not again.boot_note()
+    assert not again.ledger_keys.boot_operations()
 
 
 def test_a_new_boot_removes_the_chains_before_anything_else() -> None:
@@ -81,14 +81,16 @@ def test_a_new_boot_removes_the_chains_before_anything_else() -> None:
 
     assert {o.key.removeprefix("/vnf-agent/n/") for o in stale.operations} == set(chains(again))
     assert all(o.value is None for o in stale.operations)
-    assert Boot("boot-b", 5, 5) == boot.load(again.boot_note()[0].value)
+    assert Boot("boot-b", 5, 5) == msgspec.json.decode(
+        again.ledger_keys.boot_operations()[0].value or b"", type=Boot
+    )
 
 
 def test_wiring_of_an_earlier_boot_is_not_trusted_until_it_is_put_again() -> None:
     """A pod is not wired in a new boot before the CNI has written its Linux interface anew."""
     held = written(started("boot-a", wiring(5)), 6)
     again = started("boot-b", [*wiring(5), *held])
-    again.committed(again.stale_chains(), again.boot_note(), 7)
+    again.committed(again.stale_chains(), again.ledger_keys.boot_operations(), 7)
     held = written(again, 8)
 
     assert chains(again) == []
