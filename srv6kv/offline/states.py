@@ -18,11 +18,7 @@ from srv6kv.offline.reading import Warn
 def add_attachments(cluster: Cluster, rest: AgentRest | None) -> None:
     """Add the pod attachments that the agent's REST server reports, if there is one to ask.
 
-    This comes before the cluster reads what etcd has, which counts first.
-
-    Raises:
-        Unavailable: it does not answer.
-    """
+    This comes before the cluster reads what etcd has, which counts first."""
     if rest is not None:
         cluster.replace_reported(rest.wiring(), ())
 
@@ -39,10 +35,6 @@ def read(
         store: it is closed again.
         agent: ``/vnf-agent/<label>/``.
         warn: gets the status keys that cannot be read.
-
-    Raises:
-        Unavailable: etcd or the agent is out of reach.
-        Refused: etcd does not let us read.
     """
     view = View(agent)
     try:

@@ -12,11 +12,7 @@ from srv6kv.vpp.showsr_values import ShowSr
 
 
 def read_files(paths: Sequence[Path]) -> ShowSr:
-    """What was copied into files; ``-`` is standard input.
-
-    Raises:
-        InputError: a file cannot be read; names file and line.
-    """
+    """What was copied into files; ``-`` is standard input."""
     return showsr_read.merged(_read_file(path) for path in paths)
 
 

@@ -32,11 +32,7 @@ _ROUTE = re.compile(
 
 
 def never(key: str) -> bytes:
-    """The value.
-
-    Raises:
-        ValueError: srv6kv writes no such key.
-    """
+    """The value; ValueError for a key that srv6kv never writes."""
     if key.startswith(keys.LOCALSID):
         sid = key.removeprefix(keys.LOCALSID)
         return encode(LocalSid(sid=sid, base_end_function=End(), installation_vrf_id=NO_VRF))

@@ -26,7 +26,6 @@ class Observer:
     Attributes:
         has_states: whether there are states at all; the first look finds out, because a label
             without any may also be one whose agent has just ended.
-        history: of the agent and of its connection to VPP.
     """
 
     store: Etcd3Store
@@ -36,12 +35,7 @@ class Observer:
     history: History = field(default_factory=History)
 
     def known(self) -> Known:
-        """Observe all that can be known now.
-
-        Raises:
-            Unavailable: the agent's REST server or etcd is out of reach, or VPP's output makes no
-                sense.
-        """
+        """Observe all that can be known now."""
         states = self._states()
         if self.has_states is None:
             self.has_states = bool(states)

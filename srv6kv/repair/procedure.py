@@ -44,7 +44,6 @@ class Repair:
     """One repair.
 
     Attributes:
-        ground: what etcd holds.
         known: what was observed last of the agent and VPP.
         found: what is wrong; with a means of the user's it is not asked.
         task: what is to be done, or was done in all rounds.
@@ -62,11 +61,7 @@ class Repair:
         self.ground = Ground(self.observer.label)
 
     def diagnose(self) -> None:
-        """Find what is wrong, and is so a moment later too, and choose the task.
-
-        Raises:
-            InputError: there is nothing to tell it from, or it is not this label's.
-        """
+        """Find what is wrong, and is so a moment later too, and choose the task."""
         self._read()
         self.known = self.observer.known()
         self.found = self._faults()
@@ -75,11 +70,8 @@ class Repair:
         self.task = self._choose()
 
     def lasting(self, found: Iterable[Fault]) -> list[Fault]:
-        """Look again a moment later.
-
-        Returns:
-            What is wrong then with keys of these faults that have not changed meanwhile.
-        """
+        """Look again a moment later, and return what is wrong then with keys of these faults that
+        have not changed meanwhile."""
         before = self._revisions()
         time.sleep(look.AGAIN_SECONDS)
         self._read()
@@ -108,7 +100,7 @@ class Repair:
             self.known = self.observer.known()
             repairer.do(task, self.steps)
             done |= {means: done[means] | chosen for means, chosen in task.items()}
-            self.found = repairer.settled(lambda: self._left(repairer.repaired))
+            self.found = repairer.wait_for_agent(lambda: self._left(repairer.repaired))
             task = {} if repairer.came else task_of(self.found)
         self.task = {means: chosen for means, chosen in done.items() if chosen}
         self.known = self.observer.known()
@@ -136,11 +128,7 @@ class Repair:
         return asked(asks.means, self.ground, self.known, asks.named, asks.kinds)
 
     def _faults(self) -> list[Fault]:
-        """Find what is wrong; nothing if a means is asked for.
-
-        Raises:
-            InputError: there is nothing to tell it from, or it is not this label's.
-        """
+        """Find what is wrong; nothing if a means is asked for."""
         label = self.ground.label
         if not self.ground.actual.entries and self.ground.ranges == Ranges():
             raise look.unknown_label(label)

@@ -41,7 +41,6 @@ class AgentWatch:
     """Follows one agent, by the states that it publishes in etcd or, with ``rest``, by asking it.
 
     Attributes:
-        view: the agent's states.
         notes: warnings about asking it.
         due: monotonic time of the next look whether the rest of a plan may go out.
     """
@@ -78,11 +77,7 @@ class AgentWatch:
         return () if self._is_refused else self.view.prefixes
 
     def read(self, store: Reader) -> None:
-        """Begin again with the states in etcd; a user who may not read them does without.
-
-        Raises:
-            Unavailable: etcd is out of reach.
-        """
+        """Begin again with the states in etcd; a user who may not read them does without."""
         if self._poll is not None:
             self._poll.has_answered.wait(FIRST_SECONDS)
         try:
@@ -98,11 +93,7 @@ class AgentWatch:
         return self.view.differing(one for one in entries if self.view.owns(one.key))
 
     def observe(self, changes: Sequence[Change]) -> bool:
-        """Apply changes below one prefix, if it is one of the agent's.
-
-        Returns:
-            Whether it is.
-        """
+        """Apply changes below one prefix; whether it is one of the agent's."""
         if not changes or not self.view.owns(changes[0].key):
             return False
         now = time.monotonic()
@@ -115,11 +106,7 @@ class AgentWatch:
         return True
 
     def receive(self, polled: Polled) -> bool:
-        """Apply an answer of the agent.
-
-        Returns:
-            Whether it begins or ends an outage, or a plan may change by it.
-        """
+        """Apply an answer of the agent; whether an outage begins or ends, or a plan may change."""
         if polled.trouble:
             self.view.lose()
         else:
@@ -161,11 +148,7 @@ class AgentWatch:
         return self._phases.is_begun
 
     def advance(self) -> bool:
-        """Update what the rest of a plan waits for, and ``due``.
-
-        Returns:
-            Whether the rest may go out now.
-        """
+        """Update what the rest of a plan waits for, and ``due``; whether it may go out now."""
         now = time.monotonic()
         is_ready = not self.view.has_states or self._phases.is_free
         if not is_ready and now >= self.due:

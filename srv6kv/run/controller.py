@@ -179,11 +179,7 @@ class Controller:
             self._context.report_warnings()
 
     def _lacks_node(self) -> bool:
-        """Look for the own Node; whether it has not been seen yet, so that nothing may be written.
-
-        Raises:
-            InputError: two lists lack it, and there is no time to wait.
-        """
+        """Look for the own Node; whether it was not seen yet, so that nothing may be written."""
         warning = self._context.node_warning()
         if warning is not None and self._context.lists.search_node() and self.once:
             raise InputError(str(warning))

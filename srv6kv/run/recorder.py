@@ -38,9 +38,6 @@ class Recorder:
     keeps its mode, which may be on purpose, with a warning, and is continued: what changed
     since it ended becomes one transaction. What a crash left of a last line is cut off. If the file
     cannot be written later on, the recording ends with one error in the log; the sidecar goes on.
-
-    Raises:
-        InputError: the file cannot be written, or is no recording.
     """
 
     def __init__(self, path: Path) -> None:

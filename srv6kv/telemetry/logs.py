@@ -18,8 +18,6 @@ def tell(
     """Log one decision.
 
     Args:
-        logger: whose decision.
-        level: of ``logging``.
         what: its stable name.
         text: for people; without one it is the name and the fields as ``key=value``.
         fields: what belongs to it; plain values.
@@ -42,12 +40,7 @@ def warn(warnings: Sequence[str]) -> None:
 
 
 def start(level: str, form: str) -> None:
-    """Write log lines to standard error from now on.
-
-    Args:
-        level: name of a level of ``logging``.
-        form: one of ``FORMATS``.
-    """
+    """Write log lines to standard error from now on, in one of ``FORMATS``."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Json() if form == "json" else _Text())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -39,7 +39,6 @@ class Progress:
     """What the loop has done.
 
     Attributes:
-        state: all of it as one value.
         stage: what would have failed if an error came now: writer (getting the writer key), read,
             watch or commit.
         began: Unix time of the start; what was triggered before is not measured.
@@ -149,11 +148,7 @@ class Progress:
         self.telemetry.sync_last_queued_timestamp.set(time.time())
 
     def cluster(self, is_node_eligible: bool, node_warning: Note | None = None) -> None:
-        """Objects were taken in.
-
-        Args:
-            node_warning: says that the own Node was never seen; its line is not ours.
-        """
+        """Objects were taken in; the line that the own Node was never seen is not ours."""
         if is_node_eligible != self.state.is_node_eligible and node_warning is None:
             tell(log, logging.WARNING, "node", eligible=is_node_eligible)
         text = str(node_warning or "")

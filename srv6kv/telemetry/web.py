@@ -61,13 +61,7 @@ class Answer:
 
 
 class Pages:
-    """The pages, by path.
-
-    Args:
-        state: gives the loop's state as it is now.
-        registry: the metrics.
-        names: what does not change while the process runs, for ``/statusz``.
-    """
+    """The pages, by path; ``names`` is what does not change while the process runs."""
 
     def __init__(
         self, state: Callable[[], State], registry: CollectorRegistry, **names: str
@@ -280,9 +274,6 @@ def serving(listen: str, pages: Pages) -> Iterator[str]:
 
     Yields:
         Where it listens, with the port that was taken; or ``none``.
-
-    Raises:
-        InputError: one cannot listen there.
     """
     if listen in NOWHERE:
         yield "none"

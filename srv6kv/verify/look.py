@@ -26,7 +26,6 @@ class Look:
 
     Attributes:
         revisions: of each key of etcd.
-        has_states: whether the agent was asked; ``has_vpp``: whether VPP was.
         remarks: what could not be compared.
         compared: how many keys were.
     """
@@ -109,11 +108,7 @@ def lasting(look: Callable[[], Look]) -> tuple[Look, list[Difference], set[str]]
 
 
 def refuse_nothing(label: str, seen: Look, found: Sequence[Difference]) -> None:
-    """Refuse to call it the same when there was nothing to compare.
-
-    Raises:
-        InputError: etcd has nothing of the label, or neither agent nor VPP is known.
-    """
+    """Refuse to call it the same when there was nothing to compare."""
     if found:
         return
     if not seen.revisions:

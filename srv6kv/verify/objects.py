@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from srv6kv.agent.needs import Means
-from srv6kv.verify.differences import COMMAND, VPP, Difference, Interface, Remedy
+from srv6kv.verify.differences import VPP, Difference, Interface, known
 from srv6kv.vpp.showsr_values import Localsid, Policy, SegmentList
 
 Names = Mapping[str, str]
@@ -39,12 +38,7 @@ def policy(key: str, want: Policy, has: Policy, may_be_old: bool) -> Iterator[Di
     if more:
         found.append(f"it has {_lists(more)} that etcd has not")
     if found:
-        yield Difference(
-            *(key, VPP, "PolicyDiffers", "; ".join(found)),
-            "a change failed half-way and the agent takes it for done, VPP had an older one before"
-            " the agent came, or it was changed in VPP by hand",
-            Remedy(Means.RECREATE),
-        )
+        yield known(key, VPP, "PolicyDiffers", "; ".join(found))
 
 
 def _does(policy: Policy) -> str:
@@ -82,60 +76,24 @@ def _lists(items: list[SegmentList]) -> str:
 
 
 def encap_source(key: str, has: str, want: str | None, of_what: str) -> Iterator[Difference]:
-    """Whether VPP's outer source is one, and that of srv6-global if there is one.
-
-    Args:
-        want: what srv6-global says; None: there is none.
-        of_what: says whose source it is.
-    """
+    """Whether VPP's outer source is one, and that of srv6-global (``want``) if there is one."""
     if has == _UNSET:
-        yield Difference(
-            *(key, VPP, "EncapSourceUnset", f"the encap source {of_what} is {_UNSET}"),
-            "the agent makes policies before srv6-global at every resync, and a policy keeps the"
-            " source with which it was made",
-            Remedy(
-                Means.RECREATE,
-                "put 'srv6kv vpp-exec' into VPP's start-up exec file; now 'vppctl set sr encaps"
-                f" source addr ADDRESS', then {COMMAND}",
-            ),
-        )
+        yield known(key, VPP, "EncapSourceUnset", f"the encap source {of_what} is {_UNSET}")
     elif want is not None and want not in (_UNSET, has):
-        yield Difference(
-            *(key, VPP, "EncapSourceDiffers", f"the encap source {of_what} is {has}, not {want}"),
-            "srv6-global was changed after it was made, or VPP's start-up file sets another one",
-            Remedy(Means.RECREATE, f"set both to the same, then {COMMAND}"),
-        )
+        what = f"the encap source {of_what} is {has}, not {want}"
+        yield known(key, VPP, "EncapSourceDiffers", what)
 
 
 def localsid(
     key: str, want: Localsid, has: Localsid, names: Names, interface: Interface | None
 ) -> Iterator[Difference]:
-    """Find how VPP's localsid differs, as far as its text shows.
-
-    Args:
-        names: the agent's names of interfaces to VPP's, as far as they are known.
-        interface: etcd's value of the one that is wanted.
-    """
+    """Find how VPP's localsid differs, as far as its text shows."""
     found = list(_localsid(want, has, names, interface))
     if found:
-        yield Difference(
-            *(key, VPP, "LocalsidDiffers", "; ".join(found)),
-            "VPP had an older one before the agent came, a change failed (the agent ignores one of"
-            " PSP), or it was changed in VPP by hand",
-            Remedy(Means.REWRITE),
-        )
+        yield known(key, VPP, "LocalsidDiffers", "; ".join(found))
     if has.is_deleted and want.interface:
-        yield Difference(
-            *(
-                key,
-                VPP,
-                "InterfaceDeleted",
-                f"it sends to an interface that is gone: {want.interface}",
-            ),
-            "the interface was deleted under it: its packets are lost, or reach the pod that gets"
-            " the interface's number",
-            Remedy(Means.REWRITE, f"see that the interface is there, then {COMMAND}"),
-        )
+        what = f"it sends to an interface that is gone: {want.interface}"
+        yield known(key, VPP, "InterfaceDeleted", what)
 
 
 def _localsid(

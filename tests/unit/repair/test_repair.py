@@ -144,7 +144,7 @@ def test_a_flip_goes_there_and_back_at_once() -> None:
     steps = plan_repair({Means.RECREATE: chosen(ground, Means.RECREATE)}, ground, batch=1).steps
     there, back = (json.loads(step.transaction.operations[0].value or b"") for step in steps[:2])
 
-    assert [step.pause for step in steps] == [Pause.NONE, Pause.SETTLED] * 2
+    assert [step.pause for step in steps] == [Pause.NONE, Pause.APPLIED] * 2
     assert there == {**back, "installation_vrf_id": 1}
     assert [len(step.transaction) for step in steps] == [1] * 4
 
