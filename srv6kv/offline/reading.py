@@ -1,4 +1,5 @@
-"""Reads a cluster once: manifests or an API server, settings, and files with an agent's keys."""
+"""Reads a cluster once: manifests or an API server, settings, and files with an agent's keys or
+VPP's text."""
 
 from __future__ import annotations
 
@@ -26,6 +27,8 @@ from srv6kv.offline.files import Files
 from srv6kv.settings import Settings
 from srv6kv.sources.manifests import INPUT_REASONS, RawObject, read_with_gaps
 from srv6kv.sync.reconciler import Reconciler
+from srv6kv.vpp import showsr_read
+from srv6kv.vpp.showsr_values import ShowSr
 
 if TYPE_CHECKING:
     from srv6kv.sources.api import ApiServer
@@ -204,3 +207,20 @@ def read_json(path: Path, kind: Any) -> Any:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def read_vpp(paths: Sequence[Path]) -> ShowSr:
+    """What VPP has, in its own words, from files; ``-`` is standard input."""
+    return showsr_read.merged(map(_read_shown, paths))
+
+
+def _read_shown(path: Path) -> ShowSr:
+    name = "standard input" if str(path) == "-" else str(path)
+    try:
+        text = stdin() if str(path) == "-" else path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read: {error.strerror}") from None
+    try:
+        return showsr_read.read(text.decode(errors="replace"))
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None

@@ -115,23 +115,24 @@ class Ground:
 
     def _differs(self, now: Actual, done: Step | None) -> bool:
         """Whether keys of ours have changed, but for those of a step that is done."""
-        operations = done.transaction.operations if done is not None else ()
-        mine = {operation.key.removeprefix(self.prefix) for operation in operations}
+        mine = {key for key, _ in self._changes(done.transaction)} if done is not None else set()
         return any(
             self._revision_in(now, key) != self._revision_in(self.actual, key)
             for key in (self.actual.entries.keys() | now.entries.keys()) - mine
             if self.ranges.owns(key)
         )
 
-    def _is_done(self, step: Step, now: Actual) -> bool:
-        for operation in step.transaction.operations:
-            key = operation.key.removeprefix(self.prefix)
-            held = now.entries.get(key)
-            if (held.value if held else None) != operation.value:
+    def _is_done(self, tried: Step, now: Actual) -> bool:
+        for key, value in self._changes(tried.transaction):
+            found = now.entries.get(key)
+            if (found.value if found else None) != value:
                 return False
-            if held is not None and held.revision == self._revision_in(self.actual, key):
+            if found is not None and found.revision == self._revision_in(self.actual, key):
                 return False
         return True
+
+    def _changes(self, transaction: Transaction) -> list[Change]:
+        return [(one.key.removeprefix(self.prefix), one.value) for one in transaction.operations]
 
     @staticmethod
     def _revision_in(actual: Actual, key: str) -> int:
@@ -141,24 +142,23 @@ class Ground:
     def guarded(self, transaction: Transaction) -> Transaction:
         """The transaction with the guards that hold now."""
         revisions = {
-            operation.key: self._revision_in(self.actual, operation.key.removeprefix(self.prefix))
-            for operation in transaction.operations
+            self.prefix + key: self._revision_in(self.actual, key)
+            for key, _ in self._changes(transaction)
         }
         return recording.mapped(transaction, revisions)
 
     def committed(self, step: Step, revision: int) -> None:
         """Apply a step that is done at this revision."""
         self._owe(step)
-        for operation in step.transaction.operations:
-            self.actual.apply(operation.key.removeprefix(self.prefix), operation.value, revision)
+        for key, value in self._changes(step.transaction):
+            self.actual.apply(key, value, revision)
         self.revision = revision
 
     def _owe(self, step: Step) -> None:
-        for operation in step.transaction.operations:
-            key = operation.key.removeprefix(self.prefix)
+        for key, value in self._changes(step.transaction):
             entry = self.actual.entries.get(key)
             before = self.owed.pop(key, entry.value if entry else None)
-            if step.rebound is None and before != operation.value:
+            if step.rebound is None and before != value:
                 self.owed[key] = before
 
     def restoring(self) -> list[Step]:

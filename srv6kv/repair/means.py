@@ -25,7 +25,7 @@ from srv6kv.repair.rebind import Rebinder
 BATCH = 8
 """Policies that are recreated at a time."""
 
-_TABLE = re.compile(rf"{keys.VRF_TABLE}id/([0-9]{1,10})/protocol/IPV6\Z")
+_TABLE = re.compile(rf"{keys.VRF_TABLE}id/([0-9]{1, 10})/protocol/IPV6\Z")
 
 Task = Mapping[Means, frozenset[str]]
 """What is to be repaired by which means; keys in short form."""

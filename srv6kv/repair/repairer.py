@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -263,29 +263,31 @@ class Repairer:
     def _wait(self, step: Step) -> None:
         if step.pause is Pause.NONE:
             return
-        is_gone = step.pause is Pause.GONE
+        is_gone, waits_for = step.pause is Pause.GONE, step.waits_for
         self._sleep(FORGET_SECONDS if is_gone else self.pause)
-        extra = FORGET_SECONDS_A_KEY * len(step.waits_for)
+        extra = FORGET_SECONDS_A_KEY * len(waits_for)
         if self.states() is None:
             self._sleep(extra)
         elif not is_gone:
-            self._comes(step, LONGEST_SECONDS, lambda one: one.state is not State.RETRYING)
-            self._refuse_failed(step)
-        elif not self._comes(step, LONGEST_SECONDS + extra, lambda one: one.state in ABSENT):
+            self._comes(waits_for, LONGEST_SECONDS, lambda one: one.state is not State.RETRYING)
+            self._refuse_failed(waits_for)
+        elif not self._comes(waits_for, LONGEST_SECONDS + extra, lambda one: one.state in ABSENT):
             raise Stopped("the agent does not follow: it still has what was deleted")
 
-    def _refuse_failed(self, step: Step) -> None:
+    def _refuse_failed(self, chosen: Set[str]) -> None:
         states = self.states() or {}
-        for key in sorted(step.waits_for & states.keys()):
+        for key in sorted(chosen & states.keys()):
             if states[key].state is State.FAILED:
                 raise Stopped(f"{key} is FAILED now: {states[key].error}; nothing more is tried")
 
-    def _comes(self, step: Step, seconds: float, holds: Callable[[ValueStatus], bool]) -> bool:
-        """Whether that comes to hold of all states of the step's keys within so many seconds."""
+    def _comes(
+        self, chosen: Set[str], seconds: float, holds: Callable[[ValueStatus], bool]
+    ) -> bool:
+        """Whether that comes to hold of all states of these keys within so many seconds."""
         deadline = time.monotonic() + seconds
         while True:
             states = self.states()
-            known = [states[key] for key in step.waits_for & states.keys()] if states else []
+            known = [states[key] for key in chosen & states.keys()] if states else []
             if states is not None and all(map(holds, known)):
                 return True
             if time.monotonic() > deadline:

@@ -35,7 +35,7 @@ class Writership:
             progress.lost_writer(self._label)
         writer = self._session.acquire()
         if writer is None:
-            self._stand_by()
+            self._yield_to_holder()
         elif writer is not self._last:
             if has_listed and self._may_be_outdated(writer):
                 self._context.lists.await_new()
@@ -50,7 +50,7 @@ class Writership:
     def _may_be_outdated(self, writer: Writer) -> bool:
         return self._last is None or self._context.store.was_held_between(self._last, writer)
 
-    def _stand_by(self) -> None:
+    def _yield_to_holder(self) -> None:
         self._context.hold = ()
         holder = self._context.store.holder(self._label)
         if holder is not None:
