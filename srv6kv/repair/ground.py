@@ -96,7 +96,7 @@ class Ground:
         for item in entries:
             if item.key.startswith(own_prefix):
                 noted[item.key.removeprefix(own_prefix)] = item.value
-            elif item.key.startswith(self.prefix):
+            else:
                 now.apply(item.key.removeprefix(self.prefix), item.value, item.mod_revision)
         ledger = ledger_of(noted)
         self.ranges = ledger.ranges
