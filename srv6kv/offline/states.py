@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from srv6kv.agent.rest import AgentRest
 from srv6kv.agent.status import ValueStatus
@@ -37,14 +37,12 @@ def read(
         warn: gets the status keys that cannot be read.
     """
     view = View(agent)
-    try:
+    with closing(store):
         states = rest.statuses() if rest is not None else None
         entries = store.read(prefixes).entries
         if states is None:
             with suppress(Refused):
                 view.reset(store.read(view.prefixes).entries)
-    finally:
-        store.close()
     warn(list(view.unreadable.values()))
     if states is None and view.has_states:
         states = view.statuses

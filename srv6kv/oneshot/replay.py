@@ -125,10 +125,7 @@ def _moved(recorded: Recorded, old: str, new: str) -> Recorded:
 
 
 def replay(
-    recordings: Sequence[Recorded],
-    label: str,
-    store: Etcd3Store,
-    on_done: Callable[[], object],
+    recordings: Sequence[Recorded], label: str, store: Etcd3Store, on_done: Callable[[], object]
 ) -> Mapping[str, int]:
     """Commit every transaction; guard 0 becomes "must not exist", others what our puts got.
 

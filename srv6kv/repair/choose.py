@@ -68,7 +68,9 @@ def faults(ground: Ground, known: Known) -> list[Fault]:
     states = known.states
     by_state, blamed = list[Fault](), set[str]()
     if states is not None:
-        by_state = [*_by_states(ground, states), *_lost(ground, states)]
+        mine = sorted({*ground.ours(), *ground.made}, key=put_order)
+        by_state = [one for key in mine if (one := _by_state(key, states.get(key))) is not None]
+        by_state += _lost(ground, states)
         # VPP need not have what the agent does not call done.
         done = {key for key, status in states.items() if status.state is State.CONFIGURED}
         blamed = ground.actual.entries.keys() - done | {fault.key for fault in by_state}
@@ -90,13 +92,6 @@ def task_of(found: Iterable[Fault]) -> Task:
         if fault.means is not None and fault.is_repairable:
             task[fault.means] = task.get(fault.means, frozenset()) | {fault.key}
     return task
-
-
-def _by_states(ground: Ground, states: Mapping[str, ValueStatus]) -> Iterator[Fault]:
-    for key in sorted({*ground.ours(), *ground.made}, key=put_order):
-        fault = _by_state(key, states.get(key))
-        if fault is not None:
-            yield fault
 
 
 def _by_state(key: str, status: ValueStatus | None) -> Fault | None:

@@ -13,7 +13,6 @@ from srv6kv.etcd.store import Etcd3Store
 from srv6kv.ligato import keys
 from srv6kv.repair.choose import Known
 from srv6kv.verify.vppask import ask
-from srv6kv.vpp.showsr_values import ShowSr
 
 CONNECT_SECONDS = 60
 """A first connection to VPP is there by then."""
@@ -39,7 +38,8 @@ class Observer:
         states = self._states()
         if self.has_states is None:
             self.has_states = bool(states)
-        return Known(states if self.has_states else None, self._shown())
+        shown = None if self.rest is None else ask(self.rest.vpp_command, self.rest.url)
+        return Known(states if self.has_states else None, shown)
 
     def states(self) -> dict[str, ValueStatus] | None:
         """Read the states; None if there are none, or not now."""
@@ -67,6 +67,3 @@ class Observer:
                 " and nothing was rewritten since, it takes --means rewrite"
             )
         return text
-
-    def _shown(self) -> ShowSr | None:
-        return None if self.rest is None else ask(self.rest.vpp_command, self.rest.url)

@@ -186,9 +186,7 @@ class Repairer:
         if writer is None:
             raise Conflict(f"{writer_key(self.ground.label)} is not held")
         revision = self.store.commit(
-            self.ground.guarded(step.transaction),
-            writer=writer,
-            read_revision=self.ground.revision,
+            self.ground.guarded(step.transaction), writer=writer, read_revision=self.ground.revision
         )
         self._tried = None
         self.ground.committed(step, revision)

@@ -80,12 +80,11 @@ class AgentWatch:
         """Begin again with the states in etcd; a user who may not read them does without."""
         if self._poll is not None:
             self._poll.has_answered.wait(FIRST_SECONDS)
+        self._is_refused, entries = False, []
         try:
             entries = store.read(self.view.prefixes).entries
         except Refused:
-            self._is_refused, entries = True, []
-        else:
-            self._is_refused = False
+            self._is_refused = True
         self.view.reset(entries)
 
     def differing(self, entries: Sequence[KeyValue]) -> set[str]:
@@ -119,9 +118,8 @@ class AgentWatch:
         trouble = polled.trouble or self._attached.trouble
         if bool(trouble) == bool(self.notes):
             return is_news
-        self.notes = (
-            (Note(Subject(Kind.AGENT), Reason.AGENT_UNAVAILABLE, trouble),) if trouble else ()
-        )
+        note = Note(Subject(Kind.AGENT), Reason.AGENT_UNAVAILABLE, trouble)
+        self.notes = (note,) if trouble else ()
         return True
 
     def _apply_attachments(self, table: Table) -> bool:
@@ -129,12 +127,11 @@ class AgentWatch:
         old, self._attached = self._attached, table
         cluster, owns = self._reconciler.cluster, self._reconciler.owns
         cluster.reported.is_complete = table.is_complete
-        if table.values == old.values:
-            return table.is_complete != old.is_complete
-        values = {key: value for key, value in table.values.items() if not owns(key)}
-        return cluster.replace_reported(values, self._reconciler.actual.entries) or (
-            table.is_complete != old.is_complete
-        )
+        is_news = table.is_complete != old.is_complete
+        if table.values != old.values:
+            values = {key: value for key, value in table.values.items() if not owns(key)}
+            is_news |= cluster.replace_reported(values, self._reconciler.actual.entries)
+        return is_news
 
     def _reported_state(self, key: str) -> Reported | None:
         """The state of a key; answers from before the last commit do not count."""

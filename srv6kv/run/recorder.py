@@ -7,13 +7,13 @@ import logging
 import os
 import stat
 import sys
+import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 
 from srv6kv import foreign
 from srv6kv.errors import InputError
-from srv6kv.telemetry.logs import tell
+from srv6kv.telemetry.logs import rfc3339, tell
 from srv6kv.txn import recording
 from srv6kv.txn.recording import Recorded
 from srv6kv.txn.transaction import Transaction
@@ -75,7 +75,7 @@ class Recorder:
         if self._file.closed:
             return
         self._number += 1
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        now = rfc3339(time.time())
         try:
             self._file.write(recording.dump(Recorded(self._number, transaction, now)))
             self._file.flush()

@@ -12,6 +12,12 @@ from srv6kv.foreign import visible
 FORMATS = ("text", "json")
 
 
+def rfc3339(seconds: float) -> str:
+    """A Unix time as text, with milliseconds."""
+    when = datetime.fromtimestamp(seconds, UTC)
+    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def tell(
     logger: logging.Logger, level: int, what: str, text: str | None = None, /, **fields: Any
 ) -> None:
@@ -68,9 +74,8 @@ class _Json(logging.Formatter):
         said = record.getMessage()
         what = getattr(record, "what", None)
         fields = {} if what is None else record.__dict__["fields"]
-        when = datetime.fromtimestamp(record.created, UTC)
         line = {
-            "ts": when.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "ts": rfc3339(record.created),
             "level": record.levelname.lower(),
             "msg": what if what is not None else said,
             **fields,

@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -31,7 +30,7 @@ from srv6kv.errors import InputError
 from srv6kv.foreign import visible
 from srv6kv.telemetry import health
 from srv6kv.telemetry.health import State
-from srv6kv.telemetry.logs import tell
+from srv6kv.telemetry.logs import rfc3339, tell
 
 log = logging.getLogger("srv6kv")
 
@@ -99,8 +98,8 @@ class Pages:
     def _healthz(self, _accept: str) -> Answer:
         state, now = self._state(), time.monotonic()
         body = {
-            "lastUpdated": _time(state.last_sync or self._began),
-            "currentTime": _time(time.time()),
+            "lastUpdated": rfc3339(state.last_sync or self._began),
+            "currentTime": rfc3339(time.time()),
             "nodeEligible": state.is_node_eligible,
         }
         return _answer(JSON, visible.encode(body), is_good=health.is_healthy(state, now))
@@ -124,7 +123,7 @@ class Pages:
             "etcd": {"revision": state.revision, "trouble": state.trouble},
             "writer": {"held": state.is_writer, "holder": state.holder},
             "sync": {
-                "last": None if state.last_sync is None else _time(state.last_sync),
+                "last": None if state.last_sync is None else rfc3339(state.last_sync),
                 "count": state.syncs,
                 "commits": state.commits,
             },
@@ -178,11 +177,6 @@ def _agent(shown: AgentShown) -> dict[str, Any]:
         "repair": [msgspec.to_builtins(need) for need in shown.needs],
         "unreadable": shown.unreadable,
     }
-
-
-def _time(seconds: float) -> str:
-    when = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
-    return when.replace("+00:00", "Z")
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -9,12 +9,7 @@ from srv6kv.vpp.showsr_values import Localsid, Policy, SegmentList
 
 Names = Mapping[str, str]
 _UNSET = "::"
-_VPP_NAMES = {
-    "TAP": "tap",
-    "AF_PACKET": "host-",
-    "MEMIF": "memif",
-    "SOFTWARE_LOOPBACK": "loop",
-}
+_VPP_NAMES = {"TAP": "tap", "AF_PACKET": "host-", "MEMIF": "memif", "SOFTWARE_LOOPBACK": "loop"}
 """How VPP's name of an interface begins, by the agent's type of it."""
 _MOST_SHOWN = 4
 

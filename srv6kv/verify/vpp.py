@@ -30,7 +30,6 @@ from srv6kv.verify.objects import Names
 from srv6kv.vpp.showsr_values import ShowSr, Steering
 
 Found = TypeVar("Found")
-Blamed = frozenset[str]
 _LEFT_OVER = (
     "a deletion failed, or the agent was restarted over a living VPP: it cannot read SRv6 back, so"
     " it deletes nothing that it has not made itself"
@@ -51,7 +50,7 @@ class Seen:
     decoded: DesiredObjects
     vpp: ShowSr
     states: States | None
-    blamed: Blamed
+    blamed: frozenset[str]
     names: Names = field(default_factory=dict)
 
     @cached_property
