@@ -76,9 +76,8 @@ class Repair:
         time.sleep(look.AGAIN_SECONDS)
         self._read()
         self.known = self.observer.known()
-        keys, now = {one.key for one in found}, self._revisions()
-        again = [one for one in faults(self.ground, self.known) if one.key in keys]
-        return [one for one in again if before.get(one.key) == now.get(one.key)]
+        keys = {one.key for one in found} - look.changed(before, self._revisions())
+        return [one for one in faults(self.ground, self.known) if one.key in keys]
 
     def steps(self, task: Task, ground: Ground) -> RepairPlan:
         """Make the steps of a task."""
@@ -118,8 +117,8 @@ class Repair:
         snapshot = self.store.read(self.ground.prefixes)
         self.ground.read(snapshot.entries, snapshot.revision)
 
-    def _revisions(self) -> dict[str, int]:
-        return {key: entry.revision for key, entry in self.ground.actual.entries.items()}
+    def _revisions(self) -> set[tuple[str, int]]:
+        return {(key, entry.revision) for key, entry in self.ground.actual.entries.items()}
 
     def _choose(self) -> Task:
         asks = self.request

@@ -16,7 +16,7 @@ from srv6kv.verify.differences import (
     DesiredKeys,
     Difference,
     Remedy,
-    known,
+    explained,
 )
 
 _NONE = {State.NONEXISTENT, State.REMOVED, State.MISSING}
@@ -37,7 +37,7 @@ def differences(
     concerned = sorted(key for key in desired.keys if desired.concerns(key))
     if concerned and not any(_is_held(states.get(key)) for key in concerned):
         what = f"it holds none of the {len(concerned)} keys in etcd"
-        yield known(keys.CONFIG, AGENT, "AgentReadsNothing", what)
+        yield explained(keys.CONFIG, AGENT, "AgentReadsNothing", what)
         return
     for key in concerned:
         status = states.get(key)
@@ -46,7 +46,7 @@ def differences(
                 what = (
                     "it has no state for this key" if status is None else f"it says {status.state}"
                 )
-                yield known(key, AGENT, "NotInAgent", what)
+                yield explained(key, AGENT, "NotInAgent", what)
         elif status is not None and status.state not in FINE:
             has = None if in_vpp is None else key in in_vpp
             yield from _undone(desired, states, status, has)
@@ -71,7 +71,7 @@ def _undone(
             yield _pending(desired, states, key, label)
     elif state == State.INVALID:
         fields = f" ({', '.join(status.details)})" if status.details else ""
-        yield known(key, AGENT, "Invalid", f"INVALID{fields}{error}")
+        yield explained(key, AGENT, "Invalid", f"INVALID{fields}{error}")
     elif state in (State.FAILED, State.RETRYING):
         cause, remedy = meaning(key, status.operation, status.error, is_in_vpp)
         if state == State.RETRYING:
@@ -80,7 +80,7 @@ def _undone(
         what = f"{status.operation} {state}{error}"
         yield Difference(key, AGENT, state.capitalize(), what, cause, remedy)
     else:
-        yield known(key, AGENT, "Unimplemented", f"it says {state}")
+        yield explained(key, AGENT, "Unimplemented", f"it says {state}")
 
 
 def _is_met(desired: DesiredKeys, states: States, key: str, label: str) -> bool:
@@ -115,4 +115,4 @@ def _pending(desired: DesiredKeys, states: States, key: str, label: str) -> Diff
 def _left(desired: DesiredKeys, status: ValueStatus) -> Difference:
     what = f"it holds the value ({status.state}), and etcd has no such key"
     is_ours = desired.ranges.owns(status.key) or status.key in desired.shared
-    return known(status.key, AGENT, "NotInEtcd" if is_ours else FOREIGN, what)
+    return explained(status.key, AGENT, "NotInEtcd" if is_ours else FOREIGN, what)

@@ -172,7 +172,7 @@ _CASES: dict[tuple[str, str], tuple[str, Remedy]] = {
 """The likely cause and the remedy, by place and reason, where these decide them."""
 
 
-def known(subject: str, where: str, reason: str, what: str) -> Difference:
+def explained(subject: str, where: str, reason: str, what: str) -> Difference:
     """A difference whose cause and remedy follow from its place and reason."""
     return Difference(subject, where, reason, what, *_CASES[where, reason])
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from srv6kv.ligato import keys
 from srv6kv.net.bsids import Texts
 from srv6kv.verify.desired import DesiredObjects, key_of
-from srv6kv.verify.differences import ETCD, DesiredKeys, Difference, known
+from srv6kv.verify.differences import ETCD, DesiredKeys, Difference, explained
 
 FATAL = frozenset({"Unreadable", "KeyMismatch", "Invalid"})
 """Reasons for which the agent does not have the value of a key."""
@@ -16,14 +16,14 @@ FATAL = frozenset({"Unreadable", "KeyMismatch", "Invalid"})
 def differences(desired: DesiredKeys, decoded: DesiredObjects) -> Iterator[Difference]:
     """Keys and values that the agent cannot take as they are meant."""
     for key, why in desired.unreadable.items():
-        yield known(key, ETCD, "Unreadable", f"the agent cannot decode it: {why}")
+        yield explained(key, ETCD, "Unreadable", f"the agent cannot decode it: {why}")
     for key, value in desired.values.items():
         made = key_of(key, value)
         if made != key:
             what = f"the agent makes the key {made!r} of this value"
-            yield known(key, ETCD, "KeyMismatch", what)
+            yield explained(key, ETCD, "KeyMismatch", what)
     for key, why in decoded.faults.items():
-        yield known(key, ETCD, "Invalid", why)
+        yield explained(key, ETCD, "Invalid", why)
     yield from _related_bsids(desired)
     yield from _shared_prefixes(decoded)
 
@@ -35,7 +35,7 @@ def _related_bsids(desired: DesiredKeys) -> Iterator[Difference]:
         if text and texts.relates_to(text):
             longer = next(one for one in found if one != text and one.startswith(text))
             what = f"its BSID is the beginning of another one: {longer}"
-            yield known(keys.policy(text), ETCD, "BsidPrefix", what)
+            yield explained(keys.policy(text), ETCD, "BsidPrefix", what)
         texts.add(text)
 
 
@@ -46,4 +46,4 @@ def _shared_prefixes(decoded: DesiredObjects) -> Iterator[Difference]:
                 others = sorted(bsids.keys() - {key})
                 if others:
                     what = f"{traffic} in VRF {vrf} is steered by {others[0]} too"
-                    yield known(key, ETCD, "SharedPrefix", what)
+                    yield explained(key, ETCD, "SharedPrefix", what)

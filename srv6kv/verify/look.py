@@ -88,6 +88,11 @@ def _published(
     return (view.statuses if view.reported or remarks else None), remarks
 
 
+def changed(before: Set[tuple[str, int]], now: Set[tuple[str, int]]) -> set[str]:
+    """The keys that were written between two looks, from each key's revisions at both."""
+    return {key for key, _ in before ^ now}
+
+
 def lasting(look: Callable[[], Look]) -> tuple[Look, list[Difference], set[str]]:
     """Look, and once more a moment later if there are differences.
 
@@ -101,7 +106,7 @@ def lasting(look: Callable[[], Look]) -> tuple[Look, list[Difference], set[str]]
     time.sleep(AGAIN_SECONDS)
     earlier, seen = seen, look()
     before = {(item.subject, item.where) for item in earlier.found}
-    changing = {key for key, _ in earlier.revisions ^ seen.revisions}
+    changing = changed(earlier.revisions, seen.revisions)
     changing &= {item.subject for item in (*earlier.found, *seen.found)}
     same = [item for item in seen.found if (item.subject, item.where) in before]
     return seen, [item for item in same if item.subject not in changing], changing

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
-from srv6kv.verify.differences import VPP, Difference, Interface, known
+from srv6kv.verify.differences import VPP, Difference, Interface, explained
 from srv6kv.vpp.showsr_values import Localsid, Policy, SegmentList
 
 Names = Mapping[str, str]
@@ -33,7 +35,7 @@ def policy(key: str, want: Policy, has: Policy, may_be_old: bool) -> Iterator[Di
     if more:
         found.append(f"it has {_lists(more)} that etcd has not")
     if found:
-        yield known(key, VPP, "PolicyDiffers", "; ".join(found))
+        yield explained(key, VPP, "PolicyDiffers", "; ".join(found))
 
 
 def _does(policy: Policy) -> str:
@@ -44,24 +46,15 @@ def _unlike(
     wants: Iterable[SegmentList], has: Iterable[SegmentList], may_be_old: bool
 ) -> tuple[list[SegmentList], list[SegmentList]]:
     """What is only in the first, and what is only in the second."""
-    left: dict[tuple[str, ...], list[SegmentList]] = {}
-    for item in has:
-        left.setdefault(item.segments, []).append(item)
-    lacks = []
-    for item in wants:
-        same = [one for one in left.get(item.segments, ()) if one.weight == item.weight]
-        if same:
-            left[item.segments].remove(same[0])
-        else:
-            lacks.append(item)
-    if may_be_old:
-        for item in list(lacks):
-            digits = str(item.weight)
-            near = [x for x in left.get(item.segments, ()) if str(x.weight).startswith(digits)]
-            if near:
-                left[item.segments].remove(near[0])
-                lacks.remove(item)
-    return lacks, [item for items in left.values() for item in items]
+    first, second = (Counter(replace(one, index=0) for one in lists) for lists in (wants, has))
+    lacks, more = list((first - second).elements()), list((second - first).elements())
+    for item in list(lacks) if may_be_old else ():
+        same = (one for one in more if one.segments == item.segments)
+        near = next((one for one in same if str(one.weight).startswith(str(item.weight))), None)
+        if near is not None:
+            lacks.remove(item)
+            more.remove(near)
+    return lacks, more
 
 
 def _lists(items: list[SegmentList]) -> str:
@@ -73,10 +66,10 @@ def _lists(items: list[SegmentList]) -> str:
 def encap_source(key: str, has: str, want: str | None, of_what: str) -> Iterator[Difference]:
     """Whether VPP's outer source is one, and that of srv6-global (``want``) if there is one."""
     if has == _UNSET:
-        yield known(key, VPP, "EncapSourceUnset", f"the encap source {of_what} is {_UNSET}")
+        yield explained(key, VPP, "EncapSourceUnset", f"the encap source {of_what} is {_UNSET}")
     elif want is not None and want not in (_UNSET, has):
         what = f"the encap source {of_what} is {has}, not {want}"
-        yield known(key, VPP, "EncapSourceDiffers", what)
+        yield explained(key, VPP, "EncapSourceDiffers", what)
 
 
 def localsid(
@@ -85,10 +78,10 @@ def localsid(
     """Find how VPP's localsid differs, as far as its text shows."""
     found = list(_localsid(want, has, names, interface))
     if found:
-        yield known(key, VPP, "LocalsidDiffers", "; ".join(found))
+        yield explained(key, VPP, "LocalsidDiffers", "; ".join(found))
     if has.is_deleted and want.interface:
         what = f"it sends to an interface that is gone: {want.interface}"
-        yield known(key, VPP, "InterfaceDeleted", what)
+        yield explained(key, VPP, "InterfaceDeleted", what)
 
 
 def _localsid(

@@ -24,7 +24,7 @@ from srv6kv.verify.differences import (
     DesiredKeys,
     Difference,
     Remedy,
-    known,
+    explained,
 )
 from srv6kv.verify.objects import Names
 from srv6kv.vpp.showsr_values import ShowSr, Steering
@@ -161,7 +161,7 @@ def _surplus(subject: str, what: str, command: str) -> Difference:
 
 def _foreign(subject: str, what: str) -> Difference:
     """An object in none of our ranges."""
-    return known(subject, VPP, FOREIGN, f"{what}; it is in no range of srv6kv's")
+    return explained(subject, VPP, FOREIGN, f"{what}; it is in no range of srv6kv's")
 
 
 def _steerings(seen: Seen, shown: tuple[Steering, ...]) -> Iterator[Difference]:
@@ -225,7 +225,7 @@ def _has_policy(seen: Seen, bsid: str) -> bool | None:
 def _stale(seen: Seen, key: str, bsid: str) -> Iterator[Difference]:
     if _has_policy(seen, bsid) is False:
         what = f"VPP steers into {bsid}, and has no such policy"
-        yield known(key, VPP, "StaleSteering", what)
+        yield explained(key, VPP, "StaleSteering", what)
 
 
 def _elsewhere(seen: Seen, key: str, want: str, has: str) -> Difference:
