@@ -9,7 +9,7 @@ from srv6kv.agent.rest import AgentRest
 from srv6kv.agent.status import ValueStatus
 from srv6kv.agent.view import View
 from srv6kv.errors import Unavailable
-from srv6kv.etcd.store import Etcd3Store
+from srv6kv.etcd.protocols import Reader
 from srv6kv.ligato import keys
 from srv6kv.repair.choose import Known
 from srv6kv.verify.vppask import ask
@@ -27,7 +27,7 @@ class Observer:
             without any may also be one whose agent has just ended.
     """
 
-    store: Etcd3Store
+    store: Reader
     label: str
     rest: AgentRest | None
     has_states: bool | None = None

@@ -21,14 +21,8 @@ class Writership:
         self._last: Writer | None = None
 
     def seek(self, *, has_listed: bool) -> Writer | None:
-        """Keep the writer key from the last session if it lives, or try to acquire it.
-
-        Args:
-            has_listed: whether the source was started before.
-
-        Returns:
-            None on standby.
-        """
+        """Keep the writer key from the last session if it lives, or try to acquire it; None on
+        standby. ``has_listed``: the source was started before."""
         progress = self._context.progress
         progress.stage = "writer"
         if self._session.is_lost:
@@ -37,7 +31,8 @@ class Writership:
         if writer is None:
             self._yield_to_holder()
         elif writer is not self._last:
-            if has_listed and self._may_be_outdated(writer):
+            last, store = self._last, self._context.store
+            if has_listed and (last is None or store.was_held_between(last, writer)):
                 self._context.lists.await_new()
             self._last = writer
         progress.writes(writer is not None)
@@ -46,9 +41,6 @@ class Writership:
     def release(self) -> None:
         """Give the key up, so that the next writer need not wait; from any thread."""
         self._session.release()
-
-    def _may_be_outdated(self, writer: Writer) -> bool:
-        return self._last is None or self._context.store.was_held_between(self._last, writer)
 
     def _yield_to_holder(self) -> None:
         self._context.hold = ()

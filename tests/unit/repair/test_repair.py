@@ -137,7 +137,7 @@ def test_what_others_change_is_not_put_back() -> None:
     assert table.state[key] == b"{}"
 
 
-def test_a_flip_goes_there_and_back_at_once() -> None:
+def test_a_recreation_goes_there_and_back_at_once() -> None:
     """Some policies at a time; the agent is waited for only when they are back."""
     table = pair()
     ground = table.ground()

@@ -1,4 +1,4 @@
-"""What is wrong and by which means it is mended, from what the agent and VPP say of one node."""
+"""What is wrong and by which means it is repaired, from what the agent and VPP say of one node."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def ground(values: Mapping[str, Json | None] | None = None, shared: str = "{}") 
 
 
 def means(shown: ShowSr) -> dict[str, Means | None]:
-    """What mends what, on a node whose agent calls everything CONFIGURED."""
+    """What repairs what, on a node whose agent calls everything CONFIGURED."""
     return {one.key: one.means for one in faults(ground(), Known(STATES, shown))}
 
 
@@ -97,7 +97,7 @@ def test_no_encap_source(source: str) -> None:
 
 
 def test_a_policy_that_was_made_before_the_encap_source() -> None:
-    """It recreations."""
+    """It is recreated."""
     shown = with_policy(replace(POLICY_SEEN, encap_source="::"))
 
     assert means(shown) == {POLICY_KEY: Means.RECREATE}
@@ -114,8 +114,8 @@ def test_a_localsid_that_looks_up_another_table() -> None:
 
 
 def test_what_is_left_in_vpp() -> None:
-    """Policies, localsids and steerings of ours that nobody knows of are named, not those of
-    others, nor what the agent still has."""
+    """Policies, localsids and steerings of ours that neither etcd nor the agent knows are named,
+    not those of others, nor what the agent still has."""
     lists = (SegmentList(("9300::1",), 1),)
     policies = tuple(Policy(bsid, True, "Default", 0, lists) for bsid in ("5555::9", "8fff::1"))
     steerings = (Steering("L3", "2096::9/128", "5555::9"), Steering("L3", "::/0", "8fff::1"))
