@@ -100,7 +100,7 @@ def command(
         --then examples/simulate/balanced.yaml
     """
     from srv6kv.cli import cluster
-    from srv6kv.offline import vpptexts
+    from srv6kv.offline.reading import read_vpp
     from srv6kv.simulate import flow, question
     from srv6kv.trace import destinations
 
@@ -113,7 +113,7 @@ def command(
     before = flow.before_of(known, cluster.states_of(options["states"]), _entries(options, node))
     after = _after(before, node, options) if options["then"] or options["plan"] else None
     asked = question.destination_of(destination, (protocol or "").upper(), before.scene.cluster)
-    shown = vpptexts.read_files(options["files"]) if options["files"] else None
+    shown = read_vpp(options["files"]) if options["files"] else None
     found = flow.answer(before, asked, source, port, hashed, shown, after)
     _print(found, output)
     bad = {*before.scene.bad_input, *(after.bad_input if after is not None else ())}

@@ -79,14 +79,14 @@ def command(
         --interfaces examples/verify/interfaces.json
     """
     from srv6kv.cli import cluster
-    from srv6kv.offline import vpptexts
+    from srv6kv.offline.reading import read_vpp
     from srv6kv.verify import look
 
     if files and vppctl is not None:
         raise click.UsageError("--vpp and --vppctl exclude each other")
     names = cluster.read_json(interfaces, dict[str, str]) if interfaces else {}
     rest = rest_of(agent_rest)
-    copied = vpptexts.read_files(files) if files else None
+    copied = read_vpp(files) if files else None
 
     ask_agent = rest.statuses if rest is not None else None
 

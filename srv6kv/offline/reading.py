@@ -1,4 +1,5 @@
-"""Reads a cluster once: manifests or an API server, settings, and files with an agent's keys."""
+"""Reads a cluster once: manifests or an API server, settings, and files with an agent's keys or
+VPP's text."""
 
 from __future__ import annotations
 
@@ -26,6 +27,8 @@ from srv6kv.offline.files import Files
 from srv6kv.settings import Settings
 from srv6kv.sources.manifests import INPUT_REASONS, RawObject, read_with_gaps
 from srv6kv.sync.reconciler import Reconciler
+from srv6kv.vpp import showsr_read
+from srv6kv.vpp.showsr_values import ShowSr
 
 if TYPE_CHECKING:
     from srv6kv.sources.api import ApiServer
@@ -66,7 +69,6 @@ def read_files(
         needs_node: the own Node has to be there.
 
     Raises:
-        SettingsError: the settings are refused.
         InputError: a path that is named cannot be read, or there is no such Node.
     """
     objects, notes, gaps = read_with_gaps(paths, stdin() if Path("-") in paths else b"")
@@ -99,10 +101,6 @@ def read_changed(
         before: the cluster before the change, if it was read.
         paths: manifests before it.
         then: those that take the place of what they define; with a Node: the whole cluster.
-
-    Raises:
-        SettingsError: the settings are refused.
-        InputError: a path that is named cannot be read.
     """
     objects, *_ = read_with_gaps(then)
     has_nodes = any(item.identity[0] == "Node" for item in objects)
@@ -113,11 +111,7 @@ def read_changed(
 
 
 def stdin() -> bytes:
-    """Read all of standard input.
-
-    Raises:
-        InputError: it cannot be read.
-    """
+    """Read all of standard input."""
     try:
         return sys.stdin.buffer.read()
     except (AttributeError, OSError, ValueError) as error:  # it may be closed: then there is none
@@ -131,9 +125,6 @@ def require_node(files: Files, node: str, warn: Warn) -> None:
     Args:
         node: its name; "" needs none.
         warn: gets the notes on what could not be read, before the error.
-
-    Raises:
-        InputError: it is not there, or is malformed.
     """
     intake, nodes = files.reconciler.intake, files.reconciler.cluster.nodes
     if not node or node in nodes:
@@ -146,13 +137,7 @@ def require_node(files: Files, node: str, warn: Warn) -> None:
 def read_server(
     api: ApiServer, given: Given, node: str, label: str | None = None, *, needs_node: bool = True
 ) -> Files:
-    """Read the cluster as an API server has it now; arguments as ``read_files``.
-
-    Raises:
-        SettingsError: the settings are refused.
-        InputError: there is no such Node.
-        Unavailable: the API server does not answer as it should.
-    """
+    """Read the cluster as an API server has it now; arguments as ``read_files``."""
     from srv6kv.sources.apisource import list_once
 
     reconciler = Reconciler(settings_of(given, (), api.host), node, label or node)
@@ -163,12 +148,7 @@ def read_server(
 
 
 def read_node(api: ApiServer, given: Given, node: str) -> Reconciler:
-    """Read one Node, alone of all objects, from an API server.
-
-    Raises:
-        SettingsError: the settings are refused.
-        Unavailable: the API server does not answer as it should.
-    """
+    """Read one Node, alone of all objects, from an API server."""
     from srv6kv.sources.apiwatch import complete_list
     from srv6kv.sources.bodies import Resource
 
@@ -185,9 +165,6 @@ def settings_of(given: Given, objects: Iterable[RawObject] = (), api: str = "") 
     Args:
         objects: manifests, which may have them in a ConfigMap.
         api: URL of the API server that the command talks to.
-
-    Raises:
-        SettingsError: they are refused.
     """
     config_map = next((item.settings for item in objects if item.settings is not None), None)
     settings, warnings = settingsfile.find(given.config, os.environ, config_map)
@@ -209,11 +186,7 @@ def _addresses_of(servers: Iterable[str]) -> tuple[str, ...]:
 
 def read_agent_state(path: Path | None, prefix: str) -> list[KeyValue]:
     """Read an ``--agent-state`` file: a JSON object of ``config/...`` to value; Contiv's
-    records stand under their whole keys. The later in the file, the higher the revision.
-
-    Raises:
-        InputError: it is none.
-    """
+    records stand under their whole keys. The later in the file, the higher the revision."""
     if path is None:
         return []
     state = read_json(path, dict[str, dict[str, Any]])
@@ -226,11 +199,7 @@ def read_agent_state(path: Path | None, prefix: str) -> list[KeyValue]:
 
 
 def read_json(path: Path, kind: Any) -> Any:
-    """Read the JSON value in a file.
-
-    Raises:
-        InputError: it cannot be read, or is of another kind.
-    """
+    """Read the JSON value of a kind in a file."""
     try:
         content = path.read_bytes()
         return foreign.plain(content, kind, most=foreign.MOST_ANSWER_BYTES, is_unique=True)
@@ -238,3 +207,20 @@ def read_json(path: Path, kind: Any) -> Any:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def read_vpp(paths: Sequence[Path]) -> ShowSr:
+    """What VPP has, in its own words, from files; ``-`` is standard input."""
+    return showsr_read.merged(map(_read_shown, paths))
+
+
+def _read_shown(path: Path) -> ShowSr:
+    name = "standard input" if str(path) == "-" else str(path)
+    try:
+        text = stdin() if str(path) == "-" else path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read: {error.strerror}") from None
+    try:
+        return showsr_read.read(text.decode(errors="replace"))
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None

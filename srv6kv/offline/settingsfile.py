@@ -29,7 +29,6 @@ def find(
         default_file: read if it exists and nothing was named.
 
     Raises:
-        InputError: a file cannot be read.
         SettingsError: no source, or settings that are refused.
     """
     named = config_option or (Path(environ[ENVIRONMENT]) if environ.get(ENVIRONMENT) else None)

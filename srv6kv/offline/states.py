@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from srv6kv.agent.rest import AgentRest
 from srv6kv.agent.status import ValueStatus
@@ -18,11 +18,7 @@ from srv6kv.offline.reading import Warn
 def add_attachments(cluster: Cluster, rest: AgentRest | None) -> None:
     """Add the pod attachments that the agent's REST server reports, if there is one to ask.
 
-    This comes before the cluster reads what etcd has, which counts first.
-
-    Raises:
-        Unavailable: it does not answer.
-    """
+    This comes before the cluster reads what etcd has, which counts first."""
     if rest is not None:
         cluster.replace_reported(rest.attachments(), ())
 
@@ -39,20 +35,14 @@ def read(
         store: it is closed again.
         agent: ``/vnf-agent/<label>/``.
         warn: gets the status keys that cannot be read.
-
-    Raises:
-        Unavailable: etcd or the agent is out of reach.
-        Refused: etcd does not let us read.
     """
     view = View(agent)
-    try:
+    with closing(store):
         states = rest.statuses() if rest is not None else None
         entries = store.read(prefixes).entries
         if states is None:
             with suppress(Refused):
                 view.reset(store.read(view.prefixes).entries)
-    finally:
-        store.close()
     warn(list(view.unreadable.values()))
     if states is None and view.has_states:
         states = view.statuses

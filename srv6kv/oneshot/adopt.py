@@ -50,10 +50,8 @@ class Adoption:
     """The way from Contiv's keys to ours; all keys are in short form.
 
     Attributes:
-        plan: what is to be written.
         kept: keys of Contiv's that stay byte for byte.
         changed: keys that stay with another value.
-        added: keys that are new.
         removed: keys of Contiv's that go.
         loopbacks: service addresses on pods' loopbacks, by key.
         lost: localsids in use that would go because their target is unknown, with the reason.

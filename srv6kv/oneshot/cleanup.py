@@ -30,7 +30,6 @@ class Removal:
     """What is to be deleted, and what has to stay.
 
     Attributes:
-        transactions: one after the other.
         notes: what we have noted about ourselves, to be deleted with the last transaction.
         kept: what we made and others use: key (short form) to one of the keys that need it.
     """
@@ -60,10 +59,8 @@ def removal(
     """Find what of these keys is srv6kv's.
 
     Args:
-        label: of the agent.
         entries: all keys below ``/vnf-agent/<label>/config/`` and ``/srv6kv/<label>/``.
         today: the ranges of the settings in use; those noted in etcd count anyway.
-        limits: of what one transaction may hold.
     """
     prefix, own_prefix = keys.agent_prefix(label), ownership.own_prefix(label)
     noted = {e.key.removeprefix(own_prefix): e for e in entries if e.key.startswith(own_prefix)}

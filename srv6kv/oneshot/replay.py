@@ -22,17 +22,12 @@ from srv6kv.txn.transaction import Operation, Transaction
 class Reading:
     """The transactions of a file, one after the other: a recording's, or those of an agent's log.
 
-    A log is read as it goes, so it may be longer than memory holds. ``remarks`` and ``labels`` are
-    complete when all has been read.
+    A log is read as it goes, so it may be longer than memory holds. ``remarks`` and ``labels``, the
+    labels of all keys as they will be written, are complete when all has been read.
 
     Args:
-        lines: the file.
-        name: its name for messages.
+        name: of the file, for messages.
         label: the agent to write for; a recording names one itself.
-
-    Attributes:
-        name: as given.
-        labels: the labels of all keys, as they will be written.
 
     Raises:
         InputError: while it is read: the file is neither, or it names no label, or several.
@@ -53,11 +48,7 @@ class Reading:
         return self._log.remarks()
 
     def label(self) -> str:
-        """The one label that all keys so far belong to; without keys, the one that was given.
-
-        Raises:
-            InputError: there are several, or none.
-        """
+        """The one label that all keys so far belong to; without keys, the one that was given."""
         if not self.labels and self._label:
             return self._label
         if len(self.labels) != 1:
@@ -134,17 +125,12 @@ def _moved(recorded: Recorded, old: str, new: str) -> Recorded:
 
 
 def replay(
-    recordings: Sequence[Recorded],
-    label: str,
-    store: Etcd3Store,
-    on_done: Callable[[], object],
+    recordings: Sequence[Recorded], label: str, store: Etcd3Store, on_done: Callable[[], object]
 ) -> Mapping[str, int]:
     """Commit every transaction; guard 0 becomes "must not exist", others what our puts got.
 
     Args:
-        recordings: what to write.
-        label: the agent that all of its keys belong to.
-        store: where.
+        label: the agent that all keys belong to.
         on_done: called after each transaction.
 
     Returns:
@@ -153,7 +139,6 @@ def replay(
     Raises:
         InputError: a value is larger than one revision holds; nothing is written then.
         Conflict: another process writes for the label, or a key is not as the recording had it.
-        Unavailable: an answer was lost.
     """
     with WriterSession(store, label) as session:
         writer = session.require()

@@ -38,9 +38,6 @@ def write(
     """Commit all steps of what is to be done, given what etcd holds.
 
     Args:
-        store: where.
-        label: whose writer key is needed.
-        prefixes: what is to be read.
         make: finds out for a snapshot what is to be done.
         is_dry_run: read and make only, without the writer key.
 

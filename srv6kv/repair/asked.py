@@ -36,9 +36,6 @@ def asked(
     Args:
         named: keys in short or full form.
         kinds: names of ``KINDS``; none: all.
-
-    Raises:
-        InputError: a key is not ours, not there, or not one for this means.
     """
     if named:
         return {means: frozenset(_checked(means, ground, key) for key in named)}

@@ -60,14 +60,20 @@ class Fault:
     @property
     def is_repairable(self) -> bool:
         """Whether one of srv6kv's means does."""
-        return self.means is not None and self.means is not Means.RESTART
+        return self.means not in (None, Means.RESTART)
 
 
 def faults(ground: Ground, known: Known) -> list[Fault]:
     """Find what is wrong, as far as it was observed."""
     states = known.states
-    by_state = [] if states is None else [*_by_states(ground, states), *_lost(ground, states)]
-    blamed = _blamed(ground, states) | {fault.key for fault in by_state}
+    by_state, blamed = list[Fault](), set[str]()
+    if states is not None:
+        mine = sorted({*ground.ours(), *ground.made}, key=put_order)
+        by_state = [one for key in mine if (one := _by_state(key, states.get(key))) is not None]
+        by_state += _lost(ground, states)
+        # VPP need not have what the agent does not call done.
+        done = {key for key, status in states.items() if status.state is State.CONFIGURED}
+        blamed = ground.actual.entries.keys() - done | {fault.key for fault in by_state}
     return [*by_state, *_by_vpp(ground, known.shown or ShowSr(), blamed)]
 
 
@@ -86,21 +92,6 @@ def task_of(found: Iterable[Fault]) -> Task:
         if fault.means is not None and fault.is_repairable:
             task[fault.means] = task.get(fault.means, frozenset()) | {fault.key}
     return task
-
-
-def _by_states(ground: Ground, states: Mapping[str, ValueStatus]) -> Iterator[Fault]:
-    for key in sorted({*ground.ours(), *ground.made}, key=put_order):
-        fault = _by_state(key, states.get(key))
-        if fault is not None:
-            yield fault
-
-
-def _blamed(ground: Ground, states: Mapping[str, ValueStatus] | None) -> set[str]:
-    """Keys that the agent does not call done, so that VPP need not have them."""
-    if states is None:
-        return set()
-    done = {key for key, status in states.items() if status.state is State.CONFIGURED}
-    return set(ground.actual.entries) - done
 
 
 def _by_state(key: str, status: ValueStatus | None) -> Fault | None:
@@ -157,9 +148,8 @@ def _differences(ground: Ground, shown: ShowSr, blamed: Collection[str]) -> list
     desired = DesiredKeys(
         ground.label, frozenset(ground.actual.entries), values, ranges=ground.ranges
     )
-    wanted = objects_of(desired)
-    bsids = vpp.bsids_of(shown)
-    seen = vpp.Seen(desired, wanted, shown, {}, frozenset(blamed), bsids, {})
+    objects = objects_of(desired)
+    seen = vpp.Seen(desired, objects, shown, {}, frozenset(blamed))
     return list(vpp.differences(seen))
 
 

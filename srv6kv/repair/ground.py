@@ -7,11 +7,11 @@ BSID stays different. Keys are in short form (``config/...``) but in transaction
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Protocol
 
 from srv6kv.agent.needs import Means
+from srv6kv.etcd.values import KeyValue
 from srv6kv.ligato import keys
 from srv6kv.plan import ownership
 from srv6kv.plan.actual import Actual
@@ -27,7 +27,7 @@ class Pause(StrEnum):
     """The condition for the next step."""
 
     NONE = "none"
-    SETTLED = "settled"
+    APPLIED = "applied"
     """Until the agent has worked on the step's keys."""
     GONE = "gone"
     """Until the agent has forgotten the step's keys: a failed deletion is tried once more after a
@@ -45,8 +45,7 @@ class Step:
         transaction: full keys; a guard other than 0 stands for the revision that the key has by
             then, see ``Ground.guarded``.
         done: keys that are repaired when it is committed.
-        pause: what must be waited for afterwards.
-        waits_for: whose states that is about.
+        pause: what must be waited for afterwards; ``waits_for``: whose states that is about.
         rebound: the BSIDs that change with it, old and new: what such a step changes stays changed.
             All other steps owe the values that were before.
     """
@@ -59,29 +58,15 @@ class Step:
     rebound: tuple[str, str] | None = None
 
 
-class ReadKey(Protocol):
-    """A key as it was read."""
-
-    @property
-    def key(self) -> str: ...
-    @property
-    def value(self) -> bytes: ...
-    @property
-    def mod_revision(self) -> int: ...
-
-
 @dataclass(slots=True)
 class Ground:
     """Keeps one label's keys and what is owed to them.
 
     Attributes:
-        prefix: ``/vnf-agent/<label>/``.
         ranges: what is ours, as noted in etcd.
         made: keys that others may own, with the very bytes that srv6kv wrote as they were absent.
-        actual: what etcd holds, as last read or written.
-        revision: up to where that is known.
+        actual: what etcd holds, as last read or written; ``revision``: up to where that is known.
         owed: key to the bytes that it must have in the end, where it has others; None: no key.
-        limits: of what one transaction may hold.
         is_disturbed: whether keys of ours were not as they were left when they were last read.
     """
 
@@ -103,29 +88,22 @@ class Ground:
         """What is to be read: the configuration, and what srv6kv has noted about itself."""
         return (self.prefix + keys.CONFIG, ownership.own_prefix(self.label))
 
-    def read(self, entries: Iterable[ReadKey], revision: int, tried: Step | None = None) -> bool:
-        """Apply what was read below ``prefixes``; whether the tried step is done.
-
-        What others have changed since is theirs, and not owed any more.
-
-        Args:
-            entries: all keys there.
-            revision: as of when.
-            tried: a step whose answer was lost.
-        """
+    def read(self, entries: Iterable[KeyValue], revision: int, tried: Step | None = None) -> bool:
+        """Apply what was read below ``prefixes``; whether the tried step, whose answer was lost, is
+        done. What others have changed since is theirs, and not owed any more."""
         now, noted = Actual(), {}
         own_prefix = ownership.own_prefix(self.label)
         for item in entries:
             if item.key.startswith(own_prefix):
                 noted[item.key.removeprefix(own_prefix)] = item.value
-            elif item.key.startswith(self.prefix):
+            else:
                 now.apply(item.key.removeprefix(self.prefix), item.value, item.mod_revision)
         ledger = ledger_of(noted)
         self.ranges = ledger.ranges
-        is_done = tried is not None and self._is_done(tried, now)
-        self.is_disturbed = self._differs(now, tried if is_done else None)
-        if tried is not None and is_done:
-            self._owe(tried)
+        done = tried if tried is not None and self._is_done(tried, now) else None
+        self.is_disturbed = self._differs(now, done)
+        if done is not None:
+            self._owe(done)
             self.actual = now
         for key in list(self.owed):
             if self._revision_in(self.actual, key) != self._revision_in(now, key):
@@ -133,27 +111,28 @@ class Ground:
         self.actual, self.revision = now, revision
         held = {key: now.entries[key].value for key in ledger.shared.keys() & now.entries.keys()}
         self.made = frozenset(key for key in held if ledger.shared[key].encode() == held[key])
-        return is_done
+        return done is not None
 
     def _differs(self, now: Actual, done: Step | None) -> bool:
         """Whether keys of ours have changed, but for those of a step that is done."""
-        operations = done.transaction.operations if done is not None else ()
-        mine = {operation.key.removeprefix(self.prefix) for operation in operations}
+        mine = {key for key, _ in self._changes(done.transaction)} if done is not None else set()
         return any(
             self._revision_in(now, key) != self._revision_in(self.actual, key)
             for key in (self.actual.entries.keys() | now.entries.keys()) - mine
             if self.ranges.owns(key)
         )
 
-    def _is_done(self, step: Step, now: Actual) -> bool:
-        for operation in step.transaction.operations:
-            key = operation.key.removeprefix(self.prefix)
-            held = now.entries.get(key)
-            if (held.value if held else None) != operation.value:
+    def _is_done(self, tried: Step, now: Actual) -> bool:
+        for key, value in self._changes(tried.transaction):
+            found = now.entries.get(key)
+            if (found.value if found else None) != value:
                 return False
-            if held is not None and held.revision == self._revision_in(self.actual, key):
+            if found is not None and found.revision == self._revision_in(self.actual, key):
                 return False
         return True
+
+    def _changes(self, transaction: Transaction) -> list[Change]:
+        return [(one.key.removeprefix(self.prefix), one.value) for one in transaction.operations]
 
     @staticmethod
     def _revision_in(actual: Actual, key: str) -> int:
@@ -163,24 +142,23 @@ class Ground:
     def guarded(self, transaction: Transaction) -> Transaction:
         """The transaction with the guards that hold now."""
         revisions = {
-            operation.key: self._revision_in(self.actual, operation.key.removeprefix(self.prefix))
-            for operation in transaction.operations
+            self.prefix + key: self._revision_in(self.actual, key)
+            for key, _ in self._changes(transaction)
         }
         return recording.mapped(transaction, revisions)
 
     def committed(self, step: Step, revision: int) -> None:
         """Apply a step that is done at this revision."""
         self._owe(step)
-        for operation in step.transaction.operations:
-            self.actual.apply(operation.key.removeprefix(self.prefix), operation.value, revision)
+        for key, value in self._changes(step.transaction):
+            self.actual.apply(key, value, revision)
         self.revision = revision
 
     def _owe(self, step: Step) -> None:
-        for operation in step.transaction.operations:
-            key = operation.key.removeprefix(self.prefix)
+        for key, value in self._changes(step.transaction):
             entry = self.actual.entries.get(key)
             before = self.owed.pop(key, entry.value if entry else None)
-            if step.rebound is None and before != operation.value:
+            if step.rebound is None and before != value:
                 self.owed[key] = before
 
     def restoring(self) -> list[Step]:
@@ -222,22 +200,16 @@ class Draft:
             for key, value in changes
         ]
         parts = split(operations, self._limits.few_planned, self._limits.size)
-        for number, part in enumerate(parts, start=1):
+        for part in parts:
             self._next += 1
-            is_last = number == len(parts)
-            self.steps.append(
-                Step(
-                    means,
-                    part,
-                    frozenset(done) if is_last else frozenset(),
-                    pause if is_last else Pause.NONE,
-                    frozenset(key for key, _ in changes) if is_last else frozenset(),
-                    rebound,
-                )
-            )
+            self.steps.append(Step(means, part, rebound=rebound))
             for operation in part.operations:
                 key = operation.key.removeprefix(self._prefix)
                 self._revisions[key] = self._next if operation.is_put else 0
+        if parts:
+            waits_for = frozenset(key for key, _ in changes)
+            last = replace(self.steps[-1], done=frozenset(done), pause=pause, waits_for=waits_for)
+            self.steps[-1] = last
 
 
 def ordered(changes: Iterable[Change]) -> list[Change]:

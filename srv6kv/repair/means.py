@@ -8,6 +8,7 @@ cannot read back from VPP is made again only if its key was gone before (agent r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -24,18 +25,15 @@ from srv6kv.repair.rebind import Rebinder
 BATCH = 8
 """Policies that are recreated at a time."""
 
+_TABLE = re.compile(rf"{keys.VRF_TABLE}id/([0-9]{1, 10})/protocol/IPV6\Z")
+
 Task = Mapping[Means, frozenset[str]]
 """What is to be repaired by which means; keys in short form."""
 
 
 @dataclass(slots=True)
 class RepairPlan:
-    """The way to do a task.
-
-    Attributes:
-        steps: one transaction each, one after the other.
-        left: keys for which the means does nothing, and why.
-    """
+    """The way to do a task; ``left``: keys for which the means does nothing, and why."""
 
     steps: list[Step] = field(default_factory=list)
     left: dict[str, str] = field(default_factory=dict)
@@ -52,8 +50,7 @@ def plan_repair(
     """The steps of a task, from what etcd holds now.
 
     Args:
-        task: what is to be repaired.
-        ground: what etcd holds; nothing may be owed.
+        ground: nothing may be owed.
         batch: policies that are recreated at a time.
         avoid: BSIDs that VPP has although etcd has not; no new one may relate to them.
     """
@@ -125,13 +122,14 @@ def _recreate(
         part = there[start : start + batch]
         back = [(key, ground.actual.entries[key].value) for key, _ in part]
         draft.add(Means.RECREATE, part)
-        draft.add(Means.RECREATE, back, done=dict(part), pause=Pause.SETTLED)
+        draft.add(Means.RECREATE, back, done=dict(part), pause=Pause.APPLIED)
 
 
 def _vrfs(ground: Ground) -> list[int]:
     """Where a policy may go meanwhile: where services are steered, else where there is a table."""
     steered = ground.actual.vrfs[keys.SERVICE_STEERING]
-    return sorted(vrf for vrf, count in steered.items() if count) + sorted(_tables(ground))
+    tables = [int(found[1]) for found in map(_TABLE.match, ground.actual.entries) if found]
+    return sorted(vrf for vrf, count in steered.items() if count) + sorted(tables)
 
 
 def _elsewhere(key: str, value: bytes, vrfs: Iterable[int]) -> bytes:
@@ -141,12 +139,3 @@ def _elsewhere(key: str, value: bytes, vrfs: Iterable[int]) -> bytes:
     here = policy.installation_vrf_id
     vrf = next((vrf for vrf in vrfs if vrf != here), here + 1)
     return encode(msgspec.structs.replace(policy, installation_vrf_id=vrf))
-
-
-def _tables(ground: Ground) -> list[int]:
-    found = []
-    for key in ground.actual.entries:
-        if key.startswith(keys.VRF_TABLE) and key.endswith("/protocol/IPV6"):
-            number = key.removeprefix(f"{keys.VRF_TABLE}id/").partition("/")[0]
-            found += [int(number)] if number.isascii() and number.isdigit() else []
-    return found

@@ -32,11 +32,7 @@ _ROUTE = re.compile(
 
 
 def never(key: str) -> bytes:
-    """The value.
-
-    Raises:
-        ValueError: srv6kv writes no such key.
-    """
+    """The value; ValueError for a key that srv6kv never writes."""
     if key.startswith(keys.LOCALSID):
         sid = key.removeprefix(keys.LOCALSID)
         return encode(LocalSid(sid=sid, base_end_function=End(), installation_vrf_id=NO_VRF))
@@ -45,10 +41,7 @@ def never(key: str) -> bytes:
         lists = (SegmentList(segments=(bsid,), weight=1),)
         return encode(
             Policy(
-                bsid=bsid,
-                installation_vrf_id=NO_VRF,
-                segment_lists=lists,
-                srh_encapsulation=True,
+                bsid=bsid, installation_vrf_id=NO_VRF, segment_lists=lists, srh_encapsulation=True
             )
         )
     if key.startswith(keys.STEERING):
@@ -59,10 +52,6 @@ def never(key: str) -> bytes:
         name = key.removeprefix(keys.RULE_CHAIN)
         chain = {"chain_type": "OUTPUT", "name": name, "table": "RAW"}
         return msgspec.json.encode({**chain, "interfaces": [NO_INTERFACE]}, order="sorted")
-    return _route(key)
-
-
-def _route(key: str) -> bytes:
     found = _ROUTE.match(key)
     if found is None:
         raise ValueError("srv6kv writes no such key")

@@ -9,11 +9,10 @@ from srv6kv.agent.rest import AgentRest
 from srv6kv.agent.status import ValueStatus
 from srv6kv.agent.view import View
 from srv6kv.errors import Unavailable
-from srv6kv.etcd.store import Etcd3Store
+from srv6kv.etcd.protocols import Reader
 from srv6kv.ligato import keys
 from srv6kv.repair.choose import Known
 from srv6kv.verify.vppask import ask
-from srv6kv.vpp.showsr_values import ShowSr
 
 CONNECT_SECONDS = 60
 """A first connection to VPP is there by then."""
@@ -26,26 +25,21 @@ class Observer:
     Attributes:
         has_states: whether there are states at all; the first look finds out, because a label
             without any may also be one whose agent has just ended.
-        history: of the agent and of its connection to VPP.
     """
 
-    store: Etcd3Store
+    store: Reader
     label: str
     rest: AgentRest | None
     has_states: bool | None = None
     history: History = field(default_factory=History)
 
     def known(self) -> Known:
-        """Observe all that can be known now.
-
-        Raises:
-            Unavailable: the agent's REST server or etcd is out of reach, or VPP's output makes no
-                sense.
-        """
+        """Observe all that can be known now."""
         states = self._states()
         if self.has_states is None:
             self.has_states = bool(states)
-        return Known(states if self.has_states else None, self._shown())
+        shown = None if self.rest is None else ask(self.rest.vpp_command, self.rest.url)
+        return Known(states if self.has_states else None, shown)
 
     def states(self) -> dict[str, ValueStatus] | None:
         """Read the states; None if there are none, or not now."""
@@ -73,6 +67,3 @@ class Observer:
                 " and nothing was rewritten since, it takes --means rewrite"
             )
         return text
-
-    def _shown(self) -> ShowSr | None:
-        return None if self.rest is None else ask(self.rest.vpp_command, self.rest.url)

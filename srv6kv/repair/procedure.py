@@ -44,7 +44,6 @@ class Repair:
     """One repair.
 
     Attributes:
-        ground: what etcd holds.
         known: what was observed last of the agent and VPP.
         found: what is wrong; with a means of the user's it is not asked.
         task: what is to be done, or was done in all rounds.
@@ -62,11 +61,7 @@ class Repair:
         self.ground = Ground(self.observer.label)
 
     def diagnose(self) -> None:
-        """Find what is wrong, and is so a moment later too, and choose the task.
-
-        Raises:
-            InputError: there is nothing to tell it from, or it is not this label's.
-        """
+        """Find what is wrong, and is so a moment later too, and choose the task."""
         self._read()
         self.known = self.observer.known()
         self.found = self._faults()
@@ -75,18 +70,14 @@ class Repair:
         self.task = self._choose()
 
     def lasting(self, found: Iterable[Fault]) -> list[Fault]:
-        """Look again a moment later.
-
-        Returns:
-            What is wrong then with keys of these faults that have not changed meanwhile.
-        """
+        """Look again a moment later, and return what is wrong then with keys of these faults that
+        have not changed meanwhile."""
         before = self._revisions()
         time.sleep(look.AGAIN_SECONDS)
         self._read()
         self.known = self.observer.known()
-        keys, now = {one.key for one in found}, self._revisions()
-        again = [one for one in faults(self.ground, self.known) if one.key in keys]
-        return [one for one in again if before.get(one.key) == now.get(one.key)]
+        keys = {one.key for one in found} - look.changed(before, self._revisions())
+        return [one for one in faults(self.ground, self.known) if one.key in keys]
 
     def steps(self, task: Task, ground: Ground) -> RepairPlan:
         """Make the steps of a task."""
@@ -108,7 +99,7 @@ class Repair:
             self.known = self.observer.known()
             repairer.do(task, self.steps)
             done |= {means: done[means] | chosen for means, chosen in task.items()}
-            self.found = repairer.settled(lambda: self._left(repairer.repaired))
+            self.found = repairer.wait_for_agent(lambda: self._left(repairer.repaired))
             task = {} if repairer.came else task_of(self.found)
         self.task = {means: chosen for means, chosen in done.items() if chosen}
         self.known = self.observer.known()
@@ -126,8 +117,8 @@ class Repair:
         snapshot = self.store.read(self.ground.prefixes)
         self.ground.read(snapshot.entries, snapshot.revision)
 
-    def _revisions(self) -> dict[str, int]:
-        return {key: entry.revision for key, entry in self.ground.actual.entries.items()}
+    def _revisions(self) -> set[tuple[str, int]]:
+        return {(key, entry.revision) for key, entry in self.ground.actual.entries.items()}
 
     def _choose(self) -> Task:
         asks = self.request
@@ -136,11 +127,7 @@ class Repair:
         return asked(asks.means, self.ground, self.known, asks.named, asks.kinds)
 
     def _faults(self) -> list[Fault]:
-        """Find what is wrong; nothing if a means is asked for.
-
-        Raises:
-            InputError: there is nothing to tell it from, or it is not this label's.
-        """
+        """Find what is wrong; nothing if a means is asked for."""
         label = self.ground.label
         if not self.ground.actual.entries and self.ground.ranges == Ranges():
             raise look.unknown_label(label)

@@ -20,12 +20,7 @@ from srv6kv.repair.ground import Change, Ground
 
 
 class Rebinder:
-    """Moves policies, one transaction each.
-
-    Args:
-        ground: what etcd holds; it is not changed.
-        avoid: BSIDs that VPP has although etcd has not.
-    """
+    """Moves policies, one transaction each; ``avoid``: BSIDs that VPP has although etcd has not."""
 
     def __init__(self, ground: Ground, avoid: Iterable[str] = ()) -> None:
         self._ground = ground
@@ -37,11 +32,7 @@ class Rebinder:
             self._used.add(bsid)
 
     def rebind(self, key: str) -> tuple[str, str, list[Change]]:
-        """The old BSID, the new one, and the changes in a safe order.
-
-        Raises:
-            ValueError: why it cannot be rebound.
-        """
+        """The old BSID, the new one, and the changes in a safe order; ValueError says why not."""
         actual, old = self._ground.actual, key.removeprefix(keys.POLICY)
         policy = decode(key, actual.entries[key].value)
         assert isinstance(policy, Policy)

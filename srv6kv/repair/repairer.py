@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -28,7 +28,7 @@ FORGET_SECONDS_A_KEY = 0.01
 """For the agent's transactions, where no states tell that they are done."""
 LONGEST_SECONDS = 30.0
 """An agent that has not followed by then does not follow."""
-SETTLE_SECONDS = 10.0
+IDLE_SECONDS = 10.0
 PUT_BACK_SECONDS = 30.0
 """For an etcd that elects a leader, a dead connection (13 s), a lease of our own that runs out."""
 
@@ -79,9 +79,7 @@ class Repairer:
     """Repairs keys, step by step.
 
     Attributes:
-        states: reads the agent's states.
         pause: seconds between two batches of policies that are recreated, at least.
-        came: signals that have come.
         begins: called with the number of steps, each time they are made.
         advances: called after each step.
         rebound: the BSIDs that have changed, old to new.
@@ -112,11 +110,7 @@ class Repairer:
         self._session = WriterSession(self.store, self.ground.label)
 
     def begin(self) -> None:
-        """Acquire the writer key and read.
-
-        Raises:
-            Conflict: another process writes.
-        """
+        """Acquire the writer key and read."""
         self._seen |= self.ground.actual.entries.keys()  # of when the task was chosen
         self._session.require(takes_over=self.takes_over, hint=HINT)
         self._read()
@@ -147,19 +141,15 @@ class Repairer:
                 error.args = (f"{error}; nothing is left half done",)
             raise
 
-    def settled(self, look: Callable[[], list[Fault]]) -> list[Fault]:
-        """Wait until the agent has had its time, its three tries included; while faults get fewer
-        it is at work.
-
-        Returns:
-            The faults that are left.
-        """
-        least, deadline = len(found := look()), time.monotonic() + SETTLE_SECONDS
+    def wait_for_agent(self, look: Callable[[], list[Fault]]) -> list[Fault]:
+        """Give the agent its time, its three tries included, and return the faults that are left;
+        while they get fewer it is at work."""
+        least, deadline = len(found := look()), time.monotonic() + IDLE_SECONDS
         while found and time.monotonic() < deadline and not self.came:
             time.sleep(POLL_SECONDS)
             found = look()
             if len(found) < least:
-                least, deadline = len(found), time.monotonic() + SETTLE_SECONDS
+                least, deadline = len(found), time.monotonic() + IDLE_SECONDS
         return found
 
     def _do(self, task: Task, make: Make) -> None:
@@ -196,9 +186,7 @@ class Repairer:
         if writer is None:
             raise Conflict(f"{writer_key(self.ground.label)} is not held")
         revision = self.store.commit(
-            self.ground.guarded(step.transaction),
-            writer=writer,
-            read_revision=self.ground.revision,
+            self.ground.guarded(step.transaction), writer=writer, read_revision=self.ground.revision
         )
         self._tried = None
         self.ground.committed(step, revision)
@@ -209,8 +197,9 @@ class Repairer:
         self.done |= step.done
         self.repaired |= step.done
         if step.rebound is not None:
-            self.repaired.add(keys.policy(step.rebound[1]))
-        self.rebound |= {} if step.rebound is None else dict([step.rebound])
+            old, new = step.rebound
+            self.rebound[old] = new
+            self.repaired.add(keys.policy(new))
 
     def _read(self) -> None:
         snapshot = self.store.read(self.ground.prefixes)
@@ -232,21 +221,13 @@ class Repairer:
 
     def _refuse_disturbed(self) -> None:
         """Leave to another writer what it has decided: it knew the cluster, so what is away now may
-        be so for good, and what it needs too.
-
-        Raises:
-            NotPutBack: keys are away, and others have written.
-        """
+        be so for good, and what it needs too."""
         if self.ground.owed and self.ground.is_disturbed:
             reason = f"another process has written for {self.ground.label} meanwhile"
             raise NotPutBack(self._text(f"{writer_key(self.ground.label)} was lost", reason))
 
     def _end_well(self, error: Exception) -> None:
-        """Owe nothing before the end.
-
-        Raises:
-            NotPutBack: in vain.
-        """
+        """Owe nothing before the end, or raise NotPutBack."""
         deadline, backoff = time.monotonic() + PUT_BACK_SECONDS, Backoff()
         while self.ground.owed or self._tried is not None:
             try:
@@ -271,47 +252,40 @@ class Repairer:
             raise Interrupted(self.came[0])
 
     def _sleep(self, seconds: float) -> None:
-        """Wait, but not when it is to end.
-
-        Raises:
-            Interrupted: it is.
-        """
+        """Wait, but not when a signal has come."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             self._stop_if_asked()
             time.sleep(min(left, POLL_SECONDS))
 
     def _wait(self, step: Step) -> None:
-        if step.pause is Pause.GONE:
-            self._wait_until_gone(step)
-        elif step.pause is Pause.SETTLED:
-            self._wait_until_settled(step)
-
-    def _wait_until_gone(self, step: Step) -> None:
-        self._sleep(FORGET_SECONDS)
-        extra = FORGET_SECONDS_A_KEY * len(step.waits_for)
+        if step.pause is Pause.NONE:
+            return
+        is_gone, waits_for = step.pause is Pause.GONE, step.waits_for
+        self._sleep(FORGET_SECONDS if is_gone else self.pause)
+        extra = FORGET_SECONDS_A_KEY * len(waits_for)
         if self.states() is None:
             self._sleep(extra)
-        elif not self._comes(step, LONGEST_SECONDS + extra, lambda one: one.state in ABSENT):
+        elif not is_gone:
+            self._comes(waits_for, LONGEST_SECONDS, lambda one: one.state is not State.RETRYING)
+            self._refuse_failed(waits_for)
+        elif not self._comes(waits_for, LONGEST_SECONDS + extra, lambda one: one.state in ABSENT):
             raise Stopped("the agent does not follow: it still has what was deleted")
 
-    def _wait_until_settled(self, step: Step) -> None:
-        self._sleep(self.pause)
-        if self.states() is None:
-            self._sleep(FORGET_SECONDS_A_KEY * len(step.waits_for))
-            return
-        self._comes(step, LONGEST_SECONDS, lambda one: one.state is not State.RETRYING)
+    def _refuse_failed(self, chosen: Set[str]) -> None:
         states = self.states() or {}
-        for key in sorted(step.waits_for & states.keys()):
+        for key in sorted(chosen & states.keys()):
             if states[key].state is State.FAILED:
                 raise Stopped(f"{key} is FAILED now: {states[key].error}; nothing more is tried")
 
-    def _comes(self, step: Step, seconds: float, holds: Callable[[ValueStatus], bool]) -> bool:
-        """Whether that comes to hold of all states of the step's keys within so many seconds."""
+    def _comes(
+        self, chosen: Set[str], seconds: float, holds: Callable[[ValueStatus], bool]
+    ) -> bool:
+        """Whether that comes to hold of all states of these keys within so many seconds."""
         deadline = time.monotonic() + seconds
         while True:
             states = self.states()
-            known = [states[key] for key in step.waits_for & states.keys()] if states else []
+            known = [states[key] for key in chosen & states.keys()] if states else []
             if states is not None and all(map(holds, known)):
                 return True
             if time.monotonic() > deadline:

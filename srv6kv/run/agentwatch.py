@@ -40,7 +40,6 @@ class AgentWatch:
     """Follows one agent, by the states that it publishes in etcd or, with ``rest``, by asking it.
 
     Attributes:
-        view: the agent's states.
         notes: warnings about asking it.
         due: monotonic time of the next look whether the rest of a plan may go out.
     """
@@ -77,19 +76,14 @@ class AgentWatch:
         return () if self._is_refused else self.view.prefixes
 
     def read(self, store: Reader) -> None:
-        """Begin again with the states in etcd; a user who may not read them does without.
-
-        Raises:
-            Unavailable: etcd is out of reach.
-        """
+        """Begin again with the states in etcd; a user who may not read them does without."""
         if self._poll is not None:
             self._poll.has_answered.wait(FIRST_SECONDS)
+        self._is_refused, entries = False, []
         try:
             entries = store.read(self.view.prefixes).entries
         except Refused:
-            self._is_refused, entries = True, []
-        else:
-            self._is_refused = False
+            self._is_refused = True
         self.view.reset(entries)
 
     def differing(self, entries: Sequence[KeyValue]) -> set[str]:
@@ -97,11 +91,7 @@ class AgentWatch:
         return self.view.differing(one for one in entries if self.view.owns(one.key))
 
     def observe(self, changes: Sequence[Change]) -> bool:
-        """Apply changes below one prefix, if it is one of the agent's.
-
-        Returns:
-            Whether it is.
-        """
+        """Apply changes below one prefix; whether it is one of the agent's."""
         if not changes or not self.view.owns(changes[0].key):
             return False
         now = time.monotonic()
@@ -114,11 +104,7 @@ class AgentWatch:
         return True
 
     def receive(self, polled: Polled) -> bool:
-        """Apply an answer of the agent.
-
-        Returns:
-            Whether it begins or ends an outage, or a plan may change by it.
-        """
+        """Apply an answer of the agent; whether an outage begins or ends, or a plan may change."""
         if polled.trouble:
             self.view.lose()
         else:
@@ -131,9 +117,8 @@ class AgentWatch:
         trouble = polled.trouble or self._attached.trouble
         if bool(trouble) == bool(self.notes):
             return is_news
-        self.notes = (
-            (Note(Subject(Kind.AGENT), Reason.AGENT_UNAVAILABLE, trouble),) if trouble else ()
-        )
+        note = Note(Subject(Kind.AGENT), Reason.AGENT_UNAVAILABLE, trouble)
+        self.notes = (note,) if trouble else ()
         return True
 
     def _apply_attachments(self, table: Table) -> bool:
@@ -141,12 +126,11 @@ class AgentWatch:
         old, self._attached = self._attached, table
         cluster, owns = self._reconciler.cluster, self._reconciler.owns
         cluster.reported.is_complete = table.is_complete
-        if table.values == old.values:
-            return table.is_complete != old.is_complete
-        values = {key: value for key, value in table.values.items() if not owns(key)}
-        return cluster.replace_reported(values, self._reconciler.actual.entries) or (
-            table.is_complete != old.is_complete
-        )
+        is_news = table.is_complete != old.is_complete
+        if table.values != old.values:
+            values = {key: value for key, value in table.values.items() if not owns(key)}
+            is_news |= cluster.replace_reported(values, self._reconciler.actual.entries)
+        return is_news
 
     def _reported_state(self, key: str) -> Reported | None:
         """The state of a key; answers from before the last commit do not count."""
@@ -160,11 +144,7 @@ class AgentWatch:
         return self._phases.is_begun
 
     def advance(self) -> bool:
-        """Update what the rest of a plan waits for, and ``due``.
-
-        Returns:
-            Whether the rest may go out now.
-        """
+        """Update what the rest of a plan waits for, and ``due``; whether it may go out now."""
         now = time.monotonic()
         is_ready = not self.view.has_states or self._phases.is_free
         if not is_ready and now >= self.due:

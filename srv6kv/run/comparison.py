@@ -75,9 +75,6 @@ class FullComparison:
     ) -> bool:
         """Read everything if it is time, and compare it when what was on its way has arrived.
 
-        Args:
-            queue: where a ``Reread`` follows.
-
         Returns:
             Whether all was compared, so that all is to be planned again.
 

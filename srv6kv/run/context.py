@@ -23,7 +23,6 @@ class Context:
     Attributes:
         queue: events for the loop, put there by any thread.
         revision: of etcd, up to which its content is known.
-        source_warnings: of the source of the cluster.
         hold: the warnings that say why a plan has to wait.
     """
 

@@ -34,16 +34,14 @@ from srv6kv.txn.transaction import Transaction
 STANDBY_SECONDS = 0.5
 
 
-@dataclass(slots=True)
+@dataclass
 class Controller:
     """Keeps one agent's keys in sync with the cluster.
 
     Attributes:
-        identity: the value of the writer key while it is ours.
         once: end as soon as desired and actual are equal.
         on_commit: called with every committed transaction and its revision.
         agent_rest: asks the agent for states; None: those that it publishes in etcd count.
-        progress: reports all that the loop does, in logs, metrics and pages.
         again_seconds: as in ``Lists``.
     """
 
@@ -58,12 +56,6 @@ class Controller:
     agent_rest: AgentRest | None = None
     progress: Progress = field(default_factory=Progress)
     again_seconds: float = AGAIN_SECONDS
-    _context: Context = field(init=False)
-    _inbox: Inbox = field(init=False)
-    _syncing: Syncing = field(init=False)
-    _writership: Writership = field(init=False)
-    _shutdown: Shutdown = field(init=False)
-    _is_following: bool = False
 
     def __post_init__(self) -> None:
         self._context = context = Context(
@@ -79,6 +71,7 @@ class Controller:
         self._inbox = Inbox(context)
         self._syncing = Syncing(context, self.on_commit)
         self._writership = Writership(context, self.label, self.identity)
+        self._is_following = False
         self._shutdown = Shutdown(context.queue, self._writership.release, self.store.close)
 
     def stop(self) -> None:
@@ -179,11 +172,7 @@ class Controller:
             self._context.report_warnings()
 
     def _lacks_node(self) -> bool:
-        """Look for the own Node; whether it has not been seen yet, so that nothing may be written.
-
-        Raises:
-            InputError: two lists lack it, and there is no time to wait.
-        """
+        """Look for the own Node; whether it was not seen yet, so that nothing may be written."""
         warning = self._context.node_warning()
         if warning is not None and self._context.lists.search_node() and self.once:
             raise InputError(str(warning))

@@ -41,10 +41,7 @@ class Inbox:
             watch.cancel()
 
     def receive(self, seconds: float) -> bool:
-        """Wait for an event, then apply all that have come.
-
-        Returns:
-            Whether a plan may change by them.
+        """Wait for an event, then apply all that have come; whether a plan may change by them.
 
         Raises:
             Exception: the watch or a thread has failed.

@@ -7,13 +7,13 @@ import logging
 import os
 import stat
 import sys
+import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 
 from srv6kv import foreign
 from srv6kv.errors import InputError
-from srv6kv.telemetry.logs import tell
+from srv6kv.telemetry.logs import rfc3339, tell
 from srv6kv.txn import recording
 from srv6kv.txn.recording import Recorded
 from srv6kv.txn.transaction import Transaction
@@ -38,9 +38,6 @@ class Recorder:
     keeps its mode, which may be on purpose, with a warning, and is continued: what changed
     since it ended becomes one transaction. What a crash left of a last line is cut off. If the file
     cannot be written later on, the recording ends with one error in the log; the sidecar goes on.
-
-    Raises:
-        InputError: the file cannot be written, or is no recording.
     """
 
     def __init__(self, path: Path) -> None:
@@ -78,7 +75,7 @@ class Recorder:
         if self._file.closed:
             return
         self._number += 1
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        now = rfc3339(time.time())
         try:
             self._file.write(recording.dump(Recorded(self._number, transaction, now)))
             self._file.flush()

@@ -22,9 +22,6 @@ class Shutdown:
         queue: where an event wakes the loop.
         release: gives the writer key up; what is written after that is refused.
         disconnect: closes the connection to etcd.
-
-    Attributes:
-        is_requested: whether the loop is to end.
     """
 
     def __init__(

@@ -38,11 +38,7 @@ class Syncing:
         return IDLE_SECONDS if self._due is None else max(0.0, self._due - time.monotonic())
 
     def take_turn(self) -> bool:
-        """Begin another turn of the loop.
-
-        Returns:
-            Whether it has to plan, even without events.
-        """
+        """Begin another turn of the loop; whether it has to plan, even without events."""
         must_plan = self.is_outdated or self._context.lists.is_due
         self.is_outdated = False
         if self._context.agent.is_amid:
@@ -52,12 +48,10 @@ class Syncing:
         return must_plan or self._due is not None
 
     def sync(self, writer: Writer) -> bool:
-        """Plan and commit. Keys that others have changed meanwhile are planned again in the next
-        turn, and the session goes on.
+        """Plan and commit; whether desired and actual are equal now.
 
-        Returns:
-            Whether desired and actual are equal now.
-        """
+        Keys that others have changed meanwhile are planned again in the next turn, and the session
+        goes on."""
         context = self._context
         edits = context.reconciler.edited
         try:
@@ -112,11 +106,7 @@ class Syncing:
         self._write(last, self._context.reconciler.ledger_keys.boot_operations(), writer)
 
     def _commit(self, whole: Plan, writer: Writer, started: float) -> bool:
-        """Commit what of a plan may go out now, with what is noted about us.
-
-        Returns:
-            Whether that is all of it.
-        """
+        """Commit what of a plan may go out now, with the notes about us; whether that is all."""
         reconciler, progress = self._context.reconciler, self._context.progress
         part = self._context.agent.next_part(whole)
         plan = reconciler.set_apart(part.plan)
@@ -137,11 +127,7 @@ class Syncing:
         return part.is_last
 
     def _write(self, transaction: Transaction, extra: tuple[Operation, ...], writer: Writer) -> int:
-        """Commit one transaction: this is where all writing happens.
-
-        Returns:
-            Its revision.
-        """
+        """Commit one transaction, and return its revision: this is where all writing happens."""
         context = self._context
         with context.progress.committing(transaction, context.reconciler.prefix):
             revision = context.store.commit(

@@ -21,23 +21,18 @@ class Writership:
         self._last: Writer | None = None
 
     def seek(self, *, has_listed: bool) -> Writer | None:
-        """Keep the writer key from the last session if it lives, or try to acquire it.
-
-        Args:
-            has_listed: whether the source was started before.
-
-        Returns:
-            None on standby.
-        """
+        """Keep the writer key from the last session if it lives, or try to acquire it; None on
+        standby. ``has_listed``: the source was started before."""
         progress = self._context.progress
         progress.stage = "writer"
         if self._session.is_lost:
             progress.lost_writer(self._label)
         writer = self._session.acquire()
         if writer is None:
-            self._stand_by()
+            self._yield_to_holder()
         elif writer is not self._last:
-            if has_listed and self._may_be_outdated(writer):
+            last, store = self._last, self._context.store
+            if has_listed and (last is None or store.was_held_between(last, writer)):
                 self._context.lists.await_new()
             self._last = writer
         progress.writes(writer is not None)
@@ -47,10 +42,7 @@ class Writership:
         """Give the key up, so that the next writer need not wait; from any thread."""
         self._session.release()
 
-    def _may_be_outdated(self, writer: Writer) -> bool:
-        return self._last is None or self._context.store.was_held_between(self._last, writer)
-
-    def _stand_by(self) -> None:
+    def _yield_to_holder(self) -> None:
         self._context.hold = ()
         holder = self._context.store.holder(self._label)
         if holder is not None:

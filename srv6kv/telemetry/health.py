@@ -25,18 +25,14 @@ class State:
         turned: monotonic time of its last turn.
         waits_since: monotonic time of the oldest change that is not in etcd yet.
         last_sync: Unix time when desired and actual were last found equal; None: never yet.
-        syncs: how often they were.
-        commits: how many transactions were committed.
         revision: of the last commit.
         has_cluster: the first complete list of the cluster has arrived.
-        is_writer: the writer key is ours.
-        holder: who else had it when etcd was last asked; "" unless we are standby.
+        holder: who else had the writer key when etcd was last asked; "" unless we are standby.
         trouble: the last error of etcd, "" since it answers.
         node_warning: why nothing may be written: the own Node was never seen; "": it was, or the
             complete list of the cluster has not arrived yet.
         is_node_eligible: the own Node is there and is not being removed.
         warnings: how many warnings hold, by reason.
-        agent: what the agent says of our keys.
     """
 
     doing: str = "starting"

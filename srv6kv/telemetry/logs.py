@@ -12,14 +12,18 @@ from srv6kv.foreign import visible
 FORMATS = ("text", "json")
 
 
+def rfc3339(seconds: float) -> str:
+    """A Unix time as text, with milliseconds."""
+    when = datetime.fromtimestamp(seconds, UTC)
+    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def tell(
     logger: logging.Logger, level: int, what: str, text: str | None = None, /, **fields: Any
 ) -> None:
     """Log one decision.
 
     Args:
-        logger: whose decision.
-        level: of ``logging``.
         what: its stable name.
         text: for people; without one it is the name and the fields as ``key=value``.
         fields: what belongs to it; plain values.
@@ -42,12 +46,7 @@ def warn(warnings: Sequence[str]) -> None:
 
 
 def start(level: str, form: str) -> None:
-    """Write log lines to standard error from now on.
-
-    Args:
-        level: name of a level of ``logging``.
-        form: one of ``FORMATS``.
-    """
+    """Write log lines to standard error from now on, in one of ``FORMATS``."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Json() if form == "json" else _Text())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
@@ -75,9 +74,8 @@ class _Json(logging.Formatter):
         said = record.getMessage()
         what = getattr(record, "what", None)
         fields = {} if what is None else record.__dict__["fields"]
-        when = datetime.fromtimestamp(record.created, UTC)
         line = {
-            "ts": when.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "ts": rfc3339(record.created),
             "level": record.levelname.lower(),
             "msg": what if what is not None else said,
             **fields,

@@ -24,7 +24,7 @@ from srv6kv.sync.reconciler import Reconciler
 from srv6kv.telemetry import figures
 from srv6kv.telemetry.health import State
 from srv6kv.telemetry.logs import tell
-from srv6kv.telemetry.metrics import Telemetry
+from srv6kv.telemetry.metrics import Telemetry, add, show
 from srv6kv.txn.transaction import Transaction
 
 log = logging.getLogger("srv6kv")
@@ -34,23 +34,18 @@ COUNT_SECONDS = 1.0
 """What follows the number of services is counted this often at most."""
 
 
-def _started() -> State:
-    return State(turned=time.monotonic())
-
-
 @dataclass(slots=True)
 class Progress:
     """What the loop has done.
 
     Attributes:
-        state: all of it as one value.
         stage: what would have failed if an error came now: writer (getting the writer key), read,
             watch or commit.
         began: Unix time of the start; what was triggered before is not measured.
     """
 
     telemetry: Telemetry = field(default_factory=Telemetry)
-    state: State = field(default_factory=_started)
+    state: State = field(default_factory=lambda: State(turned=time.monotonic()))
     stage: str = "writer"
     began: float = field(default_factory=time.time)
     _notes: set[Note] = field(default_factory=set)
@@ -81,12 +76,11 @@ class Progress:
 
     def remind(self, now: float) -> None:
         """Repeat what stops everything for as long as it lasts, every ``REMIND_SECONDS``."""
-        if now < self._reminded + REMIND_SECONDS:
-            return
-        self._reminded = now
-        for note in sorted(self._notes):
-            if note.reason is Reason.MANIFESTS_UNAVAILABLE:
-                _say(note)
+        if now >= self._reminded + REMIND_SECONDS:
+            self._reminded = now
+            for note in sorted(self._notes):
+                if note.reason is Reason.MANIFESTS_UNAVAILABLE:
+                    _say(note)
 
     def _do(self, level: int, what: str, text: str, **fields: Any) -> None:
         """What the loop does from now on; one line if that is news."""
@@ -107,7 +101,7 @@ class Progress:
         """Whether the writer key is ours."""
         if is_writer != self.state.is_writer:
             self._set(is_writer=is_writer)
-            self.telemetry.show_writer(is_writer)
+            self.telemetry.is_writer.set(is_writer)
         if is_writer and self.state.holder:
             self._set(holder="")
 
@@ -129,12 +123,11 @@ class Progress:
         looks like."""
         is_new = type(error) is not self._trouble
         self._trouble = type(error)
-        self.telemetry.failed(self.stage)
+        self.telemetry.sync_failures.labels(self.stage).inc()
         self._set(trouble=str(error))
-        text = f"etcd: {error}; trying again"
         level = logging.WARNING if is_new else logging.DEBUG
-        kind = type(error).__name__
-        self._do(level, "etcd", text, stage=self.stage, kind=kind, error=str(error))
+        fields = {"stage": self.stage, "kind": type(error).__name__, "error": str(error)}
+        self._do(level, "etcd", f"etcd: {error}; trying again", **fields)
 
     def session(self, revision: int, writer: str, reconciler: Reconciler) -> None:
         """A session begins with all that etcd holds."""
@@ -146,39 +139,33 @@ class Progress:
     def _count_keys(self, reconciler: Reconciler) -> None:
         self._are_keys_counted = True
         self._keys = figures.models_of(reconciler.held(), reconciler.prefix)
-        self.telemetry.show_keys(self._keys)
+        show(self.telemetry.keys, self._keys)
 
     def queued(self) -> None:
         """Something has changed and is to be compared with etcd, as soon as the cluster is here."""
         if self.state.has_cluster and self.state.waits_since is None:
             self._set(waits_since=time.monotonic())
-        self.telemetry.queued(time.time())
+        self.telemetry.sync_last_queued_timestamp.set(time.time())
 
     def cluster(self, is_node_eligible: bool, node_warning: Note | None = None) -> None:
-        """Objects were taken in.
-
-        Args:
-            node_warning: says that the own Node was never seen; its line is not ours.
-        """
+        """Objects were taken in; the line that the own Node was never seen is not ours."""
         if is_node_eligible != self.state.is_node_eligible and node_warning is None:
             tell(log, logging.WARNING, "node", eligible=is_node_eligible)
-        self._set(
-            has_cluster=True,
-            is_node_eligible=is_node_eligible,
-            node_warning=str(node_warning or ""),
-        )
+        text = str(node_warning or "")
+        self._set(has_cluster=True, is_node_eligible=is_node_eligible, node_warning=text)
         self.queued()
 
     def edited(self, number: int, revision: int) -> None:
         """Report that another writer has changed our keys."""
         text = f"foreign edit of our keys revision={revision}"
         tell(log, logging.WARNING, "foreign edit", text, revision=revision, keys=number)
-        self.telemetry.edited(number)
+        self.telemetry.foreign_edits.inc(number)
         self._are_keys_counted = False
 
     def compared(self, keys: int, unreported: Sequence[str]) -> None:
         """Everything was read once more; these keys differ, and no watch has reported it."""
-        self.telemetry.compared(len(unreported))
+        self.telemetry.full_comparisons.inc()
+        self.telemetry.unreported_changes.inc(len(unreported))
         level = logging.WARNING if unreported else logging.DEBUG
         first = f", first {unreported[0]}" if unreported else ""
         text = f"full comparison keys={keys} unreported={len(unreported)}{first}"
@@ -197,19 +184,22 @@ class Progress:
         self._notes = notes
         reasons = Counter(note.reason.value for note in notes)
         self._set(warnings=dict(sorted(reasons.items())))
-        self.telemetry.show_warnings(reasons)
+        self.telemetry.warnings.clear()  # a reason without any is absent
+        show(self.telemetry.warnings, reasons)
 
     def agent(self, shown: AgentShown, news: Iterable[News]) -> None:
         """What the agent says of our keys now, and a line for what of it is new."""
         self._set(agent=shown)
-        self.telemetry.show_agent(shown.states, {need.means for need in shown.needs})
+        self.telemetry.agent_keys.clear()
+        show(self.telemetry.agent_keys, shown.states)
+        self.telemetry.show_repair({need.means for need in shown.needs})
         for one in news:  # the state is set first, so that it agrees with the line
             level = logging.WARNING if one.is_warning else logging.INFO
             tell(log, level, one.what, one.text, **one.fields)
 
     def parted(self, plan: Plan) -> None:
         """A part of a plan is in etcd; the agent is to confirm it before the rest follows."""
-        self.telemetry.policies_changed(plan.effects)
+        add(self.telemetry.policy_updates, plan.effects)
 
     def log_new_boot(self, chains: int) -> None:
         """The node has a new boot: so many rule chains of the last one are about to go."""
@@ -224,39 +214,26 @@ class Progress:
     def committing(self, transaction: Transaction, prefix: str) -> Iterator[None]:
         """Around the commit of a transaction of keys below that prefix."""
         self.stage = "commit"
-        started = time.monotonic()
         try:
-            yield
-        except Srv6kvError as error:
-            seconds = time.monotonic() - started
-            self.telemetry.answered(seconds, is_conflict=isinstance(error, Conflict))
+            with self.telemetry.etcd_txn_duration.time():
+                yield
+        except Conflict:
+            self.telemetry.etcd_txn_conflicts.inc()
             raise
         self.stage = "watch"
-        self.telemetry.answered(time.monotonic() - started)
         puts = sum(operation.is_put for operation in transaction.operations)
-        self.telemetry.committed(puts, len(transaction) - puts)
+        add(self.telemetry.etcd_ops, {"put": puts, "delete": len(transaction) - puts})
         self._keys.update(figures.change_of_models(transaction, prefix))
-        self.telemetry.show_keys(self._keys)
+        show(self.telemetry.keys, self._keys)
 
     def committed(
-        self,
-        transaction: Transaction,
-        revision: int,
-        plan: Plan,
-        started: float,
-        prefix: str,
+        self, transaction: Transaction, revision: int, plan: Plan, started: float, prefix: str
     ) -> None:
         """A transaction of a plan that was begun at that monotonic time is in etcd."""
         puts = sum(operation.is_put for operation in transaction.operations)
+        counts = {"put": puts, "del": len(transaction) - puts, "compared": plan.compared}
         milliseconds = round(1000 * (time.monotonic() - started))
-        tell(
-            log,
-            logging.INFO,
-            "sync",
-            **{"put": puts, "del": len(transaction) - puts, "compared": plan.compared},
-            rev=revision,
-            ms=milliseconds,
-        )
+        tell(log, logging.INFO, "sync", **counts, rev=revision, ms=milliseconds)
         if log.isEnabledFor(logging.DEBUG):
             for operation in transaction.operations:
                 key = operation.key.removeprefix(prefix)
@@ -276,12 +253,16 @@ class Progress:
         """Desired and actual are equal; changes that were triggered at these Unix times are done
         (those before our start are not ours to measure: rule M7)."""
         now = time.time()
-        seconds = time.monotonic() - started
         self._trouble = None
         self._is_counted = False
-        self.telemetry.synced(now, seconds, is_full=is_full, has_written=bool(plan))
-        self.telemetry.policies_changed(plan.effects)
-        self.telemetry.programmed(max(0.0, now - one) for one in triggered if one >= self.began)
+        kind = self.telemetry.sync_duration.labels("full" if is_full else "partial")
+        kind.observe(time.monotonic() - started)
+        self.telemetry.sync_last_timestamp.set(now)
+        self.telemetry.sync_noop.inc(0 if plan else 1)
+        add(self.telemetry.policy_updates, plan.effects)
+        for one in triggered:
+            if one >= self.began:
+                self.telemetry.network_programming_duration.observe(max(0.0, now - one))
         self._set(syncs=self.state.syncs + 1, last_sync=now, waits_since=None, trouble="")
         text = f"in sync with the cluster at revision {revision}"
         self._do(logging.DEBUG, "in sync", text, revision=revision)
@@ -289,15 +270,14 @@ class Progress:
     def count(self, reconciler: Reconciler) -> None:
         """Count what follows the number of services, now and then."""
         now = time.monotonic()
-        if not self._is_counted and now - self._counted >= COUNT_SECONDS:
-            self._is_counted, self._counted = True, now
-            if not self._are_keys_counted:
-                self._count_keys(reconciler)
-            self.telemetry.show_services(
-                figures.service_states(
-                    reconciler.cluster.services.keys(), reconciler.steered(), self._notes
-                )
-            )
+        if self._is_counted or now - self._counted < COUNT_SECONDS:
+            return
+        self._is_counted, self._counted = True, now
+        if not self._are_keys_counted:
+            self._count_keys(reconciler)
+        services = reconciler.cluster.services.keys()
+        states = figures.service_states(services, reconciler.steered(), self._notes)
+        show(self.telemetry.services, states)
 
 
 def _say(note: Note) -> None:

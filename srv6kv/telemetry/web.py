@@ -16,10 +16,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 from prometheus_client import CollectorRegistry
@@ -31,7 +30,7 @@ from srv6kv.errors import InputError
 from srv6kv.foreign import visible
 from srv6kv.telemetry import health
 from srv6kv.telemetry.health import State
-from srv6kv.telemetry.logs import tell
+from srv6kv.telemetry.logs import rfc3339, tell
 
 log = logging.getLogger("srv6kv")
 
@@ -61,13 +60,7 @@ class Answer:
 
 
 class Pages:
-    """The pages, by path.
-
-    Args:
-        state: gives the loop's state as it is now.
-        registry: the metrics.
-        names: what does not change while the process runs, for ``/statusz``.
-    """
+    """The pages, by path; ``names`` is what does not change while the process runs."""
 
     def __init__(
         self, state: Callable[[], State], registry: CollectorRegistry, **names: str
@@ -94,23 +87,22 @@ class Pages:
 
     def _livez(self, _accept: str) -> Answer:
         state, now = self._state(), time.monotonic()
-        return _verdict(
-            health.is_live(state, now), f"no turn of the loop for {now - state.turned:.0f} s"
-        )
+        problem = f"no turn of the loop for {now - state.turned:.0f} s"
+        return _verdict(problem, is_good=health.is_live(state, now))
 
     def _readyz(self, _accept: str) -> Answer:
         state = self._state()
-        why = state.node_warning or state.doing
-        return _verdict(health.is_ready(state), f"not in sync with the cluster yet: {why}")
+        problem = f"not in sync with the cluster yet: {state.node_warning or state.doing}"
+        return _verdict(problem, is_good=health.is_ready(state))
 
     def _healthz(self, _accept: str) -> Answer:
         state, now = self._state(), time.monotonic()
         body = {
-            "lastUpdated": _time(state.last_sync or self._began),
-            "currentTime": _time(time.time()),
+            "lastUpdated": rfc3339(state.last_sync or self._began),
+            "currentTime": rfc3339(time.time()),
             "nodeEligible": state.is_node_eligible,
         }
-        return _json(body, is_good=health.is_healthy(state, now))
+        return _answer(JSON, visible.encode(body), is_good=health.is_healthy(state, now))
 
     def _statusz(self, _accept: str) -> Answer:
         state, now = self._state(), time.monotonic()
@@ -131,14 +123,14 @@ class Pages:
             "etcd": {"revision": state.revision, "trouble": state.trouble},
             "writer": {"held": state.is_writer, "holder": state.holder},
             "sync": {
-                "last": None if state.last_sync is None else _time(state.last_sync),
+                "last": None if state.last_sync is None else rfc3339(state.last_sync),
                 "count": state.syncs,
                 "commits": state.commits,
             },
             "warnings": state.warnings,
             "agent": _agent(state.agent),
         }
-        return _json(body, is_good=True)
+        return _answer(JSON, visible.encode(body))
 
     def _metrics(self, accept: str) -> Answer:
         encode, kind = choose_encoder(_OPEN_METRICS if _wants_open_metrics(accept) else "")
@@ -148,10 +140,8 @@ class Pages:
 def _wants_open_metrics(accept: str) -> bool:
     """Whether a client names OpenMetrics, and does not rather take text. Whatever else it says, it
     gets text: the header is not the library's to read, which fails on odd ones."""
-    if len(accept) > MOST_ACCEPT:
-        return False
     weights = {_OPEN_METRICS: 0.0, "text/plain": 0.0}
-    for item in accept.lower().split(","):
+    for item in accept.lower().split(",") if len(accept) <= MOST_ACCEPT else ():
         kind, *parameters = (part.strip() for part in item.split(";"))
         if kind in weights:
             weights[kind] = max(weights[kind], _weight(parameters))
@@ -167,14 +157,13 @@ def _weight(parameters: Sequence[str]) -> float:
     return 1.0
 
 
-def _verdict(is_good: bool, problem: str) -> Answer:
+def _answer(kind: str, text: str, *, is_good: bool = True) -> Answer:
     status = HTTPStatus.OK if is_good else HTTPStatus.SERVICE_UNAVAILABLE
-    return Answer(status, TEXT, b"ok\n" if is_good else f"{visible.line(problem)}\n".encode())
+    return Answer(status, kind, f"{text}\n".encode())
 
 
-def _json(body: dict[str, Any], *, is_good: bool) -> Answer:
-    status = HTTPStatus.OK if is_good else HTTPStatus.SERVICE_UNAVAILABLE
-    return Answer(status, JSON, f"{visible.encode(body)}\n".encode())
+def _verdict(problem: str, *, is_good: bool) -> Answer:
+    return _answer(TEXT, "ok" if is_good else visible.line(problem), is_good=is_good)
 
 
 def _agent(shown: AgentShown) -> dict[str, Any]:
@@ -188,11 +177,6 @@ def _agent(shown: AgentShown) -> dict[str, Any]:
         "repair": [msgspec.to_builtins(need) for need in shown.needs],
         "unreadable": shown.unreadable,
     }
-
-
-def _time(seconds: float) -> str:
-    when = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
-    return when.replace("+00:00", "Z")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -275,58 +259,38 @@ class _Server(socketserver.ThreadingTCPServer):
             tell(log, logging.ERROR, "http", error=f"{type(error).__name__}: {error}")
 
 
-class Web:
-    """A server in a thread of its own; use it with ``with``.
-
-    Args:
-        listen: ``host:port`` or ``[address]:port``; port 0 takes a free one.
-        pages: what it shows.
-
-    Raises:
-        InputError: one cannot listen there.
-    """
-
-    def __init__(self, listen: str, pages: Pages) -> None:
-        host, port = _host_and_port(listen)
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            family, _, _, _, address = found[0]
-            self._server = _Server(family, address, pages)
-        except OSError as error:
-            text = f"--listen {listen}: cannot listen: {error.strerror or error}"
-            raise InputError(f"{text}; choose another address, or none") from None
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.1,), name="srv6kv-web", daemon=True
-        )
-
-    @property
-    def address(self) -> str:
-        """Where it listens, with the port that was taken."""
-        host, port = self._server.server_address[:2]
-        return f"[{host!s}]:{port}" if ":" in str(host) else f"{host!s}:{port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
 @contextmanager
 def serving(listen: str, pages: Pages) -> Iterator[str]:
-    """Serve as long as the block runs; where, or ``none``.
+    """Serve in a thread of its own as long as the block runs.
 
-    Raises:
-        InputError: one cannot listen there.
+    Args:
+        listen: ``host:port`` or ``[address]:port``, port 0 takes a free one; or of ``NOWHERE``.
+
+    Yields:
+        Where it listens, with the port that was taken; or ``none``.
     """
     if listen in NOWHERE:
         yield "none"
         return
-    with Web(listen, pages) as web:
-        yield web.address
+    host, port = _host_and_port(listen)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        family, _, _, _, address = found[0]
+        server = _Server(family, address, pages)
+    except OSError as error:
+        text = f"--listen {listen}: cannot listen: {error.strerror or error}"
+        raise InputError(f"{text}; choose another address, or none") from None
+    thread = threading.Thread(
+        target=server.serve_forever, args=(0.1,), name="srv6kv-web", daemon=True
+    )
+    thread.start()
+    try:
+        host, taken = map(str, server.server_address[:2])
+        yield f"[{host}]:{taken}" if ":" in host else f"{host}:{taken}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 def _host_and_port(listen: str) -> tuple[str, int]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from srv6kv.ligato import keys
 from srv6kv.verify import agent, keyfaults, objects, vpp
-from srv6kv.verify.agent import States
+from srv6kv.verify.agentstate import States
 from srv6kv.verify.desired import objects_of
 from srv6kv.verify.differences import (
     AGENT,
@@ -35,7 +35,6 @@ def compare(
     """All differences, those of a key together, in the order in which keys are written.
 
     Args:
-        etcd: what etcd holds.
         states: of the agent's values, by key; None: not known.
         shown: what VPP has; None: not known.
         names: the agent's names of interfaces to VPP's.
@@ -50,8 +49,7 @@ def compare(
         blamed = faults | {item.subject for item in found if item.where == AGENT}
         if keys.CONFIG in blamed:
             blamed |= etcd.keys
-        bsids = vpp.bsids_of(shown)
-        seen = vpp.Seen(etcd, decoded, shown, states, frozenset(blamed), bsids, names or {})
+        seen = vpp.Seen(etcd, decoded, shown, states, frozenset(blamed), names or {})
         found += vpp.differences(seen)
     return tuple(sorted((_with_command(etcd, item) for item in found), key=_order))
 

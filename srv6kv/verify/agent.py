@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 
 from srv6kv.agent.needs import Means
 from srv6kv.agent.status import State, ValueStatus
 from srv6kv.ligato import keys
+from srv6kv.verify.agentstate import FINE, States, needed
 from srv6kv.verify.codes import meaning, short
-from srv6kv.verify.differences import AGENT, COMMAND, FOREIGN, DesiredKeys, Difference, Remedy
-from srv6kv.verify.needs import needed
+from srv6kv.verify.differences import (
+    AGENT,
+    COMMAND,
+    FOREIGN,
+    DesiredKeys,
+    Difference,
+    Remedy,
+    explained,
+)
 
-_FINE = {State.CONFIGURED, State.OBTAINED, State.DISCOVERED}
 _NONE = {State.NONEXISTENT, State.REMOVED, State.MISSING}
 """States of what the agent does not hold; OBTAINED and DISCOVERED come from VPP itself."""
 _REST = {State.PENDING, State.INVALID, State.FAILED, State.RETRYING, State.CONFIGURED}
-
-States = Mapping[str, ValueStatus]
 
 
 def differences(
@@ -31,14 +36,18 @@ def differences(
     """
     concerned = sorted(key for key in desired.keys if desired.concerns(key))
     if concerned and not any(_is_held(states.get(key)) for key in concerned):
-        yield _reads_nothing(concerned)
+        what = f"it holds none of the {len(concerned)} keys in etcd"
+        yield explained(keys.CONFIG, AGENT, "AgentReadsNothing", what)
         return
     for key in concerned:
         status = states.get(key)
         if not _is_held(status):
             if key not in faults:
-                yield _unread(key, status)
-        elif status is not None and status.state not in _FINE:
+                what = (
+                    "it has no state for this key" if status is None else f"it says {status.state}"
+                )
+                yield explained(key, AGENT, "NotInAgent", what)
+        elif status is not None and status.state not in FINE:
             has = None if in_vpp is None else key in in_vpp
             yield from _undone(desired, states, status, has)
     for key in sorted(states.keys() - desired.keys):
@@ -48,36 +57,6 @@ def differences(
 
 def _is_held(status: ValueStatus | None) -> bool:
     return status is not None and status.state not in _NONE
-
-
-def _reads_nothing(concerned: Collection[str]) -> Difference:
-    return Difference(
-        *(
-            keys.CONFIG,
-            AGENT,
-            "AgentReadsNothing",
-            f"it holds none of the {len(concerned)} keys in etcd",
-        ),
-        "it reads another etcd or another label, has not begun, or dropped a resync in which one"
-        " key did not fit its value",
-        Remedy(
-            None,
-            "compare the agent's MICROSERVICE_LABEL and etcd.conf with --label and --etcd; see its"
-            " log",
-        ),
-    )
-
-
-def _unread(key: str, status: ValueStatus | None) -> Difference:
-    what = "it has no state for this key"
-    if status is not None:
-        what = f"it says {status.state}"
-    return Difference(
-        *(key, AGENT, "NotInAgent", what),
-        "it has missed the change, has not come to it yet, its state was lost on the way to etcd,"
-        " or its image has no plugin for it",
-        Remedy(Means.RESEND, f"{COMMAND}, which writes the key as it is; then ask again"),
-    )
 
 
 def _undone(
@@ -92,15 +71,7 @@ def _undone(
             yield _pending(desired, states, key, label)
     elif state == State.INVALID:
         fields = f" ({', '.join(status.details)})" if status.details else ""
-        yield Difference(
-            *(key, AGENT, "Invalid", f"INVALID{fields}{error}"),
-            "the agent refuses the value; what an earlier value of the key made stays in VPP, and"
-            " the agent has forgotten it",
-            Remedy(
-                None,
-                "correct the value; if VPP had an object of this key, restart VPP and the agent",
-            ),
-        )
+        yield explained(key, AGENT, "Invalid", f"INVALID{fields}{error}")
     elif state in (State.FAILED, State.RETRYING):
         cause, remedy = meaning(key, status.operation, status.error, is_in_vpp)
         if state == State.RETRYING:
@@ -109,16 +80,12 @@ def _undone(
         what = f"{status.operation} {state}{error}"
         yield Difference(key, AGENT, state.capitalize(), what, cause, remedy)
     else:
-        yield Difference(
-            *(key, AGENT, "Unimplemented", f"it says {state}"),
-            "this image of the agent has no plugin for it",
-            Remedy(None, "use an image with the plugin; docs/install.md names them"),
-        )
+        yield explained(key, AGENT, "Unimplemented", f"it says {state}")
 
 
 def _is_met(desired: DesiredKeys, states: States, key: str, label: str) -> bool:
     needs = needed(key, desired.values.get(key), label)[1]
-    return needs in states and states[needs].state in _FINE
+    return needs in states and states[needs].state in FINE
 
 
 def _pending(desired: DesiredKeys, states: States, key: str, label: str) -> Difference:
@@ -147,14 +114,5 @@ def _pending(desired: DesiredKeys, states: States, key: str, label: str) -> Diff
 
 def _left(desired: DesiredKeys, status: ValueStatus) -> Difference:
     what = f"it holds the value ({status.state}), and etcd has no such key"
-    if not (desired.ranges.owns(status.key) or status.key in desired.shared):
-        return Difference(
-            *(status.key, AGENT, FOREIGN, what),
-            "another source of the agent wrote it, such as Contiv or gRPC",
-            Remedy(None, "nothing, unless it should not be there"),
-        )
-    return Difference(
-        *(status.key, AGENT, "NotInEtcd", what),
-        "it has missed the deletion, or failed in it",
-        Remedy(Means.RESEND, f"{COMMAND}, which writes the key and deletes it again"),
-    )
+    is_ours = desired.ranges.owns(status.key) or status.key in desired.shared
+    return explained(status.key, AGENT, "NotInEtcd" if is_ours else FOREIGN, what)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from srv6kv.ligato import keys, parts
 from srv6kv.net.addresses import to_int, to_text
-from srv6kv.verify.differences import SRV6_GLOBAL, DesiredKeys, Json
+from srv6kv.verify.differences import DesiredKeys, Json
 from srv6kv.vpp.showsr_values import Localsid, Policy, SegmentList, Steering, address_of, prefix_of
 
 
@@ -54,7 +54,7 @@ def _add(decoded: DesiredObjects, key: str, value: Json) -> None:
         steering, vrf = _steering(key, value)
         traffic = decoded.steerings.setdefault((steering.kind, steering.traffic), {})
         traffic.setdefault(vrf, {})[key] = steering.bsid
-    elif key == SRV6_GLOBAL:
+    else:  # the agent reads no other SRv6 value than srv6-global
         decoded.encap_source = _ip6_of(value.get("encap_source_address") or "::")
 
 

@@ -63,11 +63,9 @@ class Difference:
     Attributes:
         subject: a key (``config/...``) of etcd, of the agent, or that the object would have; a
             steering of VPP without a key: ``steering <prefix>``.
-        where: ``etcd``, ``agent`` or ``VPP``: where it was found.
+        where: of ``PLACES``.
         reason: stable CamelCase name; ``docs/verify.md`` lists them.
-        what: the difference itself.
         cause: the likely one.
-        remedy: what to do.
     """
 
     subject: str
@@ -83,6 +81,102 @@ class Difference:
         return self.reason == FOREIGN
 
 
+_NOTHING = Remedy(None, "nothing, unless it should not be there")
+_CASES: dict[tuple[str, str], tuple[str, Remedy]] = {
+    (ETCD, "Unreadable"): (
+        "its writer spells the agent's JSON in another way",
+        Remedy(None, "put a value that the agent can read; until then it keeps an old one, if any"),
+    ),
+    (ETCD, "KeyMismatch"): (
+        "key and value were written apart; the agent refuses the pair, and at a resync the agent"
+        " drops all keys because of it",
+        Remedy(None, "delete this key, and put the value under the right one"),
+    ),
+    (ETCD, "Invalid"): (
+        "the agent or VPP refuses such a value",
+        Remedy(None, "correct the value; what an earlier one made stays in VPP until then"),
+    ),
+    (ETCD, "BsidPrefix"): (
+        "the agent looks a BSID up by its beginning in VPP's text, and may find the other",
+        Remedy(Means.REBIND, f"give one of them another BSID: {COMMAND}"),
+    ),
+    (ETCD, "SharedPrefix"): (
+        "VPP has one entry for both: the last one that was written counts, and deleting either"
+        " deletes it",
+        Remedy(Means.REWRITE, f"delete one of the keys, then {COMMAND}"),
+    ),
+    (AGENT, "AgentReadsNothing"): (
+        "it reads another etcd or another label, has not begun, or dropped a resync in which one"
+        " key did not fit its value",
+        Remedy(
+            None,
+            "compare the agent's MICROSERVICE_LABEL and etcd.conf with --label and --etcd; see its"
+            " log",
+        ),
+    ),
+    (AGENT, "NotInAgent"): (
+        "it has missed the change, has not come to it yet, its state was lost on the way to etcd,"
+        " or its image has no plugin for it",
+        Remedy(Means.RESEND, f"{COMMAND}, which writes the key as it is; then ask again"),
+    ),
+    (AGENT, "Invalid"): (
+        "the agent refuses the value; what an earlier value of the key made stays in VPP, and the"
+        " agent has forgotten it",
+        Remedy(
+            None, "correct the value; if VPP had an object of this key, restart VPP and the agent"
+        ),
+    ),
+    (AGENT, "Unimplemented"): (
+        "this image of the agent has no plugin for it",
+        Remedy(None, "use an image with the plugin; docs/install.md names them"),
+    ),
+    (AGENT, "NotInEtcd"): (
+        "it has missed the deletion, or failed in it",
+        Remedy(Means.RESEND, f"{COMMAND}, which writes the key and deletes it again"),
+    ),
+    (AGENT, FOREIGN): ("another source of the agent wrote it, such as Contiv or gRPC", _NOTHING),
+    (VPP, FOREIGN): ("another writer made it", _NOTHING),
+    (VPP, "PolicyDiffers"): (
+        "a change failed half-way and the agent takes it for done, VPP had an older one before the"
+        " agent came, or it was changed in VPP by hand",
+        Remedy(Means.RECREATE),
+    ),
+    (VPP, "EncapSourceUnset"): (
+        "the agent makes policies before srv6-global at every resync, and a policy keeps the source"
+        " with which it was made",
+        Remedy(
+            Means.RECREATE,
+            "put 'srv6kv vpp-exec' into VPP's start-up exec file; now 'vppctl set sr encaps source"
+            f" addr ADDRESS', then {COMMAND}",
+        ),
+    ),
+    (VPP, "EncapSourceDiffers"): (
+        "srv6-global was changed after it was made, or VPP's start-up file sets another one",
+        Remedy(Means.RECREATE, f"set both to the same, then {COMMAND}"),
+    ),
+    (VPP, "LocalsidDiffers"): (
+        "VPP had an older one before the agent came, a change failed (the agent ignores one of"
+        " PSP), or it was changed in VPP by hand",
+        Remedy(Means.REWRITE),
+    ),
+    (VPP, "InterfaceDeleted"): (
+        "the interface was deleted under it: its packets are lost, or reach the pod that gets the"
+        " interface's number",
+        Remedy(Means.REWRITE, f"see that the interface is there, then {COMMAND}"),
+    ),
+    (VPP, "StaleSteering"): (
+        "the policy was deleted under the steering: all its packets are dropped",
+        Remedy(Means.REWRITE),
+    ),
+}
+"""The likely cause and the remedy, by place and reason, where these decide them."""
+
+
+def explained(subject: str, where: str, reason: str, what: str) -> Difference:
+    """A difference whose cause and remedy follow from its place and reason."""
+    return Difference(subject, where, reason, what, *_CASES[where, reason])
+
+
 class Interface(msgspec.Struct, frozen=True):
     """An interface's value, as far as VPP's name of it follows."""
 
@@ -94,7 +188,6 @@ class DesiredKeys:
     """The content of etcd for one agent. Keys are in short form.
 
     Attributes:
-        label: of the agent.
         keys: all below ``config/``.
         values: those of SRv6 that the agent can decode, with canonical names.
         unreadable: those of SRv6 that it cannot, and why.

@@ -26,7 +26,6 @@ class Look:
 
     Attributes:
         revisions: of each key of etcd.
-        has_states: whether the agent was asked; ``has_vpp``: whether VPP was.
         remarks: what could not be compared.
         compared: how many keys were.
     """
@@ -89,6 +88,11 @@ def _published(
     return (view.statuses if view.reported or remarks else None), remarks
 
 
+def changed(before: Set[tuple[str, int]], now: Set[tuple[str, int]]) -> set[str]:
+    """The keys that were written between two looks, from each key's revisions at both."""
+    return {key for key, _ in before ^ now}
+
+
 def lasting(look: Callable[[], Look]) -> tuple[Look, list[Difference], set[str]]:
     """Look, and once more a moment later if there are differences.
 
@@ -102,18 +106,14 @@ def lasting(look: Callable[[], Look]) -> tuple[Look, list[Difference], set[str]]
     time.sleep(AGAIN_SECONDS)
     earlier, seen = seen, look()
     before = {(item.subject, item.where) for item in earlier.found}
-    changing = {key for key, _ in earlier.revisions ^ seen.revisions}
+    changing = changed(earlier.revisions, seen.revisions)
     changing &= {item.subject for item in (*earlier.found, *seen.found)}
     same = [item for item in seen.found if (item.subject, item.where) in before]
     return seen, [item for item in same if item.subject not in changing], changing
 
 
 def refuse_nothing(label: str, seen: Look, found: Sequence[Difference]) -> None:
-    """Refuse to call it the same when there was nothing to compare.
-
-    Raises:
-        InputError: etcd has nothing of the label, or neither agent nor VPP is known.
-    """
+    """Refuse to call it the same when there was nothing to compare."""
     if found:
         return
     if not seen.revisions:

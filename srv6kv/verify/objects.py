@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
-from srv6kv.agent.needs import Means
-from srv6kv.verify.differences import COMMAND, VPP, Difference, Interface, Remedy
+from srv6kv.verify.differences import VPP, Difference, Interface, explained
 from srv6kv.vpp.showsr_values import Localsid, Policy, SegmentList
 
 Names = Mapping[str, str]
 _UNSET = "::"
-_VPP_NAMES = {
-    "TAP": "tap",
-    "AF_PACKET": "host-",
-    "MEMIF": "memif",
-    "SOFTWARE_LOOPBACK": "loop",
-}
+_VPP_NAMES = {"TAP": "tap", "AF_PACKET": "host-", "MEMIF": "memif", "SOFTWARE_LOOPBACK": "loop"}
 """How VPP's name of an interface begins, by the agent's type of it."""
 _MOST_SHOWN = 4
 
@@ -39,12 +35,7 @@ def policy(key: str, want: Policy, has: Policy, may_be_old: bool) -> Iterator[Di
     if more:
         found.append(f"it has {_lists(more)} that etcd has not")
     if found:
-        yield Difference(
-            *(key, VPP, "PolicyDiffers", "; ".join(found)),
-            "a change failed half-way and the agent takes it for done, VPP had an older one before"
-            " the agent came, or it was changed in VPP by hand",
-            Remedy(Means.RECREATE),
-        )
+        yield explained(key, VPP, "PolicyDiffers", "; ".join(found))
 
 
 def _does(policy: Policy) -> str:
@@ -55,24 +46,15 @@ def _unlike(
     wants: Iterable[SegmentList], has: Iterable[SegmentList], may_be_old: bool
 ) -> tuple[list[SegmentList], list[SegmentList]]:
     """What is only in the first, and what is only in the second."""
-    left: dict[tuple[str, ...], list[SegmentList]] = {}
-    for item in has:
-        left.setdefault(item.segments, []).append(item)
-    lacks = []
-    for item in wants:
-        same = [one for one in left.get(item.segments, ()) if one.weight == item.weight]
-        if same:
-            left[item.segments].remove(same[0])
-        else:
-            lacks.append(item)
-    if may_be_old:
-        for item in list(lacks):
-            digits = str(item.weight)
-            near = [x for x in left.get(item.segments, ()) if str(x.weight).startswith(digits)]
-            if near:
-                left[item.segments].remove(near[0])
-                lacks.remove(item)
-    return lacks, [item for items in left.values() for item in items]
+    first, second = (Counter(replace(one, index=0) for one in lists) for lists in (wants, has))
+    lacks, more = list((first - second).elements()), list((second - first).elements())
+    for item in list(lacks) if may_be_old else ():
+        same = (one for one in more if one.segments == item.segments)
+        near = next((one for one in same if str(one.weight).startswith(str(item.weight))), None)
+        if near is not None:
+            lacks.remove(item)
+            more.remove(near)
+    return lacks, more
 
 
 def _lists(items: list[SegmentList]) -> str:
@@ -82,60 +64,24 @@ def _lists(items: list[SegmentList]) -> str:
 
 
 def encap_source(key: str, has: str, want: str | None, of_what: str) -> Iterator[Difference]:
-    """Whether VPP's outer source is one, and that of srv6-global if there is one.
-
-    Args:
-        want: what srv6-global says; None: there is none.
-        of_what: says whose source it is.
-    """
+    """Whether VPP's outer source is one, and that of srv6-global (``want``) if there is one."""
     if has == _UNSET:
-        yield Difference(
-            *(key, VPP, "EncapSourceUnset", f"the encap source {of_what} is {_UNSET}"),
-            "the agent makes policies before srv6-global at every resync, and a policy keeps the"
-            " source with which it was made",
-            Remedy(
-                Means.RECREATE,
-                "put 'srv6kv vpp-exec' into VPP's start-up exec file; now 'vppctl set sr encaps"
-                f" source addr ADDRESS', then {COMMAND}",
-            ),
-        )
+        yield explained(key, VPP, "EncapSourceUnset", f"the encap source {of_what} is {_UNSET}")
     elif want is not None and want not in (_UNSET, has):
-        yield Difference(
-            *(key, VPP, "EncapSourceDiffers", f"the encap source {of_what} is {has}, not {want}"),
-            "srv6-global was changed after it was made, or VPP's start-up file sets another one",
-            Remedy(Means.RECREATE, f"set both to the same, then {COMMAND}"),
-        )
+        what = f"the encap source {of_what} is {has}, not {want}"
+        yield explained(key, VPP, "EncapSourceDiffers", what)
 
 
 def localsid(
     key: str, want: Localsid, has: Localsid, names: Names, interface: Interface | None
 ) -> Iterator[Difference]:
-    """Find how VPP's localsid differs, as far as its text shows.
-
-    Args:
-        names: the agent's names of interfaces to VPP's, as far as they are known.
-        interface: etcd's value of the one that is wanted.
-    """
+    """Find how VPP's localsid differs, as far as its text shows."""
     found = list(_localsid(want, has, names, interface))
     if found:
-        yield Difference(
-            *(key, VPP, "LocalsidDiffers", "; ".join(found)),
-            "VPP had an older one before the agent came, a change failed (the agent ignores one of"
-            " PSP), or it was changed in VPP by hand",
-            Remedy(Means.REWRITE),
-        )
+        yield explained(key, VPP, "LocalsidDiffers", "; ".join(found))
     if has.is_deleted and want.interface:
-        yield Difference(
-            *(
-                key,
-                VPP,
-                "InterfaceDeleted",
-                f"it sends to an interface that is gone: {want.interface}",
-            ),
-            "the interface was deleted under it: its packets are lost, or reach the pod that gets"
-            " the interface's number",
-            Remedy(Means.REWRITE, f"see that the interface is there, then {COMMAND}"),
-        )
+        what = f"it sends to an interface that is gone: {want.interface}"
+        yield explained(key, VPP, "InterfaceDeleted", what)
 
 
 def _localsid(

@@ -7,13 +7,14 @@ no difference.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeVar
 
 from srv6kv.agent.needs import Means
 from srv6kv.ligato import keys
 from srv6kv.verify import objects
-from srv6kv.verify.agent import States
+from srv6kv.verify.agentstate import States
 from srv6kv.verify.desired import DesiredObjects
 from srv6kv.verify.differences import (
     COMMAND,
@@ -23,26 +24,25 @@ from srv6kv.verify.differences import (
     DesiredKeys,
     Difference,
     Remedy,
+    explained,
 )
 from srv6kv.verify.objects import Names
 from srv6kv.vpp.showsr_values import ShowSr, Steering
 
 Found = TypeVar("Found")
-Blamed = frozenset[str]
-_UNWANTED = (
+_LEFT_OVER = (
     "a deletion failed, or the agent was restarted over a living VPP: it cannot read SRv6 back, so"
     " it deletes nothing that it has not made itself"
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Seen:
     """What there is to compare VPP with.
 
     Attributes:
         states: of the agent; None: not known.
         blamed: keys that the agent has not done, so that VPP need not have them.
-        bsids: of all policies that VPP has; None: not known.
         names: the agent's names of interfaces to VPP's.
     """
 
@@ -50,21 +50,20 @@ class Seen:
     decoded: DesiredObjects
     vpp: ShowSr
     states: States | None
-    blamed: Blamed
-    bsids: frozenset[str] | None
-    names: Names
+    blamed: frozenset[str]
+    names: Names = field(default_factory=dict)
+
+    @cached_property
+    def bsids(self) -> frozenset[str] | None:
+        """The BSIDs of all policies that VPP has; None: not all are shown."""
+        if self.vpp.policies is None or "policies" in self.vpp.elided:
+            return None
+        return frozenset(policy.bsid for policy in self.vpp.policies)
 
 
 def by_address(items: tuple[Found, ...] | None, name: str) -> dict[str, Found]:
     """What VPP shows, by its SID or BSID."""
     return {getattr(item, name): item for item in items or ()}
-
-
-def bsids_of(vpp: ShowSr) -> frozenset[str] | None:
-    """The BSIDs of all policies that VPP has; None: not all are shown."""
-    if vpp.policies is None or "policies" in vpp.elided:
-        return None
-    return frozenset(policy.bsid for policy in vpp.policies)
 
 
 def present(decoded: DesiredObjects, vpp: ShowSr) -> frozenset[str]:
@@ -105,12 +104,9 @@ def _localsids(seen: Seen) -> Iterator[Difference]:
             yield from _missing(seen, key, "localsids")
     for sid in shown.keys() - seen.decoded.localsids.keys():
         key = keys.localsid(sid)
-        table = " [fib-table N]"
         is_bare = shown[sid].length == 0 or may_be_old
         prefix = f"address {sid}" if is_bare else f"prefix {sid}/128"
-        yield from _unwanted(
-            seen, key, seen.desired.ranges.owns(key), f"sr localsid del {prefix}{table}"
-        )
+        yield from _extra(seen, key, f"sr localsid del {prefix} [fib-table N]")
 
 
 def _policies(seen: Seen) -> Iterator[Difference]:
@@ -126,7 +122,7 @@ def _policies(seen: Seen) -> Iterator[Difference]:
             yield from _missing(seen, key, "policies")
     for bsid in shown.keys() - seen.decoded.policies.keys():
         key = keys.policy(bsid)
-        yield from _unwanted(seen, key, seen.desired.ranges.owns(key), f"sr policy del bsid {bsid}")
+        yield from _extra(seen, key, f"sr policy del bsid {bsid}")
 
 
 def _missing(
@@ -148,27 +144,24 @@ def _missing(
     yield Difference(key, VPP, "NotInVpp", what, cause, Remedy(Means.REWRITE, text))
 
 
-def _unwanted(seen: Seen, key: str, is_ours: bool, command: str) -> Iterator[Difference]:
+def _extra(seen: Seen, key: str, command: str) -> Iterator[Difference]:
+    what = "VPP has it, and etcd has no such key"
     if key in seen.blamed:
         return
-    if is_ours:
-        what = "VPP has it, and etcd has no such key"
-        yield Difference(key, VPP, "NotInEtcd", what, _UNWANTED, _delete(command))
+    if seen.desired.ranges.owns(key):
+        yield _surplus(key, what, command)
     else:
-        yield foreign(key, "VPP has it, and etcd has no such key")
+        yield _foreign(key, what)
 
 
-def _delete(command: str) -> Remedy:
-    return Remedy(None, f"vppctl {command}; or restart VPP and the agent")
+def _surplus(subject: str, what: str, command: str) -> Difference:
+    remedy = Remedy(None, f"vppctl {command}; or restart VPP and the agent")
+    return Difference(subject, VPP, "NotInEtcd", what, _LEFT_OVER, remedy)
 
 
-def foreign(subject: str, what: str) -> Difference:
+def _foreign(subject: str, what: str) -> Difference:
     """An object in none of our ranges."""
-    return Difference(
-        *(subject, VPP, FOREIGN, f"{what}; it is in no range of srv6kv's"),
-        "another writer made it",
-        Remedy(None, "nothing, unless it should not be there"),
-    )
+    return explained(subject, VPP, FOREIGN, f"{what}; it is in no range of srv6kv's")
 
 
 def _steerings(seen: Seen, shown: tuple[Steering, ...]) -> Iterator[Difference]:
@@ -184,7 +177,7 @@ def _steerings(seen: Seen, shown: tuple[Steering, ...]) -> Iterator[Difference]:
     for (kind, traffic), bsids in sorted(left.items()):
         if kind == "L3" or not _has_unknown_interfaces(seen):
             for bsid in bsids:
-                yield _unwanted_steering(seen, kind, traffic, bsid)
+                yield _extra_steering(seen, kind, traffic, bsid)
 
 
 def _has_unknown_interfaces(seen: Seen) -> bool:
@@ -214,7 +207,7 @@ def _one_prefix(
             alike = sorted(vrf for vrf, wants in by_vrf.items() if bsid in wants.values())
             yield from _missing(seen, key, "steerings", _lacks(traffic, bsid, alike))
     for bsid in bsids:
-        yield _unwanted_steering(seen, kind, traffic, bsid)
+        yield _extra_steering(seen, kind, traffic, bsid)
 
 
 def _lacks(traffic: str, bsid: str, vrfs: list[int]) -> str:
@@ -231,11 +224,8 @@ def _has_policy(seen: Seen, bsid: str) -> bool | None:
 
 def _stale(seen: Seen, key: str, bsid: str) -> Iterator[Difference]:
     if _has_policy(seen, bsid) is False:
-        yield Difference(
-            *(key, VPP, "StaleSteering", f"VPP steers into {bsid}, and has no such policy"),
-            "the policy was deleted under the steering: all its packets are dropped",
-            Remedy(Means.REWRITE),
-        )
+        what = f"VPP steers into {bsid}, and has no such policy"
+        yield explained(key, VPP, "StaleSteering", what)
 
 
 def _elsewhere(seen: Seen, key: str, want: str, has: str) -> Difference:
@@ -250,12 +240,12 @@ def _elsewhere(seen: Seen, key: str, want: str, has: str) -> Difference:
     return Difference(key, VPP, "SteeringDiffers", what, cause, Remedy(Means.REWRITE))
 
 
-def _unwanted_steering(seen: Seen, kind: str, traffic: str, bsid: str) -> Difference:
+def _extra_steering(seen: Seen, kind: str, traffic: str, bsid: str) -> Difference:
     subject = f"steering {traffic}"
     what = f"VPP steers {traffic} into {bsid}, and etcd has no such key"
     gone = ", nor VPP such a policy: its packets are dropped"
     what += gone if _has_policy(seen, bsid) is False else ""
     if not seen.desired.ranges.owns(keys.policy(bsid)):
-        return foreign(subject, what)
+        return _foreign(subject, what)
     command = f"sr steer del {kind.lower()} {traffic} via bsid {bsid} [fib-table N]"
-    return Difference(subject, VPP, "NotInEtcd", what, _UNWANTED, _delete(command))
+    return _surplus(subject, what, command)

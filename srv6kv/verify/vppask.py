@@ -20,11 +20,7 @@ Ask = Callable[[str], str]
 
 
 def ask(command: Ask, name: str) -> ShowSr:
-    """Ask VPP for its SRv6 objects.
-
-    Args:
-        command: gives what VPP prints for one of its commands.
-        name: of what is asked, for errors.
+    """Ask VPP for its SRv6 objects; ``name`` says for errors who is asked.
 
     Raises:
         Unavailable: it is out of reach, or its answer makes no sense.
@@ -45,11 +41,7 @@ def ask(command: Ask, name: str) -> ShowSr:
 
 
 def vppctl(command: str) -> Ask:
-    """Make a function that runs a command line with the words of VPP's command behind it.
-
-    Raises:
-        InputError: it is no command line.
-    """
+    """Make a function that runs a command line with the words of VPP's command behind it."""
     try:
         program = shlex.split(command)
     except ValueError as error:

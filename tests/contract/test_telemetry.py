@@ -13,7 +13,7 @@ from srv6kv.kube.model import Ref
 from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.telemetry.figures import change_of_models, models_of, service_states
 from srv6kv.telemetry.health import is_ready
-from srv6kv.telemetry.metrics import Telemetry
+from srv6kv.telemetry.metrics import Telemetry, add, show
 from srv6kv.telemetry.progress import Progress
 from srv6kv.txn.transaction import Operation, Transaction
 
@@ -41,14 +41,14 @@ def test_every_metric_is_documented() -> None:
 def test_every_label_is_documented() -> None:
     """docs/telemetry.md names the labels of every metric, and none is of a single service."""
     telemetry = Telemetry()
-    telemetry.synced(0.0, 1.0, is_full=True, has_written=True)
-    telemetry.failed("read")
-    telemetry.policies_changed({"grow": 1})
-    telemetry.committed(1, 1)
-    telemetry.show_keys(models_of([], PREFIX))
-    telemetry.show_services(service_states(set(), [], []))
-    telemetry.show_warnings({"Malformed": 1})
-    telemetry.show_agent({"CONFIGURED": 1}, ())
+    telemetry.sync_duration.labels("full").observe(1.0)
+    telemetry.sync_failures.labels("read").inc()
+    add(telemetry.policy_updates, {"grow": 1})
+    add(telemetry.etcd_ops, {"put": 1, "delete": 1})
+    show(telemetry.keys, models_of([], PREFIX))
+    show(telemetry.services, service_states(set(), [], []))
+    show(telemetry.warnings, {"Malformed": 1})
+    show(telemetry.agent_keys, {"CONFIGURED": 1})
     found = {
         metric.name: ",".join(name for name in sample.labels if name != "le")
         for metric in telemetry.registry.collect()
@@ -80,7 +80,7 @@ def test_log_lines_are_documented() -> None:
 def test_two_controllers_do_not_count_into_one_another() -> None:
     """Each telemetry has metrics of its own."""
     one, other = Telemetry(), Telemetry()
-    one.committed(2, 1)
+    add(one.etcd_ops, {"put": 2, "delete": 1})
 
     assert one.registry.get_sample_value("srv6kv_etcd_ops_total", {"op": "put"}) == 2
     assert other.registry.get_sample_value("srv6kv_etcd_ops_total", {"op": "put"}) is None

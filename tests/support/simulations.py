@@ -9,8 +9,7 @@ from pathlib import Path
 from processes import NODE, SEED, srv6kv
 
 from srv6kv.cli import cluster
-from srv6kv.offline import vpptexts
-from srv6kv.offline.reading import read_changed
+from srv6kv.offline.reading import read_changed, read_vpp
 from srv6kv.simulate import flow, question
 from srv6kv.simulate.answer import Answer
 from srv6kv.simulate.flow import Before, Hash
@@ -71,7 +70,7 @@ def answer(
         files = read_changed(before.files, paths, then, cluster.given(CONFIG), NODE)
         after = flow.after_of(before, NODE, files)
     asked = question.destination_of(destination, protocol, before.scene.cluster)
-    shows = vpptexts.read_files(vpp) if vpp else None
+    shows = read_vpp(vpp) if vpp else None
     return flow.answer(before, asked, source, port, hashed or Hash(), shows, after)
 
 

@@ -137,14 +137,14 @@ def test_what_others_change_is_not_put_back() -> None:
     assert table.state[key] == b"{}"
 
 
-def test_a_flip_goes_there_and_back_at_once() -> None:
+def test_a_recreation_goes_there_and_back_at_once() -> None:
     """Some policies at a time; the agent is waited for only when they are back."""
     table = pair()
     ground = table.ground()
     steps = plan_repair({Means.RECREATE: chosen(ground, Means.RECREATE)}, ground, batch=1).steps
     there, back = (json.loads(step.transaction.operations[0].value or b"") for step in steps[:2])
 
-    assert [step.pause for step in steps] == [Pause.NONE, Pause.SETTLED] * 2
+    assert [step.pause for step in steps] == [Pause.NONE, Pause.APPLIED] * 2
     assert there == {**back, "installation_vrf_id": 1}
     assert [len(step.transaction) for step in steps] == [1] * 4
 

@@ -1,4 +1,4 @@
-"""What is wrong and by which means it is mended, from what the agent and VPP say of one node."""
+"""What is wrong and by which means it is repaired, from what the agent and VPP say of one node."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from verifying import (
     POLICY_SEEN,
     RANGES,
     SEEN,
+    SID_KEY,
     STATES,
     STEERING_KEY,
     TABLE,
     Json,
+    failed,
 )
 
 from srv6kv.agent.needs import Means
@@ -28,8 +30,9 @@ from srv6kv.errors import InputError
 from srv6kv.etcd.values import KeyValue
 from srv6kv.ligato import keys
 from srv6kv.repair.asked import asked
-from srv6kv.repair.choose import Known, faults, is_deaf, leftovers
+from srv6kv.repair.choose import Known, faults, is_deaf, leftovers, task_of
 from srv6kv.repair.ground import Ground
+from srv6kv.repair.means import plan_repair
 from srv6kv.vpp.showsr_values import Policy, SegmentList, ShowSr, Steering
 
 GLOBAL = "config/vpp/srv6/v2/srv6-global"
@@ -53,7 +56,7 @@ def ground(values: Mapping[str, Json | None] | None = None, shared: str = "{}") 
 
 
 def means(shown: ShowSr) -> dict[str, Means | None]:
-    """What mends what, on a node whose agent calls everything CONFIGURED."""
+    """What repairs what, on a node whose agent calls everything CONFIGURED."""
     return {one.key: one.means for one in faults(ground(), Known(STATES, shown))}
 
 
@@ -94,7 +97,7 @@ def test_no_encap_source(source: str) -> None:
 
 
 def test_a_policy_that_was_made_before_the_encap_source() -> None:
-    """It recreations."""
+    """It is recreated."""
     shown = with_policy(replace(POLICY_SEEN, encap_source="::"))
 
     assert means(shown) == {POLICY_KEY: Means.RECREATE}
@@ -111,8 +114,8 @@ def test_a_localsid_that_looks_up_another_table() -> None:
 
 
 def test_what_is_left_in_vpp() -> None:
-    """Policies, localsids and steerings of ours that nobody knows of are named, not those of
-    others, nor what the agent still has."""
+    """Policies, localsids and steerings of ours that neither etcd nor the agent knows are named,
+    not those of others, nor what the agent still has."""
     lists = (SegmentList(("9300::1",), 1),)
     policies = tuple(Policy(bsid, True, "Default", 0, lists) for bsid in ("5555::9", "8fff::1"))
     steerings = (Steering("L3", "2096::9/128", "5555::9"), Steering("L3", "::/0", "8fff::1"))
@@ -166,3 +169,129 @@ def test_a_policy_that_is_gone_takes_its_steering_along() -> None:
         POLICY_KEY: Means.REWRITE,
         STEERING_KEY: Means.REWRITE,
     }
+
+
+@pytest.mark.parametrize(
+    ("key", "status", "repaired_by"),
+    [
+        (POLICY_KEY, failed(POLICY_KEY, -12), Means.REBIND),
+        (POLICY_KEY, failed(POLICY_KEY, "failed to find index for it"), Means.REBIND),
+        (POLICY_KEY, failed(POLICY_KEY, -13), Means.RESEND),
+        (SID_KEY, failed(SID_KEY, -1), Means.RESTART),
+        (SID_KEY, ValueStatus(SID_KEY, State.INVALID), Means.RESTART),
+        (SID_KEY, ValueStatus(SID_KEY, State.PENDING), None),
+    ],
+)
+def test_what_a_state_calls_for(key: str, status: ValueStatus, repaired_by: Means | None) -> None:
+    """What VPP has already is rebound, or needs a restart; other failures are sent again; what the
+    agent waits for is no fault."""
+    found = faults(ground(), Known({**STATES, key: status}))
+
+    assert [(one.key, one.means) for one in found] == ([(key, repaired_by)] if repaired_by else [])
+    assert task_of(found) == (
+        {repaired_by: {key}} if repaired_by not in (None, Means.RESTART) else {}
+    )
+
+
+@pytest.mark.parametrize(("state", "lost"), [(State.CONFIGURED, True), (State.OBTAINED, False)])
+def test_what_the_agent_still_has(state: State, lost: bool) -> None:
+    """A key of ours that etcd has no more is sent again, unless the agent has read it from VPP."""
+    key = keys.policy("5555::9")
+    known = Known({**STATES, key: ValueStatus(key, state)})
+
+    assert [one.key for one in faults(ground(), known)] == ([key] if lost else [])
+
+
+def test_what_others_have_written_is_not_compared() -> None:
+    """A value that srv6kv could not have written is no fault, whatever VPP has."""
+    theirs = keys.localsid("8fff::1")
+    bad: Json = {"sid": 5}
+
+    assert faults(ground({theirs: bad}), Known(STATES, SEEN)) == []
+
+
+NAMED = [
+    (Means.RESEND, keys.policy("8fff::1"), "no key of srv6kv's below /vnf-agent/node1/"),
+    (Means.REBIND, SID_KEY, "rebind is for policy only"),
+    (Means.RECREATE, keys.policy("5555::9"), "is not in etcd"),
+]
+
+
+@pytest.mark.parametrize(("wished", "name", "text"), NAMED)
+def test_a_key_that_a_means_is_not_for(wished: Means, name: str, text: str) -> None:
+    """It is refused by its name."""
+    with pytest.raises(InputError, match=f"^{name}: {text}"):
+        asked(wished, ground(), Known(), (name,), ())
+
+
+def test_named_keys() -> None:
+    """They are taken in short or full form; a lost key that only the agent has can be sent."""
+    full, lost = keys.agent_prefix(LABEL) + POLICY_KEY, keys.policy("5555::9")
+
+    assert asked(Means.RECREATE, ground(), Known(), (full,), ()) == {Means.RECREATE: {POLICY_KEY}}
+    assert asked(Means.RESEND, ground(), Known(), (lost,), ()) == {Means.RESEND: {lost}}
+
+
+def test_kinds() -> None:
+    """Only keys of these kinds; a kind that the means is not for is refused."""
+    with pytest.raises(InputError, match="recreate is for policy only"):
+        asked(Means.RECREATE, ground(), Known(), (), ("localsid",))
+
+    assert asked(Means.REWRITE, ground(), Known(), (), ("policy",)) == {Means.REWRITE: {POLICY_KEY}}
+    assert asked(Means.RESEND, ground(), Known(), (), ("rulechain",)) == {}
+
+
+def test_only_policies_with_a_fault_are_rebound() -> None:
+    """Where states are known: those that VPP has already, and those that the agent confuses."""
+    other: dict[str, Json] = {keys.policy("5555::d7"): {**ETCD[POLICY_KEY], "bsid": "5555::d7"}}
+    fault = Known({**STATES, POLICY_KEY: failed(POLICY_KEY, -12)})
+
+    assert asked(Means.REBIND, ground(), Known(STATES), (), ()) == {}
+    assert asked(Means.REBIND, ground(), fault, (), ()) == {Means.REBIND: {POLICY_KEY}}
+    assert asked(Means.REBIND, ground(other), Known(STATES), (), ()) == {Means.REBIND: {POLICY_KEY}}
+
+
+def test_without_states() -> None:
+    """What VPP shows tells of faults alone; all policies are recreated, whatever is known."""
+    shown = replace(SEEN, policies=())
+    everything = {Means.RECREATE: {POLICY_KEY}}
+
+    assert {one.key for one in faults(ground(), Known(None, shown))} == {POLICY_KEY, STEERING_KEY}
+    assert asked(Means.RECREATE, ground(), Known(), (), ()) == everything
+    assert asked(Means.RECREATE, ground(), Known(STATES), (), ()) == everything
+
+
+def left(found: Ground) -> dict[str, str]:
+    """Why the policy cannot be rebound."""
+    return plan_repair({Means.REBIND: frozenset({POLICY_KEY})}, found).left
+
+
+def test_policies_that_cannot_be_rebound() -> None:
+    """Nothing is steered into it, another writer's steering is, or its BSID is in no range."""
+    name = keys.steering("theirs")
+    theirs: dict[str, Json] = {name: {**ETCD[STEERING_KEY], "name": "theirs"}}
+    elsewhere = ground()
+    elsewhere.ranges = replace(RANGES, bsids=(), keys=(POLICY_KEY,))
+
+    assert left(ground()) == {}
+    assert left(ground({STEERING_KEY: None})) == {POLICY_KEY: "nothing is steered into it"}
+    assert left(ground(theirs)) == {POLICY_KEY: f"{name} is steered into it, which is not srv6kv's"}
+    assert left(elsewhere) == {POLICY_KEY: "its BSID lies in no range of srv6kv's"}
+
+
+def test_a_step_whose_answer_was_lost() -> None:
+    """It is done if every key has its value, and a revision that it had not before."""
+    found = ground()
+    entries = [
+        KeyValue(found.prefix + key, entry.value, entry.revision)
+        for key, entry in found.actual.entries.items()
+    ]
+    notes = KeyValue(f"/srv6kv/{LABEL}/ranges", RANGES.dump(), 1)
+    resend = plan_repair({Means.RESEND: frozenset({SID_KEY})}, found).steps[0]
+    rewrite = plan_repair({Means.REWRITE: frozenset({SID_KEY})}, found).steps[0]
+    gone = [one for one in entries if not one.key.endswith(SID_KEY)]
+
+    assert not found.read([*entries, notes], 2, rewrite)
+    assert not found.read([*entries, notes], 2, resend)
+    assert found.read([*gone, notes], 3, rewrite)
+    assert found.owed.keys() == {SID_KEY}

@@ -19,7 +19,7 @@ from srv6kv.errors import InputError
 from srv6kv.telemetry import web
 from srv6kv.telemetry.health import KEEPS_UP_SECONDS, LIVE_SECONDS, State
 from srv6kv.telemetry.metrics import Telemetry
-from srv6kv.telemetry.web import Pages, Web, serving
+from srv6kv.telemetry.web import Pages, serving
 
 PATHS = ("/livez", "/readyz", "/healthz", "/statusz", "/metrics")
 
@@ -52,8 +52,7 @@ class Node:
 def node(no_thread_is_left: None) -> Iterator[Node]:
     """A server on loopback."""
     node = Node()
-    with Web("127.0.0.1:0", node.pages) as web:
-        node.address = web.address
+    with serving("127.0.0.1:0", node.pages) as node.address:
         yield node
 
 
@@ -295,10 +294,8 @@ def test_many_at_once(node: Node) -> None:
 def test_ipv6() -> None:
     """An address in brackets is one of IPv6."""
     node = Node()
-    with Web("[::1]:0", node.pages) as web:
-        node.address = web.address
-
-        assert web.address.startswith("[::1]:")
+    with serving("[::1]:0", node.pages) as node.address:
+        assert node.address.startswith("[::1]:")
         assert node.ask("/livez")[0] == 200
 
 
@@ -306,10 +303,11 @@ def test_a_port_that_is_taken() -> None:
     """It is one error that names the address."""
     pages = Node().pages
     with (
-        Web("127.0.0.1:0", pages) as web,
-        pytest.raises(InputError, match=f"^--listen {web.address}: .*in use; choose another"),
+        serving("127.0.0.1:0", pages) as address,
+        pytest.raises(InputError, match=f"^--listen {address}: .*in use; choose another"),
+        serving(address, pages),
     ):
-        Web(web.address, pages)
+        pass
 
 
 @pytest.mark.parametrize(
@@ -318,8 +316,9 @@ def test_a_port_that_is_taken() -> None:
 )
 def test_an_address_that_is_none(listen: str) -> None:
     """It is one error that says how to write it."""
-    with pytest.raises(InputError, match=r"is not host:port, \[address\]:port or none$"):
-        Web(listen, Node().pages)
+    wrong = pytest.raises(InputError, match=r"is not host:port, \[address\]:port or none$")
+    with wrong, serving(listen, Node().pages):
+        pass
 
 
 @pytest.mark.parametrize("listen", ["", "none"])

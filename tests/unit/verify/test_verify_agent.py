@@ -17,6 +17,7 @@ from verifying import (
     TABLE,
     TAP,
     TAP_KEY,
+    Json,
     etcd_with,
     failed,
     held,
@@ -27,6 +28,7 @@ from verifying import (
 from srv6kv import verify
 from srv6kv.agent.status import State, ValueStatus
 from srv6kv.ligato import keys
+from srv6kv.verify.agentstate import needed, plain_of, text_of, worse_of
 from srv6kv.vpp.showsr_values import ShowSr
 
 
@@ -189,3 +191,90 @@ def test_other_failures() -> None:
     assert len(strange.what) < 250
     assert again.reason == "Retrying"
     assert again.remedy.text.startswith("ask again in 10 s")
+
+
+def test_an_image_without_the_plugin() -> None:
+    """A value that the agent cannot make at all names the image."""
+    status = ValueStatus(SID_KEY, State.UNIMPLEMENTED)
+    found = only(verify.compare(held(ETCD), states_with(status), None))
+
+    assert (found.reason, found.what) == ("Unimplemented", "it says UNIMPLEMENTED")
+    assert "an image with the plugin" in found.remedy.text
+
+
+@pytest.mark.parametrize(("details", "what"), [(("tilt",), "tilt"), ((), "something")])
+def test_pending_on_what_is_not_of_srv6(details: tuple[str, ...], what: str) -> None:
+    """The agent's own word is told, if it says one."""
+    status = ValueStatus(SID_KEY, State.PENDING, details=details)
+    found = only(verify.compare(held(ETCD), states_with(status), None))
+
+    assert (found.reason, found.what) == ("Pending", f"it waits for {what}")
+
+
+def test_an_interface_that_the_agent_has_forgotten() -> None:
+    """An error about an index of it names the interface as the cause."""
+    text = "interface tap doesn't exist sw index"
+    found = only(verify.compare(held(ETCD), states_with(failed(SID_KEY, text)), None))
+
+    assert "does not know the interface any more" in found.cause
+    assert found.remedy.text.startswith("see that the interface is there, then ")
+
+
+NEEDS: list[tuple[Json, str, str]] = [
+    ({"end_function_ad": {"incoming_interface": "b"}}, "incoming-interface", "interface 'b'"),
+    ({"end_function_dt4": {"vrf_id": 3}}, "routing-lookup-vrf-table", "the IPV4 table of VRF 3"),
+    ({"tilt": 1}, "routing-lookup-vrf-table", "the IPV6 table of VRF 0"),
+]
+
+
+@pytest.mark.parametrize(("value", "label", "name"), NEEDS)
+def test_what_a_localsid_needs(value: Json, label: str, name: str) -> None:
+    """An end function's interface or table, that of VRF 0 if it has no end function."""
+    assert needed(SID_KEY, value, f"sr-localsid-{label}-exists")[0] == name
+
+
+def test_what_a_steering_needs() -> None:
+    """The table of its prefix's family, or the interface whose packets are steered."""
+    four: Json = {"l3_traffic": {"prefix_address": "10.0.0.1/32"}}
+    two: Json = {"l2_traffic": {"interface_name": "a"}}
+    table, link = "sr-steering-vrf-table-exists", "sr-steering-l2-interface-exists"
+
+    assert needed(STEERING_KEY, four, table) == (
+        "the IPV4 table of VRF 0",
+        keys.vrf_table(0, "IPV4"),
+    )
+    assert needed(STEERING_KEY, two, link) == ("interface 'a'", f"{keys.INTERFACE}a")
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "plain"),
+    [
+        (None, "unknown", {"state": "unknown"}),
+        (STATES[SID_KEY], "CONFIGURED", {"state": "CONFIGURED"}),
+        (
+            ValueStatus(SID_KEY, State.PENDING, details=(PENDING[0][1], "tilt")),
+            f"PENDING: waits for interface '{TAP}', tilt",
+            {"state": "PENDING", "details": [PENDING[0][1], "tilt"]},
+        ),
+        (
+            ValueStatus(SID_KEY, State.FAILED, error="no"),
+            "FAILED: no",
+            {"state": "FAILED", "error": "no"},
+        ),
+    ],
+)
+def test_a_state_in_words(status: ValueStatus | None, text: str, plain: Json) -> None:
+    """State, and what is known of why."""
+    assert text_of(status, ETCD[SID_KEY]) == text
+    assert plain_of(status) == plain
+
+
+def test_the_worse_of_two_states() -> None:
+    """What is not there yet counts before what is unknown, and that before what is there."""
+    good, bad = STATES[SID_KEY], ValueStatus(POLICY_KEY, State.FAILED)
+
+    assert worse_of(good, bad) is bad
+    assert worse_of(bad, None) is bad
+    assert worse_of(good, None) is None
+    assert worse_of(None, good) is None
+    assert worse_of(good, STATES[POLICY_KEY]) is good
