@@ -22,28 +22,15 @@ class End(_Value, frozen=True):
     """End: forward to the next segment."""
 
 
-class CrossConnect6(_Value, frozen=True):
-    """End.DX6: decapsulate, send to one IPv6 neighbour."""
+class CrossConnect(_Value, frozen=True):
+    """End.DX6 or End.DX4: decapsulate, send to one neighbour."""
 
     next_hop: str
     outgoing_interface: str
 
 
-class CrossConnect4(_Value, frozen=True):
-    """End.DX4: decapsulate, send to one IPv4 neighbour."""
-
-    next_hop: str
-    outgoing_interface: str
-
-
-class LookUp4(_Value, frozen=True):
-    """End.DT4: decapsulate, look up IPv4 in a VRF."""
-
-    vrf_id: int = 0
-
-
-class LookUp6(_Value, frozen=True):
-    """End.DT6: decapsulate, look up in a VRF."""
+class LookUp(_Value, frozen=True):
+    """End.DT6 or End.DT4: decapsulate, look up in a VRF."""
 
     vrf_id: int = 0
 
@@ -53,10 +40,10 @@ class LocalSid(_Value, frozen=True):
 
     sid: str
     base_end_function: End | None = None
-    end_function_dt4: LookUp4 | None = None
-    end_function_dx4: CrossConnect4 | None = None
-    end_function_dt6: LookUp6 | None = None
-    end_function_dx6: CrossConnect6 | None = None
+    end_function_dt4: LookUp | None = None
+    end_function_dx4: CrossConnect | None = None
+    end_function_dt6: LookUp | None = None
+    end_function_dx6: CrossConnect | None = None
     installation_vrf_id: int = 0
 
     @property
@@ -71,12 +58,12 @@ class LocalSid(_Value, frozen=True):
         return [row for row in rows if getattr(self, row.field, None) is not None]
 
     @property
-    def look_up(self) -> LookUp6 | LookUp4 | None:
+    def look_up(self) -> LookUp | None:
         """Which table DT6 or DT4 reads; None for other end functions."""
         return self.end_function_dt6 or self.end_function_dt4
 
     @property
-    def cross_connect(self) -> CrossConnect6 | CrossConnect4 | None:
+    def cross_connect(self) -> CrossConnect | None:
         """Where DX6 or DX4 leads; None for other end functions."""
         return self.end_function_dx6 or self.end_function_dx4
 
@@ -201,11 +188,7 @@ def encode(value: AgentValue) -> bytes:
 
 
 def decode(key: str, value: bytes) -> AgentValue:
-    """The typed value behind a key of ours.
-
-    Raises:
-        ValueError: no such kind, or not a value that srv6kv could have written.
-    """
+    """The typed value behind a key of ours; ValueError if srv6kv could not have written it."""
     for prefix, kind in _KINDS.items():
         if key.startswith(prefix):
             try:

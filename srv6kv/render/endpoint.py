@@ -14,8 +14,7 @@ from srv6kv.ligato.keys import HOST_INTERCONNECT
 from srv6kv.ligato.values import (
     AgentValue,
     Arp,
-    CrossConnect4,
-    CrossConnect6,
+    CrossConnect,
     LocalSid,
     Route,
     RuleChain,
@@ -75,11 +74,10 @@ def host_objects(node_id: int, settings: Settings) -> Iterator[AgentValue]:
 
 def _cross_connect(sid: str, vrf: int, next_hop: str, interface: str) -> LocalSid:
     """DX6, or DX4 where the neighbour is IPv4 (defect D22: each family by itself)."""
+    end = CrossConnect(next_hop=next_hop, outgoing_interface=interface)
     if is_ipv4(next_hop):
-        end = CrossConnect4(next_hop=next_hop, outgoing_interface=interface)
         return LocalSid(sid=sid, installation_vrf_id=vrf, end_function_dx4=end)
-    end6 = CrossConnect6(next_hop=next_hop, outgoing_interface=interface)
-    return LocalSid(sid=sid, installation_vrf_id=vrf, end_function_dx6=end6)
+    return LocalSid(sid=sid, installation_vrf_id=vrf, end_function_dx6=end)
 
 
 def rule_chains(

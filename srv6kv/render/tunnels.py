@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Set
 
 from srv6kv.cluster.topology import Peer, Topology, one_node_subnet
-from srv6kv.ligato.values import AgentValue, LocalSid, LookUp4, LookUp6
+from srv6kv.ligato.values import AgentValue, LocalSid, LookUp
 from srv6kv.net.addresses import Prefix, is_ipv4, is_ordinary, network_of
 from srv6kv.net.bsids import Home
 from srv6kv.notes import Kind, Note, Reason, Subject
@@ -40,10 +40,10 @@ def _end(sid: str, subnet: Prefix, vrf: int, settings: Settings) -> LocalSid:
     """DT6, or DT4 where the inner packets are IPv4."""
     if subnet.is_ipv4:
         return LocalSid(
-            sid=sid, installation_vrf_id=settings.main_vrf, end_function_dt4=LookUp4(vrf_id=vrf)
+            sid=sid, installation_vrf_id=settings.main_vrf, end_function_dt4=LookUp(vrf_id=vrf)
         )
     return LocalSid(
-        sid=sid, installation_vrf_id=settings.main_vrf, end_function_dt6=LookUp6(vrf_id=vrf)
+        sid=sid, installation_vrf_id=settings.main_vrf, end_function_dt6=LookUp(vrf_id=vrf)
     )
 
 

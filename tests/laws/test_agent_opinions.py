@@ -17,13 +17,11 @@ from srv6kv.ligato.validity import fault_of
 from srv6kv.ligato.values import (
     AgentValue,
     Arp,
-    CrossConnect4,
-    CrossConnect6,
+    CrossConnect,
     End,
     L3Traffic,
     LocalSid,
-    LookUp4,
-    LookUp6,
+    LookUp,
     Namespace,
     Policy,
     Route,
@@ -63,15 +61,15 @@ def _policy(dice: Dice) -> Policy:
 
 def _localsid(dice: Dice) -> LocalSid:
     tap = dice.choice(["tap1"] * 6 + ["tap2", "", "x" * 64])
-    six = CrossConnect6(_address(dice, "2001::"), tap)
-    four = CrossConnect4(dice.choice(["10.0.0.1", "2001::1", "10.0.0.256", ""]), tap)
+    six = CrossConnect(_address(dice, "2001::"), tap)
+    four = CrossConnect(dice.choice(["10.0.0.1", "2001::1", "10.0.0.256", ""]), tap)
     function: dict[str, Any] = dice.choice(
         [
             {"base_end_function": End()},
             {"end_function_dx6": six},
             {"end_function_dx4": four},
-            {"end_function_dt6": LookUp6(dice.choice([0, 1, 2]))},
-            {"end_function_dt4": LookUp4(dice.choice([0, 1]))},
+            {"end_function_dt6": LookUp(dice.choice([0, 1, 2]))},
+            {"end_function_dt4": LookUp(dice.choice([0, 1]))},
             {},
             {"base_end_function": End(), "end_function_dx6": six},
         ]

@@ -8,11 +8,11 @@ from msgspec.structs import replace
 from srv6kv.ligato.validity import fault_of
 from srv6kv.ligato.values import (
     AgentValue,
-    CrossConnect6,
+    CrossConnect,
     End,
     L3Traffic,
     LocalSid,
-    LookUp6,
+    LookUp,
     Namespace,
     Policy,
     Route,
@@ -27,7 +27,7 @@ from srv6kv.ligato.values import (
 POD = LocalSid(
     sid="6666:0:0:1::5",
     installation_vrf_id=1,
-    end_function_dx6=CrossConnect6(next_hop="2001:0:0:1::5", outgoing_interface="vpp-tap-c"),
+    end_function_dx6=CrossConnect(next_hop="2001:0:0:1::5", outgoing_interface="vpp-tap-c"),
 )
 POLICY = Policy(
     bsid="5555::10",
@@ -51,7 +51,7 @@ CHAIN = RuleChain(
 VALID: tuple[AgentValue, ...] = (
     POD,
     LocalSid(sid="7766:f00d::1", base_end_function=End()),
-    LocalSid(sid="7777:f00d::1", end_function_dt6=LookUp6(vrf_id=1)),
+    LocalSid(sid="7777:f00d::1", end_function_dt6=LookUp(vrf_id=1)),
     POLICY,
     STEERING,
     ROUTE,
@@ -69,7 +69,7 @@ def test_what_we_write_is_valid_and_reads_back(value: AgentValue) -> None:
 
 
 def _cross(interface: str = "vpp-tap-c", next_hop: str = "2001:0:0:1::5") -> LocalSid:
-    end = CrossConnect6(next_hop=next_hop, outgoing_interface=interface)
+    end = CrossConnect(next_hop=next_hop, outgoing_interface=interface)
     return replace(POD, end_function_dx6=end)
 
 

@@ -11,7 +11,7 @@ from srv6kv.ligato import keys
 from srv6kv.ligato.parts import Values
 from srv6kv.ligato.values import (
     AgentValue,
-    CrossConnect6,
+    CrossConnect,
     End,
     L3Traffic,
     LocalSid,
@@ -141,7 +141,7 @@ def test_localsids_of_the_seed() -> None:
     """Localsids are shown as in the seed, with VPP's interface name if it is given."""
     values = values_of(
         LocalSid("7766:f00d::1", base_end_function=End()),
-        LocalSid("6666:0:0:1::5", end_function_dx6=CrossConnect6("2001:0:0:1::5", "vpp-tap-d608")),
+        LocalSid("6666:0:0:1::5", end_function_dx6=CrossConnect("2001:0:0:1::5", "vpp-tap-d608")),
     )
 
     assert words(showsr.show_localsids(values, {"vpp-tap-d608": "tap4"})) == words(SEED_LOCALSIDS)

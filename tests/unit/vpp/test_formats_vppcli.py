@@ -9,11 +9,11 @@ import pytest
 
 from srv6kv.ligato import keys, schema
 from srv6kv.ligato.values import (
-    CrossConnect6,
+    CrossConnect,
     End,
     L3Traffic,
     LocalSid,
-    LookUp6,
+    LookUp,
     Policy,
     Route,
     SegmentList,
@@ -39,11 +39,11 @@ NODE = (
     Policy("5555::a", 1, (SegmentList(("6666:0:0:1::5",), 1),), True),
     LocalSid(
         "6666:0:0:1::5",
-        end_function_dx6=CrossConnect6("2001:0:0:1::5", TAP),
+        end_function_dx6=CrossConnect("2001:0:0:1::5", TAP),
         installation_vrf_id=1,
     ),
     LocalSid("7766:f00d::1", base_end_function=End()),
-    LocalSid("9300::1", end_function_dt6=LookUp6(1)),
+    LocalSid("9300::1", end_function_dt6=LookUp(1)),
     Route("6666:0:0:1::5/128", "::", type="INTER_VRF", via_vrf_id=1),
     Route("2096::/110", "::", type="DROP", vrf_id=1),
     Route("7766:f00d::2/128", "fe10:f00d::2", "uplink"),
