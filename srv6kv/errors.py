@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Srv6kvError(Exception):
-    """Base of all; ``exit_code`` is what a command ends with (README, exit codes)."""
+    """Base of all; ``exit_code`` is what a command ends with."""
 
     exit_code = 2
 
@@ -24,14 +24,13 @@ class Unavailable(Srv6kvError):
 
 
 class Conflict(Srv6kvError):
-    """A guard did not hold: somebody else wrote first, or the writer key is not ours any more."""
+    """A guard did not hold: another writer was first, or the writer key is not ours any more."""
 
     exit_code = 1
 
 
 class LimitsLowered(Conflict):
-    """Nothing was written, because the server takes less at once than was thought: plan again, in
-    smaller transactions."""
+    """Nothing was written, as the server takes less at once: plan again in smaller transactions."""
 
 
 class Refused(Srv6kvError):

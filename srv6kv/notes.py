@@ -36,12 +36,8 @@ _UNNAMED_KINDS = (Kind.FILE, Kind.VALUE)
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a note is about.
-
-    Attributes:
-        kind: a ``Kind``, or the kind of a Kubernetes object.
-        ref: namespace and name, or a name, address, key or place; "": there is only one.
-    """
+    """What a note is about: a ``Kind``, or the kind of a Kubernetes object, and namespace and name,
+    or a name, address, key or place; "": there is only one."""
 
     kind: str
     ref: Ref | str = ""
@@ -171,11 +167,8 @@ _ROUTINE = (Reason.FAMILY_NOT_SERVED, Reason.IPV4_NOT_RENDERED, Reason.NODE_PORT
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One remark about one object; notes sort by their texts.
-
-    Attributes:
-        text: what is wrong and what happens instead, naming the field.
-    """
+    """What is wrong with one object and what happens instead, naming the field; sorts by its
+    texts."""
 
     subject: Subject
     reason: Reason

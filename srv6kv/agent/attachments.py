@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -87,7 +88,8 @@ def parse_dump(answer: bytes) -> dict[str, bytes]:
     Raises:
         ValueError: it is none.
     """
-    listed = foreign.decode(answer, list[_Pair] | None, most=foreign.MOST_ANSWER_BYTES)
+    kind: Any = list[_Pair] | None
+    listed: list[_Pair] | None = foreign.decode(answer, kind, most=foreign.MOST_ANSWER_BYTES)
     return {pair.key: _bare(pair.value) for pair in listed or () if pair.key}
 
 

@@ -1,4 +1,4 @@
-"""The parts of srv6kv.etcd.store; nothing else imports them, except `values` and `limits`."""
+"""The etcd client (`store`), the session of a writer, and what they are made of."""
 
 import os
 

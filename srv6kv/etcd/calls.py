@@ -29,16 +29,9 @@ from srv6kv.etcd.survey import View, best_of, survey
 Metadata = tuple[tuple[str, str], ...]
 
 # Done twice these do no harm.
-_RESENDABLE = frozenset(
-    {
-        "Authenticate",
-        "LeaseGrant",
-        "LeaseRevoke",
-        "LeaseTimeToLive",
-        "MemberList",
-        "Range",
-        "Status",
-    }
+_RESENDABLE = (
+    *("Authenticate", "LeaseGrant", "LeaseRevoke", "LeaseTimeToLive"),
+    *("MemberList", "Range", "Status"),
 )
 _SERVICES = ("Auth", "Cluster", "KV", "Lease", "Maintenance", "Watch")
 
@@ -48,11 +41,7 @@ class Connection:
 
     Attributes:
         files: what the certificate files held when it was made; gRPC does not look again.
-        answered: the monotonic time of the last answer; 0: there was none.
         views: what the members said when a call here was overdue last.
-
-    Raises:
-        SettingsError: a certificate file cannot be read.
     """
 
     def __init__(self, endpoint: Endpoint, tls: Tls, timeout: float) -> None:
@@ -105,13 +94,8 @@ class Stream:
 
 
 class Calls:
-    """All calls of one client, from any thread.
-
-    Attributes:
-        latency: how long answers take.
-        lineage: what answers have said about the data.
-        on_replaced: called when the data is not that of before, from the thread that has found it.
-    """
+    """All calls of one client, from any thread. ``on_replaced`` is called when the data is not that
+    of before, from the thread that has found it."""
 
     def __init__(
         self, endpoints: Sequence[Endpoint], *, tls: Tls, timeout: float, login: Login | None
@@ -163,11 +147,7 @@ class Calls:
         timeout: float | None = None,
         metadata: Metadata = (),
     ) -> Stream:
-        """A call that goes on, at the current endpoint; without a timeout it has no end.
-
-        Args:
-            requests: one, or an iterable of them.
-        """
+        """A call that goes on, at the current endpoint; without a timeout it has no end."""
         connection = self._connection()
         asked = iter(requests) if isinstance(requests, Iterable) else requests
         send = partial(connection.method(service, method), asked, timeout)
@@ -211,11 +191,7 @@ class Calls:
         return {}
 
     def _leave(self, connection: Connection, views: dict[Endpoint, View] | None = None) -> None:
-        """Makes the best endpoint the current one, unless another call has left this one too.
-
-        Args:
-            views: what the members say; None: they are to be asked.
-        """
+        """Make the best endpoint the current one, unless another call has left this one too."""
         if len(self.endpoints) == 1:
             return
         views = self.look_around(connection) if views is None else views
@@ -368,12 +344,7 @@ class Service:
         self._name = name
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
-        def call(
-            request: Any,
-            timeout: float | None = None,
-            credentials: Any = None,
-            metadata: Any = None,
-        ) -> Any:
+        def call(request: Any, timeout: float | None = None, **_: Any) -> Any:
             # Credentials and metadata are etcd3's ways to send a token; ours is in Calls.
             if method in ("LeaseKeepAlive", "Snapshot", "Watch"):
                 return self._calls.stream(self._name, method, request, timeout=timeout)
@@ -383,13 +354,8 @@ class Service:
 
 
 def _is_vain(mine: View | None, views: dict[Endpoint, View], term: int) -> bool:
-    """Whether a call that was sent in a raft term will hardly be answered any more.
-
-    Args:
-        mine: what its member says; None: nothing, although it had time to.
-        views: what all say.
-        term: 0: it is not known.
-    """
+    """Whether a call that was sent in a raft term (0: it is not known) will hardly be answered any
+    more; ``mine`` is None if its member said nothing, although it had time to."""
     best = max(views.values(), default=None)
     if best is None or not best.has_leader:
         return False  # no other member could answer either

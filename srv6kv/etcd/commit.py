@@ -19,16 +19,14 @@ class Commit:
     """What is to become one revision: on one level if it is small, else on two.
 
     A small one compares every guard. A large one cannot: compares within a branch do not guard the
-    other branches, and at the top there is room for 128. It compares instead that nothing that
-    is stored next to its keys is newer than what was read.
+    other branches, and at the top there is room for 128. It compares instead that nothing that is
+    stored next to its keys is newer than what was read.
 
     Attributes:
-        guarded: the operations whose keys must be as they were.
-        extra: what follows them without guards.
+        extra: what follows the guarded operations without guards.
         writer: the key that must be there still, with its value and create revision: either may
             be that of another after etcd was restored from a snapshot, but not both.
         read_revision: the revision at which the guards were read.
-        limits: what the server takes.
     """
 
     guarded: tuple[Operation, ...]
@@ -38,11 +36,7 @@ class Commit:
     limits: Limits = limits.DEFAULT
 
     def request(self) -> Any:
-        """Return the TxnRequest.
-
-        Raises:
-            ValueError: it does not fit into one revision.
-        """
+        """Return the TxnRequest; ValueError if it does not fit into one revision."""
         operations = self.operations
         limits.check(operations, self.limits)
         writer = _is_held(self.writer)
@@ -53,7 +47,8 @@ class Commit:
                 success=map(_request_op, operations),
                 failure=[look, *(_look(one.key) for one in self.guarded)],
             )
-        newest, folders = self.read_revision, self._directories
+        newest = self.read_revision
+        folders = limits.directories_of(one.key for one in self.guarded)
         return etcdrpc.TxnRequest(
             compare=[*writer, *(_has_nothing_newer(folder, newest) for folder in folders)],
             success=map(_branch, limits.branches_of(operations, self.limits)),
@@ -93,19 +88,12 @@ class Commit:
             number = item.mod_revision if item is not None else 0
             if number == operation.guard:
                 continue
-            changes.append(
-                Change(operation.key, item.value, number)
-                if item is not None
-                else Change(operation.key, None, revision)
-            )
+            value = item.value if item is not None else None
+            changes.append(Change(operation.key, value, number or revision))
             lines.append(
                 f"{operation.key}: mod revision {_text(number)}, expected {_text(operation.guard)}"
             )
         return KeysChanged(_joined(lines), tuple(changes), revision)
-
-    @property
-    def _directories(self) -> list[str]:
-        return limits.directories_of(one.key for one in self.guarded)
 
 
 def _joined(lines: Sequence[str]) -> str:

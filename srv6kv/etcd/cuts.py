@@ -14,7 +14,7 @@ SMALL_BYTES = 1 << 12
 FEW_LOSSES = 2
 MANY_LOSSES = 4
 """For one value alone, which would be left out then."""
-DOUBT_SECONDS = 600.0
+GUESS_SECONDS = 600.0
 """So long a limit holds that was guessed from losses, which an outage explains as well."""
 
 
@@ -61,7 +61,7 @@ class Cuts:
         few = 1 if self._is_guessing else FEW_LOSSES
         if self._losses >= (MANY_LOSSES if len(operations) == 1 else few):
             self._guess = self.limits.smaller(operations)
-            self._until = time.monotonic() + DOUBT_SECONDS
+            self._until = time.monotonic() + GUESS_SECONDS
             self._losses, self._is_guessing = 0, True
 
     def passed(self) -> None:

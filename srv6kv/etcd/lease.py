@@ -16,10 +16,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any, Protocol
+from typing import Any
 
 from srv6kv.errors import Srv6kvError
+from srv6kv.etcd.calls import Calls, Stream
 from srv6kv.etcd.stubs import etcdrpc
 
 LEAST_SECONDS = 5
@@ -45,35 +47,34 @@ def seconds_of(round_trip: float) -> int:
     return min(max(LEAST_SECONDS, math.ceil(ROUND_TRIPS * round_trip)), MOST_SECONDS)
 
 
-class Answers(Protocol):
-    """A running LeaseKeepAlive call."""
+@dataclass(frozen=True, slots=True)
+class Renewals:
+    """Leases of a client, renewed at its current endpoint; ``ask`` makes a linearizable read, which
+    finds out whether the data is that of before."""
 
-    def __iter__(self) -> Iterator[Any]:
-        """The answers; raises our errors."""
+    calls: Calls
+    ask: Callable[[], object]
 
-    def cancel(self) -> None:
-        """End it."""
-
-
-class Renewals(Protocol):
-    """Where leases are renewed."""
-
-    def open(self, requests: Iterator[Any]) -> Answers:
+    def open(self, requests: Iterator[Any]) -> Stream:
         """One LeaseKeepAlive call; Unavailable or Refused if it cannot be made."""
+        return self.calls.stream("Lease", "LeaseKeepAlive", requests)
 
-    def silent(self, answers: Any) -> None:
+    def silent(self, answers: Stream) -> None:
         """Choose another endpoint for the next call, as this one is not answered."""
+        self.calls.look_elsewhere(answers.endpoint)
 
     def answered(self, header: Any) -> None:
         """Check the header of an answer."""
+        if self.calls.lineage.is_behind(header):
+            with contextlib.suppress(Srv6kvError):
+                self.ask()
 
 
 class Writer:
     """The right to write for one label, as long as `lost` is not set.
 
     Attributes:
-        key: the writer key.
-        identity: its value; no two processes have the same.
+        identity: the value of the key; no two processes have the same.
         create_revision: the revision that made it. It repeats when etcd is restored from a
             snapshot, so only both together distinguish our key from one that another put there
             later.
@@ -94,15 +95,8 @@ class Writer:
         renewals: Renewals,
         revoke: Callable[[], None],
     ) -> None:
-        """Starts to keep the lease alive.
-
-        Args:
-            lease_id: the lease of the key.
-            ttl: seconds that the lease lives without renewal.
-            granted: the monotonic time before it was asked for, so that we never think it younger.
-            renewals: where it is renewed.
-            revoke: gives it up.
-        """
+        """Start to keep the lease alive, which lives ``ttl`` seconds from ``granted`` on: the
+        monotonic time before it was asked for, so that we never think it younger."""
         self.key = key
         self.identity = identity
         self.create_revision = create_revision
@@ -127,10 +121,8 @@ class Writer:
         if self._stopped.is_set():
             return
         self.abandon()
-        try:
+        with contextlib.suppress(Srv6kvError):
             self._revoke()
-        except Srv6kvError:
-            return
 
     def abandon(self) -> None:
         """Stops renewing; the key stays until the lease runs out."""
@@ -189,13 +181,7 @@ class Writer:
 
 
 class _Stream:
-    """One LeaseKeepAlive call and the thread that reads its answers.
-
-    Attributes:
-        answers: the call.
-        has_answered: whether an answer came.
-        is_over: whether it has ended.
-    """
+    """One LeaseKeepAlive call and the thread that reads its answers."""
 
     def __init__(
         self,

@@ -12,13 +12,8 @@ from typing import Any
 
 
 class Lineage:
-    """What answers have said about the data and about the members' agreement.
-
-    Attributes:
-        revision: the highest revision of an answer so far.
-        term: the highest raft term of an answer so far; a new one means a new leader.
-        epoch: how often the data was replaced.
-    """
+    """What answers have said about the data: their highest revision and raft term (a new term means
+    a new leader), and how often the data was replaced."""
 
     def __init__(self) -> None:
         self.revision = 0
@@ -28,12 +23,8 @@ class Lineage:
         self._lock = threading.Lock()
 
     def is_replaced(self, header: Any, before: int) -> bool:
-        """Note the header of a linearizable answer. Returns: whether the data was replaced.
-
-        Args:
-            header: of the answer.
-            before: `revision` when the request was sent.
-        """
+        """Whether a linearizable answer shows that the data was replaced; ``before`` is the
+        revision that was known when its request was sent."""
         with self._lock:
             is_other = self._cluster not in (0, header.cluster_id)
             if is_other or header.revision < before:
@@ -46,7 +37,7 @@ class Lineage:
             self.revision = max(self.revision, header.revision)
             return False
 
-    def is_doubtful(self, header: Any) -> bool:
+    def is_behind(self, header: Any) -> bool:
         """Whether an answer that may come from a member that lags behind is a reason to ask."""
         is_other = header.cluster_id not in (0, self._cluster)
         return bool(is_other or header.revision < self.revision)

@@ -6,6 +6,7 @@ at permissions before it compares. Its operations would put or delete keys that 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from srv6kv.errors import TooLarge
@@ -14,62 +15,45 @@ from srv6kv.txn.limits import DEFAULT_OPERATIONS
 
 
 def version_of(store: Any) -> str:
-    """The version of the member that answers.
-
-    Args:
-        store: an ``Etcd3Store``.
-    """
+    """The version of the member that answers."""
     return str(store.maintenancestub.Status(etcdrpc.StatusRequest()).version)
 
 
 def operations_taken(store: Any, prefix: str) -> int:
-    """How many operations of one level of a transaction the server takes, up to its default.
+    """How many operations on one level the server takes from this user, up to its default."""
 
-    Args:
-        store: an ``Etcd3Store``.
-        prefix: where the user must be allowed to write.
+    def takes(number: int) -> bool:
+        keys = (f"{prefix}probe/{one}".encode() for one in range(number))
+        deletes = [etcdrpc.DeleteRangeRequest(key=key) for key in keys]
+        return _takes(
+            store, prefix, [etcdrpc.RequestOp(request_delete_range=one) for one in deletes]
+        )
 
-    Raises:
-        Refused: it takes nothing of this user.
-        Unavailable: it does not answer.
-    """
-    if _takes_operations(store, prefix, DEFAULT_OPERATIONS):
+    if takes(DEFAULT_OPERATIONS):
         return DEFAULT_OPERATIONS
-    taken, refused = 0, DEFAULT_OPERATIONS
-    while refused - taken > 1:
-        middle = (taken + refused) // 2
-        if _takes_operations(store, prefix, middle):
-            taken = middle
-        else:
-            refused = middle
-    return taken
+    return _largest(takes, DEFAULT_OPERATIONS, lambda _: 1)
 
 
 def bytes_taken(store: Any, prefix: str, refused: int) -> int:
-    """How large requests the server takes, to a thirty-second part.
+    """How large requests the server takes, to a thirty-second part, below ``refused``."""
 
-    Args:
-        store: an ``Etcd3Store``.
-        prefix: where the user must be allowed to write.
-        refused: a size that it does not take.
-    """
+    def takes(size: int) -> bool:
+        put = etcdrpc.PutRequest(key=f"{prefix}probe".encode(), value=bytes(size))
+        return _takes(store, prefix, [etcdrpc.RequestOp(request_put=put)])
+
+    return _largest(takes, refused, lambda taken: max(64, taken // 32))
+
+
+def _largest(takes: Callable[[int], bool], refused: int, near: Callable[[int], int]) -> int:
+    """The largest number that is taken, so near to what is refused."""
     taken = 0
-    while refused - taken > max(64, taken // 32):
+    while refused - taken > near(taken):
         middle = (taken + refused) // 2
-        put = etcdrpc.PutRequest(key=f"{prefix}probe".encode(), value=bytes(middle))
-        if _takes(store, prefix, [etcdrpc.RequestOp(request_put=put)]):
+        if takes(middle):
             taken = middle
         else:
             refused = middle
     return taken
-
-
-def _takes_operations(store: Any, prefix: str, number: int) -> bool:
-    keys = [f"{prefix}probe/{one}".encode() for one in range(number)]
-    deletes = [
-        etcdrpc.RequestOp(request_delete_range=etcdrpc.DeleteRangeRequest(key=key)) for key in keys
-    ]
-    return _takes(store, prefix, deletes)
 
 
 def _takes(store: Any, prefix: str, operations: list[Any]) -> bool:

@@ -5,49 +5,15 @@
 
 from __future__ import annotations
 
-import random
-from types import TracebackType
-
 from srv6kv.errors import Conflict, Srv6kvError
+from srv6kv.etcd.backoff import MOST_FAILURES
 from srv6kv.etcd.lease import identity as new_identity
 from srv6kv.etcd.store import Etcd3Store, Writer, writer_key
 
-MOST_FAILURES = 5
-"""So many in a row end a command: another writer that edits faster has to be stopped first."""
-LONGEST_SECONDS = 1.0
-
-
-class Backoff:
-    """The time between tries: jittered, and doubling with each failure in a row."""
-
-    def __init__(self) -> None:
-        self._failures = 0
-
-    def failed(self, *, has_progressed: bool = False) -> float:
-        """Count a failure.
-
-        Args:
-            has_progressed: whether something was done since the last one; it is the first then.
-
-        Returns:
-            The seconds to wait before the next try.
-        """
-        self._failures = 1 if has_progressed else self._failures + 1
-        longest = min(LONGEST_SECONDS, 0.1 * 2.0 ** min(self._failures, 10))
-        return random.uniform(longest / 2, longest)
-
-    @property
-    def is_exhausted(self) -> bool:
-        """Whether a command that ends should give up."""
-        return self._failures >= MOST_FAILURES
-
 
 class WriterSession:
-    """The writer key of one label for one process; a context manager that releases it.
-
-    Attributes:
-        writer: the right to write; None while it is not held.
-    """
+    """The writer key of one label for one process; a context manager that releases it. ``writer``
+    is the right to write; None while it is not held."""
 
     def __init__(self, store: Etcd3Store, label: str, identity: str | None = None) -> None:
         self.writer: Writer | None = None
@@ -58,12 +24,7 @@ class WriterSession:
     def __enter__(self) -> WriterSession:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()
 
     @property
@@ -72,11 +33,7 @@ class WriterSession:
         return self.writer is not None and self.writer.lost.is_set()
 
     def acquire(self) -> Writer | None:
-        """Acquire the key, or keep it.
-
-        Returns:
-            None if another process holds it.
-        """
+        """Acquire the key, or keep it; None if another process holds it."""
         if self.is_lost:
             self.release()
         if self.writer is None:
@@ -86,15 +43,9 @@ class WriterSession:
         return self.writer
 
     def require(self, *, takes_over: bool = False, hint: str = "stop it first") -> Writer:
-        """Acquire the key, or keep it.
-
-        Args:
-            takes_over: end the lease of another process that holds it.
-            hint: what the user can do about that process.
-
-        Raises:
-            Conflict: another process holds it, or the next one wins it each time.
-        """
+        """Acquire the key, or keep it; ``takes_over`` ends the lease of another process that holds
+        it. Conflict with a hint for the user if one holds it, or if the next one wins it each
+        time."""
         for _ in range(MOST_FAILURES):
             writer = self.acquire()
             if writer is not None:
@@ -123,12 +74,8 @@ class WriterSession:
             return False
 
     def _revoke_own(self) -> bool:
-        """End an old lease of our own: a server that was away prolongs the leases that it knows,
-        also one that was given up for lost and could not be revoked.
-
-        Returns:
-            Whether there was one.
-        """
+        """End an old lease of our own, if there is one: a server that was away prolongs the leases
+        that it knows, also one that was given up for lost and could not be revoked."""
         value, metadata = self._store.get(writer_key(self._label))
         if value != self._identity.encode():
             return False

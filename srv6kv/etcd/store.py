@@ -14,18 +14,17 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from srv6kv.errors import Conflict, LimitsLowered, Srv6kvError, TooLarge, Unavailable
-from srv6kv.etcd.calls import Calls, Service, Stream
+from srv6kv.etcd.calls import Calls, Service
 from srv6kv.etcd.commit import Commit
 from srv6kv.etcd.cuts import Cuts
 from srv6kv.etcd.endpoints import Tls, endpoints_of, login_of
 from srv6kv.etcd.failures import TOO_MANY_OPERATIONS
-from srv6kv.etcd.lease import Writer, seconds_of, writer_key
+from srv6kv.etcd.lease import Renewals, Writer, seconds_of, writer_key
 from srv6kv.etcd.probe import bytes_taken, operations_taken
 from srv6kv.etcd.stubs import etcd3, etcdrpc, transactions
 from srv6kv.etcd.values import Change, KeyValue, Snapshot, end_of, key_text
@@ -33,16 +32,7 @@ from srv6kv.etcd.watch import OnChanges, OnLost, Watch
 from srv6kv.txn.limits import LEAST_OPERATIONS, OVERHEAD_BYTES, Limits, size_of
 from srv6kv.txn.transaction import Operation, Transaction
 
-__all__ = [
-    "Change",
-    "Etcd3Store",
-    "KeyValue",
-    "Snapshot",
-    "Tls",
-    "Watch",
-    "Writer",
-    "writer_key",
-]
+__all__ = ["Change", "Etcd3Store", "KeyValue", "Snapshot", "Tls", "Watch", "Writer", "writer_key"]
 
 # Longer than an election of a new leader, shorter than the lease of the writer key.
 TIMEOUT = 3.0
@@ -60,8 +50,6 @@ class Etcd3Store(etcd3.Etcd3Client):  # type: ignore[misc]  # etcd3 ships no typ
         endpoints: `host:port`, `[address]:port` or `http(s)://...`, any number of them.
         timeout: seconds that one call to one endpoint may take; more where answers take long.
         tls: certificates; without a scheme in the endpoint they also turn TLS on.
-        user: whom to log in as.
-        password: its password.
     """
 
     def __init__(
@@ -147,18 +135,16 @@ class Etcd3Store(etcd3.Etcd3Client):  # type: ignore[misc]  # etcd3 ships no typ
         read_revision: int,
         extra: Sequence[Operation] = (),
     ) -> int:
-        """Writes all of it, in its order, as one revision, and returns that; or nothing.
+        """Write all of it, in its order, as one revision, and return that; or nothing.
 
         KeysChanged if a guard does not hold, with what its key holds instead; Conflict if the
         writer key is not ours any more; LimitsLowered if the server takes less at once, which
-        `limits` says from then on; Unavailable if the answer is lost, so that it may or may not
-        be done; ValueError if it is more than one revision can hold (srv6kv.txn.limits). More
-        than 120 operations are guarded per model instead of per key: nothing next to their keys
-        may be newer than `read_revision`.
+        `limits` says from then on; Unavailable if the answer is lost, so that it may or may not be
+        done; ValueError if it is more than one revision can hold (srv6kv.txn.limits). More than 120
+        operations are guarded per model instead of per key: nothing next to their keys may be newer
+        than `read_revision`.
 
         Args:
-            transaction: what to write, with guards.
-            writer: the right to write it.
             read_revision: up to where the caller knows what the models of these keys hold.
             extra: bookkeeping of our own that follows in the same revision, without guards.
         """
@@ -212,14 +198,9 @@ class Etcd3Store(etcd3.Etcd3Client):  # type: ignore[misc]  # etcd3 ships no typ
         return LimitsLowered(f"{error}: requests of {taken} bytes from now on")
 
     def acquire(self, label: str, identity: str, ttl: int | None = None) -> Writer | None:
-        """The right to write for a label, None if another process has it.
-
-        Args:
-            label: the agent's.
-            identity: who we are, unlike any other process that there was.
-            ttl: seconds that the right outlives us; etcd may grant more. None: as long as the round
-                trip needs.
-        """
+        """The right to write for a label, under an identity unlike that of any other process; None
+        if another process has it. It outlives us by ``ttl`` seconds, or more if etcd grants more;
+        None: as long as the round trip needs."""
         key = writer_key(label)
         epoch = self._calls.lineage.epoch
         if self.holder(label) is not None:
@@ -250,7 +231,7 @@ class Etcd3Store(etcd3.Etcd3Client):  # type: ignore[misc]  # etcd3 ships no typ
             lease_id=lease.id,
             ttl=lease.ttl,
             granted=granted,
-            renewals=_Renewals(self._calls, lambda: self.holder(label)),
+            renewals=Renewals(self._calls, lambda: self.holder(label)),
             revoke=lambda: self.revoke_lease(lease.id),
         )
         with self._lock:
@@ -289,11 +270,7 @@ class Etcd3Store(etcd3.Etcd3Client):  # type: ignore[misc]  # etcd3 ships no typ
         return None if value is None else value.decode(errors="replace")
 
     def watch(
-        self,
-        prefixes: Sequence[str],
-        start_revision: int,
-        on_changes: OnChanges,
-        on_lost: OnLost,
+        self, prefixes: Sequence[str], start_revision: int, on_changes: OnChanges, on_lost: OnLost
     ) -> Watch:
         """Follows these prefixes from a revision on, in a thread of its own (see Watch).
 
@@ -312,30 +289,5 @@ class Etcd3Store(etcd3.Etcd3Client):  # type: ignore[misc]  # etcd3 ships no typ
             writer.lost.set()
 
     def _revoke_if_possible(self, lease_id: int) -> None:
-        try:
+        with contextlib.suppress(Srv6kvError):
             self.revoke_lease(lease_id)
-        except Srv6kvError:
-            return
-
-
-@dataclass(frozen=True, slots=True)
-class _Renewals:
-    """Leases of a client, renewed at its current endpoint.
-
-    Attributes:
-        ask: makes a linearizable read, which finds out whether the data is that of before.
-    """
-
-    calls: Calls
-    ask: Callable[[], object]
-
-    def open(self, requests: Iterator[Any]) -> Stream:
-        return self.calls.stream("Lease", "LeaseKeepAlive", requests)
-
-    def silent(self, answers: Stream) -> None:
-        self.calls.look_elsewhere(answers.endpoint)
-
-    def answered(self, header: Any) -> None:
-        if self.calls.lineage.is_doubtful(header):
-            with contextlib.suppress(Srv6kvError):
-                self.ask()

@@ -19,26 +19,16 @@ from srv6kv.etcd.stubs import etcdrpc
 
 @dataclass(frozen=True, slots=True, order=True)
 class View:
-    """What a member says; the better one is greater.
-
-    Attributes:
-        has_leader: whether it knows a leader.
-        term: the raft term in which it lives; a member that is cut off stays behind.
-    """
+    """What a member says, the better one greater: whether it knows a leader, and the raft term in
+    which it lives; a member that is cut off stays behind."""
 
     has_leader: bool
     term: int
 
 
 def survey(calls: Mapping[Any, Any], first: Any, seconds: float) -> dict[Any, View]:
-    """The views of those members that answer.
-
-    Args:
-        calls: each endpoint's stub of ``Status``.
-        first: the endpoint that has all of the time to answer; of the others more than half are
-            enough.
-        seconds: how long to wait at most.
-    """
+    """The views of those members that answer, by their stubs of ``Status``. The ``first`` has all
+    of the seconds to answer; of the others more than half are enough."""
     done: SimpleQueue[Any] = SimpleQueue()
     running = {}
     for endpoint, status in calls.items():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from srv6kv.errors import Conflict, Srv6kvError
 
@@ -24,6 +26,13 @@ class Snapshot:
     entries: list[KeyValue]
 
 
+class Reader(Protocol):
+    """A store, as far as it is read."""
+
+    def read(self, prefixes: Sequence[str]) -> Snapshot:
+        """Return every key under these prefixes, all as of one revision."""
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One put, or one deletion if the value is None, and the revision that made it."""
@@ -38,9 +47,8 @@ class KeysChanged(Conflict):
     planned again.
 
     Attributes:
-        changes: what the keys hold now whose own guards did not hold; none if the guard was that of
-            a whole model.
-        revision: the one at which they hold it.
+        changes: what the keys hold at ``revision`` whose own guards did not hold; none if the guard
+            was that of a whole model.
     """
 
     def __init__(self, text: str, changes: tuple[Change, ...], revision: int) -> None:

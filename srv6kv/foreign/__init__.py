@@ -1,14 +1,14 @@
 """Decodes bytes that others wrote: values of etcd, answers of servers, logs, files.
 
 Rule: whatever the bytes are, what comes out is a value or ``Unreadable``, never another exception.
-Nothing else calls a decoder of JSON (``yamlmarks`` reads YAML under limits of its own); a test
+Nothing else calls a decoder of JSON (``yamllines`` reads YAML under limits of its own); a test
 holds this.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any, TypeVar, overload
+from typing import Any, TypeAlias, TypeVar, overload
 
 import msgspec
 
@@ -31,35 +31,18 @@ _MOST_TEXT = 300
 """How much an error says: it may quote what others wrote."""
 
 T = TypeVar("T")
+Text: TypeAlias = bytes | str | msgspec.Raw
 
 
 class Unreadable(ValueError):
-    """Bytes of others that are not what they should be; the text says what is wrong with them.
-
-    Attributes:
-        line: where in a text, counted from 1; 0: unknown.
-    """
+    """Bytes of others that are not what they should be, and in which line of a text; 0: unknown."""
 
     def __init__(self, problem: str, line: int = 0) -> None:
         super().__init__(problem)
         self.line = line
 
 
-@overload
-def decode(
-    data: bytes | str | msgspec.Raw, kind: type[T], *, most: int = ..., is_unique: bool = ...
-) -> T: ...
-
-
-@overload
-def decode(
-    data: bytes | str | msgspec.Raw, kind: Any, *, most: int = ..., is_unique: bool = ...
-) -> Any: ...
-
-
-def decode(
-    data: bytes | str | msgspec.Raw, kind: Any, *, most: int = MOST_BYTES, is_unique: bool = False
-) -> Any:
+def decode(data: Text, kind: type[T], *, most: int = MOST_BYTES, is_unique: bool = False) -> T:
     """Decode JSON into a type that says how deep it is: a struct, a list of raw values.
 
     Args:
@@ -82,35 +65,17 @@ def decode(
 
 
 @overload
-def plain(
-    data: bytes | str | msgspec.Raw, kind: type[T], *, most: int = ..., is_unique: bool = ...
-) -> T: ...
+def plain(data: Text, kind: type[T], *, most: int = ..., is_unique: bool = ...) -> T: ...
 
 
 @overload
-def plain(
-    data: bytes | str | msgspec.Raw, kind: Any = ..., *, most: int = ..., is_unique: bool = ...
-) -> Any: ...
+def plain(data: Text, kind: Any = ..., *, most: int = ..., is_unique: bool = ...) -> Any: ...
 
 
-def plain(
-    data: bytes | str | msgspec.Raw,
-    kind: Any = Any,
-    *,
-    most: int = MOST_BYTES,
-    is_unique: bool = False,
-) -> Any:
-    """Decode JSON into dictionaries, lists and scalars of any shape.
-
-    Args:
-        kind: what is known of the shape, such as ``dict[str, Any]``.
-        most: as for ``decode``.
-        is_unique: as for ``decode``.
-
-    Raises:
-        Unreadable: as ``decode``; it nests deeper than ``MAX_DEPTH``, or holds so many values that
-            they would fill the memory.
-    """
+def plain(data: Text, kind: Any = Any, *, most: int = MOST_BYTES, is_unique: bool = False) -> Any:
+    """Decode JSON into dictionaries, lists and scalars of any shape. Unreadable as for ``decode``,
+    and if it nests deeper than ``MAX_DEPTH`` or holds so many values that they would fill the
+    memory."""
     size = len(data)
     _refuse_large(data, most)
     if size > 2 * most // BYTES_A_CONTAINER:  # each has two brackets
@@ -121,20 +86,8 @@ def plain(
     return found
 
 
-@overload
-def convert(value: Any, kind: type[T], *, strict: bool = ...) -> T: ...
-
-
-@overload
-def convert(value: Any, kind: Any, *, strict: bool = ...) -> Any: ...
-
-
-def convert(value: Any, kind: Any, *, strict: bool = True) -> Any:
-    """Convert a plain value of others to a type.
-
-    Raises:
-        Unreadable: it is not of this type.
-    """
+def convert(value: Any, kind: type[T], *, strict: bool = True) -> T:
+    """Convert a plain value of others to a type; Unreadable if it is not of this type."""
     try:
         return msgspec.convert(value, kind, strict=strict)
     except (ValueError, RecursionError, MemoryError) as error:
@@ -142,11 +95,7 @@ def convert(value: Any, kind: Any, *, strict: bool = True) -> Any:
 
 
 def text(data: bytes, *, most: int = MOST_ANSWER_BYTES) -> str:
-    """Decode UTF-8.
-
-    Raises:
-        Unreadable: it is not UTF-8, or too large.
-    """
+    """Decode UTF-8; Unreadable if it is none, or too large."""
     _refuse_large(data, most)
     try:
         return data.decode()
@@ -155,11 +104,7 @@ def text(data: bytes, *, most: int = MOST_ANSWER_BYTES) -> str:
 
 
 def refuse_halves(text: str) -> None:
-    """Refuse a text with bytes that were not UTF-8, or with half of a surrogate pair.
-
-    Raises:
-        Unreadable: it has some.
-    """
+    """Raise Unreadable for a text with bytes that were not UTF-8, or half of a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -172,12 +117,12 @@ def brief(text: str, most: int = _MOST_TEXT) -> str:
     return text if len(text) <= most else f"{text[:half]} ... {text[-half:]}"
 
 
-def _refuse_large(data: bytes | str | msgspec.Raw, most: int) -> None:
+def _refuse_large(data: Text, most: int) -> None:
     if len(data) > most:
         raise Unreadable(f"{len(data)} bytes, more than the {most} that are read")
 
 
-def _refuse_many(data: bytes | str | msgspec.Raw, most: int) -> None:
+def _refuse_many(data: Text, most: int) -> None:
     """Refuse what would fill the memory."""
     found = data.encode(errors="replace") if isinstance(data, str) else bytes(data)
     if found.count(b"[") + found.count(b"{") > most:
@@ -201,7 +146,7 @@ def _refuse_deep(value: Any) -> None:
         raise Unreadable(f"nests deeper than {MAX_DEPTH} levels")
 
 
-def _refuse_twins(data: bytes | str | msgspec.Raw) -> None:
+def _refuse_twins(data: Text) -> None:
     """Refuse an object with two members of one name. msgspec would take the later one, and so is
     run first: what comes here is JSON."""
     whole = data if isinstance(data, str) else str(bytes(data), "utf-8")

@@ -23,12 +23,7 @@ MOST_TEXT = 160
 
 
 class ParseError(ValueError):
-    """A malformed object, or a part of one that cannot be used; the text is ``field: problem``.
-
-    Attributes:
-        field: its path in the object.
-        problem: what is wrong with it.
-    """
+    """A malformed object, or a part of one that cannot be used; the text is ``field: problem``."""
 
     def __init__(self, field: str, problem: str) -> None:
         self.field, self.problem = shortened(field), shortened(problem)
@@ -42,11 +37,7 @@ def shortened(text: str) -> str:
 
 
 def refuse(field: str, text: str) -> NoReturn:
-    """Raise what is wrong with a field.
-
-    Raises:
-        ParseError: always; the functions below raise it as well.
-    """
+    """Raise ParseError for a field, as the functions below do."""
     raise ParseError(field, text)
 
 
@@ -94,18 +85,6 @@ def prefix(field: str, text: str) -> Prefix:
         return Prefix.parse_any(text)
     except ValueError as error:
         refuse(field, str(error))
-
-
-def port_number(field: str, number: int) -> int:
-    """A number of 1 to 65535."""
-    if not 1 <= number <= 65535:
-        refuse(field, f"{number} is not a port number")
-    return number
-
-
-def protocol(field: str, text: str | None) -> str:
-    """A protocol that has ports; TCP if unset."""
-    return word(field, text, *PROTOCOLS) or "TCP"
 
 
 def word(field: str, text: str | None, *words: str) -> str:

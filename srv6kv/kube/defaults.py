@@ -16,12 +16,7 @@ Json = Mapping[str, Any]
 
 
 def completed(kind: str, body: Json) -> dict[str, Any]:
-    """The object as an API server would keep it.
-
-    Args:
-        kind: of the object; one that has no defaults here stays as it is.
-        body: the object, which is not changed.
-    """
+    """The object as an API server would keep it, if its kind has defaults here."""
     complete = _COMPLETE.get(kind)
     return complete(body) if complete is not None else dict(body)
 

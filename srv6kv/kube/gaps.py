@@ -44,9 +44,7 @@ def gap_of(identity: Identity, body: Body) -> Gap | None:
 
 def _gap_of_slice(namespace: str, metadata: object) -> Gap | None:
     """By its label the service that it belongs to; without any none, whatever else it says."""
-    if not isinstance(metadata, Mapping):
-        return Gap(SERVICE, namespace)
-    labels = metadata.get("labels") or {}
+    labels = (metadata.get("labels") or {}) if isinstance(metadata, Mapping) else None
     if not isinstance(labels, Mapping):
         return Gap(SERVICE, namespace)
     if HEADLESS in labels:

@@ -32,9 +32,9 @@ class _Injected(msgspec.Struct):
 
 def interception_of(annotations: Mapping[str, str]) -> str:
     """The annotation by which a pod is known to be intercepted; "" if it is not."""
-    for name, wanted in _MARKS.items():
+    for name, expected in _MARKS.items():
         value = annotations.get(name)
-        is_marked = value is not None and wanted in ("", value)
+        is_marked = value is not None and expected in ("", value)
         if is_marked and not (name == _ISTIO and _is_gateway(str(value))):
             return name
     return ""

@@ -32,12 +32,11 @@ Body = Mapping[str, Any] | msgspec.Raw
 
 @dataclass(frozen=True, slots=True, order=True)
 class Gap:
-    """Something that could never be read since the start, as far as it is identified.
+    """Something that could never be read since the start, as far as it is identified; "": it may be
+    any.
 
     Attributes:
-        kind: "Service" for services and their slices, "Node" or "Pod"; "": it may be anything.
-        namespace: of the object; "": it may be in any.
-        name: of the service, node or pod; "": it may be any of the namespace.
+        kind: "Service" for services and their slices, "Node" or "Pod".
         hints: what can be read of it: pod CIDRs and addresses.
     """
 
@@ -70,7 +69,6 @@ class Service:
     Attributes:
         created: creation timestamp as Kubernetes writes it, "" if unset; sorts by time.
         cluster_ip: its IPv6 ClusterIP; None when the service has none to render (rules S2, S3).
-        cluster_ipv4: its IPv4 ClusterIP, if it has one.
         balancer_ips: load-balancer addresses of both families with ``ipMode`` VIP (rule S4).
         external_ips: external addresses of both families (rule S4).
         bad_addresses: what stands among them and is no address: not used.
@@ -103,11 +101,6 @@ class Service:
         own = {False: self.cluster_ip, True: self.cluster_ipv4}
         return frozenset(ipv4 for ipv4, address in own.items() if address is not None)
 
-    @property
-    def is_externally_accessible(self) -> bool:
-        """Rule S5."""
-        return self.has_node_ports or bool(self.balancer_ips or self.external_ips)
-
 
 class SlicePort(NamedTuple):
     """A port of a slice; ``number`` is the target port in the pod. None: not usable (rule E3)."""
@@ -132,10 +125,7 @@ class Endpoint:
 
 
 class Ignored(NamedTuple):
-    """Why a slice is not looked into: the rule and the reason in words.
-
-    ``service`` is the one that its label names, None if there is no such label.
-    """
+    """Why a slice is not looked into, and the service that its label names."""
 
     service: Ref | None
     rule: str
@@ -144,13 +134,9 @@ class Ignored(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class EndpointSlice:
-    """A slice of a service with the endpoints of one family (rules E1, E2).
-
-    Attributes:
-        service: the service that it belongs to; None when it belongs to none that we render.
-        ignored: why it belongs to none.
-        triggered: when its last change was triggered, as its annotation says; "" if unset.
-    """
+    """A slice with the endpoints of one family (rules E1, E2); without a service when it belongs to
+    none that we render. ``triggered`` is when its last change was, as its annotation says; "" if
+    unset."""
 
     ref: Ref
     service: Ref | None
@@ -163,11 +149,9 @@ class EndpointSlice:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node.
+    """A node, its pod CIDRs and addresses of both families.
 
     Attributes:
-        pod_cidrs: its pod CIDRs of both families as ``address/length``, canonical.
-        addresses: its ``status.addresses`` of both families.
         node_ip: annotation ``srv6kv.io/node-ip``, "" if unset.
         zone: label ``topology.kubernetes.io/zone``, "" if unset.
         is_leaving: it is being deleted, by its owner or by the cluster autoscaler.
@@ -183,14 +167,9 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class PodAttachment:
-    """What a pod's annotations say about its attachment (``kube.podannotations``).
-
-    Attributes:
-        interface: logical name of its VPP interface.
-        mac: hardware address of its Linux end, lower case; "" if they do not say.
-        netns: path of its network namespace; "" if they do not say.
-        fault: what is wrong with them; nothing else counts then.
-    """
+    """What a pod's annotations say about its attachment (``kube.podannotations``): the logical name
+    of its VPP interface, the hardware address of its Linux end in lower case and the path of its
+    network namespace, each "" if they do not say; or what is wrong with them."""
 
     interface: str = ""
     mac: str = ""
@@ -204,9 +183,8 @@ class Pod:
 
     Attributes:
         node: where it runs, "" while it is not scheduled.
-        addresses: its IPv6 addresses; none when it is on the host's network or has ended.
+        addresses: none when it is on the host's network or has ended.
         mesh: the annotation by which a mesh intercepts its traffic, "" if none does.
-        attachment: what its annotations say about its attachment; None: nothing.
     """
 
     ref: Ref

@@ -40,27 +40,13 @@ LEAVING = "ToBeDeletedByClusterAutoscaler"
 
 
 def parse(kind: str, body: Body) -> KubeObject:
-    """Read an object; what cannot be used of it is skipped.
-
-    Raises:
-        ParseError: the object is malformed.
-    """
+    """Read an object and skip what cannot be used of it; ParseError if it is malformed."""
     return read(kind, body)[0]
 
 
 def read(kind: str, body: Body) -> tuple[KubeObject, Skipped]:
-    """Read an object.
-
-    Args:
-        kind: one of KINDS.
-        body: a plain mapping (YAML or JSON), or raw JSON.
-
-    Returns:
-        Its model value, and what of it cannot be used and is skipped.
-
-    Raises:
-        ParseError: the object is malformed.
-    """
+    """Read an object of one of KINDS: its model value, and what of it cannot be used and is
+    skipped; ParseError if it is malformed."""
     fields, convert = _KINDS[kind]
     skipped = Skipped()
     try:
@@ -219,8 +205,9 @@ def _pod(raw: wire.Pod, skipped: Skipped) -> Pod:
     own = set(each("status.podIPs", status.pod_ips, address, skipped))
     own = own or set(one("status.podIP", status.pod_ip, checks.address, skipped))
     marks = raw.metadata.annotations or {}
-    wiring = podannotations.attachment_of(marks)
-    return Pod(ref, spec.node_name or "", tuple(sorted(own)), mesh.interception_of(marks), wiring)
+    attachment = podannotations.attachment_of(marks)
+    mark = mesh.interception_of(marks)
+    return Pod(ref, spec.node_name or "", tuple(sorted(own)), mark, attachment)
 
 
 _KINDS: dict[str, tuple[Any, Any]] = {

@@ -28,12 +28,8 @@ _NETNS = re.compile(r"(/[A-Za-z0-9_.@:+-]+)+\Z")
 
 @dataclass(frozen=True, slots=True)
 class PodAnnotations:
-    """What annotations may name.
-
-    Attributes:
-        directories: the namespaces lie directly or deeper in one of these.
-        pattern: of the interfaces, as a shell has them; case-sensitive.
-    """
+    """What annotations may name: namespaces directly or deeper in one of these directories, and
+    interfaces that match a shell's pattern, case-sensitive."""
 
     directories: tuple[str, ...] = ("/run/netns", "/var/run/netns")
     pattern: str = "vpp-tap-*"
@@ -48,13 +44,10 @@ class PodAnnotations:
         if said.interface == keys.HOST_INTERCONNECT:
             return f"{_field(INTERFACE)}: {said.interface!r} is the host's interface"
         if said.netns and not any(said.netns.startswith(f"{one}/") for one in self.directories):
-            what = f"lies in no directory of srv6kv.podNamespaceDirectories ({self._listed})"
+            listed = ", ".join(self.directories)
+            what = f"lies in no directory of srv6kv.podNamespaceDirectories ({listed})"
             return f"{_field(NETNS)}: {said.netns!r} {what}"
         return ""
-
-    @property
-    def _listed(self) -> str:
-        return ", ".join(self.directories)
 
 
 def attachment_of(annotations: Mapping[str, str]) -> PodAttachment | None:

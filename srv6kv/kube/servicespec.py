@@ -19,11 +19,7 @@ NO_SOURCE = ("::/128", "0.0.0.0/32")
 
 
 def service_of(raw: wire.Service, skipped: Skipped) -> Service:
-    """Read a Service; ``skipped`` takes what cannot be used.
-
-    Raises:
-        ParseError: its name or namespace is none.
-    """
+    """Read a Service; ParseError if its name or namespace is none."""
     spec = raw.spec
     ref = checks.ref_of(raw.metadata, checks.LABEL)
     created = raw.metadata.creation_timestamp or ""
@@ -102,11 +98,10 @@ def _service_ports(spec: wire.ServiceSpec, skipped: Skipped) -> tuple[ServicePor
     numbers: set[tuple[str, int]] = set()
 
     def port(field: str, item: wire.ServicePort) -> ServicePort:
-        found = ServicePort(
-            item.name or "",
-            checks.protocol(f"{field}.protocol", item.protocol),
-            checks.port_number(f"{field}.port", item.port),
-        )
+        protocol = checks.word(f"{field}.protocol", item.protocol, *checks.PROTOCOLS) or "TCP"
+        if not 1 <= item.port <= 65535:
+            checks.refuse(f"{field}.port", f"{item.port} is not a port number")
+        found = ServicePort(item.name or "", protocol, item.port)
         if (found.name, found.protocol) in names:
             checks.refuse(f"{field}.name", f"{found.name!r} occurs twice")
         if (found.protocol, found.number) in numbers:

@@ -37,11 +37,7 @@ _WHAT = {
 
 @dataclass(slots=True)
 class Skipped:
-    """What of one object cannot be used and is skipped, by field.
-
-    Attributes:
-        named: the first few, as ``field: problem``.
-    """
+    """What of one object cannot be used and is skipped; the first few as ``field: problem``."""
 
     named: list[str] = field(default_factory=list)
     _fields: set[str] = field(default_factory=set)
@@ -72,16 +68,7 @@ class Skipped:
 
 
 def read(value: object, fields: type[msgspec.Struct], skipped: Skipped) -> Any:
-    """Read what can be used of a plain object.
-
-    Args:
-        value: the object.
-        fields: its fields, as ``wire`` has them.
-        skipped: takes what cannot be used.
-
-    Raises:
-        ParseError: nothing of it can be used.
-    """
+    """Read what can be used of a plain object with these fields; ParseError if nothing can."""
     return _read(value, _type_of(fields), "", skipped, is_element=False)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -20,44 +20,45 @@ def below(prefix: str, values: Values) -> Iterator[tuple[str, Json]]:
 
 def localsids(values: Values) -> list[tuple[str, Json]]:
     """All localsids in the order of their addresses."""
-    found = below(keys.LOCALSID, values)
-    return sorted(found, key=lambda item: (address_order(item[1].get("sid", "")), item[0]))
+    return _ordered(keys.LOCALSID, values, lambda one: address_order(one.get("sid", "")))
 
 
 def policies(values: Values) -> list[tuple[str, Json]]:
     """All policies in the order of their BSIDs."""
-    found = below(keys.POLICY, values)
-    return sorted(found, key=lambda item: (address_order(item[1].get("bsid", "")), item[0]))
+    return _ordered(keys.POLICY, values, lambda one: address_order(one.get("bsid", "")))
 
 
 def steerings(values: Values) -> list[tuple[str, Json]]:
     """All steerings in the order of the prefixes, then VRFs; those of interfaces come last."""
 
-    def order(item: tuple[str, Json]) -> tuple[Any, ...]:
-        traffic = item[1].get("l3_traffic", {})
+    def order(value: Json) -> tuple[Any, ...]:
+        traffic = value.get("l3_traffic", {})
         prefix = prefix_order(traffic.get("prefix_address", ""))
-        return prefix, traffic.get("installation_vrf_id", 0), item[0]
+        return prefix, traffic.get("installation_vrf_id", 0)
 
-    return sorted(below(keys.STEERING, values), key=order)
+    return _ordered(keys.STEERING, values, order)
 
 
 def routes(values: Values) -> list[tuple[str, Json]]:
     """All routes in the order of their VRFs, then networks."""
-
-    def order(item: tuple[str, Json]) -> tuple[Any, ...]:
-        route = item[1]
-        return route.get("vrf_id", 0), prefix_order(route.get("dst_network", "")), item[0]
-
-    return sorted(below(keys.ROUTE, values), key=order)
+    return _ordered(
+        keys.ROUTE,
+        values,
+        lambda one: (one.get("vrf_id", 0), prefix_order(one.get("dst_network", ""))),
+    )
 
 
 def vrf_tables(values: Values) -> list[tuple[str, Json]]:
     """All VRF tables in the order of family and id."""
+    return _ordered(
+        keys.VRF_TABLE, values, lambda one: (one.get("protocol", "IPV4"), one.get("id", 0))
+    )
 
-    def order(item: tuple[str, Json]) -> tuple[str, int]:
-        return item[1].get("protocol", "IPV4"), item[1].get("id", 0)
 
-    return sorted(below(keys.VRF_TABLE, values), key=order)
+def _ordered(
+    prefix: str, values: Values, order: Callable[[Json], tuple[Any, ...]]
+) -> list[tuple[str, Json]]:
+    return sorted(below(prefix, values), key=lambda item: (order(item[1]), item[0]))
 
 
 def address_order(text: str) -> tuple[int, int, str]:
@@ -79,11 +80,7 @@ def prefix_order(text: str) -> tuple[int, int, str, int]:
 
 
 def end_function(key: str, localsid: Json) -> tuple[EndFunction, Json]:
-    """The one end function of a localsid, and its fields.
-
-    Raises:
-        ValueError: it has none, several, or an unknown one.
-    """
+    """The end function of a localsid, and its fields; ValueError if not one known one is set."""
     found = [name for name in localsid if is_end_function(name)]
     if len(found) != 1:
         raise ValueError(f"{key}: end_function: {len(found)} are set, not one")
@@ -93,11 +90,7 @@ def end_function(key: str, localsid: Json) -> tuple[EndFunction, Json]:
 
 
 def text_of(key: str, value: Json, *path: str) -> str:
-    """A field that has to be there.
-
-    Raises:
-        ValueError: it is empty or absent.
-    """
+    """A field that has to be there; ValueError if it is empty or absent."""
     found: Any = value
     for name in path:
         found = found.get(name) if isinstance(found, Mapping) else None

@@ -25,6 +25,7 @@ Api = Literal["v2", "v3"]
 SRV6_GLOBAL = "config/vpp/srv6/v2/srv6-global"
 """The one key that is a whole model: the agent knows a single value of it."""
 
+_SINGLETON: type[Message] = srv6_pb2.SRv6Global
 _MESSAGES: dict[str, type[Message]] = {
     keys.LOCALSID: srv6_pb2.LocalSID,
     keys.POLICY: srv6_pb2.Policy,
@@ -35,8 +36,6 @@ _MESSAGES: dict[str, type[Message]] = {
     keys.LINUX_INTERFACE: interface_pb2.Interface,
     keys.RULE_CHAIN: iptables_pb2.RuleChain,
 }
-
-_SINGLETONS: dict[str, type[Message]] = {SRV6_GLOBAL: srv6_pb2.SRv6Global}
 
 _V2_FIELDS = {row.field: row.v2_field for row in END_FUNCTIONS.values()}
 _V2_ENUMS = {
@@ -54,8 +53,8 @@ is of agents 2.0, read and never written."""
 
 def message_of(key: str) -> type[Message] | None:
     """The class of the message below a key; None for a model that srv6kv does not know."""
-    if key in _SINGLETONS:
-        return _SINGLETONS[key]
+    if key == SRV6_GLOBAL:
+        return _SINGLETON
     for prefix, message in _MESSAGES.items():
         if key.startswith(prefix) and len(key) > len(prefix):
             return message
@@ -63,11 +62,7 @@ def message_of(key: str) -> type[Message] | None:
 
 
 def known_message(key: str) -> type[Message]:
-    """The class of the message below a key.
-
-    Raises:
-        ValueError: a model that srv6kv does not know.
-    """
+    """The class of the message below a key; ValueError if srv6kv does not know the model."""
     message = message_of(key)
     if message is None:
         raise ValueError(f"{key}: not a kind of key that srv6kv knows")
@@ -75,11 +70,7 @@ def known_message(key: str) -> type[Message]:
 
 
 def parse_json(key: str, value: bytes) -> Message:
-    """The message behind canonical JSON.
-
-    Raises:
-        ValueError: a key of an unknown kind, or the agent could not decode the value.
-    """
+    """The message behind canonical JSON; ValueError if the agent could not decode it."""
     message = known_message(key)()
     try:
         return json_format.ParseDict(foreign.plain(value, dict[str, Any], is_unique=True), message)
@@ -88,11 +79,7 @@ def parse_json(key: str, value: bytes) -> Message:
 
 
 def decoded(key: str, value: bytes) -> dict[str, Any]:
-    """A value with the agent's own names, without defaults.
-
-    Raises:
-        ValueError: as ``parse_json``.
-    """
+    """A value with the agent's own names, without defaults; ValueError as for ``parse_json``."""
     message = parse_json(key, value)
     found: dict[str, Any] = json_format.MessageToDict(message, preserving_proto_field_name=True)
     return found

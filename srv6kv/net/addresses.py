@@ -18,11 +18,7 @@ _DOTTED_BY_LIBC = 1 << 48  # ::a.b.c.d and ::ffff:a.b.c.d, the two forms libc pr
 
 @lru_cache(maxsize=65536)
 def to_int(text: str) -> int:
-    """The 128 bits of an address; an IPv4 one counts as mapped (rule N1).
-
-    Raises:
-        ValueError: the text is no address (zone ids are none).
-    """
+    """The 128 bits of an address, an IPv4 one as mapped (rule N1); ValueError for anything else."""
     if is_ipv4(text):
         return _MAPPED << 32 | int.from_bytes(inet_pton(AF_INET, text), "big")
     try:
@@ -55,11 +51,7 @@ def _hexadecimal(bits: int) -> str:
 
 @lru_cache(maxsize=65536)
 def canonical(text: str) -> str:
-    """The one spelling of an IPv6 address.
-
-    Raises:
-        ValueError: not an IPv6 address, or IPv4-mapped (agent rule 2: refuse mapped addresses).
-    """
+    """The one spelling of an IPv6 address; ValueError if it is mapped (agent rule 2), or none."""
     if is_ipv4(text):
         raise ValueError(f"{text!r} is not an IPv6 address")
     bits = to_int(text)
@@ -69,11 +61,7 @@ def canonical(text: str) -> str:
 
 
 def canonical_of_any(text: str) -> str:
-    """The one spelling of an address of either family.
-
-    Raises:
-        ValueError: neither an IPv6 nor an IPv4 address, or IPv4-mapped.
-    """
+    """The one spelling of an address of either family; ValueError if it is none, or IPv4-mapped."""
     return text if is_ipv4(text) else canonical(text)
 
 
@@ -128,11 +116,8 @@ class Prefix:
 
     @classmethod
     def parse(cls, text: str) -> Prefix:
-        """The prefix of ``address/length``; host bits are cleared, as Go's ParseCIDR does.
-
-        Raises:
-            ValueError: not an IPv6 prefix.
-        """
+        """The IPv6 prefix of ``address/length``, host bits cleared as by Go's ParseCIDR; or
+        ValueError."""
         address, slash, length = text.partition("/")
         if not slash or not length.isascii() or not length.isdigit() or int(length) > 128:
             raise ValueError(f"{text!r} is not an IPv6 prefix")
@@ -141,11 +126,8 @@ class Prefix:
 
     @classmethod
     def parse_any(cls, text: str) -> Prefix:
-        """The prefix of either family; one of IPv4 is that of the mapped addresses.
-
-        Raises:
-            ValueError: not a prefix.
-        """
+        """The prefix of either family, one of IPv4 as that of the mapped addresses; or
+        ValueError."""
         address, slash, length = text.partition("/")
         if not is_ipv4(address):
             return cls.parse(text)
@@ -171,11 +153,7 @@ class Prefix:
         return other.length >= self.length and other.network & mask(self.length) == self.network
 
     def host(self, number: int) -> str:
-        """The address with this host number.
-
-        Raises:
-            ValueError: the number does not fit.
-        """
+        """The address with this host number; ValueError if the number does not fit."""
         if not 0 <= number < 1 << (128 - self.length):
             raise ValueError(f"{self} has no host number {number}")
         return (ipv4_text if self.is_ipv4 else to_text)(self.network | number)

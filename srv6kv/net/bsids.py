@@ -58,8 +58,8 @@ class Home(NamedTuple):
 
 
 def choices(prefix: Prefix, address: str, most: int = 1 << _SPARE_BITS) -> Iterable[str]:
-    """The BSIDs that an address may have, best first: the formula, then 1, 2, ... in the 16 bits
-    after the prefix."""
+    """The BSIDs that an address may have, best first: the formula, then 1, 2, ... in the spare
+    bits."""
     yield sids.sid_of(prefix, address)
     shift = 128 - prefix.length - _SPARE_BITS
     rest = to_int(sids.sid_of(prefix, address)) & ~(0xFFFF << shift)
@@ -93,17 +93,10 @@ def is_choice(home: Home, bsid: str) -> bool:
 
 
 def assign(
-    homes: Mapping[Target, Home],
-    bsids: Texts,
-    is_taken: Callable[[str], bool],
+    homes: Mapping[Target, Home], bsids: Texts, is_taken: Callable[[str], bool]
 ) -> dict[Target, str]:
-    """New BSIDs; those for which every choice is in use are left out.
-
-    Args:
-        homes: what the BSID of each target is to be made of.
-        bsids: all BSIDs on the node; none may be a text prefix of another.
-        is_taken: whether the very text belongs to something else.
-    """
+    """Choose new BSIDs, none a text prefix of one on the node; targets for which every choice is in
+    use are left out. ``is_taken`` says whether the very text belongs to something else."""
     given: dict[Target, str] = {}
     new = Texts()
     for target in sorted(homes, key=lambda item: _order(homes[item], item)):

@@ -12,8 +12,7 @@ DISCARD_HOST = "::dead"
 
 @lru_cache(maxsize=65536)
 def sid_of(prefix: Prefix, address: str) -> str:
-    """``(prefix & mask) | (address & ~mask)``: the SID or BSID of an address under a prefix; an
-    IPv4 address counts as mapped."""
+    """``(prefix & mask) | (address & ~mask)``: the SID or BSID of an address; IPv4 as mapped."""
     return to_text(prefix.network | (to_int(address) & ~mask(prefix.length)))
 
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from srv6kv.errors import Conflict, LimitsLowered
-from srv6kv.etcd.session import Backoff, WriterSession
+from srv6kv.etcd.backoff import Backoff
+from srv6kv.etcd.session import WriterSession
 from srv6kv.etcd.store import Etcd3Store
 from srv6kv.etcd.values import Snapshot
 from srv6kv.txn.transaction import Operation, Transaction

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 
 from srv6kv.agent.status import State, ValueStatus
 from srv6kv.errors import Conflict, LimitsLowered, Srv6kvError, Unavailable
-from srv6kv.etcd.session import Backoff, WriterSession
+from srv6kv.etcd.backoff import Backoff
+from srv6kv.etcd.session import WriterSession
 from srv6kv.etcd.store import Etcd3Store, writer_key
 from srv6kv.ligato import keys
 from srv6kv.repair.choose import ABSENT, Fault

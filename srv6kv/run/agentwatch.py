@@ -19,8 +19,7 @@ from srv6kv.agent.rest import AgentRest
 from srv6kv.agent.status import STATUS, config_key
 from srv6kv.agent.view import Reported, View
 from srv6kv.errors import Refused
-from srv6kv.etcd.protocols import Reader
-from srv6kv.etcd.values import Change, KeyValue
+from srv6kv.etcd.values import Change, KeyValue, Reader
 from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.plan.plan import Plan
 from srv6kv.sync.reconciler import Reconciler

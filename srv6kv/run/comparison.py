@@ -17,8 +17,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from srv6kv.errors import Srv6kvError, Unavailable
-from srv6kv.etcd.protocols import Reader
-from srv6kv.etcd.values import KeyValue
+from srv6kv.etcd.values import KeyValue, Reader
 from srv6kv.run.agentwatch import AgentWatch
 from srv6kv.sync.reconciler import Reconciler
 from srv6kv.telemetry.progress import Progress

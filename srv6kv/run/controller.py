@@ -13,7 +13,7 @@ from queue import SimpleQueue
 
 from srv6kv.agent.rest import AgentRest
 from srv6kv.errors import Conflict, InputError, Refused, Unavailable
-from srv6kv.etcd.session import Backoff
+from srv6kv.etcd.backoff import Backoff
 from srv6kv.etcd.store import Etcd3Store, Writer
 from srv6kv.foreign import typed
 from srv6kv.run.agentwatch import AgentWatch

@@ -17,11 +17,10 @@ from srv6kv import yamllines
 from srv6kv.kube.podannotations import PodAnnotations
 from srv6kv.net.addresses import Prefix, is_ipv4
 from srv6kv.settings import configmap, file
-from srv6kv.settings.externalips import external_ips_of
 from srv6kv.settings.file import Findings, Place, Section
-from srv6kv.settings.podannotations import pod_annotations_of
 from srv6kv.settings.sids import SidPrefixes, sids_of
 from srv6kv.settings.subnets import gateway_of, networks_of
+from srv6kv.settings.trust import external_ips_of, pod_annotations_of
 from srv6kv.yamllines import Excerpt, Node
 
 __all__ = ["Settings", "SidPrefixes", "load", "load_excerpt"]
@@ -41,9 +40,7 @@ _OLD = ("useNoOverlay", "useSRv6Interconnect")
 _NEW = ("nodeToNodeTransport", "useSRv6ForServices")
 _OLD_NAMES = "useNoOverlay and useSRv6Interconnect are names of Contiv 3.1"
 _ON = "nodeToNodeTransport: srv6 and useSRv6ForServices: true"
-_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s)")
-_PERIOD = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(s|m|h)")
-_SECONDS = {"s": 1, "m": 60, "h": 3600}
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s|m|h)")
 _UNSUPPORTED = {
     "useDX6ForSrv6NodetoNodeTransport": "tunnels that end in DX6 are not supported; remove it",
     "stealFirstNIC": "sharing a NIC with the host (STN) is not supported; remove it",
@@ -55,24 +52,15 @@ class Settings:
     """Everything that an operator decides about one cluster.
 
     Attributes:
-        pod_subnet: holds the addresses of all pods.
-        pod_subnet_one_node_len: prefix length of one node's part of it.
-        host_subnet: holds the ends of all host interconnects.
-        host_subnet_one_node_len: prefix length of one node's part of it.
-        node_interconnect: holds the node addresses.
-        service_cidrs: hold the service addresses; at least one, of IPv6 unless ``ipv4``.
+        service_cidrs: at least one, of IPv6 unless ``ipv4``.
         default_gateway: the address that node addresses avoid, if there is an IPv6 one.
-        main_vrf: VRF of the uplink and the host.
-        pod_vrf: VRF of the pods.
         transport: what carries traffic between nodes: vxlan, srv6 or nooverlay.
-        sid: the prefixes that SIDs are made of.
         route_service_cidr_to_vpp: whether the main VRF routes the service CIDR to the pod VRF.
         mtu: of pod interfaces; 0 if not set.
         node_plumbing: full, segments or none: what is created if absent.
         kube_proxy: present, masqueradeAll or absent.
         replace_window: seconds that a growing or shrinking policy waits for its counterpart.
         full_comparison: seconds from one comparison of everything in etcd to the next; 0: none.
-        external_ips: prefixes in which ``spec.externalIPs`` are honoured.
         ipv4: whether IPv4 addresses of services are rendered too, each family by itself.
         reserved: addresses of servers that srv6kv itself needs; no service may take them.
         pod_annotations: what annotations of Pods may name; None: they do not count.
@@ -113,16 +101,8 @@ class Settings:
 
 
 def load(text: str, name: str, first_line: int = 1) -> tuple[Settings, tuple[str, ...]]:
-    """The settings in a contiv.conf, or in manifests with its ConfigMap, and the warnings.
-
-    Args:
-        text: YAML or JSON.
-        name: the file's name for messages.
-        first_line: the line of that file on which the text begins.
-
-    Raises:
-        SettingsError: the settings are refused; one line names file, line, key and remedy.
-    """
+    """The settings in a contiv.conf, or in manifests with its ConfigMap, and the warnings;
+    SettingsError names file, line, key and remedy. The text begins at ``first_line``."""
     source = Excerpt(text, name, first_line, True)
     findings = Findings(source)
     found = _documents(source, findings)
@@ -130,18 +110,14 @@ def load(text: str, name: str, first_line: int = 1) -> tuple[Settings, tuple[str
         return _load(found, findings)
     inner = configmap.find(found, name)
     if inner is None:
-        wanted = f"ConfigMap {configmap.CONFIG_MAP} with a text {configmap.CONFIG_KEY}"
-        findings.refuse(Place(found[0].line), f"manifests, but no {wanted} under data")
+        missing = f"ConfigMap {configmap.CONFIG_MAP} with a text {configmap.CONFIG_KEY}"
+        findings.refuse(Place(found[0].line), f"manifests, but no {missing} under data")
         raise findings.first()
     return load_excerpt(replace(inner, line=inner.line + first_line - 1))
 
 
 def load_excerpt(source: Excerpt) -> tuple[Settings, tuple[str, ...]]:
-    """The settings in a contiv.conf that is part of another file, and the warnings.
-
-    Raises:
-        SettingsError: as ``load``.
-    """
+    """The settings in a contiv.conf that is part of another file, and the warnings, as ``load``."""
     findings = Findings(source)
     return _load(_documents(source, findings), findings)
 
@@ -259,8 +235,7 @@ def _disagreement(top: Section, transport: str, services: bool) -> tuple[Place, 
 
 
 def _vrfs(top: Section, findings: Findings) -> tuple[int, int]:
-    main, pod = top.number("mainVRFID"), top.number("podVRFID")
-    main = DEFAULT_MAIN_VRF if main is None else main
+    main, pod = top.number("mainVRFID") or DEFAULT_MAIN_VRF, top.number("podVRFID")
     pod = DEFAULT_POD_VRF if pod is None else pod
     if main == pod and not top.wrong.intersection(("mainVRFID", "podVRFID")):
         key = "podVRFID" if top.has("podVRFID") else "mainVRFID"
@@ -270,39 +245,36 @@ def _vrfs(top: Section, findings: Findings) -> tuple[int, int]:
 
 def _replace_window(own: Section, findings: Findings) -> float:
     """Seconds, of milliseconds or of a text with its unit."""
-    value = own.nodes["replaceWindow"].value if "replaceWindow" in own.nodes else None
-    match value:
-        case None:
-            milliseconds = float(DEFAULT_REPLACE_WINDOW)
-        case int() if not isinstance(value, bool):
-            milliseconds = float(min(max(value, -1), MAX_REPLACE_WINDOW + 1))
-        case str() if parts := _DURATION.fullmatch(value.strip()):
-            milliseconds = float(parts[1]) * (1000 if parts[2] == "s" else 1)
-        case _:
-            milliseconds = -1.0
+    value = own.value("replaceWindow")
+    if value is None:
+        milliseconds = float(DEFAULT_REPLACE_WINDOW)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        milliseconds = float(min(max(value, -1), MAX_REPLACE_WINDOW + 1))
+    else:
+        milliseconds = _duration(value, {"ms": 1, "s": 1000})
     if not 0 <= milliseconds <= MAX_REPLACE_WINDOW:
         right = "must be 0 to 10000 milliseconds, as 300, 300ms or 1s"
-        said = f"{right}, not {file.described(value)}"
-        findings.refuse(own.at("replaceWindow"), said)
+        findings.refuse(own.at("replaceWindow"), f"{right}, not {file.described(value)}")
     return milliseconds / 1000
 
 
 def _full_comparison(own: Section, findings: Findings) -> float:
     """Seconds, of a text with its unit; 0 turns it off."""
-    value = own.nodes["fullComparison"].value if "fullComparison" in own.nodes else None
-    match value:
-        case None:
-            return DEFAULT_FULL_COMPARISON
-        case int() if value == 0 and not isinstance(value, bool):
-            return 0.0
-        case str() if parts := _PERIOD.fullmatch(value.strip()):
-            seconds = float(parts[1]) * _SECONDS[parts[2]]
-        case _:
-            seconds = -1.0
+    value = own.value("fullComparison")
+    if value is None:
+        return DEFAULT_FULL_COMPARISON
+    is_off = value == 0 and isinstance(value, int) and not isinstance(value, bool)
+    seconds = 0.0 if is_off else _duration(value, {"s": 1, "m": 60, "h": 3600})
     if seconds and not MIN_FULL_COMPARISON <= seconds <= MAX_FULL_COMPARISON:
         right = "must be 0 (off) or 1s to 24h with its unit, as 90s or 5m"
         findings.refuse(own.at("fullComparison"), f"{right}, not {file.described(value)}")
     return seconds
+
+
+def _duration(value: object, units: Mapping[str, int]) -> float:
+    """The time that a text with one of these units says; -1: it is none."""
+    parts = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+    return float(parts[1]) * units[parts[2]] if parts and parts[2] in units else -1.0
 
 
 def _refuse_unsupported(top: Section, findings: Findings) -> None:

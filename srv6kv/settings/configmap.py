@@ -17,7 +17,7 @@ def is_manifest(node: Node) -> bool:
 
 def excerpt_of(config_map: Node, name: str) -> Excerpt | None:
     """The contiv.conf of a ConfigMap in the file of this name, if it has one."""
-    text = _at(config_map, "data", CONFIG_KEY)
+    text = config_map.at("data", CONFIG_KEY)
     if text is None or not isinstance(text.value, str):
         return None
     return Excerpt(text.value, name, text.text_line, text.is_verbatim)
@@ -26,7 +26,7 @@ def excerpt_of(config_map: Node, name: str) -> Excerpt | None:
 def find(manifests: list[Node], name: str) -> Excerpt | None:
     """The contiv.conf among manifests: of contiv-agent-cfg, else of the first that has one."""
     found = [
-        (_value(config_map, "metadata", "name") != CONFIG_MAP, excerpt)
+        (config_map.value_at("metadata", "name") != CONFIG_MAP, excerpt)
         for manifest in manifests
         for config_map in _config_maps(manifest)
         if (excerpt := excerpt_of(config_map, name))
@@ -35,25 +35,11 @@ def find(manifests: list[Node], name: str) -> Excerpt | None:
 
 
 def _config_maps(node: Node) -> Iterator[Node]:
-    match _value(node, "kind"):
+    match node.value_at("kind"):
         case "ConfigMap":
             yield node
         case "List" | "ConfigMapList" as kind:
-            items = _at(node, "items")
+            items = node.at("items")
             for item in items.value if items and isinstance(items.value, list) else []:
-                if kind == "ConfigMapList" or _value(item, "kind") == "ConfigMap":
+                if kind == "ConfigMapList" or item.value_at("kind") == "ConfigMap":
                     yield item
-
-
-def _at(node: Node, *path: str) -> Node | None:
-    for key in path:
-        inner = node.value.get(key) if isinstance(node.value, dict) else None
-        if inner is None:
-            return None
-        node = inner
-    return node
-
-
-def _value(node: Node, *path: str) -> object:
-    found = _at(node, *path)
-    return found.value if found else None

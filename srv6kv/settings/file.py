@@ -20,55 +20,41 @@ Kind: TypeAlias = type | range | tuple[str, ...]
 
 BYTE, WORD, VRF, LENGTH = range(256), range(65536), range(4294967295), range(129)
 
+
+def _each(kind: Kind, names: str) -> dict[str, Kind]:
+    return dict.fromkeys(names.split(), kind)
+
+
 TOP: dict[str, Kind] = {
-    **dict.fromkeys(("mainVRFID", "podVRFID"), VRF),
-    **dict.fromkeys(
-        ("mtuSize", "tapv2RxRingSize", "tapv2TxRingSize", "vmxnet3RxRingSize", "vmxnet3TxRingSize"),
-        WORD,
-    ),
-    **dict.fromkeys(
-        ("tapInterfaceVersion", "ipNeighborScanInterval", "ipNeighborStaleThreshold"), BYTE
-    ),
-    **dict.fromkeys(("stnVersion", "STNVersion"), BYTE),
-    **dict.fromkeys(("useNoOverlay", "useSRv6Interconnect", "useSRv6ForServices"), bool),
-    **dict.fromkeys(("useTAPInterfaces", "tcpChecksumOffloadDisabled", "enableGSO"), bool),
-    **dict.fromkeys(
-        ("useSRv6ForServiceFunctionChaining", "useDX6ForSrv6NodetoNodeTransport"), bool
-    ),
-    **dict.fromkeys(("routeServiceCIDRToVPP", "scanIPNeighbors", "stealFirstNIC"), bool),
-    **dict.fromkeys(
-        ("natExternalTraffic", "enablePacketTrace", "crdNodeConfigurationDisabled"), bool
-    ),
-    **dict.fromkeys(("interfaceRxMode", "stealInterface", "stnSocketFile"), str),
+    **_each(VRF, "mainVRFID podVRFID"),
+    **_each(WORD, "mtuSize tapv2RxRingSize tapv2TxRingSize vmxnet3RxRingSize vmxnet3TxRingSize"),
+    **_each(BYTE, "tapInterfaceVersion ipNeighborScanInterval ipNeighborStaleThreshold"),
+    **_each(BYTE, "stnVersion STNVersion"),
+    **_each(bool, "useNoOverlay useSRv6Interconnect useSRv6ForServices useTAPInterfaces"),
+    **_each(bool, "useSRv6ForServiceFunctionChaining useDX6ForSrv6NodetoNodeTransport"),
+    **_each(bool, "tcpChecksumOffloadDisabled enableGSO routeServiceCIDRToVPP scanIPNeighbors"),
+    **_each(bool, "stealFirstNIC natExternalTraffic enablePacketTrace"),
+    **_each(bool, "crdNodeConfigurationDisabled"),
+    **_each(str, "interfaceRxMode stealInterface stnSocketFile"),
     "nodeToNodeTransport": ("vxlan", "srv6", "nooverlay"),
     "ipamConfig": dict,
     "nodeConfig": list,
     "srv6kv": dict,
 }
 IPAM: dict[str, Kind] = {
-    **dict.fromkeys(("useExternalIPAM", "nodeInterconnectDHCP"), bool),
-    **dict.fromkeys(("contivCIDR", "serviceCIDR", "podSubnetCIDR", "vppHostSubnetCIDR"), str),
-    **dict.fromkeys(("nodeInterconnectCIDR", "vxlanCIDR", "defaultGateway"), str),
-    **dict.fromkeys(("podSubnetOneNodePrefixLen", "vppHostSubnetOneNodePrefixLen"), LENGTH),
+    **_each(bool, "useExternalIPAM nodeInterconnectDHCP"),
+    **_each(str, "contivCIDR serviceCIDR podSubnetCIDR vppHostSubnetCIDR"),
+    **_each(str, "nodeInterconnectCIDR vxlanCIDR defaultGateway"),
+    **_each(LENGTH, "podSubnetOneNodePrefixLen vppHostSubnetOneNodePrefixLen"),
     "srv6": dict,
 }
 SIDS: dict[str, Kind] = {
-    **dict.fromkeys(
-        (
-            "servicePolicyBSIDSubnetCIDR",
-            "servicePodLocalSIDSubnetCIDR",
-            "serviceHostLocalSIDSubnetCIDR",
-            "serviceNodeLocalSIDSubnetCIDR",
-            "nodeToNodePodLocalSIDSubnetCIDR",
-            "nodeToNodeHostLocalSIDSubnetCIDR",
-            "nodeToNodePodPolicySIDSubnetCIDR",
-            "nodeToNodeHostPolicySIDSubnetCIDR",
-            "sfcPolicyBSIDSubnetCIDR",
-            "sfcServiceFunctionSIDSubnetCIDR",
-            "sfcEndLocalSIDSubnetCIDR",
-        ),
-        str,
-    ),
+    **_each(str, "servicePolicyBSIDSubnetCIDR servicePodLocalSIDSubnetCIDR"),
+    **_each(str, "serviceHostLocalSIDSubnetCIDR serviceNodeLocalSIDSubnetCIDR"),
+    **_each(str, "nodeToNodePodLocalSIDSubnetCIDR nodeToNodeHostLocalSIDSubnetCIDR"),
+    **_each(str, "nodeToNodePodPolicySIDSubnetCIDR nodeToNodeHostPolicySIDSubnetCIDR"),
+    **_each(str, "sfcPolicyBSIDSubnetCIDR sfcServiceFunctionSIDSubnetCIDR"),
+    **_each(str, "sfcEndLocalSIDSubnetCIDR"),
     "sfcIDLengthUsedInSidForServiceFunction": LENGTH,
 }
 OWN: dict[str, Kind] = {
@@ -83,9 +69,9 @@ OWN: dict[str, Kind] = {
     "fullComparison": object,
 }
 NODE: dict[str, Kind] = {
-    **dict.fromkeys(("nodeName", "stealInterface", "gateway"), str),
-    **dict.fromkeys(("mainVPPInterface", "mainVppInterface"), dict),
-    **dict.fromkeys(("otherVPPInterfaces", "otherVppInterfaces"), list),
+    **_each(str, "nodeName stealInterface gateway"),
+    **_each(dict, "mainVPPInterface mainVppInterface"),
+    **_each(list, "otherVPPInterfaces otherVppInterfaces"),
     "natExternalTraffic": bool,
 }
 
@@ -137,7 +123,6 @@ class Section:
     """One mapping of the file.
 
     Attributes:
-        place: of the mapping itself.
         lines: of every key that is there.
         nodes: what is set and of the right type; null and empty text count as not set.
         wrong: keys whose value was refused: neither set nor missing.
@@ -157,24 +142,28 @@ class Section:
         """Whether the key is there with something in it, be it right or wrong."""
         return key in self.nodes or key in self.wrong
 
+    def value(self, key: str) -> object:
+        """What is set, of the right type; else None."""
+        return self.nodes[key].value if key in self.nodes else None
+
     def truth(self, key: str) -> bool | None:
         """A truth value, if set."""
-        value = self.nodes[key].value if key in self.nodes else None
+        value = self.value(key)
         return value if isinstance(value, bool) else None
 
     def number(self, key: str) -> int | None:
         """A whole number, if set."""
-        value = self.nodes[key].value if key in self.nodes else None
+        value = self.value(key)
         return value if isinstance(value, int) else None
 
     def text(self, key: str) -> str | None:
         """A text, if set."""
-        value = self.nodes[key].value if key in self.nodes else None
+        value = self.value(key)
         return value.strip() if isinstance(value, str) else None
 
     def items(self, key: str) -> list[Node]:
         """The items of a list, if set."""
-        value = self.nodes[key].value if key in self.nodes else None
+        value = self.value(key)
         return value if isinstance(value, list) else []
 
 
@@ -192,7 +181,7 @@ def section(
             tell(blank.at(key), _unknown(key, kinds, is_ours))
         elif _is_unset(entry.value, kinds[key]):
             continue
-        elif right := _wanted(entry.value, kinds[key]):
+        elif right := _expected(entry.value, kinds[key]):
             findings.refuse(blank.at(key), f"must be {right}, not {described(entry.value)}")
             wrong.add(key)
         else:
@@ -211,7 +200,7 @@ def _is_unset(value: object, kind: Kind) -> bool:
     return value is None or (is_textual and isinstance(value, str) and not value.strip())
 
 
-def _wanted(value: object, kind: Kind) -> str | None:
+def _expected(value: object, kind: Kind) -> str | None:
     """What the value should have been, or None if it is right."""
     match kind:
         case range():

@@ -33,10 +33,7 @@ class SidPrefixes:
         pod: of the localsids of endpoint pods, filled up with the pod address.
         host: of the localsids of host endpoints.
         node: of the localsids that end the first segment, filled up with the node address.
-        tunnel_pod: of the localsids that end a tunnel for pod traffic.
-        tunnel_host: of the localsids that end a tunnel for host traffic.
-        tunnel_pod_bsid: of the policies of tunnels for pod traffic.
-        tunnel_host_bsid: of the policies of tunnels for host traffic.
+        tunnel_pod: of the localsids that end a tunnel for pod traffic; as the other three are.
     """
 
     service_bsid: Prefix

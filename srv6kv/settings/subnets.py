@@ -24,12 +24,8 @@ class Networks:
     """The subnets of the cluster.
 
     Attributes:
-        pods: of all pods.
         pods_one_node: prefix length of one node's part of it; IPv4 counts as mapped, 96 more.
-        hosts: of all host interconnects.
-        hosts_one_node: prefix length of one node's part of it.
-        nodes: of the node addresses.
-        services: the IPv6 ones, and those of IPv4 if they are wanted.
+        services: the IPv6 ones, and those of IPv4 where the settings turn it on.
         places: each subnet again with the place that gave it.
     """
 
@@ -43,11 +39,8 @@ class Networks:
 
 
 def networks_of(ipam: Section, findings: Findings, *, ipv4: bool) -> Networks | None:
-    """The subnets of ``ipamConfig``, given one by one or by contivCIDR.
-
-    Args:
-        ipv4: pods, hosts and services may have IPv4 addresses; nodes never, SRv6 is between them.
-    """
+    """The subnets of ``ipamConfig``, given one by one or by contivCIDR. With ``ipv4`` pods, hosts
+    and services may have IPv4 addresses; nodes never, SRv6 is between them."""
     services = _service_cidrs(ipam, findings, ipv4=ipv4)
     if ipam.truth("nodeInterconnectDHCP"):
         findings.warn(ipam.at("nodeInterconnectDHCP"), _DHCP)

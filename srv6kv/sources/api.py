@@ -10,8 +10,7 @@ How a connection that is dead but open is found:
   three more probes, 5 s apart, stay without an answer; ``TCP_USER_TIMEOUT`` says the same for data
   that was sent. That finds a peer, or a way to it, that is gone, within 30 s.
 * Silence: a proxy or a frozen server may go on answering TCP. So no read waits longer than
-  ``SILENCE_SECONDS``, or on a watch than the caller says; ``kube.watch`` renews a watch that was
-  silent so long where it stood.
+  ``SILENCE_SECONDS``, or on a watch than the caller says, who renews it where it stood.
 """
 
 from __future__ import annotations
@@ -51,12 +50,8 @@ SOCKET_OPTIONS = [
 
 
 class ApiError(Unavailable):
-    """A request that was not answered as it should be.
-
-    Attributes:
-        status: of HTTP; 0: there was no answer, or one that makes no sense.
-        retry_after: seconds that the server asks to wait; 0: it asks nothing.
-    """
+    """A request that was not answered as it should be; ``status`` of HTTP, 0 for no answer or one
+    that makes no sense, and the seconds that the server asks to wait."""
 
     def __init__(self, text: str, status: int = 0, retry_after: float = 0.0) -> None:
         super().__init__(text)
@@ -69,11 +64,7 @@ class Silent(ApiError):
 
 
 class Answer:
-    """The body of an answer, as it comes in; closed at the end of its ``with``.
-
-    Attributes:
-        what: was asked for, for messages.
-    """
+    """The body of an answer, as it comes in; closed at the end of its ``with``."""
 
     def __init__(self, response: Any, what: str) -> None:
         self._response = response
@@ -87,12 +78,8 @@ class Answer:
         self._response.close()
 
     def chunks(self) -> Iterator[bytes]:
-        """The bytes, piece by piece, as soon as they are there.
-
-        Raises:
-            Silent: none came for a while.
-            ApiError: the connection broke before the end.
-        """
+        """The bytes, piece by piece, as soon as they are there; Silent if none came for a while,
+        ApiError if the connection broke before the end."""
         try:
             while chunk := self._response.read1(CHUNK_BYTES):
                 yield chunk
@@ -103,10 +90,7 @@ class Answer:
 
     def lines(self) -> Iterator[list[bytes]]:
         """The lines that end in each piece; what is left at the end was cut and is no line.
-
-        Raises:
-            ApiError: as ``chunks``; a line has no end.
-        """
+        ApiError as for ``chunks``, or if a line has no end."""
         rest: list[bytes] = []
         size = 0
         for chunk in self.chunks():
@@ -121,11 +105,7 @@ class Answer:
                 raise ApiError(f"{self.what}: an event of more than {MOST_BYTES} bytes")
 
     def whole(self) -> bytes:
-        """All of it.
-
-        Raises:
-            ApiError: as ``chunks``; it takes too long or is too long.
-        """
+        """All of it; ApiError as for ``chunks``, or if it takes too long or is too long."""
         deadline = time.monotonic() + BODY_SECONDS
         found: list[bytes] = []
         size = 0
@@ -162,11 +142,8 @@ OnAnswer = Callable[[Answer], None]
 
 
 class ApiServer:
-    """An API server, by whatever credentials there are at the time; for several threads.
-
-    Raises:
-        InputError: there are no credentials, or they cannot be read.
-    """
+    """An API server, by whatever credentials there are at the time; for several threads. InputError
+    if there are none, or they cannot be read."""
 
     def __init__(self, kubeconfig: Path | None = None, context: str | None = None) -> None:
         self._load = _loader(kubeconfig, context)
@@ -191,20 +168,14 @@ class ApiServer:
         return str(self._configuration.host)
 
     def get(
-        self,
-        path: str,
-        on_answer: OnAnswer = lambda _answer: None,
-        *,
-        silence: float | None = None,
+        self, path: str, on_answer: OnAnswer = lambda _answer: None, *, silence: float | None = None
     ) -> Answer:
-        """Ask; the answer's body is still to be read.
+        """Ask; the answer's body is still to be read. ApiError if there was no answer, or another
+        one than 200.
 
         Args:
             on_answer: gets the answer as soon as there is one, also one that is refused.
             silence: seconds that the next piece of the body may take; None: as all else.
-
-        Raises:
-            ApiError: there was no answer, or another one than 200.
         """
         with self._lock:
             self._refresh()

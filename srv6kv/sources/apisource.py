@@ -11,16 +11,16 @@ from typing import Any
 import msgspec
 
 from srv6kv.foreign import typed
-from srv6kv.kube import parse
 from srv6kv.kube.gaps import unnamed_gap
 from srv6kv.kube.model import Gap, Identity
 from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.sources.api import ApiError, ApiServer
 from srv6kv.sources.apiwatch import Follower, Objects, complete_list
-from srv6kv.sources.bodies import Resource, resources
+from srv6kv.sources.bodies import resources
 from srv6kv.sources.pace import Pace
 from srv6kv.sources.source import ClusterChanged
 
+_UNNAMED = "metadata.name: missing in {} of its items"
 STOP_SECONDS = 0.3
 """Shorter than the time after which the controller ends what etcd leaves without an answer."""
 
@@ -35,11 +35,11 @@ class KubernetesSource:
     def __init__(self, api: ApiServer, node: str) -> None:
         self._api = api
         self._pace = Pace()
-        wanted = watched(node)
-        self._followers = [Follower(api, resource, self._pace, self) for resource in wanted]
-        self._plurals = {resource.kind: resource.plural for resource in wanted}
-        self._listed = {resource.kind: 0 for resource in wanted}
-        self._unnamed = {resource.kind: 0 for resource in wanted}
+        followed = resources(node)
+        self._followers = [Follower(api, resource, self._pace, self) for resource in followed]
+        self._plurals = {resource.kind: resource.plural for resource in followed}
+        self._listed = {resource.kind: 0 for resource in followed}
+        self._unnamed = {resource.kind: 0 for resource in followed}
         self._early: dict[Identity, msgspec.Raw | None] = {}
         self._troubles: dict[str, Note] = {}
         self._lists = 1
@@ -62,9 +62,9 @@ class KubernetesSource:
         for follower in self._followers:
             follower.join(max(0.0, deadline - time.monotonic()))
 
-    def relist(self, *, is_anew: bool = False) -> int:
+    def relist(self, *, reconnects: bool = False) -> int:
         """List everything again, now; the number that ``ClusterChanged.listed`` reaches then."""
-        if is_anew:
+        if reconnects:
             self._api.drop_connections()
         with self._lock:
             self._lists += 1
@@ -105,8 +105,7 @@ class KubernetesSource:
         self._queue.put(error)
 
     def _note(self, kind: str, error: ApiError, *, is_denied: bool) -> Note:
-        """One note for an outage of all resources, which lasts as it is; one for each that is
-        refused."""
+        """One note for an outage of all resources, which lasts; one for each that is refused."""
         if is_denied:
             text = f"{error}; known {self._plurals[kind]} stay, to list and watch them is needed"
             return Note(Subject(Kind.API_SERVER), Reason.API_FORBIDDEN, text)
@@ -121,25 +120,16 @@ class KubernetesSource:
         elif self._early:
             objects, self._early = {**self._early, **objects}, {}
         reported = tuple(objects.items()) if listed else ()
-        notes = (*self._troubles.values(), *self._unnamed_notes())
-        said = tuple(sorted(set(notes)))
-        gaps = _gaps_of(self._unnamed)
-        self._queue.put(
-            ClusterChanged(reported, said, gaps, listed, is_short=is_short, is_void=is_void)
-        )
-
-    def _unnamed_notes(self) -> list[Note]:
-        text = "metadata.name: missing in {} of its items"
-        return [
-            Note(Subject(f"{kind} list"), Reason.MALFORMED, text.format(number))
+        unnamed = (
+            Note(Subject(f"{kind} list"), Reason.MALFORMED, _UNNAMED.format(number))
             for kind, number in self._unnamed.items()
             if number
-        ]
-
-
-def watched(node: str) -> tuple[Resource, ...]:
-    """Return the resources whose objects are used."""
-    return tuple(resource for resource in resources(node) if resource.kind in parse.KINDS)
+        )
+        notes = tuple(sorted({*self._troubles.values(), *unnamed}))
+        gaps = _gaps_of(self._unnamed)
+        self._queue.put(
+            ClusterChanged(reported, notes, gaps, listed, is_short=is_short, is_void=is_void)
+        )
 
 
 def _gaps_of(unnamed: Mapping[str, int]) -> frozenset[Gap]:
@@ -151,14 +141,10 @@ def list_once(
     api: ApiServer, node: str
 ) -> tuple[tuple[tuple[Identity, msgspec.Raw], ...], frozenset[Gap]]:
     """All objects that a node needs to know, listed once, and what those without a name could
-    define.
-
-    Raises:
-        ApiError: one of the lists did not come.
-    """
+    define; ApiError if one of the lists did not come."""
     found = {
         resource.kind: complete_list(api, resource, lambda _answer: None)
-        for resource in watched(node)
+        for resource in resources(node)
     }
     items = tuple(item for listed in found.values() for item in listed.items.items())
     return items, _gaps_of({kind: listed.unnamed for kind, listed in found.items()})

@@ -1,7 +1,7 @@
 """One resource of an API server, listed and watched for as long as srv6kv runs.
 
 A watch resumes where the last one ended; a list is asked for when that is not possible, when one
-list missed what another had (``kube.known``), or when the caller asks for one.
+list missed what another had (``known``), or when the caller asks for one.
 
 A watch lasts 5 to 10 minutes, as those of other clients. A server that lives sends a bookmark on it
 about every minute, so one that has been silent for longer is renewed where it stood: its connection
@@ -19,11 +19,13 @@ from typing import Protocol
 
 import msgspec
 
+from srv6kv.etcd.backoff import Backoff
 from srv6kv.kube.model import Identity
+from srv6kv.sources import pace
 from srv6kv.sources.api import Answer, ApiError, ApiServer, OnAnswer, Silent
 from srv6kv.sources.bodies import PAGE_ITEMS, BadBody, Failed, Resource, event_of, page_of
 from srv6kv.sources.known import Known, Listed
-from srv6kv.sources.pace import Pace, backoff
+from srv6kv.sources.pace import Pace
 
 log = logging.getLogger("srv6kv")
 
@@ -61,11 +63,8 @@ class Sink(Protocol):
         """A watch has seen changes."""
 
     def trouble(self, kind: str, error: ApiError | None, *, is_denied: bool = False) -> None:
-        """The server does not answer as it should; None: it does again.
-
-        Args:
-            is_denied: it denies this for longer than a server that starts.
-        """
+        """The server does not answer, or denies this for longer than one that starts; None: it
+        does."""
 
     def crashed(self, error: Exception) -> None:
         """A thread has ended that should not."""
@@ -74,11 +73,8 @@ class Sink(Protocol):
 def complete_list(
     api: ApiServer, resource: Resource, on_answer: OnAnswer, *, in_pages: bool = True
 ) -> Listed:
-    """All objects of a resource, as the server has them when it is asked.
-
-    Raises:
-        ApiError: a page did not come, or does not fit the others.
-    """
+    """All objects of a resource, as the server has them when it is asked; ApiError if a page did
+    not come, or does not fit the others."""
     items: dict[Identity, msgspec.Raw] = {}
     unnamed, version, rest = 0, "", ""
     while True:
@@ -102,15 +98,15 @@ def complete_list(
 class Follower:
     """A thread that follows one resource."""
 
-    def __init__(self, api: ApiServer, resource: Resource, pace: Pace, sink: Sink) -> None:
+    def __init__(self, api: ApiServer, resource: Resource, shared: Pace, sink: Sink) -> None:
         self._api = api
         self._resource = resource
-        self._pace = pace
+        self._pace = shared
         self._sink = sink
         self._known = Known()
-        self._wanted = 1
+        self._requested = 1
         self._listed = 0
-        self._failures = 0
+        self._backoff = Backoff(2 * pace.REQUEST_SECONDS)
         self._refusals = 0
         self._denied: float | None = None
         self._is_renewal = False
@@ -129,7 +125,7 @@ class Follower:
 
     def relist(self, number: int) -> None:
         """List everything again, now; from any thread."""
-        self._wanted = number
+        self._requested = number
         if (answer := self._watching) is not None:
             answer.interrupt()
 
@@ -160,12 +156,12 @@ class Follower:
     @property
     def _is_list_due(self) -> bool:
         known = self._known
-        return not known.version or bool(known.missing) or self._is_wanted
+        return not known.version or bool(known.missing) or self._is_requested
 
     @property
-    def _is_wanted(self) -> bool:
+    def _is_requested(self) -> bool:
         """Whether a list was asked for that is newer than the last."""
-        return self._listed < self._wanted
+        return self._listed < self._requested
 
     def _reads(self, answer: Answer) -> None:
         self._reading = answer
@@ -175,23 +171,24 @@ class Follower:
     def _watches(self, answer: Answer) -> None:
         self._reads(answer)
         self._watching = answer
-        if self._is_wanted:
+        if self._is_requested:
             answer.interrupt()
 
     def _failed(self, error: ApiError) -> None:
         log.debug("%s", error)
         self._looked = float("-inf")
-        self._failures += 1
         left = self._still_starting(error)
         is_away = left > 0 or error.status in AWAY_STATUSES
         self._pace.failed(is_away=is_away)
         if left <= 0:
             is_denied = error.status in DENIALS
             self._sink.trouble(self._resource.kind, error, is_denied=is_denied)
-        wait = backoff(self._failures, error.retry_after, is_away=is_away)
+        most = pace.AWAY_BACKOFF_SECONDS if is_away else pace.MOST_BACKOFF_SECONDS
+        wait = self._backoff.failed(most, asked=error.retry_after)
         wait = min(wait, left) if left > 0 else wait
         if self._pace.rest(wait, ends_early=not error.retry_after):
-            self._failures, self._is_renewal = 0, False
+            self._backoff.reset()
+            self._is_renewal = False
 
     def _still_starting(self, error: ApiError) -> float:
         """For how many seconds more a denial may be one of a server that starts."""
@@ -202,18 +199,14 @@ class Follower:
         return self._denied + STARTING_SECONDS - now
 
     def _rest(self) -> None:
-        self._failures += 1
-        self._pace.rest(backoff(self._failures))
-
-    def _succeeded(self) -> None:
-        self._failures = self._refusals = 0
+        self._pace.rest(self._backoff.failed(pace.MOST_BACKOFF_SECONDS))
 
     def _list(self) -> None:
-        number = self._wanted
+        number = self._requested
         if self._known.missing:
             behind = self._known.is_behind
             self._pace.rest(LIST_BEHIND_SECONDS if behind else LIST_AGAIN_SECONDS)
-        elif time.monotonic() < self._list_ended + LIST_AGAIN_SECONDS and not self._is_wanted:
+        elif time.monotonic() < self._list_ended + LIST_AGAIN_SECONDS and not self._is_requested:
             self._rest()  # a watch that is of no use right after a list is so again, most likely
         if not self._pace.wait():
             return
@@ -268,7 +261,7 @@ class Follower:
         if code == GONE:
             self._known.version = ""
             if not self._pace.answers:  # the failures so far are those of an outage that is over
-                self._failures = 0
+                self._backoff.reset()
                 self._pace.answered()
             return
         self._refusals += code not in (0, TOO_MANY)
@@ -278,19 +271,15 @@ class Follower:
         raise error
 
     def _read(self, answer: Answer) -> None:
-        """Apply what a watch sees, until it ends.
-
-        Raises:
-            BadBody: what it sees makes no sense.
-            Failed: the server has said so.
-        """
+        """Apply what a watch reports, until it ends; BadBody or Failed if that is no event."""
         started = time.monotonic()
         has_seen, is_cut = False, False
         try:
             for lines in answer.lines():
                 has_seen = True
                 self._apply(lines)
-                self._succeeded()
+                self._backoff.reset()
+                self._refusals = 0
         except Silent as error:
             log.debug("%s", error)
         except ApiError as error:

@@ -27,13 +27,8 @@ class BadBody(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A kind of object that is listed and watched.
-
-    Attributes:
-        kind: of the objects, as ``kube.parse`` has it.
-        path: of the collection over all namespaces.
-        selectors: query parameters by which the server leaves out what is not for us.
-    """
+    """A kind of object that is listed and watched: the path of the collection over all namespaces,
+    and the query parameters by which the server leaves out what is not for us."""
 
     kind: str
     path: str
@@ -111,7 +106,6 @@ class Page:
     Attributes:
         version: the resource version of the whole list.
         rest: the token that continues it, "" on the last page.
-        items: objects by identity.
         unnamed: how many items have no name; each may be any object of the kind.
     """
 
@@ -123,13 +117,8 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event of a watch.
-
-    Attributes:
-        version: where a watch after this event resumes.
-        identity: of the object; None for a bookmark.
-        body: the object; None if it is gone.
-    """
+    """Where a watch after this event resumes, the object (None: a bookmark) and its body (None:
+    gone)."""
 
     version: str
     identity: Identity | None = None
@@ -137,11 +126,7 @@ class Event:
 
 
 class Failed(Exception):
-    """The server ended a watch with an error.
-
-    Attributes:
-        code: as in HTTP; 410: the version is too old, 0: it said none.
-    """
+    """The server ended a watch with an error, ``code`` as in HTTP; 410: the version is too old."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(f"{code} {message}")
@@ -149,11 +134,7 @@ class Failed(Exception):
 
 
 def page_of(body: bytes, resource: Resource) -> Page:
-    """The page in the body of an answer to a list.
-
-    Raises:
-        BadBody: it is not a whole page of a list of this kind.
-    """
+    """The page in the body of an answer to a list; BadBody if it is not one of this kind."""
     try:
         found = _decoded(body, _List, foreign.MOST_LIST_BYTES)
     except foreign.Unreadable as error:
@@ -174,12 +155,7 @@ def page_of(body: bytes, resource: Resource) -> Page:
 
 
 def event_of(line: bytes, resource: Resource) -> Event:
-    """The event in a line of a watch.
-
-    Raises:
-        BadBody: it is none that can be understood.
-        Failed: it says that the watch has failed.
-    """
+    """The event in a line of a watch; Failed if the watch has failed, BadBody for anything else."""
     try:
         event = _decoded(line, _Event, foreign.MOST_ANSWER_BYTES)
     except foreign.Unreadable as error:
@@ -199,15 +175,8 @@ def event_of(line: bytes, resource: Resource) -> Event:
 
 
 def _decoded(body: bytes, kind: type[_Whole], most: int) -> _Whole:
-    """Decode a list or an event; an object in it that nests too deep is cut, and no loss to the
-    others.
-
-    Args:
-        most: how many bytes are read.
-
-    Raises:
-        Unreadable: it is none.
-    """
+    """Decode a list or an event of at most so many bytes; an object in it that nests too deep is
+    cut, and no loss to the others."""
     try:
         return foreign.decode(body, kind, most=most)
     except foreign.Unreadable:

@@ -20,11 +20,7 @@ BACK_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A complete list, all of one resource version.
-
-    Attributes:
-        unnamed: how many items have no name.
-    """
+    """A complete list, all of one resource version, and how many items have no name."""
 
     version: str
     items: dict[Identity, msgspec.Raw]
@@ -37,8 +33,6 @@ class Known:
 
     Attributes:
         version: where a watch resumes; "": nowhere, a list is needed.
-        highest: the highest version that counts.
-        objects: what is taken to be there.
         missing: what the last lists had not, and the time of the first of these.
     """
 
@@ -50,18 +44,15 @@ class Known:
     @property
     def is_behind(self) -> bool:
         """Whether the server's versions went back and that is not accepted yet."""
-        number = number_of(self.version)
+        return self._went_back(self.version)
+
+    def _went_back(self, version: str) -> bool:
+        number = number_of(version)
         return number is not None and number < self.highest
 
     def apply_list(self, found: Listed, asked: float) -> set[Identity]:
-        """Apply a complete list.
-
-        Args:
-            asked: monotonic time at which the list was asked for.
-
-        Returns:
-            What is gone for certain.
-        """
+        """Apply a complete list, asked for at this monotonic time; returns what is gone for
+        certain."""
         self.version = found.version
         # What has no name may be any of those that are missing.
         missing = self.objects - found.items.keys() if not found.unnamed else set()
@@ -76,11 +67,10 @@ class Known:
 
     def apply_event(self, version: str, identity: Identity | None, *, is_there: bool) -> bool:
         """Apply an event of a watch; False: its version went back, so a list is needed."""
-        number = number_of(version)
-        if number is not None and number < self.highest:
+        if self._went_back(version):
             self.version = ""
             return False
-        self.version, self.highest = version, number or self.highest
+        self.version, self.highest = version, number_of(version) or self.highest
         if identity is not None:
             self.objects.discard(identity)
             if is_there:
@@ -89,8 +79,7 @@ class Known:
 
     def apply_current(self, version: str) -> None:
         """Apply the server's current version; if it went back, a list is needed."""
-        number = number_of(version)
-        if number is not None and number < self.highest:
+        if self._went_back(version):
             self.version = ""
 
 

@@ -16,13 +16,10 @@ from srv6kv.yamllines import TextError, looks_like_json
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """The last good version of one manifest, and the notes on the file.
+    """The last good version of one manifest, and the notes on the file as it is now.
 
     Attributes:
-        text: the last good text.
-        objects: what that text defines.
         kept: what an earlier text defined and a document without identity may still mean.
-        notes: on the file as it is now.
         gaps: what its documents without identity could define.
     """
 

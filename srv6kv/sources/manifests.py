@@ -1,7 +1,7 @@
 """Kubernetes manifests in files as a source of raw objects, for want of an API server.
 
 Rule: all reading of manifests happens here; what a text means for the objects is decided in
-``kube.lastgood``. No thread, no sleep: the caller scans every 100 ms.
+``lastgood``. No thread, no sleep: the caller scans every 100 ms.
 """
 
 from __future__ import annotations
@@ -41,12 +41,8 @@ Signature: TypeAlias = tuple[int, int, int]  # modification time in ns, size, in
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What a look at the directory found.
-
-    Attributes:
-        changes: by identity, the object as it is now, or None if it is gone; sorted.
-        notes: all that hold at present, sorted.
-    """
+    """What a look at the directory found: each object that changed as it is now, None if it is
+    gone, and all notes that hold at present; both sorted."""
 
     changes: tuple[tuple[Identity, RawObject | None], ...]
     notes: tuple[Note, ...]
@@ -58,11 +54,9 @@ class _File:
 
     Attributes:
         version: the last good one.
-        seen: its signature at the last scan.
-        read: the signature under which it was last read.
+        seen: its signature at the last scan; ``read`` the one under which it was last read.
         is_final: whether that was late enough for a coarse clock to have moved on.
         is_known: whether it was read, or found to be unreadable, at all.
-        absences: on how many scans in a row it was absent.
     """
 
     version: Version = field(default_factory=Version)
@@ -74,12 +68,8 @@ class _File:
 
 
 class ManifestDirectory:
-    """The manifests directly inside one directory, or one manifest; both may come and go.
-
-    Args:
-        path: the directory, or the file.
-        clock: seconds since the epoch, as modification times count.
-    """
+    """The manifests directly inside one directory, or one manifest; both may come and go. The clock
+    gives seconds since the epoch, as modification times count."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self._path = self._folder = path
@@ -91,7 +81,7 @@ class ManifestDirectory:
         self._notes: list[Note] = []
 
     @property
-    def is_settled(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether the directory was listed and every file in it read or found unreadable."""
         return self._has_listed and all(file.is_known for file in self._files.values())
 
@@ -126,12 +116,7 @@ class ManifestDirectory:
         return self._result()
 
     def _names(self) -> set[str]:
-        """The names of the files.
-
-        Raises:
-            OSError: the path cannot be read.
-            ValueError: the path cannot be a path.
-        """
+        """The names of the files; OSError or ValueError if the path cannot be read."""
         if stat.S_ISREG(self._path.stat().st_mode):
             with self._path.open("rb"):  # what is named and cannot be read says nothing at all
                 self._folder = self._path.parent
@@ -150,31 +135,26 @@ class ManifestDirectory:
             self._replace(file, lastgood.unreadable(file.version, _shown(name), _reason(error)))
             return
         if signature is None:
-            self._mark_absent(name)
+            if name in self._files:
+                self._mark_absent(self._files[name], name)
             return
         file = self._files.setdefault(name, _File())
         file.absences = 0
         if signature != file.seen:
             file.seen = signature  # perhaps in the middle of a save: read when it stays so
-        elif signature != file.read or self._may_have_changed(file, signature):
+        elif signature != file.read or (not file.is_final and not self._is_fresh(signature)):
             self._read(name, file, signature)
 
-    def _mark_absent(self, name: str) -> None:
-        file = self._files.get(name)
-        if file is None:
-            return
+    def _mark_absent(self, file: _File, name: str) -> None:
         file.seen = None
         file.absences += 1
         if file.absences >= SCANS_UNTIL_GONE:
             del self._files[name]
             self._is_stale = True
 
-    def _may_have_changed(self, file: _File, signature: Signature) -> bool:
+    def _is_fresh(self, signature: Signature) -> bool:
         """Whether a second change may hide behind the rounded time of the first."""
-        return not file.is_final and self._age(signature) >= COARSE_TIMES
-
-    def _age(self, signature: Signature) -> float:
-        return self._clock() - signature[0] / 1e9
+        return self._clock() - signature[0] / 1e9 < COARSE_TIMES
 
     def _read(self, name: str, file: _File, signature: Signature) -> None:
         try:
@@ -189,7 +169,7 @@ class ManifestDirectory:
         if found != signature:
             file.seen = None
             return
-        file.read, file.is_final = signature, self._age(signature) >= COARSE_TIMES
+        file.read, file.is_final = signature, not self._is_fresh(signature)
         self._replace(file, _after(file.version, content, _shown(name)))
 
     def _replace(self, file: _File, version: Version) -> None:
@@ -212,17 +192,11 @@ class ManifestDirectory:
 
 
 def read(paths: Iterable[str | Path], stdin: bytes = b"") -> tuple[list[RawObject], list[Note]]:
-    """The objects of files and directories and of ``-``, sorted, and notes on what is amiss.
+    """The objects of files, directories and ``-`` (stdin), sorted, and notes on what is amiss. Of
+    an object that is defined twice the last one counts.
 
     A file of a directory that cannot be read, and a text that makes no sense, is a note with one of
-    INPUT_REASONS; the others count.
-
-    Args:
-        paths: in this order; of an object that is defined twice the last one counts.
-        stdin: what ``-`` stands for.
-
-    Raises:
-        InputError: one of the paths cannot be read.
+    INPUT_REASONS; the others count. InputError if one of the paths itself cannot be read.
     """
     objects, notes, _ = read_with_gaps(paths, stdin)
     return objects, notes
@@ -282,11 +256,8 @@ def _manifests_in(directory: Path) -> set[str]:
 
 
 def _signature(path: Path) -> Signature | None:
-    """The signature of a file, links followed; None if there is none or it is no regular file.
-
-    Raises:
-        OSError: there is a name, but what it stands for cannot be looked at.
-    """
+    """The signature of a file, links followed; None if there is none or it is no regular file,
+    OSError if there is a name, but what it stands for cannot be looked at."""
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -308,11 +279,7 @@ def _signature_of(found: os.stat_result) -> Signature:
 
 
 def _content(path: Path) -> tuple[bytes, Signature]:
-    """The bytes of a file and its signature after they were read.
-
-    Raises:
-        OSError: it cannot be read, or is too large.
-    """
+    """The bytes of a file and its signature after they were read; OSError if it is too large."""
     with path.open("rb") as stream:
         size = os.fstat(stream.fileno()).st_size
         if size > MAX_BYTES or len(content := stream.read(MAX_BYTES + 1)) > MAX_BYTES:

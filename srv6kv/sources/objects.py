@@ -26,19 +26,15 @@ KINDS = {
 }
 
 
+_Unnamed = tuple[Note, Gap]
+"""A document without a usable identity: the note on it, and what it could define."""
+
+
 @dataclass(frozen=True, slots=True)
 class RawObject:
-    """An object as its manifest has it.
-
-    Attributes:
-        kind: one of KINDS.
-        namespace: "default" where the manifest names none; empty for Nodes.
-        name: metadata.name.
-        body: the JSON object; kind, apiVersion and namespace filled in where they were implied.
-        file: the manifest.
-        line: of the object in it.
-        settings: the contiv.conf, if this is the ConfigMap that has it.
-    """
+    """An object as its manifest has it: kind, apiVersion and namespace ("default", or none for
+    Nodes) filled in where they were implied; and the contiv.conf, if this is the ConfigMap that has
+    it."""
 
     kind: str
     namespace: str
@@ -60,14 +56,8 @@ class RawObject:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What one text defines.
-
-    Attributes:
-        objects: in the order of the text.
-        unnamed: a note for each document without a usable identity.
-        gaps: what these documents could define.
-        is_blank: whether the text holds no document at all.
-    """
+    """What one text defines, in its order, and a note and a gap for each document without a usable
+    identity; ``is_blank`` if the text holds no document at all."""
 
     objects: tuple[RawObject, ...]
     unnamed: tuple[Note, ...]
@@ -75,28 +65,14 @@ class Manifest:
     is_blank: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Unnamed:
-    """A document without a usable identity."""
-
-    note: Note
-    gap: Gap
-
-
 def manifest_of(text: str, file: str) -> Manifest:
-    """The objects of a YAML or JSON text: all its documents, lists expanded.
-
-    Raises:
-        TextError: the text cannot be read.
-    """
+    """The objects in all documents of a text, lists expanded; TextError if it cannot be read."""
     documents = [node for node in yamllines.documents(text) if node.value is not None]
     found = [item for document in documents for item in _found(document, {}, file)]
-    return Manifest(
-        tuple(item for item in found if isinstance(item, RawObject)),
-        tuple(item.note for item in found if isinstance(item, _Unnamed)),
-        frozenset(item.gap for item in found if isinstance(item, _Unnamed)),
-        not documents,
-    )
+    objects = tuple(item for item in found if isinstance(item, RawObject))
+    unnamed = [item for item in found if not isinstance(item, RawObject)]
+    notes, gaps = tuple(note for note, _ in unnamed), frozenset(gap for _, gap in unnamed)
+    return Manifest(objects, notes, gaps, not documents)
 
 
 def _found(node: Node, implied: Mapping[str, str], file: str) -> Iterator[RawObject | _Unnamed]:
@@ -104,16 +80,14 @@ def _found(node: Node, implied: Mapping[str, str], file: str) -> Iterator[RawObj
     if not isinstance(node.value, dict):
         yield _unnamed(file, node.line, "", "not an object")
         return
-    kind = _value(node.value, "kind") or implied.get("kind")
-    version = _value(node.value, "apiVersion") or implied.get("apiVersion") or ""
+    kind = node.value_at("kind") or implied.get("kind")
+    version = node.value_at("apiVersion") or implied.get("apiVersion") or ""
     if not isinstance(kind, str):
         yield _unnamed(file, _line(node, "kind"), "kind", "missing" if kind is None else "not text")
     elif kind == "List" or (kind.endswith("List") and _is_known(kind[:-4], version)):
-        yield from _listed(node, node.value, kind, version, file)
-    elif _is_known(kind, version):
-        found = _identified(node, node.value, kind, version, file)
-        if found is not None:
-            yield found
+        yield from _listed(node, kind, version, file)
+    elif _is_known(kind, version) and (found := _identified(node, kind, version, file)):
+        yield found
 
 
 def _is_known(kind: str, version: object) -> bool:
@@ -123,10 +97,8 @@ def _is_known(kind: str, version: object) -> bool:
     return not version or version.rpartition("/")[0] == KINDS[kind][0]
 
 
-def _listed(
-    node: Node, entries: dict[str, Node], kind: str, version: object, file: str
-) -> Iterator[RawObject | _Unnamed]:
-    items = _value(entries, "items")
+def _listed(node: Node, kind: str, version: object, file: str) -> Iterator[RawObject | _Unnamed]:
+    items = node.value_at("items")
     if not isinstance(items, list):
         what = "missing" if items is None else "not a list"
         yield _unnamed(file, _line(node, "items"), "items", what, kind.removesuffix("List"))
@@ -138,18 +110,16 @@ def _listed(
         yield from _found(item, implied, file)
 
 
-def _identified(
-    node: Node, entries: dict[str, Node], kind: str, version: object, file: str
-) -> RawObject | _Unnamed | None:
-    metadata = _value(entries, "metadata")
-    if not isinstance(metadata, dict):
-        what = "missing" if metadata is None else "not a mapping"
+def _identified(node: Node, kind: str, version: object, file: str) -> RawObject | _Unnamed | None:
+    metadata = node.at("metadata")
+    if metadata is None or not isinstance(metadata.value, dict):
+        what = "missing" if metadata is None or metadata.value is None else "not a mapping"
         return _unnamed(file, _line(node, "metadata"), "metadata", what, kind)
-    name, namespace = _value(metadata, "name"), _value(metadata, "namespace") or "default"
+    name, namespace = metadata.value_at("name"), metadata.value_at("namespace") or "default"
     for field_name, value in (("name", name), ("namespace", namespace)):
         if not isinstance(value, str) or not value:
             what = "missing" if value in (None, "") else "not text"
-            line = _line(entries["metadata"], field_name)
+            line = _line(metadata, field_name)
             place = namespace if field_name == "name" and isinstance(namespace, str) else ""
             return _unnamed(file, line, f"metadata.{field_name}", what, kind, place)
     if kind == "ConfigMap" and name != configmap.CONFIG_MAP:
@@ -170,13 +140,8 @@ def _filled(node: Node, kind: str, version: object, namespace: str) -> dict[str,
     return {**body, "kind": kind, **({"apiVersion": version} if version else {})}
 
 
-def _value(entries: Mapping[str, Node], key: str) -> object:
-    return entries[key].value if key in entries else None
-
-
 def _line(node: Node, key: str) -> int:
-    entries = node.value if isinstance(node.value, dict) else {}
-    return entries[key].line if key in entries else node.line
+    return (node.at(key) or node).line
 
 
 def _unnamed(
@@ -185,4 +150,4 @@ def _unnamed(
     path = f"{field_name}: " if field_name else ""
     text = f"{path}{what}, so the document is skipped; what the file defined before stays"
     note = Note(Subject(Kind.FILE, f"{file}:{line}"), Reason.MANIFEST_OBJECT_UNNAMED, text)
-    return _Unnamed(note, unnamed_gap(kind, namespace))
+    return note, unnamed_gap(kind, namespace)

@@ -50,14 +50,8 @@ class Pace:
         return self._is_stopped or (self._answers and not is_renewal)
 
     def rest(self, seconds: float, *, ends_early: bool = False) -> bool:
-        """Let so much time pass; less if all is to end.
-
-        Args:
-            ends_early: whether it also ends when the server answers again.
-
-        Returns:
-            Whether it answers again.
-        """
+        """Let so much time pass; less if all is to end or, with ``ends_early``, when the server
+        answers again. Returns: whether it does."""
         with self._condition:
             before = self._recoveries
             self._condition.wait_for(
@@ -86,11 +80,8 @@ class Pace:
             self._answers = False
 
     def failed(self, *, is_away: bool = True) -> None:
-        """A request failed just now.
-
-        Args:
-            is_away: nothing has answered it, or a server that has just started.
-        """
+        """A request failed just now; ``is_away`` if nothing has answered it, or a server that has
+        just started."""
         with self._condition:
             self._answers = False
             self._is_away |= is_away
@@ -101,16 +92,3 @@ class Pace:
         with self._condition:
             self._is_stopped = True
             self._condition.notify_all()
-
-
-def backoff(failures: int, asked: float = 0.0, *, is_away: bool = False) -> float:
-    """Return the seconds before a resource is asked for again: jittered, doubling.
-
-    Args:
-        failures: how many there were in a row.
-        asked: what the server asked for; honoured as far as that is reasonable.
-        is_away: nothing has answered.
-    """
-    most = AWAY_BACKOFF_SECONDS if is_away else MOST_BACKOFF_SECONDS
-    longest = min(most, REQUEST_SECONDS * 2.0 ** min(failures, 10))
-    return max(random.uniform(longest / 2, longest), min(asked, MOST_BACKOFF_SECONDS))

@@ -19,12 +19,11 @@ SCAN_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class ClusterChanged:
-    """Objects that came, changed or went; the first one of a source is the complete list.
+    """Objects that came, changed or went, and all notes; the first one of a source is the complete
+    list.
 
     Attributes:
-        notes: all that hold now.
-        gaps: what cannot be read and never could since the start: what is not in the list may be
-            there all the same.
+        gaps: what never could be read since the start, so that it may be there all the same.
         listed: the number of the last complete list; 0: there are only notes yet.
         is_short: a list lacks, for the second time, what was there: it is gone now.
         is_void: a list has nothing at all of a kind of which there was something; of files that
@@ -48,31 +47,21 @@ class Source(Protocol):
     def start(self, queue: SimpleQueue[Any]) -> None:
         """Begin to put ``ClusterChanged`` into the queue; the first with objects is complete."""
 
-    def relist(self, *, is_anew: bool = False) -> int:
-        """List everything again, now.
-
-        Args:
-            is_anew: over new connections, which may end at another server.
-
-        Returns:
-            The number that ``ClusterChanged.listed`` reaches when that list, of which no part was
-            begun before, is reported.
-        """
+    def relist(self, *, reconnects: bool = False) -> int:
+        """List everything again, now; with ``reconnects`` over new connections, which may end at
+        another server. Returns: the number that ``ClusterChanged.listed`` reaches when that list,
+        of which no part was begun before, is reported."""
 
     def stop(self) -> None:
         """End its threads."""
 
 
 class ManifestSource:
-    """A manifests directory, or one manifest, looked at ten times a second.
-
-    Attributes:
-        _wanted: the number of the newest list that is asked for.
-    """
+    """A manifests directory, or one manifest, looked at ten times a second."""
 
     def __init__(self, directory: Path) -> None:
         self._manifests = ManifestDirectory(directory)
-        self._wanted = 1
+        self._requested = 1
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -83,10 +72,10 @@ class ManifestSource:
         )
         self._thread.start()
 
-    def relist(self, *, is_anew: bool = False) -> int:
+    def relist(self, *, reconnects: bool = False) -> int:
         """Look again: what was saved before this is read by the second scan that begins after."""
-        self._wanted += 1
-        return self._wanted
+        self._requested += 1
+        return self._requested
 
     def stop(self) -> None:
         """End the thread."""
@@ -107,14 +96,14 @@ class ManifestSource:
         unknown: frozenset[tuple[str, Gap]] = frozenset()
         nodes: set[Identity] = set()
         while not self._stopped.is_set():
-            wanted = self._wanted
+            requested = self._requested
             scan = self._manifests.scan()
             for identity, raw in scan.changes:
                 held[identity] = raw.completed() if raw is not None else None
             had_nodes = bool(nodes)
             nodes.update(one for one, body in held.items() if one[0] == "Node" and body is not None)
             nodes.difference_update(one for one, body in held.items() if body is None)
-            is_complete = self._manifests.is_settled
+            is_complete = self._manifests.is_complete
             unnamed = self._manifests.unnamed
             unknown = unknown & unnamed if listed else unnamed
             is_listed = all(n.reason is not Reason.MANIFESTS_UNAVAILABLE for n in scan.notes)
@@ -135,5 +124,5 @@ class ManifestSource:
                     )
                 )
                 held, notes, listed = {}, scan.notes, newest
-            scanned = wanted if is_listed else 0
+            scanned = requested if is_listed else 0
             self._stopped.wait(SCAN_SECONDS)

@@ -62,7 +62,7 @@ class Lists:
         is_due = self._check_at is not None and time.monotonic() >= self._check_at
         if is_due and self._guard.note is None:
             self._check_at = None
-            self.source.relist(is_anew=True)
+            self.source.relist(reconnects=True)
 
     @property
     def is_due(self) -> bool:
@@ -108,7 +108,7 @@ class Lists:
         loss = self.reconciler.loss_of(plan)
         verdict = self._guard.judge(loss, self.listed, time.monotonic())
         if verdict in (Verdict.ASK, Verdict.ASK_OVER_NEW_CONNECTION):
-            asked = self.source.relist(is_anew=verdict is Verdict.ASK_OVER_NEW_CONNECTION)
+            asked = self.source.relist(reconnects=verdict is Verdict.ASK_OVER_NEW_CONNECTION)
             self._guard.asked = asked
             if verdict is Verdict.ASK_OVER_NEW_CONNECTION:
                 self._check_at = None

@@ -84,8 +84,8 @@ class Limits:
         return replace(self, size=min(self.size, max(room // 2, 1)), value=min(self.value, room))
 
     def smaller(self, operations: Sequence[Operation]) -> Limits:
-        """What to try when these were too large: half of several together, or a value alone that
-        has three quarters of it."""
+        """What to try when these were too large: half of several, or three quarters of a value
+        alone."""
         size = size_of(operations)
         if len(operations) > 1:
             return replace(self, size=max(min(self.size, size) // 2, 1))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -25,12 +25,7 @@ _ESCAPED = re.compile(r"(?:%[0-9A-F]{2})+")
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """One transaction of a recording.
-
-    Attributes:
-        number: counts the transactions of a recording.
-        time: when it was committed, RFC 3339; "" if it was only planned.
-    """
+    """One transaction, and when it was committed (RFC 3339); "": it was only planned."""
 
     number: int
     transaction: Transaction
@@ -71,31 +66,24 @@ def _one_line(value: bytes) -> str:
 
 
 def load(text: str, name: str = "recording") -> list[Recorded]:
-    """The transactions of a recording.
-
-    Raises:
-        InputError: a line is not of the form above; it names file and line.
-    """
-    found: list[Recorded] = []
-    operations: list[Operation] = []
+    """The transactions of a recording; InputError with file and line if it is not of the form
+    above."""
+    found: list[tuple[Recorded, list[Operation]]] = []
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip() or line.startswith("#"):
             continue
         try:
             if line.startswith("txn "):
-                operations = []
-                found.append(_head(line))
+                found.append((_head(line), []))
             elif not found:
                 raise ValueError("an operation before the first txn line")
             else:
-                operations.append(_operation(line))
-                found[-1] = Recorded(
-                    found[-1].number, Transaction(tuple(operations)), found[-1].time
-                )
+                found[-1][1].append(_operation(line))
         except ValueError as error:
             raise InputError(f"{name}:{number}: {foreign.brief(str(error))}") from None
-    _refuse_duplicates(found, name)
-    return found
+    whole = [replace(head, transaction=Transaction(tuple(items))) for head, items in found]
+    _refuse_duplicates(whole, name)
+    return whole
 
 
 def _head(line: str) -> Recorded:
@@ -154,13 +142,9 @@ def apply(transaction: Transaction, state: dict[str, bytes]) -> None:
 
 
 def difference(known: Mapping[str, bytes], now: Mapping[str, tuple[bytes, int]]) -> Transaction:
-    """What a recording that ends with ``known`` needs to end with ``now``.
-
-    Args:
-        known: key to value.
-        now: key to value and mod revision, in the order in which they are to be written. What is
-            no JSON, which only another writer can have put, counts as absent.
-    """
+    """What a recording that ends with ``known`` needs to end with ``now``: value and mod revision
+    by key, in the order in which they are to be written. What is no JSON there, which only another
+    writer can have put, counts as absent."""
     now = {key: held for key, held in now.items() if _is_json(held[0])}
     operations = [
         Operation(key, value, revision if key in known else 0)

@@ -7,13 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One put or delete.
-
-    Attributes:
-        key: the full etcd key.
-        value: the bytes to put; None deletes.
-        guard: the mod revision that the key must still have; 0: the key must not exist.
-    """
+    """One put, or a delete if there is no value, of a full etcd key that must still have the mod
+    revision ``guard``; 0: it must not exist."""
 
     key: str
     value: bytes | None

@@ -38,12 +38,8 @@ _JSON_TOKEN = re.compile(
 
 
 class TextError(errors.InputError):
-    """A text that is no YAML or JSON, or more than this program reads.
-
-    Attributes:
-        line: where, counted from 1.
-        problem: what, in one line without the place.
-    """
+    """A text that is no YAML or JSON, or more than this program reads: its line, and the
+    problem."""
 
     def __init__(self, line: int, problem: str) -> None:
         super().__init__(f"line {line}: {problem}")
@@ -56,7 +52,6 @@ class Node:
     """One value and where it stands, lines counted from 1.
 
     Attributes:
-        value: a scalar, or nodes by key, or nodes in order.
         line: of its key in a mapping, else of its own beginning.
         text_line: of the first line of a text's content; a block begins below its ``|``.
         is_verbatim: whether the lines of a text are lines of the file (a ``|`` block).
@@ -77,15 +72,25 @@ class Node:
             case scalar:
                 return scalar
 
+    def at(self, *path: str) -> Node | None:
+        """The node under these keys, each in the mapping under the one before."""
+        found: Node | None = self
+        for key in path:
+            found = found.value.get(key) if found and isinstance(found.value, dict) else None
+        return found
+
+    def value_at(self, *path: str) -> object:
+        """The value of the node under these keys; None also if there is none."""
+        found = self.at(*path)
+        return found.value if found else None
+
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """A text inside a document, such as the contiv.conf of a ConfigMap.
+    """A text inside a document, such as the contiv.conf of a ConfigMap, and the file and line where
+    it begins.
 
     Attributes:
-        text: the text itself.
-        name: the file that holds the document.
-        line: where in that file the text begins.
         is_verbatim: whether its lines are lines of that file; else all of it counts as one line.
     """
 
@@ -97,10 +102,8 @@ class Excerpt:
 
 def documents(text: str) -> list[Node]:
     """The documents of a text, empty ones included as null; none if it holds comments only.
-
-    Raises:
-        TextError: neither YAML nor JSON, a key twice, a foreign tag, or beyond the limits.
-    """
+    TextError if it is no YAML or JSON, has a key twice or a foreign tag, or is beyond the
+    limits."""
     text = text.removeprefix("\ufeff")
     if not text.strip():
         return []
@@ -246,9 +249,6 @@ class _Frame:
     is_merging: bool = False
     merged: list[dict[str, Node]] = field(default_factory=list)
 
-    def awaits_key(self) -> bool:
-        return not self.has_key and isinstance(self.container, dict)
-
 
 class _Builder:
     """Documents from events; their source has checked their shape."""
@@ -260,6 +260,10 @@ class _Builder:
         self._values = 0  # so far, those behind aliases counted at every use
         self._copies = 0
 
+    def _awaits_key(self) -> bool:
+        frame = self._frames[-1] if self._frames else None
+        return frame is not None and not frame.has_key and isinstance(frame.container, dict)
+
     def forget_anchors(self) -> None:
         self._anchors.clear()
 
@@ -267,7 +271,7 @@ class _Builder:
         self._values += 1
         if anchor is not None:
             self._anchors[anchor] = (node, 1)
-        if self._frames and self._frames[-1].awaits_key():
+        if self._awaits_key():
             self._key(self._frames[-1], text, node.line, is_plain)
         else:
             self._attach(node)
@@ -280,7 +284,7 @@ class _Builder:
         frame.has_key, frame.key, frame.key_line = True, text, line
 
     def open(self, container: dict[str, Node] | list[Node], line: int, anchor: str | None) -> None:
-        if self._frames and self._frames[-1].awaits_key():
+        if self._awaits_key():
             raise TextError(line, "a key must be text, not a list or a mapping")
         if len(self._frames) == MAX_DEPTH:
             raise TextError(line, _TOO_DEEP)
@@ -305,7 +309,7 @@ class _Builder:
         if target is None:
             what = "contains itself" if name in self._anchors else "is not defined before"
             raise TextError(line, f"alias {name[:60]!a} {what}")
-        if self._frames and self._frames[-1].awaits_key():
+        if self._awaits_key():
             raise TextError(line, "a key must be text, not an alias")
         node, size = target
         self._values += size

@@ -49,11 +49,8 @@ def resolve(text: str) -> Scalar:
 
 
 def tagged(text: str, tag: str | None) -> Scalar:
-    """The value of a scalar that is quoted or carries a tag.
-
-    Raises:
-        ValueError: not a tag of YAML's core, or the text does not fit it.
-    """
+    """The value of a scalar that is quoted or carries a tag; ValueError if that is not one of
+    YAML's core, or does not fit the text."""
     if tag in (None, "!", CORE + "str"):
         return text
     value = resolve(text)

@@ -50,7 +50,7 @@ def test_a_member_that_lags_behind() -> None:
     lineage = Lineage()
     lineage.is_replaced(Header(5), 0)
 
-    assert [lineage.is_doubtful(Header(*one)) for one in ((5,), (4,), (9, 8), (5, 0))] == [
+    assert [lineage.is_behind(Header(*one)) for one in ((5,), (4,), (9, 8), (5, 0))] == [
         False,
         True,
         True,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from srv6kv.errors import Conflict
-from srv6kv.etcd.session import LONGEST_SECONDS, MOST_FAILURES, Backoff, WriterSession
+from srv6kv.etcd.backoff import LONGEST_SECONDS, MOST_FAILURES, Backoff
+from srv6kv.etcd.session import WriterSession
 from srv6kv.etcd.store import Etcd3Store
 
 

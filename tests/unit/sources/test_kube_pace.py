@@ -11,6 +11,7 @@ from cluster_seen import SeenCluster
 from figures import Timed
 from kube_objects import node, service, slice_of
 
+from srv6kv.etcd.backoff import Backoff
 from srv6kv.notes import Reason
 from srv6kv.sources import api as kube_api
 from srv6kv.sources import apiwatch, pace
@@ -180,12 +181,13 @@ def test_renewed_watches_keep_their_connections(
 
 
 def test_backoff() -> None:
-    """A resource that fails waits longer each time, up to 15 s, never in step with others; what
-    the server asks for is honoured as far as it is reasonable."""
-    waits = [[pace.backoff(failures) for _ in range(50)] for failures in (1, 2, 3, 20)]
+    """A resource that fails waits longer each time, up to 15 s, each at times of its own; what the
+    server asks for is honoured as far as it is reasonable."""
+    backoffs = [Backoff(2.0) for _ in range(50)]
+    waits = [[one.failed(pace.MOST_BACKOFF_SECONDS) for one in backoffs] for _ in range(20)]
 
-    assert [max(found) <= most for found, most in zip(waits, (2, 4, 8, 15), strict=True)]
-    assert all(min(found) >= most / 2 for found, most in zip(waits, (2, 4, 8, 15), strict=True))
-    assert all(len(set(found)) > 40 for found in waits)
-    assert pace.backoff(1, asked=10.0) == 10.0
-    assert pace.backoff(1, asked=100_000.0) == 15.0
+    for found, most in ((waits[0], 2), (waits[1], 4), (waits[2], 8), (waits[-1], 15)):
+        assert most / 2 <= min(found) <= max(found) <= most
+        assert len(set(found)) > 40
+    assert Backoff(2.0).failed(15.0, asked=10.0) == 10.0
+    assert Backoff(2.0).failed(15.0, asked=100_000.0) == 15.0

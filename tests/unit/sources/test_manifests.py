@@ -92,12 +92,12 @@ def test_read_on_second_sight(bench: Bench) -> None:
     bench.write("a.yaml", service("echo"))
 
     assert bench.source.scan() == Scan((), ())
-    assert not bench.source.is_settled
+    assert not bench.source.is_complete
 
     echo = RawObject(*ECHO, body("echo"), "a.yaml", 1)
 
     assert bench.source.scan() == Scan(((ECHO, echo),), ())
-    assert bench.source.is_settled
+    assert bench.source.is_complete
     assert bench.source.scan() == Scan((), ())
 
 
@@ -169,7 +169,7 @@ def test_names(bench: Bench) -> None:
     os.mkfifo(bench.path / "pipe.yaml")
 
     assert [name for _, _, name in told(bench.settle())] == ["a", "b", "c"]
-    assert bench.source.is_settled
+    assert bench.source.is_complete
 
 
 def test_config_map_mount(bench: Bench) -> None:
@@ -381,7 +381,7 @@ def test_never_good(bench: Bench) -> None:
     assert (scan.changes, str(note.subject), note.reason) == ((), "a.yaml:1", "ManifestUnreadable")
     assert note.text.startswith("not valid YAML: ")
     assert note.text.endswith("; nothing of it is used")
-    assert bench.source.is_settled
+    assert bench.source.is_complete
 
 
 def test_unreadable_file(bench: Bench) -> None:
@@ -472,12 +472,12 @@ def test_directory_never_there(tmp_path: Path) -> None:
     source = ManifestDirectory(tmp_path / "later", lambda: 0.0)
 
     assert len(source.scan().notes) == 1
-    assert not source.is_settled
+    assert not source.is_complete
 
     (tmp_path / "later").mkdir()
 
     assert source.scan() == Scan((), ())
-    assert source.is_settled
+    assert source.is_complete
 
 
 @pytest.mark.parametrize(

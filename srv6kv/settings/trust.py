@@ -1,7 +1,9 @@
-"""How far annotations of Pods are trusted: ``srv6kv.podAnnotations`` and what confines them.
+"""What users of the cluster may draw to themselves: external IPs and annotations of Pods.
 
-Rule: not at all by default. Users who may create Pods could otherwise have the agent, which is
-root, enter any network namespace of the node and flush its chains, or take another pod's interface.
+Rule: nothing by default. Users who may write a Service could otherwise draw any address of the
+network to his pods, all ports of it (CVE-2020-8554, rule L7). Users who may create Pods could have
+the agent, which is root, enter any network namespace of the node and flush its chains, or take
+another pod's interface.
 """
 
 from __future__ import annotations
@@ -9,12 +11,35 @@ from __future__ import annotations
 from posixpath import normpath
 
 from srv6kv.kube.podannotations import PodAnnotations
+from srv6kv.net.addresses import EVERY_ADDRESS, Prefix
 from srv6kv.settings import file
 from srv6kv.settings.file import Findings, Place, Section
 
+EXTERNAL_IPS = "externalIPs"
+EXTERNAL_IPS_KEYS: dict[str, file.Kind] = {"enabled": bool, "allowedCIDRs": list}
 KEY = "podAnnotations"
 DIRECTORIES = "podNamespaceDirectories"
 PATTERN = "podInterfacePattern"
+
+
+def external_ips_of(own: Section, findings: Findings) -> tuple[Prefix, ...]:
+    """The prefixes in which external IPs are honoured; enabled without any means everywhere."""
+    section = file.section(
+        own.nodes.get(EXTERNAL_IPS), own.at(EXTERNAL_IPS), EXTERNAL_IPS_KEYS, True, findings
+    )
+    allowed = []
+    for number, item in enumerate(section.items("allowedCIDRs")):
+        place = Place(item.line, f"{section.place.key}.allowedCIDRs[{number}]")
+        try:
+            allowed.append(Prefix.parse_any(item.value if isinstance(item.value, str) else ""))
+        except ValueError:
+            findings.refuse(place, f"must be a prefix, not {file.described(item.value)}")
+    is_enabled = section.truth("enabled")
+    if is_enabled is False and allowed:
+        findings.warn(section.at("allowedCIDRs"), "has no effect while enabled is false")
+    if is_enabled is False:
+        return ()
+    return tuple(allowed) or (EVERY_ADDRESS if is_enabled else ())
 
 
 def pod_annotations_of(own: Section, findings: Findings) -> PodAnnotations | None:
