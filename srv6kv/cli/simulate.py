@@ -191,4 +191,4 @@ def _print(found: Answer, output: str) -> None:
             terminal.show_tables([shares.change_table(found.change)])
         for line in filter(None, (shares.change_line(found.change), shares.then_line(found))):
             terminal.say(line)
-    terminal.warn(found.notes)
+    terminal.warn(found.assumptions)

@@ -58,7 +58,7 @@ def command(destination: str, sender: str, output: str, **options: Any) -> None:
         terminal.show_json(found)
     else:
         terminal.show(text_of(found, output))
-        terminal.warn(found.notes)
+        terminal.warn(found.assumptions)
     terminal.warn(scene.bad_input)
     terminal.end(is_bad_input=bool(scene.bad_input), is_negative=not found.is_delivered)
 
@@ -87,7 +87,7 @@ def traced(scene: Scene, destination: str, sender: str) -> Trace:
     network = Network(scene.sites)
     source = destinations.source_of(sender, network)
     found = destinations.traced(network, scene.cluster, source, destination)
-    return replace(found, notes=(*scene.notes, *found.notes))
+    return replace(found, assumptions=(*scene.assumptions, *found.assumptions))
 
 
 def text_of(found: Trace, output: str) -> str:
