@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from srv6kv.cli import terminal
-from srv6kv.cli.options import cluster_options, config_option, etcd_options, node_options, store_of
+from srv6kv.cli.options import etcd_options, output_option, seen_options, store_of
 
 if TYPE_CHECKING:
     from srv6kv.etcd.values import Snapshot
@@ -21,9 +20,7 @@ if TYPE_CHECKING:
 @click.option(
     "--from", "origin", type=click.Choice(["contiv"]), required=True, help="Who wrote the keys."
 )
-@cluster_options
-@node_options
-@config_option
+@seen_options
 @etcd_options
 @click.option("--dry-run", is_flag=True, help="Write nothing.")
 @click.option(
@@ -31,23 +28,8 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Also take service addresses off the pods' loopbacks, which are the CNI's keys.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["text", "json", "txn"]),
-    default="text",
-    show_default=True,
-    help="txn prints the transactions as a recording.",
-)
-def command(
-    origin: str,
-    paths: tuple[Path, ...],
-    node: str,
-    label: str | None,
-    config: Path | None,
-    output: str,
-    **options: Any,
-) -> None:
+@output_option("text", "json", "txn", more="txn prints the transactions as a recording.")
+def command(origin: str, output: str, **options: Any) -> None:
     """Bring the keys that Contiv's renderer wrote for a node to what 'srv6kv run' desires.
 
     Same keys, BSIDs and values stay as they are; Contiv's rule chains give way to ours pod by pod.
@@ -63,20 +45,19 @@ def command(
     from srv6kv.cli import cluster
 
     assert origin == "contiv"
-    files = cluster.read_any(paths, options, config, node, label)
+    files = cluster.read(options)
     terminal.warn(files.notes)
     if files.has_bad_input:
         terminal.warn(sorted(files.reconciler.notes()))
         terminal.say("srv6kv: nothing is adopted while an object cannot be read", err=True)
-        raise click.exceptions.Exit(2)
-    found = _adopt(files.reconciler, label or node, options)
+        terminal.end(is_bad_input=True)
+    found = _adopt(files.reconciler, options)
     _print(found, output, dry_run=options["dry_run"])
     _say(found, files.reconciler, strips_loopbacks=options["loopbacks"])
-    if found.lost:
-        raise click.exceptions.Exit(1)
+    terminal.end(is_negative=bool(found.lost))
 
 
-def _adopt(reconciler: Reconciler, label: str, options: dict[str, Any]) -> Adoption:
+def _adopt(reconciler: Reconciler, options: dict[str, Any]) -> Adoption:
     from srv6kv.oneshot import adopt, writing
 
     dry_run, strips_loopbacks = options["dry_run"], options["loopbacks"]
@@ -90,6 +71,7 @@ def _adopt(reconciler: Reconciler, label: str, options: dict[str, Any]) -> Adopt
 
     try:
         with closing(store_of(options)) as store:
+            label = options["label"] or options["node"]
             return writing.write(store, label, reconciler.prefixes, make, is_dry_run=dry_run)
     except adopt.EndpointsLost as error:
         _say(error.adoption, reconciler, strips_loopbacks=strips_loopbacks)
@@ -112,18 +94,11 @@ def _print(found: Adoption, output: str, *, dry_run: bool) -> None:
     if output == "txn":
         terminal.show(printer.transactions_text(found.plan.transactions))
         return
-    parts = {
-        "kept": found.kept,
-        "changed": found.changed,
-        "added": found.added,
-        "removed": found.removed,
-    }
+    parts = {name: getattr(found, name) for name in ("kept", "changed", "added", "removed")}
     if output == "json":
-        body = {name: list(listed) for name, listed in parts.items()}
-        loopbacks = {key: list(listed) for key, listed in found.loopbacks.items()}
         transactions = printer.transactions_json(found.plan.transactions)
-        more = {"loopbacks": loopbacks, "lost": list(found.lost), "dry_run": dry_run}
-        printer.print_json({**body, **more, "transactions": transactions})
+        more = {"loopbacks": found.loopbacks, "lost": found.lost, "dry_run": dry_run}
+        terminal.show_json({**parts, **more, "transactions": transactions})
         return
     for name, listed in parts.items():
         for key in listed:

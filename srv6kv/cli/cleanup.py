@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from srv6kv.cli import terminal
-from srv6kv.cli.options import PATH, etcd_options, label_option, store_of
+from srv6kv.cli.options import PATH, etcd_options, output_option, required_label, store_of
 
 if TYPE_CHECKING:
     from srv6kv.etcd.values import Snapshot
@@ -19,15 +18,13 @@ if TYPE_CHECKING:
 
 
 @click.command("cleanup")
-@partial(label_option, which=", also of a node that is gone")
+@required_label(", also of a node that is gone")
 @click.option(
     "--config", type=PATH, help="contiv.conf: its ranges count too, beside those noted in etcd."
 )
 @etcd_options
 @click.option("--dry-run", is_flag=True, help="Print what would be deleted, and delete nothing.")
-@click.option(
-    "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
-)
+@output_option("text", "json")
 def command(label: str, config: Path | None, dry_run: bool, output: str, **etcd: Any) -> None:
     """Delete every key that srv6kv has written for an agent, and its own notes.
 
@@ -64,22 +61,15 @@ def _today(config: Path | None) -> Ranges:
 
     if config is None:
         return Ranges()
-    settings = cluster.settings_of(config, ())
+    settings = cluster.settings_of(config)
     return ranges_of(settings, tuple(route.key for route in drop_routes(settings)))
 
 
 def _print(found: Removal, prefix: str, output: str, *, dry_run: bool) -> None:
-    from srv6kv.cli import output as printer
-
     if output == "json":
-        printer.print_json(
-            {
-                "deleted": list(found.keys),
-                "notes": [operation.key for operation in found.notes],
-                "kept": dict(found.kept),
-                "dry_run": dry_run,
-            }
-        )
+        ledger = [operation.key for operation in found.notes]
+        more = {"kept": found.kept, "dry_run": dry_run}
+        terminal.show_json({"deleted": found.keys, "ledger": ledger, **more})
         return
     if dry_run:
         for key in found.keys:

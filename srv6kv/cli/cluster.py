@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,10 @@ from srv6kv.etcd.values import KeyValue
 from srv6kv.ligato import keys
 from srv6kv.offline import reading
 from srv6kv.offline.files import Files
-from srv6kv.offline.reading import Given, read_agent_state, read_json
+from srv6kv.offline.reading import Given
 from srv6kv.settings import Settings
 from srv6kv.sources.manifests import RawObject
 from srv6kv.sync import guard
-
-__all__ = ["Files", "read_agent_state", "read_json"]
 
 
 def given(config: Path | None) -> Given:
@@ -38,62 +35,32 @@ def read_files(
     return reading.read_files(paths, given(config), node, label)
 
 
-def read_any(
-    paths: Sequence[Path],
-    servers: Mapping[str, Any],
-    config: Path | None,
-    node: str,
-    label: str | None,
-    *,
-    needs_node: bool = True,
-) -> Files:
-    """Read manifests, or without any the cluster as the API server has it now.
-
-    Args:
-        servers: the options of ``kube_options``.
-
-    Raises:
-        InputError: there are no credentials for an API server, or as ``reading.read_files``.
-        SettingsError: the settings are refused.
-        Unavailable: the API server does not answer as it should.
-    """
-    if paths:
-        return reading.read_files(paths, given(config), node, label, needs_node=needs_node)
-    api = api_of(servers)
-    return reading.read_server(api, given(config), node, label, needs_node=needs_node)
-
-
 def read(options: Mapping[str, Any], *, needs_node: bool = True) -> Files:
-    """Read what ``cluster_options``, ``node_options`` and ``config_option`` name."""
-    paths, config, node = options["paths"], options["config"], options["node"]
-    return read_any(paths, options, config, node, options["label"], needs_node=needs_node)
+    """Read what ``seen_options`` name: manifests, or without any what the API server has now."""
+    paths, node, label = options["paths"], options["node"], options["label"]
+    what = given(options["config"])
+    if paths:
+        return reading.read_files(paths, what, node, label, needs_node=needs_node)
+    return reading.read_server(api_of(options), what, node, label, needs_node=needs_node)
 
 
-def settings_of(
-    config: Path | None,
-    objects: Sequence[RawObject],
-    warn: Callable[[Sequence[str]], None] = terminal.warn,
-    api: str = "",
-) -> Settings:
+def settings_of(config: Path | None, objects: Iterable[RawObject] = ()) -> Settings:
     """Find the settings; see ``reading.settings_of``."""
-    what = replace(given(config), warn=lambda texts: warn(list(map(str, texts))))
-    return reading.settings_of(what, objects, api)
+    return reading.settings_of(given(config), objects)
 
 
 def states_of(texts: Sequence[str]) -> dict[str, list[KeyValue]]:
-    """Read the files of the options ``--agent-state NODE=FILE``, by node.
-
-    Raises:
-        UsageError: an option is none.
-        InputError: a file cannot be read.
-    """
+    """Read the files of the options ``--agent-state NODE=FILE``, by node."""
     found = {}
     for text in texts:
-        node, equals, path = text.partition("=")
-        if not (node and equals and path):
+        node, _, path = text.partition("=")
+        if not (node and path):
             raise click.UsageError(f"--agent-state {text!r} is not NODE=FILE")
         found[node] = Path(path)
-    return {node: read_agent_state(path, keys.agent_prefix(node)) for node, path in found.items()}
+    return {
+        node: reading.read_agent_state(path, keys.agent_prefix(node))
+        for node, path in found.items()
+    }
 
 
 def report(files: Files, output: str, *, is_question: bool, is_guarded: bool = False) -> None:
@@ -108,11 +75,9 @@ def report(files: Files, output: str, *, is_question: bool, is_guarded: bool = F
     plan = files.reconciler.plan()
     held = guard.warning_of(files.reconciler.loss_of(plan)) if is_guarded else None
     if output == "json":
-        printer.print_json(printer.transactions_json(plan.transactions))
+        terminal.show_json(printer.transactions_json(plan.transactions))
     else:
         terminal.show(printer.transactions_text(plan.transactions))
     terminal.warn([*files.all_notes(), *([held] if held is not None else ())])
-    if files.has_bad_input:
-        raise click.exceptions.Exit(2)
-    if held is not None or (is_question and plan):
-        raise click.exceptions.Exit(1)
+    is_negative = held is not None or (is_question and bool(plan))
+    terminal.end(is_bad_input=files.has_bad_input, is_negative=is_negative)

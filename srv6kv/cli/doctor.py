@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +13,14 @@ import click
 
 from srv6kv.cli import terminal
 from srv6kv.cli.options import (
+    LOCAL_ETCD,
     agent_rest_option,
     agent_state_option,
-    cluster_options,
-    config_option,
-    etcd_options,
-    node_options,
+    optional_etcd_options,
     output_option,
     refuse_two_sources,
     rest_of,
+    seen_options,
     store_of,
 )
 
@@ -31,12 +30,10 @@ if TYPE_CHECKING:
 
 
 @click.command("doctor")
-@cluster_options
-@node_options
-@config_option
+@seen_options
 @agent_state_option
 @agent_rest_option
-@partial(etcd_options, is_optional=True)
+@optional_etcd_options
 @output_option("table", "json")
 def command(agent_state: Path | None, agent_rest: str | None, output: str, **options: Any) -> None:
     """Check what srv6kv needs of settings, cluster, CNI and etcd. Writes nothing.
@@ -73,32 +70,26 @@ def _findings(
 ) -> list[Finding]:
     """What is found with the keys of a file, else with those of etcd."""
     from srv6kv import doctor
-    from srv6kv.cli import cluster
     from srv6kv.doctor import server
+    from srv6kv.offline import reading
 
     if agent_state is not None:
-        state = cluster.read_agent_state(agent_state, reconciler.prefix)
+        state = reading.read_agent_state(agent_state, reconciler.prefix)
         return [*doctor.examine_keys(reconciler, state), *doctor.unasked()]
     label = options["label"] or options["node"]
-    store = store_of({**options, "endpoints": options["endpoints"] or ("127.0.0.1:2379",)})
-    try:
+    endpoints = options["endpoints"] or (LOCAL_ETCD,)
+    with closing(store_of({**options, "endpoints": endpoints})) as store:
         return server.examine(store, reconciler, label, time.time())
-    finally:
-        store.close()
 
 
 def _end(found: Sequence[Finding], output: str, *, has_bad_input: bool = False) -> None:
     """Print the findings, and end with the exit code that they mean."""
-    from srv6kv.cli import output as printer
     from srv6kv.doctor.findings import ERROR
     from srv6kv.show import tables
 
     is_well = all(item.verdict != ERROR for item in found)
     if output == "json":
-        printer.print_json({"checks": [asdict(item) for item in found], "ok": is_well})
+        terminal.show_json({"checks": [asdict(item) for item in found], "ok": is_well})
     else:
-        printer.print_tables([tables.findings_table(found)])
-    if has_bad_input:
-        raise click.exceptions.Exit(2)
-    if not is_well:
-        raise click.exceptions.Exit(1)
+        terminal.show_tables([tables.findings_table(found)])
+    terminal.end(is_bad_input=has_bad_input, is_negative=not is_well)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -12,35 +11,24 @@ from srv6kv.cli import terminal
 from srv6kv.cli.options import (
     agent_rest_option,
     agent_state_option,
-    cluster_options,
-    config_option,
-    etcd_options,
-    node_options,
+    optional_etcd_options,
     output_option,
     refuse_two_sources,
     rest_of,
+    seen_options,
     store_of,
 )
-
-if TYPE_CHECKING:
-    from srv6kv.explain.account import Explanation
 
 
 @click.command("explain")
 @click.argument("service", metavar="[NAMESPACE/]SERVICE")
-@cluster_options
-@node_options
-@config_option
+@seen_options
 @agent_state_option
 @agent_rest_option
-@partial(etcd_options, is_optional=True)
+@optional_etcd_options
 @output_option("text", "json")
 def command(
-    service: str,
-    agent_state: Path | None,
-    agent_rest: str | None,
-    output: str,
-    **options: Any,
+    service: str, agent_state: Path | None, agent_rest: str | None, output: str, **options: Any
 ) -> None:
     """Show a service's addresses, keys and endpoints, and the rule behind each decision.
 
@@ -57,8 +45,9 @@ def command(
     """
     from srv6kv.cli import cluster
     from srv6kv.explain import explain_in
-    from srv6kv.offline import states
+    from srv6kv.offline import reading, states
     from srv6kv.offline.files import service_named
+    from srv6kv.show import trees
 
     is_online = bool(options["endpoints"])
     refuse_two_sources(agent_state, options)
@@ -71,22 +60,14 @@ def command(
         store = store_of(options)
         entries, said = states.read(store, reconciler.prefixes, prefix, rest, terminal.warn)
     else:
-        entries = cluster.read_agent_state(agent_state, prefix)
+        entries = reading.read_agent_state(agent_state, prefix)
         said = rest.statuses() if rest is not None else None
     states.add_attachments(reconciler.cluster, rest)
     reconciler.reset(entries)
-    _print(explain_in(files, ref, is_online=is_online, states=said), output)
-    terminal.warn(reconciler.intake.notes())
-    if files.has_bad_input:
-        raise click.exceptions.Exit(2)
-
-
-def _print(explanation: Explanation, output: str) -> None:
+    explanation = explain_in(files, ref, is_online=is_online, states=said)
     if output == "json":
-        from srv6kv.cli import output as printer
-
-        printer.print_json(explanation)
-        return
-    from srv6kv.show import trees
-
-    terminal.show(trees.text_of(explanation))
+        terminal.show_json(explanation)
+    else:
+        terminal.show(trees.text_of(explanation))
+    terminal.warn(reconciler.intake.notes())
+    terminal.end(is_bad_input=files.has_bad_input)

@@ -10,18 +10,25 @@ from srv6kv.cli import terminal
 from srv6kv.cli.options import (
     agent_rest_option,
     etcd_options,
-    label_option,
     output_option,
+    required_label,
     rest_of,
     store_of,
 )
+from srv6kv.ligato import keys
 
-KINDS = ("services", "policies", "localsids", "steerings")
+KINDS = {
+    "services": "",
+    "policies": keys.POLICY,
+    "localsids": keys.LOCALSID,
+    "steerings": keys.STEERING,
+}
+"""Each with what its keys begin with."""
 
 
 @click.command("get")
-@click.argument("kind", type=click.Choice(KINDS))
-@label_option
+@click.argument("kind", type=click.Choice([*KINDS]))
+@required_label()
 @agent_rest_option
 @etcd_options
 @output_option("table", "json", "vpp", more="vpp prints as VPP's 'show sr ...' does.")
@@ -36,7 +43,6 @@ def command(kind: str, label: str, output: str, agent_rest: str | None, **etcd: 
       srv6kv get policies --label node1 --etcd 127.0.0.1:2379 -o vpp
     """
     from srv6kv.cli import output as printer
-    from srv6kv.ligato import keys
     from srv6kv.offline import states as reported
     from srv6kv.show import services, tables
     from srv6kv.vpp import showsr
@@ -47,22 +53,20 @@ def command(kind: str, label: str, output: str, agent_rest: str | None, **etcd: 
     entries, states = reported.read(store, srv6, prefix, rest, terminal.warn)
     values = printer.readable({item.key.removeprefix(prefix): item.value for item in entries})
     listed = services.services_of(values, states)
-    prefixes = {"policies": keys.POLICY, "localsids": keys.LOCALSID, "steerings": keys.STEERING}
-    chosen = {k: v for k, v in values.items() if k.startswith(prefixes.get(kind, ""))}
+    chosen = {k: v for k, v in values.items() if k.startswith(KINDS[kind])}
     if output == "json":
         found = listed if kind == "services" else services.with_states(chosen, states)
-        printer.print_json(found)
+        terminal.show_json(found)
     elif output == "vpp":
         shows = {
+            "services": (showsr.show_steerings, showsr.show_policies),
             "policies": (showsr.show_policies,),
             "localsids": (showsr.show_localsids,),
             "steerings": (showsr.show_steerings,),
-        }
-        every = (showsr.show_steerings, showsr.show_policies)
-        chosen_shows = shows.get(kind, every)
-        fit = printer.fit_for(chosen_shows, values)
-        terminal.show("\n".join(show(fit) for show in chosen_shows))
+        }[kind]
+        fit = printer.fit_for(shows, values)
+        terminal.show("\n".join(show(fit) for show in shows))
     elif kind == "services":
-        printer.print_tables([services.services_table(listed)])
+        terminal.show_tables([services.services_table(listed)])
     else:
-        printer.print_tables(tables.render_tables(chosen, states))
+        terminal.show_tables(tables.render_tables(chosen, states))

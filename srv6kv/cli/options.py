@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,54 +19,17 @@ if TYPE_CHECKING:
     from srv6kv.etcd.values import KeyValue
     from srv6kv.sources.api import ApiServer
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
+Option = Callable[[Any], Any]
+"""What adds options to a command."""
 PATH = click.Path(path_type=Path)
 
 
-def config_option(command: Command) -> Command:
-    """``--config``."""
-    return click.option(
-        "--config",
-        type=PATH,
-        help="contiv.conf, or manifests with the ConfigMap contiv-agent-cfg"
-        " [default: $CONTIV_CONFIG, /etc/contiv/contiv.conf, the ConfigMap among the manifests].",
-    )(command)
+def _all(*options: Option) -> Option:
+    """These options, in this order."""
+    return lambda command: reduce(lambda made, add: add(made), reversed(options), command)
 
 
-def node_options(command: Command) -> Command:
-    """``--node`` and ``--label``."""
-    command = click.option(
-        "--label",
-        envvar="MICROSERVICE_LABEL",
-        callback=valid_name,
-        help="Microservice label of the agent [default: $MICROSERVICE_LABEL, the node's name].",
-    )(command)
-    return click.option(
-        "--node",
-        required=True,
-        envvar="NODE_NAME",
-        callback=valid_name,
-        help="Kubernetes name of the node.",
-    )(command)
-
-
-def label_option(command: Command, *, which: str = "") -> Command:
-    """``--label``, where no node stands for it.
-
-    Args:
-        which: whose label it may be besides, for the help.
-    """
-    return click.option(
-        "--label",
-        required=True,
-        envvar="MICROSERVICE_LABEL",
-        callback=valid_name,
-        help=f"Microservice label of the agent{which} [default: $MICROSERVICE_LABEL].",
-    )(command)
-
-
-def valid_name(_context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+def _valid_name(_context: click.Context, option: click.Parameter, value: str | None) -> str | None:
     """What becomes a part of etcd's keys."""
     if value is None or (value == "" and not option.required):
         return None
@@ -73,13 +38,27 @@ def valid_name(_context: click.Context, option: click.Parameter, value: str | No
     return value
 
 
-def manifests_option(command: Command, *, is_required: bool = False, default: str = "") -> Command:
+def label_option(text: str, **more: Any) -> Option:
+    """``--label`` with this help; more as for ``click.option``."""
+    return click.option("--label", callback=_valid_name, help=text, **more)
+
+
+def required_label(which: str = "") -> Option:
+    """``--label``, where no node stands for it.
+
+    Args:
+        which: whose label it may be besides, for the help.
+    """
+    text = f"Microservice label of the agent{which} [default: $MICROSERVICE_LABEL]."
+    return label_option(text, required=True, envvar="MICROSERVICE_LABEL")
+
+
+def manifests_option(*, is_required: bool = False, more: str = "; repeatable.") -> Option:
     """Where manifests are read from: ``paths``.
 
     Args:
-        default: what is taken without any, for the help.
+        more: the end of the help.
     """
-    more = f" [default: {default}]" if default else ""
     return click.option(
         "-f",
         "--filename",
@@ -88,86 +67,11 @@ def manifests_option(command: Command, *, is_required: bool = False, default: st
         type=PATH,
         multiple=True,
         required=is_required,
-        help=f"Manifests: a file, a directory, or - for standard input; repeatable{more}.",
-    )(command)
+        help=f"Manifests: a file, a directory, or - for standard input{more}",
+    )
 
 
-def agent_state_option(command: Command) -> Command:
-    """A file with the agent's keys: ``agent_state``."""
-    return click.option(
-        "--agent-state",
-        type=PATH,
-        help="JSON object of the keys that the agent has already (config/... to value).",
-    )(command)
-
-
-def agent_states_option(command: Command) -> Command:
-    """Files with the keys of several agents: ``states``, which ``cluster.states_of`` reads."""
-    return click.option(
-        "--agent-state",
-        "states",
-        metavar="NODE=FILE",
-        multiple=True,
-        help="JSON object of the keys that a node's agent has already (config/... to value);"
-        " without it the node's pods count as attached.",
-    )(command)
-
-
-def cluster_options(command: Command) -> Command:
-    """The cluster, in manifests or from the API server; ``cluster.read_any`` reads it."""
-    return manifests_option(kube_options(command), default="the API server")
-
-
-def kube_options(command: Command) -> Command:
-    """Which API server, and as whom; ``api_of`` connects to it."""
-    command = click.option(
-        "--kube-context", help="Context in the kubeconfig [default: its current one]."
-    )(command)
-    return click.option(
-        "--kubeconfig",
-        type=PATH,
-        help="Credentials for the API server [default: the pod's service account, else $KUBECONFIG,"
-        " else ~/.kube/config].",
-    )(command)
-
-
-def api_of(options: Mapping[str, Any]) -> ApiServer:
-    """The API server for the options of ``kube_options``.
-
-    Raises:
-        InputError: there are no credentials for one.
-    """
-    from srv6kv.sources.api import ApiServer
-
-    return ApiServer(options["kubeconfig"], options["kube_context"])
-
-
-def etcd_options(command: Command, *, is_optional: bool = False) -> Command:
-    """Where etcd is and how to talk to it; ``store_of`` makes a client of them.
-
-    If it is optional, ``endpoints`` is empty unless etcd is asked for.
-    """
-    for option in (
-        click.option("--etcd-password-file", type=PATH, help="File with the user's password."),
-        click.option("--etcd-user", help="User for etcd."),
-        click.option("--etcd-key", type=PATH, help="Private key of the client certificate."),
-        click.option("--etcd-cert", type=PATH, help="Client certificate for etcd."),
-        click.option("--etcd-ca", type=PATH, help="CA certificate of etcd; turns TLS on."),
-        click.option(
-            "--etcd",
-            "endpoints",
-            multiple=True,
-            envvar="SRV6KV_ETCD",
-            default=() if is_optional else ("127.0.0.1:2379",),
-            show_default=True,
-            help="host:port or http(s)://host:port; repeat it for several members.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def output_option(*forms: str, more: str | None = None) -> Callable[[Command], Command]:
+def output_option(*forms: str, more: str | None = None) -> Option:
     """``--output``, one of these; the first is the default.
 
     Args:
@@ -179,31 +83,109 @@ def output_option(*forms: str, more: str | None = None) -> Callable[[Command], C
     )
 
 
-def refuse_two_sources(agent_state: object, options: Mapping[str, Any]) -> None:
-    """Refuse keys from a file and from etcd.
+def _etcd(*default: str) -> Option:
+    return _all(
+        click.option(
+            "--etcd",
+            "endpoints",
+            multiple=True,
+            envvar="SRV6KV_ETCD",
+            default=default,
+            show_default=True,
+            help="host:port or http(s)://host:port; repeat it for several members.",
+        ),
+        click.option("--etcd-ca", type=PATH, help="CA certificate of etcd; turns TLS on."),
+        click.option("--etcd-cert", type=PATH, help="Client certificate for etcd."),
+        click.option("--etcd-key", type=PATH, help="Private key of the client certificate."),
+        click.option("--etcd-user", help="User for etcd."),
+        click.option("--etcd-password-file", type=PATH, help="File with the user's password."),
+    )
 
-    Raises:
-        UsageError: both are given.
-    """
+
+LOCAL_ETCD = "127.0.0.1:2379"
+etcd_options = _etcd(LOCAL_ETCD)
+"""Where etcd is and how to talk to it; ``store_of`` makes a client of them."""
+optional_etcd_options = _etcd()
+"""The same; ``endpoints`` is empty unless etcd is asked for."""
+config_option = click.option(
+    "--config",
+    type=PATH,
+    help="contiv.conf, or manifests with the ConfigMap contiv-agent-cfg"
+    " [default: $CONTIV_CONFIG, /etc/contiv/contiv.conf, the ConfigMap among the manifests].",
+)
+node_option = click.option(
+    "--node",
+    required=True,
+    envvar="NODE_NAME",
+    callback=_valid_name,
+    help="Kubernetes name of the node.",
+)
+node_options = _all(
+    node_option,
+    label_option(
+        "Microservice label of the agent [default: $MICROSERVICE_LABEL, the node's name].",
+        envvar="MICROSERVICE_LABEL",
+    ),
+)
+kube_options = _all(
+    click.option(
+        "--kubeconfig",
+        type=PATH,
+        help="Credentials for the API server [default: the pod's service account, else $KUBECONFIG,"
+        " else ~/.kube/config].",
+    ),
+    click.option("--kube-context", help="Context in the kubeconfig [default: its current one]."),
+)
+"""Which API server, and as whom; ``api_of`` connects to it."""
+cluster_options = _all(
+    manifests_option(more="; repeatable [default: the API server]."), kube_options
+)
+"""The cluster, in manifests or from the API server."""
+seen_options = _all(cluster_options, node_options, config_option)
+"""The cluster as a node sees it; ``cluster.read`` reads it."""
+agent_state_option = click.option(
+    "--agent-state",
+    type=PATH,
+    help="JSON object of the keys that the agent has already (config/... to value).",
+)
+agent_states_option = click.option(
+    "--agent-state",
+    "states",
+    metavar="NODE=FILE",
+    multiple=True,
+    help="JSON object of the keys that a node's agent has already (config/... to value);"
+    " without it the node's pods count as attached.",
+)
+"""Files with the keys of several agents, which ``cluster.states_of`` reads."""
+agent_rest_option = click.option(
+    "--agent-rest",
+    envvar="SRV6KV_AGENT_REST",
+    help="URL of the agent's REST server, http://host:9191 [default: $SRV6KV_AGENT_REST].",
+)
+agent_api_option = click.option(
+    "--agent-api",
+    type=click.Choice(["v2", "v3"]),
+    default="v3",
+    show_default=True,
+    help="Spelling of the values: v2 for agents before 3.0.",
+)
+
+
+def refuse_two_sources(agent_state: object, options: Mapping[str, Any]) -> None:
+    """Refuse keys from a file and from etcd."""
     if agent_state and options["endpoints"]:
         raise click.UsageError("--agent-state and --etcd exclude each other")
 
 
-def agent_rest_option(command: Command) -> Command:
-    """``--agent-rest``: where to ask the agent itself."""
-    return click.option(
-        "--agent-rest",
-        envvar="SRV6KV_AGENT_REST",
-        help="URL of the agent's REST server, http://host:9191 [default: $SRV6KV_AGENT_REST].",
-    )(command)
+def api_of(options: Mapping[str, Any]) -> ApiServer:
+    """The API server for the options of ``kube_options``."""
+    from srv6kv.sources.api import ApiServer
+
+    return ApiServer(options["kubeconfig"], options["kube_context"])
 
 
 def rest_of(agent_rest: str | None) -> AgentRest | None:
-    """The agent's REST server for ``agent_rest_option``; None: it is not to be asked.
-
-    Raises:
-        InputError: the URL is none.
-    """
+    """The agent's REST server for ``agent_rest_option``; None: it is not to be asked."""
     if not agent_rest:
         return None
     from srv6kv.agent.rest import AgentRest
@@ -212,11 +194,7 @@ def rest_of(agent_rest: str | None) -> AgentRest | None:
 
 
 def store_of(options: Mapping[str, Any]) -> Etcd3Store:
-    """The client for the options of ``etcd_options``.
-
-    Raises:
-        InputError: a file cannot be read or an endpoint is none.
-    """
+    """The client for the options of ``etcd_options``."""
     from srv6kv.etcd.store import Etcd3Store, Tls
 
     password_file = options["etcd_password_file"]
@@ -230,21 +208,9 @@ def store_of(options: Mapping[str, Any]) -> Etcd3Store:
 
 
 def read_etcd(options: Mapping[str, Any], prefixes: Sequence[str]) -> tuple[KeyValue, ...]:
-    """All keys below these prefixes at one revision; the connection is closed again.
-
-    Args:
-        options: those of ``etcd_options``.
-
-    Raises:
-        InputError: as ``store_of``.
-        Unavailable: etcd is out of reach.
-        Refused: etcd does not let us read.
-    """
-    store = store_of(options)
-    try:
+    """All keys below these prefixes at one revision, for the options of ``etcd_options``."""
+    with closing(store_of(options)) as store:
         return tuple(store.read(prefixes).entries)
-    finally:
-        store.close()
 
 
 def _password(path: Path) -> str:

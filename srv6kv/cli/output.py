@@ -26,19 +26,18 @@ Values = Mapping[str, bytes]
 def print_plan(
     plan: Plan, notes: Sequence[Note], output: str, api: Api, interfaces: Mapping[str, str]
 ) -> None:
-    """Print what a plan wants in etcd, in a form of ``render``; with ``txn`` the way there."""
+    """Print what a plan has in etcd, in a form of ``render``; with ``txn`` the way there."""
     if output == "txn":
         terminal.show(transactions_text(plan.transactions, api))
         return
     values = {key: value for key, value in sorted(plan.values.items()) if value is not None}
     match output:
         case "json":
-            print_json(
-                {"keys": decoded(values, api), "warnings": [note.fields() for note in notes]}
-            )
+            warnings = [note.fields() for note in notes]
+            terminal.show_json({"keys": decoded(values, api), "warnings": warnings})
         case "jsonl":
             for key, value in decoded(values, api).items():
-                print_json({"key": key, "value": value})
+                terminal.show_json({"key": key, "value": value})
         case "log":
             for key, text in values.items():
                 terminal.show("".join(f"{line}\n" for line in writer.lines(key, text, api)))
@@ -46,12 +45,7 @@ def print_plan(
             for line in vppcli.commands(decoded(values), interfaces):
                 terminal.say(line)
         case _:
-            print_tables(tables.render_tables(decoded(values)))
-
-
-def print_tables(found: Sequence[Any]) -> None:
-    """Print rich tables; a pipe gets them as wide as they need to be."""
-    terminal.show_tables(found)
+            terminal.show_tables(tables.render_tables(decoded(values)))
 
 
 def transactions_text(transactions: Sequence[Transaction], api: Api = "v3") -> str:
@@ -92,11 +86,6 @@ def _value_of(value: bytes) -> Any:
         return foreign.plain(value)
     except foreign.Unreadable:
         return value.decode(errors="backslashreplace")
-
-
-def print_json(value: Any) -> None:
-    """Print a plain value as one line of JSON."""
-    terminal.show_json(value)
 
 
 def readable(values: Values) -> dict[str, Any]:

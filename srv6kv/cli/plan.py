@@ -8,20 +8,16 @@ import click
 
 from srv6kv.cli.options import (
     agent_rest_option,
-    cluster_options,
-    config_option,
     etcd_options,
-    node_options,
     output_option,
     read_etcd,
     rest_of,
+    seen_options,
 )
 
 
 @click.command("plan")
-@cluster_options
-@node_options
-@config_option
+@seen_options
 @agent_rest_option
 @etcd_options
 @output_option("txn", "json")

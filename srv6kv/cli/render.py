@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +10,7 @@ import click
 from srv6kv.cli import terminal
 from srv6kv.cli.options import (
     PATH,
+    agent_api_option,
     agent_state_option,
     config_option,
     manifests_option,
@@ -18,22 +18,14 @@ from srv6kv.cli.options import (
     output_option,
 )
 
-OUTPUTS = ("jsonl", "json", "log", "txn", "vpp", "table")
-
 
 @click.command("render")
-@partial(manifests_option, is_required=True)
+@manifests_option(is_required=True)
 @node_options
 @config_option
 @agent_state_option
-@output_option(*OUTPUTS)
-@click.option(
-    "--agent-api",
-    type=click.Choice(["v2", "v3"]),
-    default="v3",
-    show_default=True,
-    help="Spelling of the values: v2 for agents before 3.0.",
-)
+@output_option("jsonl", "json", "log", "txn", "vpp", "table")
+@agent_api_option
 @click.option(
     "--interfaces", type=PATH, help="For -o vpp: JSON object of logical to VPP interface names."
 )
@@ -51,7 +43,7 @@ def command(
 
     \b
     jsonl  one {"key":...,"value":...} a line, sorted by key
-    json   one object with keys and notes
+    json   one object with keys and warnings
     log    as the agent logs them      txn    as a recording
     vpp    as VPP CLI commands         table  for reading
 
@@ -62,14 +54,14 @@ def command(
     """
     from srv6kv.cli import cluster
     from srv6kv.cli import output as printer
+    from srv6kv.offline import reading
 
     files = cluster.read_files(paths, config, node, label)
     reconciler = files.reconciler
-    reconciler.reset(cluster.read_agent_state(agent_state, reconciler.prefix))
+    reconciler.reset(reading.read_agent_state(agent_state, reconciler.prefix))
     plan = reconciler.plan()
     notes = files.all_notes()
-    names = cluster.read_json(interfaces, dict[str, str]) if interfaces else {}
+    names = reading.read_json(interfaces, dict[str, str]) if interfaces else {}
     printer.print_plan(plan, notes, output, agent_api, names)
     terminal.warn(() if output == "json" else notes)
-    if files.has_bad_input:
-        raise click.exceptions.Exit(2)
+    terminal.end(is_bad_input=files.has_bad_input)

@@ -12,17 +12,18 @@ from srv6kv.cli import terminal
 from srv6kv.cli.options import (
     agent_rest_option,
     etcd_options,
-    label_option,
+    output_option,
+    required_label,
     rest_of,
     store_of,
 )
 
 if TYPE_CHECKING:
     from srv6kv.repair.choose import Fault
-    from srv6kv.repair.ground import Step
     from srv6kv.repair.means import Task
     from srv6kv.repair.procedure import Repair
     from srv6kv.repair.repairer import Repairer
+    from srv6kv.txn.transaction import Transaction
 
 MEANS = ("resend", "recreate", "rebind", "rewrite")
 MOST_SHOWN = 8
@@ -31,7 +32,7 @@ KINDS = ("localsid", "policy", "steering", "route", "rulechain")
 
 
 @click.command("repair")
-@label_option
+@required_label()
 @etcd_options
 @agent_rest_option
 @click.option(
@@ -69,9 +70,7 @@ KINDS = ("localsid", "policy", "steering", "route", "rulechain")
     help="End the lease of a sidecar that runs; it is on standby meanwhile, then goes on.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the transactions, and write nothing.")
-@click.option(
-    "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
-)
+@output_option("text", "json")
 def command(label: str, agent_rest: str | None, output: str, **options: Any) -> None:
     """Bring VPP back to what etcd says, where the agent would not by itself.
 
@@ -108,12 +107,13 @@ def _repair(repair: Repair, output: str, options: dict[str, Any]) -> None:
         terminal.say(f"warning: {remark}", err=True)
     if is_dry_run or not repair.task:
         steps = repair.steps(repair.task, repair.ground)
-        _print(repair.task, steps.rebound, steps.steps, output, dry_run=is_dry_run)
+        would = [step.transaction for step in steps.steps] if is_dry_run else None
+        _print(repair.task, steps.rebound, len(steps.steps), output, would)
         _end([one for one in repair.found if not one.is_repairable], steps.left, repair)
         return
     with _repairer(repair, options) as repairer:
         repair.do(repairer)
-    _print(repair.task, repairer.rebound, repairer.commits, output, dry_run=False)
+    _print(repair.task, repairer.rebound, repairer.commits, output, None)
     _end(repair.found, repairer.left, repair)
 
 
@@ -124,15 +124,10 @@ def _repairer(repair: Repair, options: dict[str, Any]) -> Iterator[Repairer]:
     Raises:
         Conflict: another process writes.
     """
-    from rich.progress import Progress
-
     from srv6kv.repair.repairer import Repairer, signals_noted
 
-    console, text = terminal.progress_console(), f"repairing {repair.ground.label}"
-    with (
-        signals_noted() as came,
-        Progress(console=console, transient=True, disable=not console.is_terminal) as progress,
-    ):
+    text = f"repairing {repair.ground.label}"
+    with signals_noted() as came, terminal.progress() as progress:
         shown = progress.add_task(text, total=None)
         repairer = Repairer(
             repair.store,
@@ -156,30 +151,28 @@ def _repairer(repair: Repair, options: dict[str, Any]) -> Iterator[Repairer]:
 def _print(
     task: Task,
     rebound: Mapping[str, str],
-    steps: Sequence[Step] | int,
+    count: int,
     output: str,
-    *,
-    dry_run: bool,
+    would: Sequence[Transaction] | None,
 ) -> None:
-    """What is done, or with --dry-run the transactions that would do it."""
+    """What is done in so many transactions, or with --dry-run those that would do it."""
     from srv6kv.cli import output as printer
 
-    transactions = () if isinstance(steps, int) else tuple(step.transaction for step in steps)
-    count = steps if isinstance(steps, int) else len(steps)
+    is_dry_run = would is not None
     if output == "json":
-        body = {"means": {str(means): sorted(chosen) for means, chosen in task.items()}}
-        more = {"rebound": dict(rebound), "transactions": count, "dry_run": dry_run}
-        would = {"would_write": printer.transactions_json(transactions)} if dry_run else {}
-        printer.print_json({**body, **more, **would})
+        means = {str(means): sorted(chosen) for means, chosen in task.items()}
+        more = {"rebound": dict(rebound), "transactions": count, "dry_run": is_dry_run}
+        shown = {} if would is None else {"would_write": printer.transactions_json(would)}
+        terminal.show_json({"means": means, **more, **shown})
         return
-    if dry_run:
-        terminal.show(printer.transactions_text(transactions))
+    if would is not None:
+        terminal.show(printer.transactions_text(would))
     for old, new in rebound.items():
-        terminal.say(f"rebound {old} to {new}", err=dry_run)
+        terminal.say(f"rebound {old} to {new}", err=is_dry_run)
     counts = ", ".join(f"{means} {len(chosen)} keys" for means, chosen in task.items())
-    verb = "would be: " if dry_run and counts else ""
+    verb = "would be: " if is_dry_run else ""
     text = f"{verb}{counts}, {count} transactions" if counts else "nothing needs repair"
-    terminal.say(text, err=dry_run)
+    terminal.say(text, err=is_dry_run)
 
 
 def _end(found: list[Fault], left: Mapping[str, str], repair: Repair) -> None:
@@ -194,5 +187,4 @@ def _end(found: list[Fault], left: Mapping[str, str], repair: Repair) -> None:
     broken = {one.key: one.why for one in found} | {**left}
     for key, why in sorted(broken.items()):
         terminal.say(f"left: {repair.ground.prefix}{key}: {why}", err=True)
-    if broken:
-        raise click.exceptions.Exit(1)
+    terminal.end(is_negative=bool(broken))

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from srv6kv.cli import terminal
-from srv6kv.cli.options import PATH, config_option, etcd_options, store_of, valid_name
+from srv6kv.cli.options import (
+    PATH,
+    agent_api_option,
+    agent_state_option,
+    config_option,
+    etcd_options,
+    label_option,
+    output_option,
+    store_of,
+)
 from srv6kv.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,35 +29,23 @@ if TYPE_CHECKING:
 
 @click.command("replay")
 @click.argument("recording", type=PATH)
-@click.option(
-    "--label",
-    callback=valid_name,
-    help="Write for this agent instead of the one in the recording. An agent's log names none.",
+@label_option(
+    "Write for this agent instead of the one in the recording. An agent's log names none."
 )
 @etcd_options
-@click.option(
-    "--agent-api",
-    type=click.Choice(["v2", "v3"]),
-    default="v3",
-    show_default=True,
-    help="Spelling of the values: v2 for agents before 3.0.",
-)
+@agent_api_option
 @click.option(
     "--check",
     is_flag=True,
     help="Write nothing: compare the state at the end of the recording with the cluster of"
     " --filename, and exit with 1 if they differ.",
 )
-@click.option(
-    "--convert",
-    is_flag=True,
-    help="Write nothing: print an agent's log as a recording.",
-)
+@click.option("--convert", is_flag=True, help="Write nothing: print an agent's log as a recording.")
 @click.option("-f", "--filename", "paths", type=PATH, multiple=True, help="For --check: manifests.")
 @click.option("--node", envvar="NODE_NAME", help="For --check: Kubernetes name of the node.")
 @config_option
-@click.option("--agent-state", type=PATH, help="For --check: the agent's other keys, as JSON.")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
+@agent_state_option
+@output_option("text", "json")
 def command(
     recording: Path, label: str | None, check: bool, convert: bool, output: str, **options: Any
 ) -> None:
@@ -102,12 +99,11 @@ def _convert(reading: Reading, output: str, api: str) -> None:
 
     if output == "json":
         transactions = [_spelled(found, api).transaction for found in reading]
-        printer.print_json(printer.transactions_json(transactions))
+        terminal.show_json(printer.transactions_json(transactions))
     else:
         for found in reading:
             terminal.show(visible.json_text(recording.dump(_spelled(found, api))))
-    if _say_remarks(reading):
-        raise click.exceptions.Exit(2)
+    terminal.end(is_bad_input=_say_remarks(reading))
 
 
 def _spelled(found: Recorded, api: str) -> Recorded:
@@ -118,45 +114,39 @@ def _spelled(found: Recorded, api: str) -> Recorded:
 
 
 def _write(reading: Reading, output: str, options: dict[str, Any]) -> None:
-    from rich.progress import Progress
-
-    from srv6kv.cli import output as printer
     from srv6kv.oneshot import replay
 
     recordings = [_spelled(found, options["agent_api"]) for found in reading]
     label = reading.label()
     if _say_remarks(reading):
         raise InputError(f"{reading.name}: parts of it cannot be read; nothing was written")
-    store = store_of(options)
-    console = terminal.progress_console()
-    shown = Progress(console=console, transient=True, disable=not console.is_terminal)
-    with closing(store), shown:
+    with closing(store_of(options)) as store, terminal.progress() as shown:
         text = terminal.description(f"replaying {reading.name}")
         task = shown.add_task(text, total=len(recordings))
         revisions = replay.replay(recordings, label, store, lambda: shown.advance(task))
     if output == "json":
-        printer.print_json({"transactions": len(recordings), "keys": len(revisions)})
+        terminal.show_json({"transactions": len(recordings), "keys": len(revisions)})
     else:
         terminal.say(f"{len(recordings)} transactions replayed, {len(revisions)} keys")
 
 
-def _check(reading: Reading, output: str, options: dict[str, Any]) -> None:
+def _check(recording: Reading, output: str, options: dict[str, Any]) -> None:
     from srv6kv.cli import cluster
     from srv6kv.etcd.values import KeyValue
+    from srv6kv.offline import reading
     from srv6kv.txn.recording import state_of
 
     if not options["paths"] or not options["node"]:
         raise click.UsageError("--check needs --filename and --node")
-    state = state_of(reading)
-    is_bad = _say_remarks(reading)
-    label = reading.label()
+    state = state_of(recording)
+    is_bad = _say_remarks(recording)
+    label = recording.label()
     files = cluster.read_files(options["paths"], options["config"], options["node"], label)
     reconciler = files.reconciler
     recorded = [KeyValue(key, value, index) for index, (key, value) in enumerate(state.items(), 1)]
-    others = cluster.read_agent_state(options["agent_state"], reconciler.prefix)
+    others = reading.read_agent_state(options["agent_state"], reconciler.prefix)
     reconciler.reset([*(item for item in others if item.key not in state), *recorded])
     try:
         cluster.report(files, output, is_question=True)
     finally:
-        if is_bad:
-            raise click.exceptions.Exit(2)
+        terminal.end(is_bad_input=is_bad)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -98,6 +99,7 @@ def command(
         --node node1 --etcd 127.0.0.1:2379 --record node1.txn
     """
     from srv6kv.cli import cluster
+    from srv6kv.offline import reading
     from srv6kv.run.controller import Controller
     from srv6kv.run.recorder import Recorder
     from srv6kv.sync.reconciler import Reconciler
@@ -111,7 +113,8 @@ def command(
         raise unread
     api = api_of(servers) if manifests is None else None
     try:
-        settings = cluster.settings_of(config, objects, logs.warn, api.host if api else "")
+        given = replace(cluster.given(config), warn=lambda said: logs.warn(list(map(str, said))))
+        settings = reading.settings_of(given, objects, api.host if api else "")
     except SettingsError as error:
         raise SettingsError(f"{error}; {unread}" if unread is not None else str(error)) from None
     controller = Controller(
@@ -168,14 +171,14 @@ def _run(controller: Controller, listen: str, **names: str) -> None:
 
 def _source(manifests: Path | None, api: ApiServer | None, node: str) -> Source:
     """Where the cluster comes from; the API's library is loaded only if it is used."""
-    if api is None:
-        from srv6kv.sources.source import ManifestSource
+    if api is not None:
+        from srv6kv.sources.apisource import KubernetesSource
 
-        assert manifests is not None
-        return ManifestSource(manifests)
-    from srv6kv.sources.apisource import KubernetesSource
+        return KubernetesSource(api, node)
+    from srv6kv.sources.source import ManifestSource
 
-    return KubernetesSource(api, node)
+    assert manifests is not None
+    return ManifestSource(manifests)
 
 
 def _boot_id() -> str:

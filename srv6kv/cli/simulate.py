@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +12,15 @@ from srv6kv.cli.options import (
     PATH,
     agent_states_option,
     config_option,
-    etcd_options,
     kube_options,
     manifests_option,
+    optional_etcd_options,
     output_option,
     read_etcd,
     refuse_two_sources,
 )
 
 if TYPE_CHECKING:
-    from srv6kv.etcd.values import KeyValue
     from srv6kv.simulate.answer import Answer
     from srv6kv.simulate.flow import After, Before, Hash
 
@@ -41,7 +39,7 @@ if TYPE_CHECKING:
     type=click.Choice(["tcp", "udp"], case_sensitive=False),
     help="Protocol of the flow [default: as DESTINATION says, else the service's].",
 )
-@manifests_option
+@manifests_option()
 @config_option
 @agent_states_option
 @click.option(
@@ -73,7 +71,7 @@ if TYPE_CHECKING:
 )
 @click.option("--flow-label", metavar="NUMBER", help="IPv6 flow label of the packet.")
 @kube_options
-@partial(etcd_options, is_optional=True)
+@optional_etcd_options
 @output_option("table", "json")
 def command(
     destination: str,
@@ -100,7 +98,9 @@ def command(
         --then examples/simulate/balanced.yaml
     """
     from srv6kv.cli import cluster
+    from srv6kv.ligato import keys
     from srv6kv.offline.reading import read_vpp
+    from srv6kv.plan.ownership import own_prefix
     from srv6kv.simulate import flow, question
     from srv6kv.trace import destinations
 
@@ -110,27 +110,16 @@ def command(
     node = destinations.node_of(source)
     is_known = options["paths"] or options["plan"]
     known = cluster.read(options | {"node": node, "label": None}) if is_known else None
-    before = flow.before_of(known, cluster.states_of(options["states"]), _entries(options, node))
+    entries = read_etcd(options, [keys.AGENT, own_prefix(node)]) if options["endpoints"] else None
+    before = flow.before_of(known, cluster.states_of(options["states"]), entries)
     after = _after(before, node, options) if options["then"] or options["plan"] else None
     asked = question.destination_of(destination, (protocol or "").upper(), before.scene.cluster)
     shown = read_vpp(options["files"]) if options["files"] else None
     found = flow.answer(before, asked, source, port, hashed, shown, after)
     _print(found, output)
     bad = {*before.scene.bad_input, *(after.bad_input if after is not None else ())}
-    if bad:
-        terminal.warn(sorted(bad))
-        raise click.exceptions.Exit(2)
-    if not found.is_served:
-        raise click.exceptions.Exit(1)
-
-
-def _entries(options: dict[str, Any], node: str) -> tuple[KeyValue, ...] | None:
-    from srv6kv.ligato import keys
-    from srv6kv.plan.ownership import own_prefix
-
-    if not options["endpoints"]:
-        return None
-    return read_etcd(options, [keys.AGENT, own_prefix(node)])
+    terminal.warn(sorted(bad))
+    terminal.end(is_bad_input=bool(bad), is_negative=not found.is_served)
 
 
 def _after(before: Before, node: str, options: dict[str, Any]) -> After:
@@ -138,10 +127,8 @@ def _after(before: Before, node: str, options: dict[str, Any]) -> After:
     from srv6kv.offline.reading import read_changed
     from srv6kv.simulate import flow
 
-    files, then = None, options["then"]
-    if then:
-        what = given(options["config"])
-        files = read_changed(before.files, options["paths"], then, what, node)
+    then, what = options["then"], given(options["config"])
+    files = read_changed(before.files, options["paths"], then, what, node) if then else None
     return flow.after_of(before, node, files)
 
 
@@ -165,26 +152,20 @@ def _check(
 
 
 def hash_of(version: str, words: str | None, label: str | None) -> Hash:
-    """The options about VPP.
-
-    Raises:
-        BadParameter: one makes no sense.
-    """
+    """The options about VPP."""
     from srv6kv.simulate import flowhash
     from srv6kv.simulate.buckets import version_is_capped
     from srv6kv.simulate.flow import Hash
 
-    number = 0
-    if label is not None:
-        try:
-            number = int(label, 0)
-        except ValueError:
-            number = -1
-        if not 0 <= number < 1 << 20:
-            raise click.BadParameter(f"--flow-label {label!r} is not a number of 20 bits")
-    default = flowhash.FIVE_TUPLE if label is None else flowhash.WITH_FLOW_LABEL
     try:
-        config = default if words is None else flowhash.config_of(words)
+        number = int(label or "0", 0)
+    except ValueError:
+        number = -1
+    if label == "" or not 0 <= number < 1 << 20:
+        raise click.BadParameter(f"--flow-label {label!r} is not a number of 20 bits")
+    config = flowhash.FIVE_TUPLE if label is None else flowhash.WITH_FLOW_LABEL
+    try:
+        config = config if words is None else flowhash.config_of(words)
     except ValueError as error:
         raise click.BadParameter(f"--flow-hash: {error}") from None
     if ("flowlabel" in config) != (label is not None):
@@ -196,21 +177,18 @@ def hash_of(version: str, words: str | None, label: str | None) -> Hash:
 
 
 def _print(found: Answer, output: str) -> None:
-    from srv6kv.cli import output as printer
     from srv6kv.show import shares
 
     if output == "json":
-        printer.print_json(found)
+        terminal.show_json(found)
         return
     for line in shares.lines(found):
         terminal.say(line)
-    tables = []
     if found.balanced is not None:
-        tables.append(shares.shares_table(found.balanced))
-    if found.change is not None and found.change.policies:
-        tables.append(shares.change_table(found.change))
-    printer.print_tables(tables)
+        terminal.show_tables([shares.shares_table(found.balanced)])
     if found.change is not None:
+        if found.change.policies:
+            terminal.show_tables([shares.change_table(found.change)])
         for line in filter(None, (shares.change_line(found.change), shares.then_line(found))):
             terminal.say(line)
-    terminal.warn(found.notes)
+    terminal.warn(found.assumptions)

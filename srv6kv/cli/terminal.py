@@ -15,7 +15,7 @@ import click
 from srv6kv.foreign import visible
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.progress import Progress
     from rich.table import Table
 
 
@@ -51,16 +51,24 @@ def show_tables(found: Sequence[Table]) -> None:
         console.print(table)
 
 
+def end(*, is_bad_input: bool = False, is_negative: bool = False) -> None:
+    """End with the exit code of what went wrong, if anything did."""
+    if is_bad_input or is_negative:
+        raise click.exceptions.Exit(2 if is_bad_input else 1)
+
+
 def show_title(text: str) -> None:
     """Print a heading."""
     click.secho(f"\n== {visible.line(text)}", bold=True)
 
 
-def progress_console() -> Console:
-    """Where a bar may move: standard error, if it is a terminal."""
+def progress() -> Progress:
+    """A bar that moves on standard error, if that is a terminal."""
     from rich.console import Console
+    from rich.progress import Progress
 
-    return Console(stderr=True)
+    console = Console(stderr=True)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
 
 
 def description(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,8 +10,8 @@ from srv6kv.cli import terminal
 from srv6kv.cli.options import (
     agent_states_option,
     config_option,
-    etcd_options,
     manifests_option,
+    optional_etcd_options,
     output_option,
     read_etcd,
     refuse_two_sources,
@@ -31,10 +30,10 @@ if TYPE_CHECKING:
     required=True,
     help="NODE/POD-ADDRESS, NODE for its host, or outside@NODE[/ADDRESS] for its uplink.",
 )
-@manifests_option
+@manifests_option()
 @config_option
 @agent_states_option
-@partial(etcd_options, is_optional=True)
+@optional_etcd_options
 @output_option("text", "json", "svg")
 def command(destination: str, sender: str, output: str, **options: Any) -> None:
     """Show the path of a new connection's first packet, and every end that it can have.
@@ -48,7 +47,6 @@ def command(destination: str, sender: str, output: str, **options: Any) -> None:
       srv6kv trace podthere:80 --from node1/2001:0:0:1::2 -f examples/seed/manifests \\
         --config examples/seed/contiv.conf -o svg > path.svg
     """
-    from srv6kv.cli import output as printer
     from srv6kv.trace import destinations
 
     refuse_two_sources(options["states"], options)
@@ -57,15 +55,12 @@ def command(destination: str, sender: str, output: str, **options: Any) -> None:
     scene = _scene(options, destinations.node_of(sender))
     found = traced(scene, destination, sender)
     if output == "json":
-        printer.print_json(found)
+        terminal.show_json(found)
     else:
         terminal.show(text_of(found, output))
-        terminal.warn(found.notes)
-    if scene.bad_input:
-        terminal.warn(scene.bad_input)
-        raise click.exceptions.Exit(2)
-    if not found.is_delivered:
-        raise click.exceptions.Exit(1)
+        terminal.warn(found.assumptions)
+    terminal.warn(scene.bad_input)
+    terminal.end(is_bad_input=bool(scene.bad_input), is_negative=not found.is_delivered)
 
 
 def _scene(options: dict[str, Any], node: str) -> Scene:
@@ -84,11 +79,7 @@ def _scene(options: dict[str, Any], node: str) -> Scene:
 
 
 def traced(scene: Scene, destination: str, sender: str) -> Trace:
-    """Trace the packet that is asked for.
-
-    Raises:
-        InputError: sender or destination is none that is there.
-    """
+    """Trace the packet that is asked for."""
     from dataclasses import replace
 
     from srv6kv.trace import Network, destinations
@@ -96,7 +87,7 @@ def traced(scene: Scene, destination: str, sender: str) -> Trace:
     network = Network(scene.sites)
     source = destinations.source_of(sender, network)
     found = destinations.traced(network, scene.cluster, source, destination)
-    return replace(found, notes=(*scene.notes, *found.notes))
+    return replace(found, assumptions=(*scene.assumptions, *found.assumptions))
 
 
 def text_of(found: Trace, output: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,9 @@ from srv6kv.cli.options import (
     PATH,
     agent_rest_option,
     etcd_options,
-    label_option,
+    output_option,
     read_etcd,
+    required_label,
     rest_of,
 )
 
@@ -24,12 +25,9 @@ if TYPE_CHECKING:
     from srv6kv.verify import Difference
     from srv6kv.vpp.showsr_values import ShowSr
 
-REPAIR = "srv6kv repair"
-_SRV6 = "config/vpp/srv6/v2/"
-
 
 @click.command("verify")
-@label_option
+@required_label()
 @agent_rest_option
 @click.option(
     "--vpp",
@@ -52,9 +50,7 @@ _SRV6 = "config/vpp/srv6/v2/"
     help="JSON object of logical to VPP interface names, to compare those too.",
 )
 @etcd_options
-@click.option(
-    "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True
-)
+@output_option("table", "json")
 def command(
     label: str,
     agent_rest: str | None,
@@ -78,15 +74,14 @@ def command(
       srv6kv verify --label node1 --vpp examples/verify/node1.txt \\
         --interfaces examples/verify/interfaces.json
     """
-    from srv6kv.cli import cluster
-    from srv6kv.offline.reading import read_vpp
+    from srv6kv.offline import reading
     from srv6kv.verify import look
 
     if files and vppctl is not None:
         raise click.UsageError("--vpp and --vppctl exclude each other")
-    names = cluster.read_json(interfaces, dict[str, str]) if interfaces else {}
+    names = reading.read_json(interfaces, dict[str, str]) if interfaces else {}
     rest = rest_of(agent_rest)
-    copied = read_vpp(files) if files else None
+    copied = reading.read_vpp(files) if files else None
 
     ask_agent = rest.statuses if rest is not None else None
 
@@ -95,24 +90,17 @@ def command(
         return look.look(label, entries, ask_agent, lambda: copied or _shown(vppctl, rest), names)
 
     seen, found, changing = look.lasting(compare)
-    left_out = [*seen.remarks, *_changing(changing)]
+    left_out = list(seen.remarks)
+    if changing:
+        left_out.append(f"{len(changing)} keys that change just now ({min(changing)})")
     if left_out:
         terminal.say(f"warning: not compared: {'; '.join(left_out)}", err=True)
     look.refuse_nothing(label, seen, found)
     _print(found, seen.compared, left_out, output)
-    if not all(item.is_foreign for item in found):
-        if any(item.remedy.means is not None for item in found):
-            terminal.say(_hint(label, agent_rest), err=True)
-        raise click.exceptions.Exit(1)
-
-
-def _changing(keys: Collection[str]) -> list[str]:
-    return [f"{len(keys)} keys that change just now ({min(keys)})"] if keys else []
-
-
-def _hint(label: str, agent_rest: str | None) -> str:
-    more = f" --agent-rest {agent_rest}" if agent_rest else " --agent-rest URL"
-    return f"hint: '{REPAIR} --label {label}{more}' finds by itself what each key needs"
+    if any(item.remedy.means is not None for item in found if not item.is_foreign):
+        repair = f"'srv6kv repair --label {label} --agent-rest {agent_rest or 'URL'}'"
+        terminal.say(f"hint: {repair} finds by itself what each key needs", err=True)
+    terminal.end(is_negative=not all(item.is_foreign for item in found))
 
 
 def _shown(vppctl: str | None, rest: AgentRest | None) -> ShowSr | None:
@@ -127,23 +115,17 @@ def _shown(vppctl: str | None, rest: AgentRest | None) -> ShowSr | None:
 def _print(
     found: Sequence[Difference], compared: int, left_out: Sequence[str], output: str
 ) -> None:
-    from srv6kv.cli import output as printer
+    from srv6kv.show import tables
 
     foreign = [item for item in found if item.is_foreign]
     others = [item for item in found if not item.is_foreign]
     if output == "json":
-        printer.print_json(
-            {
-                "same": not others,
-                "compared": compared,
-                "differences": [_plain(item) for item in others],
-                "foreign": [_plain(item) for item in foreign],
-                "not_compared": left_out,
-            }
-        )
+        shown = {"differences": list(map(_plain, others)), "foreign": list(map(_plain, foreign))}
+        about = {"same": not others, "compared": compared, "not_compared": left_out}
+        terminal.show_json({**shown, **about})
         return
     if found:
-        printer.print_tables([_table([*others, *foreign])])
+        terminal.show_tables([tables.differences_table([*others, *foreign])])
     subjects = len({item.subject for item in others})
     how_many = f"{len(others)} in {subjects} objects" if others else "none"
     more = f"; {len(foreign)} foreign" if foreign else ""
@@ -152,20 +134,3 @@ def _print(
 
 def _plain(item: Difference) -> dict[str, Any]:
     return {**asdict(item), "remedy": item.remedy.text, "means": item.remedy.means}
-
-
-def _table(found: Sequence[Difference]) -> Any:
-    from rich.table import Table
-
-    from srv6kv.show.tables import cells
-
-    table = Table(title="Differences", title_justify="left", show_lines=True)
-    for name in ("object", "where", "difference", "likely cause", "remedy"):
-        table.add_column(name, overflow="fold", no_wrap=name == "where")
-    for item in found:
-        row = (
-            *(item.subject.removeprefix(_SRV6), item.where, f"{item.reason}: {item.what}"),
-            *(item.cause, item.remedy.text),
-        )
-        table.add_row(*cells(row))
-    return table

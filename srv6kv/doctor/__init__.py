@@ -36,26 +36,33 @@ def unasked() -> Iterator[Finding]:
 
 
 def examine(reconciler: Reconciler, entries: Mapping[str, bytes]) -> list[Finding]:
-    """Examine everything that follows from the cluster and the agent's keys.
-
-    Args:
-        reconciler: of the node, reset with the same keys.
-        entries: the agent's keys (short form).
-    """
+    """Examine what follows from the cluster and the agent's keys (short form), with which the
+    reconciler was reset."""
     reconciler.plan()
     seen = contract.read(entries)
     return [
         Finding("settings", OK, "can be honoured"),
         *base.node(reconciler),
         *contract.faults(seen),
-        *base.tables(reconciler, seen),
+        *base.tables(reconciler),
         *base.routes(reconciler, seen),
         *base.uplink(reconciler, seen),
         *base.host_interconnect(reconciler, seen),
         *pods.pods(reconciler, seen),
         *foreign.others(reconciler),
         *foreign.kube_proxy(reconciler),
-        *_unseen(),
+        Finding(
+            "agent-rest",
+            NOT_CHECKED,
+            "the agent is not asked whether it has programmed VPP",
+            "look for FAILED and PENDING in its log",
+        ),
+        Finding(
+            "vpp",
+            NOT_CHECKED,
+            "the encapsulation source and the flow hash of the main VRF",
+            "vppctl show sr encaps source addr; deploy/ sets both before the first policy",
+        ),
     ]
 
 
@@ -69,12 +76,3 @@ def ranges_of_note(text: bytes | None) -> Finding:
         return Finding("ranges", WARNING, found, "start srv6kv run, which writes it again")
     listed = ", ".join(map(str, (*noted.bsids, *noted.sids)))
     return Finding("ranges", OK, f"noted: {listed}")
-
-
-def _unseen() -> Iterator[Finding]:
-    """What is neither in etcd nor in Kubernetes."""
-    text = "the agent is not asked whether it has programmed VPP"
-    yield Finding("agent-rest", NOT_CHECKED, text, "look for FAILED and PENDING in its log")
-    text = "the encapsulation source and the flow hash of the main VRF"
-    remedy = "vppctl show sr encaps source addr; deploy/ sets both before the first policy"
-    yield Finding("vpp", NOT_CHECKED, text, remedy)

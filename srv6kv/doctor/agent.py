@@ -23,12 +23,7 @@ class _Status(msgspec.Struct):
 
 
 def status(text: bytes | None, now: float) -> Finding:
-    """Whether an agent is there and well.
-
-    Args:
-        text: the value of ``KEY``; None: there is none.
-        now: the time in seconds since 1970.
-    """
+    """Whether an agent is there and well, by the value of ``KEY``, if any, and the Unix time."""
     check = "agent"
     if text is None:
         remedy = "see that --label is its MICROSERVICE_LABEL, and that it uses this etcd"

@@ -15,6 +15,7 @@ from srv6kv.sync.reconciler import Reconciler
 
 _DEFAULT_MTU = 1500
 _EVERYTHING = "::/0"
+_OF_NODE = (Reason.NODE_ADDRESS_UNKNOWN, Reason.SID_COLLISION, Reason.TUNNEL_INCOMPLETE)
 
 
 def own_of(reconciler: Reconciler) -> Peer | None:
@@ -34,11 +35,7 @@ def node(reconciler: Reconciler) -> Iterator[Finding]:
     subject = Subject(Kind.NODE, name)
     notes = [note for note in sorted(reconciler.notes()) if note.subject == subject]
     for note in notes:
-        if note.reason in (
-            Reason.NODE_ADDRESS_UNKNOWN,
-            Reason.SID_COLLISION,
-            Reason.TUNNEL_INCOMPLETE,
-        ):
+        if note.reason in _OF_NODE:
             remedy = "give it a pod CIDR within podSubnetCIDR, or the annotation srv6kv.io/node-ip"
             yield Finding("node", ERROR, f"{note.text} ({note.reason})", remedy)
     if own.id is not None and own.ip is not None:
@@ -56,7 +53,7 @@ def node(reconciler: Reconciler) -> Iterator[Finding]:
         yield Finding("ipv6", ERROR, "the node has no pod CIDR of IPv6", remedy)
 
 
-def tables(reconciler: Reconciler, seen: Seen) -> Iterator[Finding]:
+def tables(reconciler: Reconciler) -> Iterator[Finding]:
     """The VRF tables of IPv6."""
     settings = reconciler.settings
     for vrf, what in ((settings.main_vrf, "main"), (settings.pod_vrf, "pod")):
@@ -76,29 +73,28 @@ def tables(reconciler: Reconciler, seen: Seen) -> Iterator[Finding]:
 def routes(reconciler: Reconciler, seen: Seen) -> Iterator[Finding]:
     """From the pods to the world, and from the world to the pods of this node."""
     settings, own = reconciler.settings, own_of(reconciler)
-    wanted = [(settings.pod_vrf, _EVERYTHING, "default route of the pod VRF")]
+    desired = [(settings.pod_vrf, _EVERYTHING, "default route of the pod VRF")]
     for part in pod_subnets(own, settings):
-        wanted.append((settings.main_vrf, str(part), "route from the main VRF to the pods"))
-    for vrf, network, what in wanted:
+        desired.append((settings.main_vrf, str(part), "route from the main VRF to the pods"))
+    for vrf, network, what in desired:
+        text = f"{what} ({network})"
         if _is_covered(seen, vrf, network):
-            yield Finding("routes", OK, f"{what} ({network}): it is there")
+            yield Finding("routes", OK, f"{text}: it is there")
         elif settings.node_plumbing == "full":
-            yield Finding("routes", OK, f"{what} ({network}): srv6kv makes it")
+            yield Finding("routes", OK, f"{text}: srv6kv makes it")
         else:
             remedy = "the CNI must write it, or set srv6kv.nodePlumbing: full"
-            yield Finding(
-                "routes", ERROR, f"{what} ({network}): there is none in VRF {vrf}", remedy
-            )
+            yield Finding("routes", ERROR, f"{text}: there is none in VRF {vrf}", remedy)
 
 
 def _is_covered(seen: Seen, vrf: int, network: str) -> bool:
     """Whether a route of the VRF holds all of a network; the default one only counts for itself."""
     prefix = Prefix.parse_any(network)
-    for number, text in seen.routes:
-        route = Prefix.parse_any(text)
-        if number == vrf and route.covers(prefix) and (route == prefix or text[-2:] != "/0"):
-            return True
-    return False
+    routes = (Prefix.parse_any(text) for number, text in seen.routes if number == vrf)
+    return any(
+        route == prefix or (route.covers(prefix) and not str(route).endswith("/0"))
+        for route in routes
+    )
 
 
 def _has(value: Value, address: str) -> bool:
@@ -175,5 +171,4 @@ def host_interconnect(reconciler: Reconciler, seen: Seen) -> Iterator[Finding]:
         text = f"no Linux interface in the agent's keys has {linux_end}, the host's end"
         yield Finding(check, WARNING, text, "see that the host has it: host endpoints need it")
     else:
-        text = f"{HOST_INTERCONNECT} has {vpp_end}, the host {linux_end}"
-        yield Finding(check, OK, text)
+        yield Finding(check, OK, f"{HOST_INTERCONNECT} has {vpp_end}, the host {linux_end}")

@@ -6,7 +6,6 @@ resync, everybody's keys included.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,27 +13,19 @@ from typing import Any
 from srv6kv import foreign
 from srv6kv.doctor.findings import ERROR, OK, Finding
 from srv6kv.ligato import keys
+from srv6kv.ligato.parts import snake_case
 from srv6kv.net import addresses
 from srv6kv.net.addresses import Prefix
 
 Value = dict[str, Any]
 
-_CAMEL = re.compile(r"(?<=[a-z0-9])([A-Z])")
 _REMEDY = "the CNI must write key and value alike, as docs/cni-contract.md shows"
 
 
 @dataclass(slots=True)
 class Seen:
-    """What the keys say.
-
-    Attributes:
-        interfaces: VPP's by name.
-        arps: neighbours by address.
-        ends: Linux interfaces by address.
-        routes: by VRF and destination.
-        problems: what is wrong with a key by itself.
-        count: how many keys were read.
-    """
+    """What the keys say: VPP's interfaces by name, neighbours and Linux ends by address, routes by
+    VRF and destination, what is wrong with a key by itself, and how many keys were read."""
 
     interfaces: dict[str, Value] = field(default_factory=dict)
     arps: dict[str, list[Value]] = field(default_factory=dict)
@@ -53,15 +44,13 @@ def read(entries: Mapping[str, bytes]) -> Seen:
             continue
         seen.count += 1
         try:
-            value = _snake(foreign.plain(text, dict[str, Any], is_unique=True))
+            value = snake_case(foreign.plain(text, dict[str, Any], is_unique=True))
             _READERS[kind](seen, key, value)
-        except (ValueError, TypeError, AttributeError, KeyError) as error:
-            seen.problems.append(f"{key}: {_said(error)}")
+        except KeyError as error:
+            seen.problems.append(f"{key}: {error} is missing")
+        except (ValueError, TypeError, AttributeError) as error:
+            seen.problems.append(f"{key}: {error}")
     return seen
-
-
-def _said(error: Exception) -> str:
-    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
 
 
 def faults(seen: Seen) -> Iterator[Finding]:
@@ -69,18 +58,7 @@ def faults(seen: Seen) -> Iterator[Finding]:
     for problem in seen.problems:
         yield Finding("keys", ERROR, problem, _REMEDY)
     if not seen.problems:
-        yield Finding(
-            "keys",
-            OK,
-            f"{seen.count} attachment keys agree with their values",
-        )
-
-
-def _snake(value: Any) -> Any:
-    """The agent accepts lowerCamel names too (agent rule A31)."""
-    if isinstance(value, dict):
-        return {_CAMEL.sub(r"_\1", k).lower(): _snake(item) for k, item in value.items()}
-    return [_snake(item) for item in value] if isinstance(value, list) else value
+        yield Finding("keys", OK, f"{seen.count} attachment keys agree with their values")
 
 
 def _agree(key: str, expected: str) -> None:

@@ -17,8 +17,7 @@ class Finding:
     Attributes:
         check: its stable name.
         verdict: ``OK``, ``WARNING``, ``ERROR`` or ``NOT_CHECKED``.
-        found: what there is.
-        remedy: what to do; "" if there is nothing to do.
+        remedy: "" if there is nothing to do.
     """
 
     check: str

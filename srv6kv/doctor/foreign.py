@@ -34,11 +34,11 @@ def others(reconciler: Reconciler) -> Iterator[Finding]:
 def _steerings(reconciler: Reconciler) -> Iterator[Finding]:
     settings, desired = reconciler.settings, reconciler.renderer.desired
     for (vrf, destination), holders in sorted(reconciler.actual.steerings.items()):
-        is_wanted = desired.entry((vrf, destination)) is not None
+        is_desired = desired.entry((vrf, destination)) is not None
         prefix = Prefix.parse_any(network_of(destination))
         is_service = any(cidr.covers(prefix) for cidr in settings.service_cidrs)
         for key in sorted(holders):
-            if (is_wanted or is_service) and not reconciler.owns(key):
+            if (is_desired or is_service) and not reconciler.owns(key):
                 text = f"{key} steers {destination} in VRF {vrf}"
                 yield Finding(CHECK, ERROR, text, f"remove it; if Contiv wrote it: {_ADOPT}")
 

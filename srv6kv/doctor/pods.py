@@ -44,13 +44,13 @@ def _local_pods(reconciler: Reconciler) -> set[str]:
 
 def _well(address: str, reconciler: Reconciler) -> Finding:
     name = reconciler.renderer.services.topology.own_name
-    wired = reconciler.cluster.attachment_of(address, name)
-    if isinstance(wired, Unattached):
+    found = reconciler.cluster.attachment_of(address, name)
+    if isinstance(found, Unattached):
         remedy = "the CNI must write its keys, or the annotations srv6kv.io/... on its Pod"
         if reconciler.settings.pod_annotations is None:
             remedy += ", which count with srv6kv.podAnnotations: true"
-        return Finding(CHECK, ERROR, f"{address}: {wired.missing}", remedy)
-    text = f"{address}: interface {wired.interface}, namespace {wired.namespace.reference}"
+        return Finding(CHECK, ERROR, f"{address}: {found.missing}", remedy)
+    text = f"{address}: interface {found.interface}, namespace {found.namespace.reference}"
     return Finding(CHECK, OK, text)
 
 
@@ -95,13 +95,9 @@ def _interfaces_of(address: str, reconciler: Reconciler, seen: Seen) -> set[str]
     names = {
         *(value.get("interface", "") for value in seen.arps.get(address, ())),
         *(value.get("outgoing_interface", "") for value in routes),
-        *((value.get("tap") or {}).get("vpp_tap_if_name", "") for value in _ends(address, seen)),
+        *(value["tap"].get("vpp_tap_if_name", "") for value in seen.ends.get(address, ())),
     }
     return {name for name in names if name}
-
-
-def _ends(address: str, seen: Seen) -> list[Value]:
-    return seen.ends.get(address, [])
 
 
 def _of_interface(
@@ -116,7 +112,7 @@ def _of_interface(
         yield text, f"set vrf: {vrf}"
     own = reconciler.renderer.services.topology.own
     uplink = reconciler.cluster.attachments.mtu_at(own.ip) if own is not None and own.ip else None
-    mtu = max(value.get("mtu", 0) for value in (interface, *_ends(address, seen)))
+    mtu = max(value.get("mtu", 0) for value in (interface, *seen.ends.get(address, ())))
     if uplink is not None and mtu + ENCAPSULATION > uplink:
         text = f"MTU {mtu} and {ENCAPSULATION} bytes of SRv6 exceed the uplink's {uplink}"
         yield f"{text}: large packets are lost", f"set mtu: {uplink - ENCAPSULATION} or less"
@@ -139,13 +135,11 @@ def _of_keys(address: str, name: str, seen: Seen) -> Iterator[tuple[str, str]]:
 
 def _of_end(address: str, name: str, seen: Seen) -> Iterator[tuple[str, str]]:
     """What is wrong with the Linux end, as problem and remedy."""
-    ends = [v for v in _ends(address, seen) if v["tap"].get("vpp_tap_if_name", name) == name]
+    found = seen.ends.get(address, ())
+    ends = [value for value in found if value["tap"].get("vpp_tap_if_name", name) == name]
     if not ends:
-        remedy = "the CNI must write the Linux end with this address and its namespace"
-        yield (
-            f"no Linux interface has it, so the network namespace behind {name} is unknown",
-            remedy,
-        )
-    elif not (ends[0].get("namespace") or {}).get("reference"):
+        text = f"no Linux interface has it, so the network namespace behind {name} is unknown"
+        yield text, "the CNI must write the Linux end with this address and its namespace"
+    elif not ends[0]["namespace"].get("reference"):
         text = f"Linux interface {ends[0].get('name', '')} names no namespace"
         yield f"{text}: rules would hit the host", "write namespace: type and reference"

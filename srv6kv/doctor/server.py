@@ -16,11 +16,7 @@ def examine(store: Etcd3Store, reconciler: Reconciler, label: str, now: float) -
     """Examine the cluster with the keys of etcd, then the agent, the writer and etcd.
 
     Args:
-        now: the time in seconds since 1970.
-
-    Raises:
-        Unavailable: etcd is out of reach.
-        Refused: etcd does not let us read.
+        now: Unix time.
     """
     actual = store.read(reconciler.prefixes).entries
     found = doctor.examine_keys(reconciler, actual)

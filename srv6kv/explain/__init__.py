@@ -1,5 +1,5 @@
 """Why a service looks as it does from one node: which endpoint is kept or dropped by which rule,
-which keys follow, and what there is to say.
+which keys follow, and which warnings.
 
 Rule: it decides nothing. It asks the same functions that render, and puts their answers together.
 """
@@ -7,6 +7,7 @@ Rule: it decides nothing. It asks the same functions that render, and puts their
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -42,9 +43,7 @@ def explain(
     """Explain why a service looks as it does.
 
     Args:
-        ref: a service of the cluster.
-        reconciler: its state when it made the plan.
-        found: a plan of everything.
+        reconciler: its state when it made the plan, which is of everything.
         slices: all slices of the service's namespace, with those that ``parse`` ignored.
         spec: the service's spec as its author wrote it; it tells why nothing is rendered.
         is_online: whether the plan was made with what etcd holds.
@@ -80,9 +79,9 @@ def explain_in(
     )
     spec = (foreign.plain(body) if isinstance(body, msgspec.Raw) else body)["spec"]
     assert isinstance(spec, dict)  # it was parsed
-    plan = files.reconciler.plan()
-    slices = _slices_in(ref.namespace, files)
-    return explain(ref, files.reconciler, plan, slices, spec, is_online=is_online, states=states)
+    reconciler, slices = files.reconciler, _slices_in(ref.namespace, files)
+    plan = reconciler.plan()
+    return explain(ref, reconciler, plan, slices, spec, is_online=is_online, states=states)
 
 
 def _slices_in(namespace: str, files: Files) -> list[EndpointSlice]:
@@ -90,12 +89,10 @@ def _slices_in(namespace: str, files: Files) -> list[EndpointSlice]:
     slices = {}
     for (kind, *place), body in files.objects:
         if (kind, place[0]) == ("EndpointSlice", namespace):
-            try:
+            with suppress(ParseError):  # the intake has a warning on it
                 found = parse(kind, body)
-            except ParseError:
-                continue  # the intake has a note on it
-            assert isinstance(found, EndpointSlice)
-            slices[found.ref] = found
+                assert isinstance(found, EndpointSlice)
+                slices[found.ref] = found
     return list(slices.values())
 
 
@@ -115,7 +112,7 @@ def _rule_against(service: Service, spec: Mapping[str, Any]) -> str:
 
 
 def _remarks(scene: Scene, slices: Iterable[SlicePart]) -> Iterator[Remark]:
-    """The notes about the service, its slices and endpoints, the nodes they are on and its keys."""
+    """The warnings about the service, its slices, endpoints and their nodes, and its keys."""
     parts = [part for item in slices for part in item.endpoints]
     ref = scene.service.ref
     subjects = {Subject(Kind.SERVICE, ref)}
@@ -126,5 +123,4 @@ def _remarks(scene: Scene, slices: Iterable[SlicePart]) -> Iterator[Remark]:
         subjects |= {Subject(Kind.VALUE, item.key) for item in received}
     for note in sorted(scene.reconciler.notes()):
         if note.subject in subjects:
-            link = link_of(note.reason)
-            yield Remark(**note.fields(), link=link)
+            yield Remark(**note.fields(), link=link_of(note.reason))

@@ -14,8 +14,6 @@ from msgspec import UNSET, UnsetType
 from srv6kv.notes import Reason
 
 IN_ETCD, MISSING, DIFFERS, TO_GO = "in etcd", "missing", "differs", "to be deleted"
-
-
 LIMITS = frozenset(
     {
         Reason.ADDRESS_DENIED,
@@ -52,22 +50,15 @@ def link_of(reason: Reason) -> str:
     return f"docs/limits.md#{reason.lower()}" if reason in LIMITS else reason.anchor
 
 
-_PAGES = {"S": "services", "E": "endpoints", "C": "selection"}
-
-
 def page_of(rule: str) -> str:
     """Where a rule of selection stands, such as ``E8``."""
-    return f"docs/rules/{_PAGES[rule[0]]}.md#{rule.lower()}"
+    page = {"S": "services", "E": "endpoints", "C": "selection"}[rule[0]]
+    return f"docs/rules/{page}.md#{rule.lower()}"
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What the agent says of a key.
-
-    Attributes:
-        state: its name for it; ``unknown`` if it says nothing.
-        waits_for: unmet dependencies, in words where they are known.
-    """
+    """What the agent reports of a key; the state is ``unknown`` if it reports nothing."""
 
     state: str
     error: str = ""
@@ -86,7 +77,7 @@ class Key:
     Attributes:
         state: ``in etcd``, ``missing``, ``differs``, or ``to be deleted`` for one that should not
             be there; "" where etcd was not asked.
-        agent: what the agent says of it; absent where it tells nothing at all.
+        agent: what the agent reports of it; absent where it reports nothing at all.
     """
 
     key: str
@@ -109,10 +100,9 @@ class Place:
 
     Attributes:
         vrf: ``pod`` or ``main``.
-        vrf_id: its id.
         policy: the traffic policy that governs there, ``Cluster`` or ``Local``.
         outcome: what happens to packets, in words.
-        bsid: of the policy; "" if there is none.
+        bsid: "" if there is none.
     """
 
     vrf: str
@@ -126,14 +116,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An address that a service asks for.
-
-    Attributes:
-        field: where the service names it.
-        shared_with: the other services that ask for it.
-        problem: why it is not rendered for this service; "" if it is.
-        places: none if it is not rendered.
-    """
+    """An address that a service asks for; the problem is why it is not rendered, "" if it is."""
 
     address: str
     field: str
@@ -212,7 +195,7 @@ class SlicePart:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """A note, and where its reason is explained."""
+    """A warning, and where its reason is explained."""
 
     subject: str
     reason: str
@@ -226,7 +209,7 @@ class Explanation:
 
     Attributes:
         rule: by which rule nothing of it is rendered, and why; "" if something may be.
-        rules: every rule that is named, with the place where it stands.
+        rules: the page of every rule that is named.
     """
 
     service: str

@@ -19,7 +19,7 @@ from srv6kv.render.service import Host, LocalEndpoint, Receivers
 
 
 def slices_of(scene: Scene, slices: Iterable[EndpointSlice]) -> Iterator[account.SlicePart]:
-    """Each slice of the service; what another slice has is said with the endpoint."""
+    """Each slice of the service; what another slice has is with the endpoint."""
     listed = sorted(slices, key=lambda item: item.ref)
     verdicts = _verdicts(scene)
     unused: dict[str, list[account.Unused]] = {}
@@ -125,12 +125,12 @@ def _keys_of(scene: Scene, name: LocalEndpoint) -> Iterator[str]:
         if is_up and own is not None and own.id is not None:
             found = [*endpoint.host_objects(own.id, settings)]
     else:
-        wired = scene.reconciler.cluster.attachment_of(name, scene.topology.own_name)
-        if isinstance(wired, Attachment):
+        attachment = scene.reconciler.cluster.attachment_of(name, scene.topology.own_name)
+        if isinstance(attachment, Attachment):
             sid = sids.sid_of(settings.sid.pod, name)
-            found = [*endpoint.pod_objects(name, sid, wired, settings)]
-            found += endpoint.neighbour(name, wired)
-            chains = endpoint.rule_chains(wired, {name: ()}) if is_up else ()
+            found = [*endpoint.pod_objects(name, sid, attachment, settings)]
+            found += endpoint.neighbour(name, attachment)
+            chains = endpoint.rule_chains(attachment, {name: ()}) if is_up else ()
     if found and objects.get(found[0].key) == found[0]:
         yield from (value.key for value in found)
     yield from (value.key for value in chains)
@@ -138,9 +138,6 @@ def _keys_of(scene: Scene, name: LocalEndpoint) -> Iterator[str]:
 
 def _policies(scene: Scene) -> list[bool]:
     """The traffic policies in use, as ``local_only``; Cluster if none is."""
-    found = {
-        place.local_only
-        for role in wishes(scene.service).values()
-        for place in places_of(role, scene.service, scene.settings)
-    }
-    return sorted(found) or [False]
+    roles = wishes(scene.service).values()
+    places = (place for role in roles for place in places_of(role, scene.service, scene.settings))
+    return sorted({place.local_only for place in places}) or [False]

@@ -52,18 +52,18 @@ def _places(scene: Scene, address: str, role: Role) -> Iterator[Place]:
     settings = scene.settings
     for place in places_of(role, scene.service, settings):
         target = (place.vrf, address)
-        wanted = scene.steering_of(target)
+        desired = scene.steering_of(target)
         entry = scene.renderer.desired.steered.get(target)
-        paths = tuple(_paths(scene, target, place.local_only)) if wanted and entry else ()
-        listed = [wanted[0], keys.policy(wanted[1])] if wanted else []
-        held = scene.actual.steerings.get(target, ())
+        paths = tuple(_paths(scene, target, place.local_only)) if desired and entry else ()
+        listed = [desired[0], keys.policy(desired[1])] if desired else []
+        held = scene.reconciler.actual.steerings.get(target, ())
         listed += sorted(k for k in held if scene.plan.values.get(k, b"") is None)
         if entry is None:
             is_covered = any(address in prefix for prefix in settings.service_cidrs)
             outcome = "drop route" if is_covered else "not steered, and no drop route covers it"
             outcome += ": no endpoint can be reached"
-        elif not wanted:
-            outcome = "not written, see the notes"
+        elif not desired:
+            outcome = "not written, see the warnings"
         elif any(path.endpoints for path in paths):
             outcome = "steered"
         else:
@@ -73,7 +73,7 @@ def _places(scene: Scene, address: str, role: Role) -> Iterator[Place]:
             vrf_id=place.vrf,
             policy=policy_name(place.local_only),
             outcome=outcome,
-            bsid=wanted[1] if wanted else "",
+            bsid=desired[1] if desired else "",
             keys=tuple(map(scene.key, listed)),
             paths=paths,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from srv6kv.ligato import keys
 from srv6kv.net.addresses import is_ipv4
 from srv6kv.net.targets import Target
 from srv6kv.notes import Reason
-from srv6kv.plan.actual import Actual, steering_facts
+from srv6kv.plan.actual import steering_facts
 from srv6kv.plan.plan import Plan
 from srv6kv.render import Renderer, selection
 from srv6kv.render.addresses import Role, asked_by
@@ -28,9 +28,14 @@ from srv6kv.verify import agentstate
 from srv6kv.verify.agentstate import States
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Scene:
-    """Everything that is asked."""
+    """Everything that is asked.
+
+    Attributes:
+        asked: the addresses that only another service could keep from this one.
+        zone: this node's, "" if it has none.
+    """
 
     service: Service
     reconciler: Reconciler
@@ -38,36 +43,17 @@ class Scene:
     is_online: bool
     states: States | None = None
 
-    @property
-    def renderer(self) -> Renderer:
-        """What renders it."""
-        return self.reconciler.renderer
+    renderer: Renderer = field(init=False)
+    settings: Settings = field(init=False)
+    topology: Topology = field(init=False)
+    asked: Mapping[str, Role] = field(init=False)
+    zone: str = field(init=False)
 
-    @property
-    def settings(self) -> Settings:
-        """Of this node."""
-        return self.reconciler.settings
-
-    @property
-    def topology(self) -> Topology:
-        """The nodes."""
-        return self.renderer.services.topology
-
-    @property
-    def actual(self) -> Actual:
-        """What etcd holds; nothing if it was not asked."""
-        return self.reconciler.actual
-
-    @property
-    def asked(self) -> Mapping[str, Role]:
-        """The addresses that only another service could keep from it."""
-        return asked_by(self.service, self.topology, self.settings).roles
-
-    @property
-    def zone(self) -> str:
-        """This node's zone, "" if it has none."""
-        own = self.topology.own
-        return own.zone if own else ""
+    def __post_init__(self) -> None:
+        self.renderer, self.settings = self.reconciler.renderer, self.reconciler.settings
+        self.topology = self.renderer.services.topology
+        self.asked = asked_by(self.service, self.topology, self.settings).roles
+        self.zone = self.topology.own.zone if self.topology.own else ""
 
     @property
     def families(self) -> list[bool]:
@@ -86,16 +72,17 @@ class Scene:
         return found if isinstance(found, Reason) else found.path
 
     def key(self, key: str) -> Key:
-        """A key with its state in etcd, and what the agent says of it."""
+        """A key with its state in etcd, and what the agent reports of it."""
         return Key(key, self._held(key) if self.is_online else "", self._said(key))
 
     def _held(self, key: str) -> str:
-        wanted, entry = self.plan.values.get(key), self.actual.entries.get(key)
-        if wanted is None:
+        desired = self.plan.values.get(key)
+        entry = self.reconciler.actual.entries.get(key)
+        if desired is None:
             return TO_GO
         if entry is None:
             return MISSING
-        return IN_ETCD if entry.value == wanted else DIFFERS
+        return IN_ETCD if entry.value == desired else DIFFERS
 
     def _said(self, key: str) -> Said | UnsetType:
         if self.states is None:
@@ -103,8 +90,8 @@ class Scene:
         status = self.states.get(key)
         if status is None:
             return Said(agentstate.UNKNOWN)
-        wanted = self.plan.values.get(key)
-        value = foreign.plain(wanted, dict[str, Any]) if wanted is not None else None
+        desired = self.plan.values.get(key)
+        value = foreign.plain(desired, dict[str, Any]) if desired is not None else None
         waited = agentstate.waits_for(status, value)
         why = status.error or ("" if waited else ", ".join(status.details))
         return Said(str(status.state), why, waited)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -11,6 +12,14 @@ from srv6kv.ligato.endfunctions import END_FUNCTIONS, EndFunction, is_end_functi
 
 Json = Mapping[str, Any]
 Values = Mapping[str, Json]
+_CAMEL = re.compile(r"(?<=[a-z0-9])([A-Z])")
+
+
+def snake_case(value: Any) -> Any:
+    """A value with proto field names: the agent reads lowerCamel too (agent rule A31)."""
+    if isinstance(value, dict):
+        return {_CAMEL.sub(r"_\1", k).lower(): snake_case(item) for k, item in value.items()}
+    return [snake_case(item) for item in value] if isinstance(value, list) else value
 
 
 def below(prefix: str, values: Values) -> Iterator[tuple[str, Json]]:

@@ -188,11 +188,7 @@ def encode(value: AgentValue) -> bytes:
 
 
 def decode(key: str, value: bytes) -> AgentValue:
-    """The typed value behind a key of ours.
-
-    Raises:
-        ValueError: no such kind, or not a value that srv6kv could have written.
-    """
+    """The typed value behind a key of ours; ValueError if srv6kv could not have written it."""
     for prefix, kind in _KINDS.items():
         if key.startswith(prefix):
             try:

@@ -9,7 +9,7 @@ from srv6kv.agent.rest import AgentRest
 from srv6kv.agent.status import ValueStatus
 from srv6kv.agent.view import View
 from srv6kv.errors import Unavailable
-from srv6kv.etcd.protocols import Reader
+from srv6kv.etcd.values import Reader
 from srv6kv.ligato import keys
 from srv6kv.repair.choose import Known
 from srv6kv.verify.vppask import ask

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from srv6kv.trace.hops import End, Hop, Packet, Question, Trace
+from srv6kv.trace.hops import Hop, Packet, Question, Trace
 
 
 def text_of(trace: Trace) -> str:
     """The tree of hops, one hop a line with its key; the packet wherever its headers change."""
     lines = [heading(trace.question), *_hops(trace.path, "  ", None)]
-    ways = trace.ways()
+    ways = list(trace.path.ways())
     if len(ways) > 1:
         lines.append(f"{len(ways)} ways:")
         lines += [f"  {way.weight} of {way.of}: {way.end}" for way in ways]
@@ -22,35 +22,28 @@ def text_of(trace: Trace) -> str:
 
 def heading(question: Question) -> str:
     """What is asked, in one line."""
-    port = _port(question.protocol, question.port)
-    return f"{_sender(question)} sends {port} to {question.destination}"
-
-
-def _sender(question: Question) -> str:
-    match question.sender:
-        case "pod":
-            return f"pod {question.source} on {question.node}"
-        case "host":
-            return f"the host of {question.node}"
-    return f"{question.source or 'a client'} outside, at the uplink of {question.node},"
-
-
-def _port(protocol: str, port: int) -> str:
-    return f"{protocol} port {port}"
+    sender = {
+        "pod": f"pod {question.source} on {question.node}",
+        "host": f"the host of {question.node}",
+        "outside": f"{question.source or 'a client'} outside, at the uplink of {question.node},",
+    }[question.sender]
+    return f"{sender} sends {question.protocol} port {question.port} to {question.destination}"
 
 
 def _hops(hop: Hop, indent: str, before: Packet | None) -> Iterator[str]:
     if hop.packet != before:
-        yield f"{indent}[ {packet_text(hop.packet)} ]"
+        yield f"{indent}[ {_packet(hop.packet)} ]"
     yield f"{indent}{hop.node} {hop.place}: {_decision(hop)}"
     if hop.key:
         yield f"{indent}    {hop.key}"
     if hop.end is not None:
-        yield from _end(hop.end, indent)
+        yield f"{indent}=> {hop.end}"
+        if hop.end.reply:
+            yield f"{indent}   reply {hop.end.reply}"
     several = len(hop.branches) > 1
     for branch in hop.branches:
         if several:
-            yield f"{indent}weight {branch.weight} of {branch.of}: {branch.text}"
+            yield f"{indent}{branch}"
         yield from _hops(branch.hop, indent + "  " * several, hop.packet)
 
 
@@ -74,17 +67,9 @@ NAMES = {
 }
 
 
-def _end(end: End, indent: str) -> Iterator[str]:
-    yield f"{indent}=> {end}"
-    if end.reply:
-        yield f"{indent}   reply {end.reply}"
-
-
-def packet_text(packet: Packet) -> str:
+def _packet(packet: Packet) -> str:
     """The headers of a packet, outer ones first."""
-    inner = (
-        f"{packet.source or 'client'} > {packet.destination} {_port(packet.protocol, packet.port)}"
-    )
+    inner = " ".join(packet.headers)
     outer = packet.outer
     if outer is None:
         return inner

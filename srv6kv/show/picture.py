@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from srv6kv.show.paths import NAMES, heading, text_of
 from srv6kv.show.svg import CHARACTER, LINE, Canvas, width_of
-from srv6kv.trace.hops import Branch, End, Hop, Packet, Trace
+from srv6kv.trace.hops import Branch, Hop, Packet, Trace
 
 MARGIN, GUTTER, PAD, GAP = 16, 18, 8, 22
 FRAME_HEAD, FRAME_GAP = 28, 26
@@ -27,7 +27,6 @@ class _Row:
     """One hop with its place on the page.
 
     Attributes:
-        parent: the hop before it; None at the start.
         is_first: the parent has no other way that is drawn before.
         depth: how many forks lie before it.
         caption: what tells this way from the others.
@@ -60,7 +59,7 @@ class _Row:
 
     @property
     def box_height(self) -> float:
-        """Of its box."""
+        """The height of its box."""
         return len(self.lines) * LINE + PAD
 
 
@@ -72,22 +71,14 @@ class _Page:
     lefts: list[float] = field(default_factory=list)
     widths: list[float] = field(default_factory=list)
 
-    def centre(self, lane: int) -> float:
-        """The middle of a lane."""
-        return self.lefts[lane] + self.widths[lane] / 2
-
-    @property
-    def right(self) -> float:
-        """Where the last lane ends."""
-        return self.lefts[-1] + self.widths[-1]
-
 
 def svg_of(trace: Trace) -> str:
     """The picture as an SVG document, of the same bytes for equal traces."""
     rows = list(_rows(trace.path, None, True, 0, ""))
     page = _page(rows)
     title = heading(trace.question)
-    most = max(LEAST_WRAP, int((page.right - MARGIN) / CHARACTER))
+    right = page.lefts[-1] + page.widths[-1]
+    most = max(LEAST_WRAP, int((right - MARGIN) / CHARACTER))
     head = _wrapped(title, most)
     for row in rows:
         if row.hop.end is not None and row.hop.end.reply:
@@ -97,22 +88,17 @@ def svg_of(trace: Trace) -> str:
     canvas = Canvas()
     for index, line in enumerate(head):
         canvas.text(MARGIN, MARGIN + index * LINE, line, "strong")
-    for first, last in _frames(rows):
-        _draw_frame(canvas, page, rows[first : last + 1])
-    canvas.text(
-        page.lefts[-1], rows[0].y - FRAME_HEAD + PAD / 2, "the packet as it arrives", "faint"
-    )
+    for frame in _frames(rows):
+        _draw_frame(canvas, page, frame)
+    top = rows[0].y - FRAME_HEAD + PAD / 2
+    canvas.text(page.lefts[-1], top, "the packet as it arrives", "faint")
     for row in rows:
         _draw_way(canvas, page, row)
     for row in rows:
         _draw_row(canvas, page, row)
-    width = page.right + PAD + MARGIN
-    return canvas.dump(max(width, _widest(head, rows)), bottom, title, text_of(trace))
-
-
-def _widest(head: list[str], rows: list[_Row]) -> float:
     lines = [*head, *(line for row in rows for line in (*row.foot, row.caption))]
-    return max(map(width_of, lines)) + 2 * MARGIN + GUTTER
+    width = max(right + PAD + MARGIN, max(map(width_of, lines)) + 2 * MARGIN + GUTTER)
+    return canvas.dump(width, bottom, title, text_of(trace))
 
 
 def _rows(
@@ -127,16 +113,12 @@ def _rows(
     drawn, others = _chosen(hop.branches)
     last = row
     for index, branch in enumerate(drawn):
-        text = _weight(branch) if is_fork else ""
+        text = str(branch) if is_fork else ""
         for last in _rows(branch.hop, row, not index, depth + is_fork, text):
             yield last
     if others:
-        listed = (f"{_weight(one)}: {end}" for one in others for end in _ends(one.hop))
+        listed = (f"{one}: {end}" for one in others for end in one.hop.ends())
         last.others += (f"{len(others)} more ways:", *listed)
-
-
-def _weight(branch: Branch) -> str:
-    return f"weight {branch.weight} of {branch.of}: {branch.text}"
 
 
 def _chosen(branches: tuple[Branch, ...]) -> tuple[list[Branch], list[Branch]]:
@@ -145,18 +127,11 @@ def _chosen(branches: tuple[Branch, ...]) -> tuple[list[Branch], list[Branch]]:
         return list(branches), []
     kinds: dict[object, int] = {}
     for index, branch in enumerate(branches):
-        kinds.setdefault(tuple((end.kind, end.node) for end in _ends(branch.hop)), index)
+        kinds.setdefault(tuple((end.kind, end.node) for end in branch.hop.ends()), index)
     order = [*kinds.values(), *(n for n in range(len(branches)) if n not in kinds.values())]
     drawn = sorted(order[:MOST])
     others = [branch for index, branch in enumerate(branches) if index not in drawn]
     return [branches[index] for index in drawn], others
-
-
-def _ends(hop: Hop) -> Iterator[End]:
-    if hop.end is not None:
-        yield hop.end
-    for branch in hop.branches:
-        yield from _ends(branch.hop)
 
 
 def _wrapped(text: str, width: int) -> list[str]:
@@ -186,10 +161,9 @@ def _page(rows: list[_Row]) -> _Page:
         row.lane = page.names.index(row.hop.place) if row.hop.place in vrfs else 0
         widths[row.lane] = max(widths[row.lane], *map(width_of, row.lines))
         if row.packet is not None:
-            inner = max(map(width_of, _inner(row.packet))) + 4 * PAD
-            widths[-1] = max(
-                widths[-1], inner, *(width_of(text) + 2 * PAD for text, _ in _outer(row.packet))
-            )
+            outer = (width_of(text) + 2 * PAD for text, _ in _outer(row.packet))
+            inner = (width_of(text) + 4 * PAD for text in row.packet.headers)
+            widths[-1] = max(widths[-1], *inner, *outer)
     depth = max(row.depth for row in rows)
     x: float = MARGIN + GUTTER * depth + PAD
     for width in widths:
@@ -197,13 +171,6 @@ def _page(rows: list[_Row]) -> _Page:
         page.widths.append(width + 2 * PAD)
         x += width + 4 * PAD
     return page
-
-
-def _inner(packet: Packet) -> list[str]:
-    return [
-        f"{packet.source or 'client'} > {packet.destination}",
-        f"{packet.protocol} port {packet.port}",
-    ]
 
 
 def _outer(packet: Packet) -> list[tuple[str, str]]:
@@ -221,7 +188,7 @@ def _outer(packet: Packet) -> list[tuple[str, str]]:
 
 
 def _packet_height(packet: Packet) -> float:
-    inner = len(_inner(packet)) * LINE + PAD
+    inner = len(packet.headers) * LINE + PAD
     return inner + len(_outer(packet)) * LINE + 2 * PAD if packet.outer is not None else inner
 
 
@@ -236,9 +203,7 @@ def _place(rows: list[_Row], y: float) -> float:
         row.y = y
         packet = _packet_height(row.packet) if row.packet is not None else 0
         row.height = max(row.box_height, packet)
-        y += row.height + GAP
-        if row.foot:
-            y += len(row.foot) * LINE
+        y += row.height + GAP + len(row.foot) * LINE
         before = row
     return y + MARGIN
 
@@ -247,14 +212,15 @@ def _starts_frame(before: _Row, row: _Row) -> bool:
     return row.frame != before.frame or not row.is_first or bool(before.foot)
 
 
-def _frames(rows: list[_Row]) -> Iterator[tuple[int, int]]:
-    """First and last row of each frame."""
-    first = 0
-    for index in range(1, len(rows)):
-        if _starts_frame(rows[index - 1], rows[index]):
-            yield first, index - 1
-            first = index
-    yield first, len(rows) - 1
+def _frames(rows: list[_Row]) -> Iterator[list[_Row]]:
+    """The rows of each frame."""
+    frame = rows[:1]
+    for row in rows[1:]:
+        if _starts_frame(frame[-1], row):
+            yield frame
+            frame = []
+        frame.append(row)
+    yield frame
 
 
 def _draw_frame(canvas: Canvas, page: _Page, rows: list[_Row]) -> None:
@@ -277,7 +243,8 @@ def _draw_way(canvas: Canvas, page: _Page, row: _Row) -> None:
     parent = row.parent
     if parent is None:
         return
-    left, centre = page.lefts[row.lane], page.centre(row.lane)
+    left = page.lefts[row.lane]
+    centre = left + page.widths[row.lane] / 2
     if not row.is_first:
         x = page.lefts[0] - PAD - GUTTER / 2 - GUTTER * (row.depth - 1)
         start = (page.lefts[parent.lane], parent.middle)
@@ -299,7 +266,8 @@ def _draw_row(canvas: Canvas, page: _Page, row: _Row) -> None:
     hop = row.hop
     canvas.begin(f"{hop.node} {hop.place}: {hop.key or hop.does}")
     is_round = hop.kind in ("send", "receive", "choice")
-    canvas.box(left, row.y, width, row.box_height, _style(hop), 12 if is_round else 3)
+    style = "box" if hop.end is None else "good" if hop.end.is_delivered else "bad"
+    canvas.box(left, row.y, width, row.box_height, style, 12 if is_round else 3)
     for index, line in enumerate(row.lines):
         y = row.y + PAD / 2 + index * LINE
         canvas.text(left + width / 2, y, line, "" if index else "strong", "middle")
@@ -311,16 +279,10 @@ def _draw_row(canvas: Canvas, page: _Page, row: _Row) -> None:
         canvas.text(page.lefts[0] - PAD, foot + index * LINE, line, "faint")
 
 
-def _style(hop: Hop) -> str:
-    if hop.end is None:
-        return "box"
-    return "good" if hop.end.is_delivered else "bad"
-
-
 def _draw_packet(canvas: Canvas, x: float, y: float, width: float, packet: Packet) -> None:
     """Header within header."""
     canvas.begin("the packet as it arrives here")
-    outer, inner = _outer(packet), _inner(packet)
+    outer, inner = _outer(packet), packet.headers
     if outer:
         canvas.box(x, y, width, _packet_height(packet), "outer")
         for line, style in outer:

@@ -9,8 +9,7 @@ from srv6kv.show.paths import heading
 from srv6kv.show.tables import framed_table
 from srv6kv.simulate.answer import Answer
 from srv6kv.simulate.draw import Balanced, Draw, Endpoint
-from srv6kv.simulate.moves import Moves
-from srv6kv.simulate.shift import Shift, Shifts
+from srv6kv.simulate.moves import Moves, Shift, Shifts
 from srv6kv.trace.hops import End
 
 if TYPE_CHECKING:

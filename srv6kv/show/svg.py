@@ -15,40 +15,27 @@ CHARACTER = 7.3
 LINE = 16
 """Height of a line of text in pixels."""
 
-_LIGHT = {
-    "page": "#ffffff",
-    "ink": "#1f2328",
-    "faint": "#59636e",
-    "node": "#f6f8fa",
-    "lane": "#d1d9e0",
-    "box": "#ffffff",
-    "edge": "#59636e",
-    "outer": "#ddf4ff",
-    "outeredge": "#0969da",
-    "good": "#dafbe1",
-    "goodedge": "#1a7f37",
-    "bad": "#ffebe9",
-    "badedge": "#cf222e",
+_COLOURS = {
+    "page": ("#ffffff", "#0d1117"),
+    "ink": ("#1f2328", "#f0f6fc"),
+    "faint": ("#59636e", "#9198a1"),
+    "node": ("#f6f8fa", "#151b23"),
+    "lane": ("#d1d9e0", "#3d444d"),
+    "box": ("#ffffff", "#0d1117"),
+    "edge": ("#59636e", "#9198a1"),
+    "outer": ("#ddf4ff", "#121d2f"),
+    "outeredge": ("#0969da", "#4493f8"),
+    "good": ("#dafbe1", "#12261e"),
+    "goodedge": ("#1a7f37", "#3fb950"),
+    "bad": ("#ffebe9", "#25171c"),
+    "badedge": ("#cf222e", "#f85149"),
 }
-_DARK = {
-    "page": "#0d1117",
-    "ink": "#f0f6fc",
-    "faint": "#9198a1",
-    "node": "#151b23",
-    "lane": "#3d444d",
-    "box": "#0d1117",
-    "edge": "#9198a1",
-    "outer": "#121d2f",
-    "outeredge": "#4493f8",
-    "good": "#12261e",
-    "goodedge": "#3fb950",
-    "bad": "#25171c",
-    "badedge": "#f85149",
-}
+"""Each in light and in dark."""
 _FONT = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 
 
-def _colours(of: dict[str, str]) -> str:
+def _colours(*, is_dark: bool) -> str:
+    of = {name: both[is_dark] for name, both in _COLOURS.items()}
     return " ".join(
         (
             f".page {{ fill: {of['page']} }}",
@@ -57,9 +44,10 @@ def _colours(of: dict[str, str]) -> str:
             f".lane {{ stroke: {of['lane']} }}",
             f".way {{ stroke: {of['ink']} }} .tip {{ fill: {of['ink']} }}",
             f".box {{ fill: {of['box']}; stroke: {of['edge']} }}",
-            f".outer {{ fill: {of['outer']}; stroke: {of['outeredge']} }}",
-            f".good {{ fill: {of['good']}; stroke: {of['goodedge']} }}",
-            f".bad {{ fill: {of['bad']}; stroke: {of['badedge']} }}",
+            *(
+                f".{name} {{ fill: {of[name]}; stroke: {of[f'{name}edge']} }}"
+                for name in ("outer", "good", "bad")
+            ),
         )
     )
 
@@ -109,27 +97,20 @@ class Canvas:
         self._items.append(f'<polygon class="tip" points="{found}"/>')
 
     def dump(self, width: float, height: float, title: str, text: str) -> str:
-        """The document.
-
-        Args:
-            width: in pixels.
-            height: in pixels.
-            title: what it shows, in one line.
-            text: the same in words, for those who cannot see it.
-        """
+        """The document; the text says what it shows, for those who cannot see it."""
         size = f"{_n(width)} {_n(height)}"
         fixed = (
             f"text {{ font: {FONT_SIZE}px {_FONT} }}"
             " .strong { font-weight: bold } polyline { fill: none }"
             " .lane { stroke-dasharray: 2 4 } .way { stroke-width: 1.5 }"
         )
-        dark = f"@media (prefers-color-scheme: dark) {{ {_colours(_DARK)} }}"
+        dark = f"@media (prefers-color-scheme: dark) {{ {_colours(is_dark=True)} }}"
         head = [
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{_n(width)}" height="{_n(height)}"'
             f' viewBox="0 0 {size}" role="img">',
             f"<title>{escape(title)}</title>",
             f"<desc>{escape(text)}</desc>",
-            f"<style>{fixed} {_colours(_LIGHT)} {dark}</style>",
+            f"<style>{fixed} {_colours(is_dark=False)} {dark}</style>",
             f'<rect class="page" width="{_n(width)}" height="{_n(height)}"/>',
         ]
         return "\n".join([*head, *self._items, "</svg>", ""])

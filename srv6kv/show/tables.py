@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from srv6kv.doctor.findings import Finding
+    from srv6kv.verify.differences import Difference
 
 _SHOWN = (
     keys.VRF_TABLE,
@@ -83,9 +84,7 @@ def _table(title: str, columns: Row, rows: Iterable[Row]) -> Table:
             max_width=_WIDEST.get(name),
             overflow="fold",
         )
-    for row in rows:
-        table.add_row(*cells(row))
-    return table
+    return _filled(table, rows)
 
 
 def findings_table(found: Iterable[Finding]) -> Table:
@@ -95,21 +94,46 @@ def findings_table(found: Iterable[Finding]) -> Table:
     return framed_table("Doctor", columns, rows, whole=("check", "verdict"))
 
 
+def differences_table(found: Iterable[Difference]) -> Table:
+    """Return a table of what ``verify`` has found."""
+    rows = (
+        (
+            item.subject.removeprefix("config/vpp/srv6/v2/"),
+            item.where,
+            f"{item.reason}: {item.what}",
+            item.cause,
+            item.remedy.text,
+        )
+        for item in found
+    )
+    columns = ("object", "where", "difference", "likely cause", "remedy")
+    return framed_table("Differences", columns, rows, columns[1:2], show_lines=True)
+
+
 def framed_table(
-    title: str, columns: Iterable[str], rows: Iterable[Row], whole: Sequence[str] = ()
+    title: str,
+    columns: Iterable[str],
+    rows: Iterable[Row],
+    whole: Sequence[str] = (),
+    *,
+    show_lines: bool = False,
 ) -> Table:
     """Return a table with a frame, whose cells fold but for those of the columns ``whole``."""
     from rich.table import Table
 
-    table = Table(title=cells((title,))[0], title_justify="left")
+    table = Table(title=_cells((title,))[0], title_justify="left", show_lines=show_lines)
     for name in columns:
         table.add_column(name, overflow="fold", no_wrap=name in whole)
+    return _filled(table, rows)
+
+
+def _filled(table: Table, rows: Iterable[Row]) -> Table:
     for row in rows:
-        table.add_row(*cells(row))
+        table.add_row(*_cells(row))
     return table
 
 
-def cells(row: Iterable[str]) -> list[Text]:
+def _cells(row: Iterable[str]) -> list[Text]:
     """The cells of a row, in which everything can be seen and nothing is markup."""
     from rich.text import Text
 

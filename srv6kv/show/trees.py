@@ -13,10 +13,8 @@ from srv6kv.explain.account import (
     EndpointPart,
     Explanation,
     Key,
-    Path,
     Place,
     ReceiveSide,
-    Remark,
     Said,
     SlicePart,
     Verdict,
@@ -31,11 +29,10 @@ def text_of(explanation: Explanation) -> str:
     """The tree as lines of plain text."""
     from rich.console import Console
 
-    tree = _tree_of(explanation)
     # As wide as the widest line could be: nothing is wrapped.
     console = Console(width=4096, color_system=None, force_terminal=False)
     with console.capture() as capture:
-        console.print(tree)
+        console.print(_tree_of(explanation))
     return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
 
 
@@ -50,12 +47,12 @@ def _tree_of(explanation: Explanation) -> Tree:
         _add(tree, f"not rendered, rule {explanation.rule}")
     for address in explanation.addresses:
         _add_address(tree, address)
-    for item in explanation.slices:
-        _add_slice(tree, item)
+    for part in explanation.slices:
+        _add_slice(tree, part)
     if not explanation.slices and not explanation.rule:
         _add(tree, "no EndpointSlice names it")
-    for note in explanation.warnings:
-        _add_note(tree, note)
+    for item in explanation.warnings:
+        _add(tree, f"warning {item.reason}: {item.subject}: {item.text}", [f"see {item.link}"])
     if explanation.rules:
         _add(tree, "rules", (f"{name}: {page}" for name, page in explanation.rules.items()))
     return tree
@@ -83,12 +80,8 @@ def _add_address(tree: Tree, address: Address) -> None:
 def _lines_of_place(place: Place) -> Iterator[str]:
     yield from map(_key, place.keys)
     for path in place.paths:
-        yield f"weight {path.weight}: {_path(path)}"
-
-
-def _path(path: Path) -> str:
-    behind = ", ".join(path.endpoints) or "no endpoint"
-    return f"{' > '.join(path.segments)} to {behind}"
+        behind = ", ".join(path.endpoints) or "no endpoint"
+        yield f"weight {path.weight}: {' > '.join(path.segments)} to {behind}"
 
 
 def _key(key: Key) -> str:
@@ -128,7 +121,3 @@ def _receive_lines(side: ReceiveSide) -> Iterator[str]:
         yield side.problem
     yield from map(_key, side.keys)
     yield from side.translations
-
-
-def _add_note(tree: Tree, note: Remark) -> None:
-    _add(tree, f"warning {note.reason}: {note.subject}: {note.text}", [f"see {note.link}"])

@@ -1,4 +1,4 @@
-"""What ``simulate`` answers, and what there is to say beside it."""
+"""What ``simulate`` answers, and under which assumptions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from srv6kv.simulate.draw import Balanced, Draw
-from srv6kv.simulate.shift import Shifts
+from srv6kv.simulate.moves import Shifts
 from srv6kv.trace.hops import End, Question
 
 
@@ -38,7 +38,7 @@ class Answer:
     fragments: Draw | None = None
     change: Shifts | None = None
     then: tuple[str, ...] | None = None
-    notes: tuple[str, ...] = ()
+    assumptions: tuple[str, ...] = ()
 
     @property
     def is_served(self) -> bool:
@@ -52,7 +52,7 @@ class Answer:
         return any(one.buckets and any(end.is_delivered for end in one.ends) for one in endpoints)
 
 
-def notes_of(answer: Answer) -> Iterator[str]:
+def assumptions_of(answer: Answer) -> Iterator[str]:
     """What was assumed, and what may be otherwise on a real VPP."""
     found = answer.balanced
     if found is None:
@@ -66,7 +66,7 @@ def notes_of(answer: Answer) -> Iterator[str]:
         )
     yield from _traps(found, is_capped=answer.is_capped)
     if len(found.endpoints) > 1:
-        yield from _hash_notes(answer)
+        yield from _about_hash(answer)
 
 
 def _traps(found: Balanced, *, is_capped: bool) -> Iterator[str]:
@@ -82,7 +82,7 @@ def _traps(found: Balanced, *, is_capped: bool) -> Iterator[str]:
         yield f"policy {found.bsid}: a weight of 0 among others, which VPP does not support"
 
 
-def _hash_notes(answer: Answer) -> Iterator[str]:
+def _about_hash(answer: Answer) -> Iterator[str]:
     if "flowlabel" in answer.flow_hash:
         yield (
             "the hash has the flow label: Linux changes it after a lost packet, and the connection"
@@ -94,15 +94,14 @@ def _hash_notes(answer: Answer) -> Iterator[str]:
             " default since 21.06 has it: see --flow-label"
         )
     if answer.question.protocol == "UDP":
-        yield from _fragment_notes(answer)
+        yield _about_fragments(answer)
 
 
-def _fragment_notes(answer: Answer) -> Iterator[str]:
+def _about_fragments(answer: Answer) -> str:
     if answer.fragments is None or answer.balanced is None:
-        yield "fragments have no ports in their hash: they may reach another endpoint"
-        return
+        return "fragments have no ports in their hash: they may reach another endpoint"
     index = answer.fragments.endpoint
     where = f"bucket {answer.fragments.bucket}"
     if index is not None:
         where += f", < {', '.join(answer.balanced.endpoints[index].segments)} >"
-    yield f"fragments of this flow have no ports in their hash: they go to {where}"
+    return f"fragments of this flow have no ports in their hash: they go to {where}"

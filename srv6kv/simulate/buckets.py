@@ -22,7 +22,7 @@ class Table:
     """Buckets of a policy.
 
     Attributes:
-        size: how many buckets there are, a power of two; 0: none, every packet is dropped.
+        size: a power of two; 0: every packet is dropped.
         runs: which list has how many of them, in the order of the buckets; what follows the last
             run drops packets.
     """
@@ -37,14 +37,12 @@ class Table:
             found += [index] * count
         return found + [None] * (max(self.size, 1) - len(found))
 
-    def bucket(self, flow_hash: int) -> int | None:
-        """The bucket of a flow; None: there is none."""
-        return flow_hash % self.size if self.size else None
-
-    def owner(self, flow_hash: int) -> int | None:
-        """The list that a flow gets; None: it is dropped."""
-        bucket = self.bucket(flow_hash)
-        return None if bucket is None else self.owners()[bucket]
+    def choice(self, flow_hash: int) -> tuple[int | None, int | None]:
+        """The bucket of a flow and its list; None: there is none, and the flow is dropped."""
+        if not self.size:
+            return None, None
+        bucket = flow_hash % self.size
+        return bucket, self.owners()[bucket]
 
     def count(self, index: int) -> int:
         """How many buckets a list has."""

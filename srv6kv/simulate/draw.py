@@ -10,8 +10,8 @@ from srv6kv.ligato import keys
 from srv6kv.ligato.values import Policy, SegmentList
 from srv6kv.net.addresses import canonical_of_any
 from srv6kv.simulate.buckets import Table, table
-from srv6kv.simulate.flowhash import FRAGMENT, PROTOCOLS, Flow, flow_hash
-from srv6kv.trace.hops import End, Hop, Packet, Site, Trace
+from srv6kv.simulate.flowhash import Flow, flow_hash
+from srv6kv.trace.hops import End, Hop, Site, Trace
 from srv6kv.trace.state import Node, node_of
 from srv6kv.vpp.showsr_values import ShowSr
 
@@ -56,12 +56,7 @@ class Balanced:
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """What one flow gets.
-
-    Attributes:
-        bucket: None: the table has none.
-        endpoint: index of the endpoint; None: its packets are dropped.
-    """
+    """What one flow gets: a bucket and the index of an endpoint; None: its packets are dropped."""
 
     hash: int
     bucket: int | None
@@ -79,13 +74,7 @@ def policy_hop(trace: Trace) -> Hop | None:
 
 
 def balanced(hop: Hop, policy: Policy, *, is_order_known: bool, is_capped: bool) -> Balanced:
-    """Shares of the endpoints of a policy.
-
-    Args:
-        hop: the policy's, of a trace.
-        policy: the same that was traced.
-        is_capped: as ``buckets.table``.
-    """
+    """Shares of the endpoints of a policy, which was traced at this hop."""
     lists = policy.segment_lists
     weights = [item.weight for item in lists]
     found = table(weights, is_capped=is_capped)
@@ -98,7 +87,7 @@ def balanced(hop: Hop, policy: Policy, *, is_order_known: bool, is_capped: bool)
             found.count(index),
             found.count(index) / found.size if found.size else 0.0,
             weight / sum(weights),
-            tuple(dict.fromkeys(replace(end, reply="") for end in _ends(branch.hop))),
+            tuple(dict.fromkeys(replace(end, reply="") for end in branch.hop.ends())),
         )
         for index, (item, weight, branch) in enumerate(
             zip(lists, weights, hop.branches, strict=True)
@@ -107,55 +96,36 @@ def balanced(hop: Hop, policy: Policy, *, is_order_known: bool, is_capped: bool)
     return Balanced(hop.node, policy.bsid, hop.key, is_order_known, found.size, endpoints)
 
 
-def _ends(hop: Hop) -> list[End]:
-    own = [hop.end] if hop.end is not None else []
-    return own + [end for branch in hop.branches for end in _ends(branch.hop)]
-
-
-def flow_of(packet: Packet, source_port: int, label: int) -> Flow:
-    """What of a packet at a policy goes into its hash."""
-    protocol = PROTOCOLS[packet.protocol]
-    return Flow(packet.source, packet.destination, protocol, source_port, packet.port, label)
-
-
-def fragment_of(flow: Flow) -> Flow:
-    """What is hashed of an IPv6 fragment of the flow: no ports, another protocol."""
-    return replace(flow, protocol=FRAGMENT, source_port=0, port=0)
-
-
 def draw(flow: Flow, buckets: Table, config: frozenset[str]) -> Draw:
-    """The bucket and the list that a flow gets.
-
-    Raises:
-        ValueError: as ``flow_hash``.
-    """
+    """The bucket and the list that a flow gets; errors are those of ``flow_hash``."""
     number = flow_hash(flow, config)
-    return Draw(number, buckets.bucket(number), buckets.owner(number))
+    return Draw(number, *buckets.choice(number))
 
 
 def as_shown(site: Site, shown: ShowSr) -> tuple[Site, frozenset[str], tuple[str, ...]]:
     """A node whose policies have the segment lists that VPP shows, in its order.
 
     Returns:
-        the node, the BSIDs of the policies that VPP shows, and what there is to say.
+        the node, the BSIDs of the policies that VPP shows, and where it differs from the agent.
     """
     values: dict[str, Any] = dict(site.values)
     policies = node_of(site).policies
-    known, notes = set(), []
+    known, differences = set(), []
     for found in shown.policies or ():
         key = keys.policy(found.bsid)
         if found.bsid not in policies or key not in values:
             continue
         if found.kind != "Default":
-            notes.append(f"{key}: VPP shows type {found.kind}, which it does not balance")
+            text = f"{key}: VPP shows type {found.kind}, which it does not balance"
+            differences.append(text)
             continue
         known.add(found.bsid)
         lists = tuple(SegmentList(item.segments, item.weight) for item in found.lists)
         if set(lists) != set(canonical_lists(policies[found.bsid].segment_lists)):
-            notes.append(f"{key}: VPP has other segment lists, and they count here")
+            differences.append(f"{key}: VPP has other segment lists, and they count here")
         plain = [{"segments": item.segments, "weight": item.weight} for item in lists]
         values[key] = {**values[key], "segment_lists": plain}
-    return replace(site, values=values), frozenset(known), tuple(notes)
+    return replace(site, values=values), frozenset(known), tuple(differences)
 
 
 def canonical_lists(lists: Sequence[SegmentList]) -> tuple[SegmentList, ...]:
@@ -167,9 +137,8 @@ def canonical_lists(lists: Sequence[SegmentList]) -> tuple[SegmentList, ...]:
 
 def steered(node: Node) -> Mapping[tuple[int, str], Policy]:
     """The policy of each steered VRF and prefix of a node."""
-    return {
-        (item.l3_traffic.installation_vrf_id, item.l3_traffic.prefix_address): node.policies[
-            item.policy_bsid
-        ]
-        for item in node.steerings
-    }
+    found = {}
+    for item in node.steerings:
+        place = (item.l3_traffic.installation_vrf_id, item.l3_traffic.prefix_address)
+        found[place] = node.policies[item.policy_bsid]
+    return found

@@ -15,12 +15,12 @@ from srv6kv.ligato.values import SegmentList
 from srv6kv.notes import Note
 from srv6kv.offline.files import Files
 from srv6kv.simulate import draw, flowhash
-from srv6kv.simulate.answer import Answer, notes_of
+from srv6kv.simulate.answer import Answer, assumptions_of
 from srv6kv.simulate.buckets import table
 from srv6kv.simulate.draw import Balanced
-from srv6kv.simulate.shift import Shifts, shifts
+from srv6kv.simulate.moves import Shifts, shifts
 from srv6kv.trace import Network, Site, destinations, sites
-from srv6kv.trace.hops import Hop, Packet, Trace
+from srv6kv.trace.hops import Hop, Trace
 from srv6kv.trace.sites import Scene
 from srv6kv.trace.state import node_of
 from srv6kv.vpp.showsr_values import ShowSr
@@ -63,7 +63,7 @@ class After:
     """Agents' keys of the sender's node after a change."""
 
     values: Mapping[str, Any]
-    notes: tuple[str, ...] = ()
+    assumptions: tuple[str, ...] = ()
     bad_input: tuple[Note, ...] = ()
 
 
@@ -77,9 +77,6 @@ def before_of(
     Args:
         states: the keys of the nodes' agents, where no etcd was read.
         entries: what etcd holds; None: it was not read.
-
-    Raises:
-        InputError: as ``sites``.
     """
     if entries is not None:
         return Before(sites.in_etcd(entries, files), entries, files, frozenset())
@@ -92,44 +89,28 @@ def after_of(before: Before, node: str, then: Files | None) -> After:
 
     Args:
         then: the cluster after it; None: the cluster of ``before`` is written to etcd.
-
-    Raises:
-        InputError: the node is not there, before or after.
     """
-    site_of(before.scene, node)
+    site = _site_of(before.scene, node)
     files = before.files if then is None else then
     assert files is not None
     if node not in files.reconciler.cluster.nodes:
         more = "; give the rest of the cluster with -f" if then is not None else ""
         raise InputError(f"after the change there is no Node {node}{more}")
     is_attached = then is not None and node not in before.stated
-    values = sites.planned(files, _actual(before, node), is_attached=is_attached)
-    notes = (ASSUMED,) if is_attached and before.entries is not None else ()
-    return After(values, notes, files.bad_input())
-
-
-def _actual(before: Before, node: str) -> Sequence[KeyValue]:
-    if before.entries is not None:
-        return before.entries
-    site = site_of(before.scene, node)
-    prefix = keys.agent_prefix(node)
-    return [
-        KeyValue(prefix + key, msgspec.json.encode(value), revision)
+    actual: Sequence[KeyValue] = before.entries or [
+        KeyValue(keys.agent_prefix(node) + key, msgspec.json.encode(value), revision)
         for revision, (key, value) in enumerate(site.values.items(), start=1)
     ]
+    values = sites.planned(files, actual, is_attached=is_attached)
+    assumptions = (ASSUMED,) if is_attached and before.entries is not None else ()
+    return After(values, assumptions, files.bad_input())
 
 
-def site_of(scene: Scene, node: str) -> Site:
-    """The site of a node.
-
-    Raises:
-        InputError: it is not there.
-    """
-    for site in scene.sites:
-        if site.name == node:
-            return site
-    names = ", ".join(sorted(site.name for site in scene.sites))
-    raise InputError(f"--from {node}: no such node; there are: {names or 'none'}")
+def _site_of(scene: Scene, node: str) -> Site:
+    by_name = {site.name: site for site in scene.sites}
+    if node not in by_name:
+        raise InputError(f"--from {node}: {destinations.there_are('node', sorted(by_name))}")
+    return by_name[node]
 
 
 def answer(
@@ -145,28 +126,26 @@ def answer(
 
     Args:
         vpp: what VPP on the sender's node shows, if it is known.
-
-    Raises:
-        InputError: sender or destination is none that is there.
     """
     scene = before.scene
     source = destinations.source_of(sender, Network(scene.sites))
-    site = shown = site_of(scene, source.node)
+    site = shown = _site_of(scene, source.node)
     known: frozenset[str] = frozenset()
-    notes: list[str] = [*scene.notes, *(after.notes if after is not None else ())]
+    assumed = [*scene.assumptions, *(after.assumptions if after is not None else ())]
     if vpp is not None:
         shown, known, more = draw.as_shown(site, vpp)
-        notes += more
+        assumed += more
     network = Network(shown if one is site else one for one in scene.sites)
     found = destinations.traced(network, scene.cluster, source, destination)
     made = _answer(found, shown, known, port, hashed)
     if vpp is not None and made.balanced is not None and not made.balanced.is_order_known:
-        notes.append(f"VPP does not show policy {made.balanced.bsid}")
+        assumed.append(f"VPP does not show policy {made.balanced.bsid}")
     if after is not None:
-        change = _change(site, shown, after, is_capped=hashed.is_capped)
-        made = replace(made, change=change)
-        made = replace(made, then=_then(made, change, hashed))
-    return replace(made, notes=(*notes, *found.notes, *notes_of(made)))
+        then = replace(site, values=after.values)
+        held, old, new = (draw.steered(node_of(one)) for one in (shown, site, then))
+        change = shifts(site.name, held, old, new, is_capped=hashed.is_capped)
+        made = replace(made, change=change, then=_then(made, change, hashed))
+    return replace(made, assumptions=(*assumed, *found.assumptions, *assumptions_of(made)))
 
 
 def _answer(
@@ -175,9 +154,9 @@ def _answer(
     hop = draw.policy_hop(found)
     words = tuple(word for word in flowhash.BITS if word in hashed.words)
     label = hashed.label if "flowlabel" in words else None
-    bare = Answer(found.question, port, words, label, hashed.is_capped, None, (), None, None, None)
+    bare = Answer(found.question, port, words, label, hashed.is_capped)
     if hop is None or hop.node != site.name:
-        return replace(bare, ends=tuple(dict.fromkeys(found.ends())))
+        return replace(bare, ends=tuple(dict.fromkeys(found.path.ends())))
     policy = node_of(site).policies[hop.what]
     balanced = draw.balanced(
         hop, policy, is_order_known=hop.what in known, is_capped=hashed.is_capped
@@ -187,11 +166,18 @@ def _answer(
 
 def _with_draws(bare: Answer, hop: Hop, balanced: Balanced, hashed: Hash) -> Answer:
     """With what the flow gets, if enough is known of it."""
-    packet: Packet = hop.packet
+    packet, port = hop.packet, bare.source_port
     needs_port = "sport" in hashed.words and packet.protocol != "SCTP"
-    if not packet.source or (needs_port and bare.source_port is None):
+    if not packet.source or (needs_port and port is None):
         return bare
-    flow = draw.flow_of(packet, bare.source_port or 0, hashed.label)
+    flow = flowhash.Flow(
+        packet.source,
+        packet.destination,
+        flowhash.PROTOCOLS[packet.protocol],
+        port or 0,
+        packet.port,
+        hashed.label,
+    )
     weights = [item.weight for item in balanced.endpoints]
     buckets = table(weights, is_capped=hashed.is_capped)
     try:
@@ -200,15 +186,9 @@ def _with_draws(bare: Answer, hop: Hop, balanced: Balanced, hashed: Hash) -> Ans
         raise InputError(f"--flow-hash: {error}") from None
     fragments = None
     if ":" in packet.source and packet.protocol != "SCTP":
-        fragments = draw.draw(draw.fragment_of(flow), buckets, hashed.words)
+        fragment = replace(flow, protocol=flowhash.FRAGMENT, source_port=0, port=0)
+        fragments = draw.draw(fragment, buckets, hashed.words)
     return replace(bare, flow=drawn, fragments=fragments)
-
-
-def _change(site: Site, shown: Site, after: After, *, is_capped: bool) -> Shifts:
-    held, old, new = (
-        draw.steered(node_of(one)) for one in (shown, site, replace(site, values=after.values))
-    )
-    return shifts(site.name, held, old, new, is_capped=is_capped)
 
 
 def _then(made: Answer, change: Shifts, hashed: Hash) -> tuple[str, ...] | None:
@@ -221,5 +201,5 @@ def _then(made: Answer, change: Shifts, hashed: Hash) -> tuple[str, ...] | None:
         if one.before == made.balanced.bsid:
             lists = list(one.then)
     weights = [item.weight for item in lists]
-    index = table(weights, is_capped=hashed.is_capped).owner(made.flow.hash)
+    _, index = table(weights, is_capped=hashed.is_capped).choice(made.flow.hash)
     return () if index is None else lists[index].segments

@@ -80,27 +80,16 @@ def flow_hash(flow: Flow, config: frozenset[str] = FIVE_TUPLE) -> int:
     if is_ipv4(flow.source) != is_ipv4(flow.destination):
         raise ValueError(f"{flow.source} and {flow.destination} are of different families")
     if not is_ipv4(flow.source):
-        return _hash6(flow, config)
+        source, destination, ports = _words(_folded, flow, config)
+        label = flow.label if "flowlabel" in config else 0
+        return _mix64(source, destination, ports ^ label) & _32
     if flow.protocol not in _WITH_PORTS or not {"sport", "dport"} <= config:
         raise ValueError("versions of VPP differ in the hash of IPv4 without ports")
-    return _hash4(flow, config)
+    return _finish(*_mix32(*_words(_little4, flow, config)))
 
 
-def _hash6(flow: Flow, config: frozenset[str]) -> int:
-    source, destination, from_port, to_port = _ends(_folded, flow, config)
-    destination ^= flow.protocol if "proto" in config else 0
-    ports = to_port << 16 | from_port
-    return _mix64(source, destination, ports ^ (flow.label if "flowlabel" in config else 0)) & _32
-
-
-def _hash4(flow: Flow, config: frozenset[str]) -> int:
-    source, destination, from_port, to_port = _ends(_little4, flow, config)
-    destination ^= flow.protocol if "proto" in config else 0
-    return _finish(*_mix32(source, destination, to_port << 16 | from_port))
-
-
-def _ends(load: Loader, flow: Flow, config: frozenset[str]) -> tuple[int, int, int, int]:
-    """Both addresses, then both ports, in the order in which they are mixed."""
+def _words(load: Loader, flow: Flow, config: frozenset[str]) -> tuple[int, int, int]:
+    """Both addresses, the second with the protocol, then both ports: what is mixed."""
     has_ports = flow.protocol in _WITH_PORTS
     source = load(flow.source) if "src" in config else 0
     destination = load(flow.destination) if "dst" in config else 0
@@ -114,7 +103,8 @@ def _ends(load: Loader, flow: Flow, config: frozenset[str]) -> tuple[int, int, i
         from_port, to_port = sorted((from_port, to_port))
     if is_turned:
         from_port, to_port = to_port, from_port
-    return source, destination, from_port, to_port
+    protocol = flow.protocol if "proto" in config else 0
+    return source, destination ^ protocol, to_port << 16 | from_port
 
 
 def _swapped(port: int) -> int:

@@ -1,7 +1,7 @@
-"""What share of flows a change of segment lists moves to another endpoint.
+"""What share of flows a change of a node's keys moves to another endpoint, policy by policy.
 
 Rule: shares are counted over bucket tables, so they are exact for flows whose hashes are spread
-evenly. A endpoint is known by its segments; a weight is not part of it. The agent changes a policy
+evenly. An endpoint is known by its segments; a weight is not part of it. The agent changes a policy
 in place: it adds every new list, one call each, then deletes the old ones, and VPP puts its last
 list into the place of a deleted one (agent rule A44, VPP rule V7).
 """
@@ -9,24 +9,25 @@ list into the place of a deleted one (agent rule A44, VPP rule V7).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from srv6kv.ligato.values import SegmentList
+from srv6kv.ligato.values import Policy, SegmentList
 from srv6kv.simulate.buckets import table
+from srv6kv.simulate.draw import canonical_lists
 
 Lists = Sequence[SegmentList]
 """Segment lists in the order in which VPP holds them."""
 Segments = tuple[str, ...]
+How = Literal["updated", "replaced", "new", "gone"]
+Steered = Mapping[tuple[int, str], Policy]
+"""VRF and prefix to the policy into which it is steered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """So many buckets of all that are meant.
-
-    Attributes:
-        share: of ``of``, between 0 and 1; 0 of nothing.
-    """
+    """So many buckets of all that are meant; the share is between 0 and 1, and 0 of nothing."""
 
     moved: int
     of: int
@@ -63,6 +64,95 @@ class Change:
     worst_call: int
 
 
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """The flows of one steered address.
+
+    Attributes:
+        how: ``updated`` list by list; ``replaced`` by another policy, which is made as a whole;
+            ``new``, ``gone``.
+        before: BSID, "" for a new one; ``after``: "" for one that is gone.
+        held: segment lists as VPP has them before.
+        then: as it has them after.
+    """
+
+    vrf: int
+    prefix: str
+    how: How
+    before: str
+    after: str
+    held: tuple[SegmentList, ...]
+    then: tuple[SegmentList, ...]
+    change: Change
+
+
+@dataclass(frozen=True, slots=True)
+class Shifts:
+    """A change of a node; ``unchanged`` are the steered addresses that it leaves as they are."""
+
+    node: str
+    policies: tuple[Shift, ...]
+    unchanged: int
+
+
+def shifts(
+    node: str, held: Steered, old: Steered, new: Steered, *, is_capped: bool = True
+) -> Shifts:
+    """The flows of every steered address that a change of a node's keys concerns.
+
+    Args:
+        held: policies as VPP has them before, with its order of lists.
+        old: as the agent's keys say before.
+        new: as they say after.
+    """
+    places = sorted(held.keys() | new.keys())
+    found = [
+        _shift(place, held.get(place), old.get(place), new.get(place), is_capped)
+        for place in places
+    ]
+    moved = tuple(filter(None, found))
+    return Shifts(node, moved, len(found) - len(moved))
+
+
+def _shift(
+    place: tuple[int, str],
+    held: Policy | None,
+    old: Policy | None,
+    new: Policy | None,
+    is_capped: bool,
+) -> Shift | None:
+    vectors = [_lists(item) for item in (held, old, new)]
+    how: How
+    if held is None:
+        how = "new"
+    elif new is None:
+        how = "gone"
+    elif old is not None and _attributes(old) == _attributes(new):
+        if set(vectors[1]) == set(vectors[2]):
+            return None
+        how = "updated"
+    else:
+        how = "replaced"
+    then = vectors[2]
+    if how == "updated":
+        change = changed(*vectors, is_capped=is_capped)
+        *_, then = (vectors[0], *calls(*vectors))
+    else:
+        moved = replaced(vectors[0], then, is_capped=is_capped)
+        change = Change(0, moved, moved, 0)
+    before, after = (item.bsid if item is not None else "" for item in (held, new))
+    return Shift(*place, how, before, after, vectors[0], then, change)
+
+
+def _lists(policy: Policy | None) -> tuple[SegmentList, ...]:
+    return canonical_lists(policy.segment_lists) if policy is not None else ()
+
+
+def _attributes(policy: Policy) -> tuple[str, int, bool]:
+    """What the agent cannot change in place."""
+    return policy.bsid, policy.installation_vrf_id, policy.srh_encapsulation
+
+
 def changed(held: Lists, old: Lists, new: Lists, *, is_capped: bool = True) -> Change:
     """The effect of what the agent does when a policy's value changes.
 
@@ -70,13 +160,11 @@ def changed(held: Lists, old: Lists, new: Lists, *, is_capped: bool = True) -> C
         held: as VPP holds them before.
         old: those of the agent's value before.
         new: those of its value after.
-        is_capped: as ``buckets.table``.
     """
-    moments = list(calls(held, old, new))
-    kept = {item.segments for item in held} & {item.segments for item in new}
-    found = [_moves(held, moment, kept, is_capped=is_capped) for moment in moments]
+    kept = _kept(held, new)
+    found = [_moves(held, moment, kept, is_capped) for moment in calls(held, old, new)]
     if not found:
-        none = _moves(held, held, kept, is_capped=is_capped)
+        none = _moves(held, held, kept, is_capped)
         return Change(0, none, none, 0)
     worst = max(found, key=lambda item: (item.of_kept.share, item.of_all.share))
     return Change(len(found), found[-1], worst, found.index(worst) + 1)
@@ -84,8 +172,11 @@ def changed(held: Lists, old: Lists, new: Lists, *, is_capped: bool = True) -> C
 
 def replaced(held: Lists, new: Lists, *, is_capped: bool = True) -> Moves:
     """The effect of another policy with these lists in place of one."""
-    kept = {item.segments for item in held} & {item.segments for item in new}
-    return _moves(held, new, kept, is_capped=is_capped)
+    return _moves(held, new, _kept(held, new), is_capped)
+
+
+def _kept(held: Lists, new: Lists) -> set[Segments]:
+    return {item.segments for item in held} & {item.segments for item in new}
 
 
 def calls(held: Lists, old: Lists, new: Lists) -> Iterator[tuple[SegmentList, ...]]:
@@ -103,7 +194,7 @@ def calls(held: Lists, old: Lists, new: Lists) -> Iterator[tuple[SegmentList, ..
             yield tuple(now)
 
 
-def _moves(before: Lists, after: Lists, kept: set[Segments], *, is_capped: bool) -> Moves:
+def _moves(before: Lists, after: Lists, kept: set[Segments], is_capped: bool) -> Moves:
     old, new = _owners(before, is_capped), _owners(after, is_capped)
     width = max(len(old), len(new))
     pairs = Counter(zip(old * (width // len(old)), new * (width // len(new)), strict=True))

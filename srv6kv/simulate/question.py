@@ -9,11 +9,7 @@ from srv6kv.trace import destinations
 
 
 def sender_of(text: str) -> tuple[str, int | None]:
-    """Split ``--from`` into what ``trace`` takes and the port.
-
-    Raises:
-        InputError: the port is none.
-    """
+    """Split ``--from`` into what ``trace`` takes and the port."""
     node, slash, address = text.partition("/")
     if address.startswith("["):
         address, _, rest = address[1:].partition("]")
@@ -25,9 +21,8 @@ def sender_of(text: str) -> tuple[str, int | None]:
         address, colon, port = (address, "", "") if is_plain else address.partition(":")
     else:
         node, colon, port = node.partition(":")
-    if colon and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise InputError(f"--from {text}: {port!r} is not a port")
-    return f"{node}{slash}{address}", int(port) if colon else None
+    number = destinations.port_of(f"--from {text}", port) if colon else None
+    return f"{node}{slash}{address}", number
 
 
 def destination_of(text: str, protocol: str, known: Cluster) -> str:
@@ -37,9 +32,6 @@ def destination_of(text: str, protocol: str, known: Cluster) -> str:
 
     Args:
         protocol: in upper case; "" if none is asked for.
-
-    Raises:
-        InputError: the text says another protocol, or the service has not one port.
     """
     where, slash, named = text.rpartition("/")
     if not slash or named.upper() not in destinations.PROTOCOLS:

@@ -6,12 +6,11 @@ is, not what was meant.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from srv6kv.net.addresses import is_ipv4
 from srv6kv.trace.hops import Branch, End, Hop, Packet, Question, Site, Trace
-from srv6kv.trace.reply import with_replies
 from srv6kv.trace.state import Node, node_of
 from srv6kv.trace.walk import Walk
 
@@ -22,11 +21,7 @@ Choices = Sequence[tuple[str, int]]
 
 
 class Network:
-    """Nodes that are joined by their uplinks.
-
-    Args:
-        sites: one for each node.
-    """
+    """Nodes that are joined by their uplinks."""
 
     def __init__(self, sites: Iterable[Site]) -> None:
         self._nodes = {site.name: node_of(site) for site in sites}
@@ -51,7 +46,6 @@ class Network:
         """What can become of the first packet of a connection.
 
         Args:
-            question: where it starts and where it is to go.
             choices: the endpoints of a service that a host asks for; None: it asks for none.
 
         Raises:
@@ -66,8 +60,7 @@ class Network:
         return Trace(question, path, tuple(unread))
 
     def _answered(self, question: Question, packet: Packet) -> Hop:
-        path = self._walked(question, packet)
-        return with_replies(path, lambda end: self._back(packet, end))
+        return _with_replies(self._walked(question, packet), lambda end: self._back(packet, end))
 
     def _walked(self, question: Question, packet: Packet) -> Hop:
         match question.sender:
@@ -82,19 +75,18 @@ class Network:
 
     def _chosen(self, question: Question, choices: Choices) -> Hop:
         """kube-proxy on the host has put an endpoint's address in place of the service's."""
-        packet = _packet(question)
-        what, node = question.destination, question.node
+        packet, node, of = _packet(question), question.node, len(choices)
+        does = f"kube-proxy chooses 1 of {of}" if choices else "no endpoint"
+        hop = Hop(node, "host", "choice", question.destination, does, "", packet)
         if not choices:
             end = End("dropped", node, why="kube-proxy has no endpoint for it")
-            return Hop(node, "host", "choice", what, "no endpoint", "", packet, end=end)
-        does = f"kube-proxy chooses 1 of {len(choices)}"
+            return replace(hop, end=end)
         branches = []
         for address, port in choices:
             chosen = replace(packet, destination=address, port=port)
-            text = f"{address} port {port}" if len(choices) > 1 else ""
-            onward = self._answered(question, chosen)
-            branches.append(Branch(1, len(choices), text, onward))
-        return Hop(node, "host", "choice", what, does, "", packet, tuple(branches))
+            text = f"{address} port {port}" if of > 1 else ""
+            branches.append(Branch(1, of, text, self._answered(question, chosen)))
+        return replace(hop, branches=tuple(branches))
 
     def _back(self, asked: Packet, end: End) -> Hop | None:
         """Walk an answer back from the address that was asked; None if the client is not known."""
@@ -110,6 +102,38 @@ class Network:
 
 def _packet(question: Question) -> Packet:
     return Packet(question.source, question.destination, question.protocol, question.port)
+
+
+def _with_replies(path: Hop, back: Callable[[End], Hop | None]) -> Hop:
+    """The path, with the reply in each end that has the packet; ``back`` finds it."""
+    if path.end is not None and path.end.is_delivered:
+        return replace(path, end=replace(path.end, reply=_line_of(back(path.end))))
+    branches = (replace(one, hop=_with_replies(one.hop, back)) for one in path.branches)
+    return replace(path, branches=tuple(branches))
+
+
+def _line_of(path: Hop | None) -> str:
+    """An answer's path in one line: it never meets the service's policy, but may ride a tunnel."""
+    if path is None:
+        return "to the client outside by the network's own routes, not encapsulated"
+    return f"{path.packet.source} to {path.packet.destination}: {', '.join(_parts(path))}"
+
+
+def _parts(path: Hop) -> Iterator[str]:
+    hop = path
+    is_tunnelled = False
+    while hop.branches:
+        if hop.kind == "policy":
+            is_tunnelled = True
+            yield f"tunnel {hop.what} from {hop.node}"
+        elif hop.kind == "localsid":
+            yield f"ends at {hop.what} on {hop.node}"
+        hop = hop.branches[0].hop
+    if not is_tunnelled:
+        yield "plain routes"
+    assert hop.end is not None
+    to = {"pod": f"to pod {hop.end.address}", "host": f"to the host of {hop.end.node}"}
+    yield to.get(hop.end.kind, str(hop.end))
 
 
 def _uplinks(nodes: Mapping[str, Node]) -> dict[str, tuple[str, int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from srv6kv.cluster.cluster import Cluster
@@ -31,7 +31,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class _Target:
     """Where it is to go, and the service that has this address and port, if one is known."""
 
     address: str
@@ -47,15 +47,11 @@ def node_of(text: str) -> str:
 
 
 def source_of(text: str, network: Network) -> Source:
-    """The sender that ``--from`` means.
-
-    Raises:
-        InputError: it means none that is there.
-    """
+    """The sender that ``--from`` means."""
     sender: Sender = "outside" if text.startswith("outside@") else "host"
     node, slash, address = text.removeprefix("outside@").partition("/")
     if node not in network.names:
-        raise InputError(f"--from {text}: {_there_are('node', network.names)}; give {FORMS}")
+        raise InputError(f"--from {text}: {there_are('node', network.names)}; give {FORMS}")
     if not slash:
         return Source(node, sender, "")
     try:
@@ -65,21 +61,17 @@ def source_of(text: str, network: Network) -> Source:
     if sender == "outside":
         return Source(node, "outside", address)
     if address not in network.pods(node):
-        there = _there_are(f"pod on {node}", network.pods(node))
+        there = there_are(f"pod on {node}", network.pods(node))
         raise InputError(f"--from {text}: {there}")
     return Source(node, "pod", address)
 
 
-def _there_are(what: str, names: Iterable[str]) -> str:
+def there_are(what: str, names: Iterable[str]) -> str:
+    """Of something that is not there, in words."""
     return f"no such {what}; there are: {', '.join(names) or 'none'}"
 
 
-def target_of(text: str, source: Source, cluster: Cluster) -> Target:
-    """The destination that is meant.
-
-    Raises:
-        InputError: it is none, or no such service is there.
-    """
+def _target_of(text: str, source: Source, cluster: Cluster) -> _Target:
     where, slash, protocol = text.rpartition("/")
     if not slash or protocol.upper() not in PROTOCOLS:
         where, protocol = text, ""
@@ -95,9 +87,14 @@ def target_of(text: str, source: Source, cluster: Cluster) -> Target:
         if ":" in name:
             raise InputError(f"{text}: {name!r} is neither an address nor a service") from None
         return _by_name(text, name, port, protocol.upper(), source, cluster)
+    return _by_address(address, port_of(text, port), protocol.upper() or "TCP", cluster)
+
+
+def port_of(text: str, port: str) -> int:
+    """The number of a port; the text is what the user gave, for the error."""
     if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise InputError(f"{text}: {port!r} is not a port")
-    return _by_address(address, int(port), protocol.upper() or "TCP", cluster)
+    return int(port)
 
 
 def is_address(text: str) -> bool:
@@ -109,18 +106,18 @@ def is_address(text: str) -> bool:
     return True
 
 
-def _by_address(address: str, number: int, protocol: str, cluster: Cluster) -> Target:
+def _by_address(address: str, number: int, protocol: str, cluster: Cluster) -> _Target:
     for _, service in sorted(cluster.services.items()):
         if address in wishes(service):
             for port in service.ports:
                 if (port.number, port.protocol) == (number, protocol):
-                    return Target(address, protocol, number, service, port)
-    return Target(address, protocol, number)
+                    return _Target(address, protocol, number, service, port)
+    return _Target(address, protocol, number)
 
 
 def _by_name(
     text: str, name: str, port: str, protocol: str, source: Source, cluster: Cluster
-) -> Target:
+) -> _Target:
     service = service_named(name, cluster)
     ref = service.ref
     found = [
@@ -132,33 +129,24 @@ def _by_name(
         ports = ", ".join(f"{item.name or item.number} {item.protocol}" for item in service.ports)
         raise InputError(f"{text}: Service {ref} has no such port; it has: {ports or 'none'}")
     chosen = min(found, key=lambda item: PROTOCOLS.index(item.protocol))
-    address = next(_addresses(service, source), None)
-    if address is None:
+    address = _address_of(service, source)
+    if not address:
         raise InputError(f"{text}: Service {ref} has no address of the sender's family")
-    return Target(address, chosen.protocol, chosen.number, service, chosen)
+    return _Target(address, chosen.protocol, chosen.number, service, chosen)
 
 
-def _addresses(service: Service, source: Source) -> Iterator[str]:
-    """Those that a sender can use, the usual one first: outside none but the public ones."""
+def _address_of(service: Service, source: Source) -> str:
+    """The one that a sender uses, from outside rather a public one; "" without any."""
     own = [service.cluster_ip, service.cluster_ipv4]
     public = [*service.balancer_ips, *service.external_ips]
     for address in [*public, *own] if source.sender == "outside" else [*own, *public]:
         if address and (not source.address or is_ipv4(address) == is_ipv4(source.address)):
-            yield address
+            return address
+    return ""
 
 
-def question_of(source: Source, target: Target, network: Network) -> Question:
-    """Both as one question."""
-    address = source.address
-    if source.sender == "host":
-        address = network.sender(source.node, ipv4=is_ipv4(target.address))
-    return Question(
-        source.node, source.sender, address, target.address, target.protocol, target.port
-    )
-
-
-def choices_of(
-    source: Source, target: Target, cluster: Cluster, *, ipv4: bool
+def _choices_of(
+    source: Source, target: _Target, cluster: Cluster, *, ipv4: bool
 ) -> tuple[tuple[str, int], ...] | None:
     """The endpoints among which kube-proxy on a host chooses; None if it does not know the address.
 
@@ -180,11 +168,10 @@ def choices_of(
 
 
 def traced(network: Network, cluster: Cluster, source: Source, destination: str) -> Trace:
-    """Trace a packet from a sender to a destination.
-
-    Raises:
-        InputError: the destination is none, or no such service is there.
-    """
-    target = target_of(destination, source, cluster)
-    choices = choices_of(source, target, cluster, ipv4=is_ipv4(target.address))
-    return network.trace(question_of(source, target, network), choices)
+    """Trace a packet from a sender to a destination."""
+    target = _target_of(destination, source, cluster)
+    node, address, ipv4 = source.node, source.address, is_ipv4(target.address)
+    if source.sender == "host":
+        address = network.sender(node, ipv4=ipv4)
+    question = Question(node, source.sender, address, target.address, target.protocol, target.port)
+    return network.trace(question, _choices_of(source, target, cluster, ipv4=ipv4))

@@ -21,7 +21,6 @@ class Site:
     """A node as its agent's keys make it, and what is known of it besides.
 
     Attributes:
-        name: of the node.
         values: key (``config/...``) to decoded JSON, in any spelling that the agent reads.
         addresses: of its uplink; those in the agent's keys need not be repeated.
         hosts: of its host, the one that it sends with first.
@@ -59,13 +58,7 @@ class Outer:
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """A packet: its own headers and the outer ones, if it is encapsulated.
-
-    Attributes:
-        source: "" if it is not known.
-        protocol: ``TCP``, ``UDP`` or ``SCTP``.
-        port: of the destination.
-    """
+    """A packet with the header that encapsulation added; the source is "" if it is not known."""
 
     source: str
     destination: str
@@ -73,15 +66,16 @@ class Packet:
     port: int
     outer: Outer | None = None
 
+    @property
+    def headers(self) -> tuple[str, str]:
+        """Its own, as lines for people."""
+        addresses = f"{self.source or 'client'} > {self.destination}"
+        return addresses, f"{self.protocol} port {self.port}"
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Where a packet starts and where it is to go.
-
-    Attributes:
-        node: the node that it starts at.
-        source: address of the sender; "" if it is not known.
-    """
+    """Where a packet starts and where it is to go; the source is "" if it is not known."""
 
     node: str
     sender: Sender
@@ -99,8 +93,7 @@ class End:
         kind: ``pod``: its application has it; ``host``: the host of the node has it, where
             kube-proxy goes on; ``dropped``; ``left``: it has left the cluster; ``unknown``: trace
             does not know what a key does.
-        address: of the pod that has it.
-        port: of the pod that has it.
+        address: of the pod that has it, as the port.
         why: of what is neither pod nor host.
         reply: the way back in one line; "" where there is no answer.
     """
@@ -118,16 +111,13 @@ class End:
         return self.kind in ("pod", "host")
 
     def __str__(self) -> str:
-        match self.kind:
-            case "pod":
-                return f"pod {self.address} on {self.node} has it on port {self.port}"
-            case "host":
-                return f"the host of {self.node} has it{', ' + self.why if self.why else ''}"
-            case "left":
-                return f"it leaves the cluster at {self.node}: {self.why}"
-            case "dropped":
-                return f"dropped at {self.node}: {self.why}"
-        return f"not known at {self.node}: {self.why}"
+        return {
+            "pod": f"pod {self.address} on {self.node} has it on port {self.port}",
+            "host": f"the host of {self.node} has it{', ' + self.why if self.why else ''}",
+            "dropped": f"dropped at {self.node}: {self.why}",
+            "left": f"it leaves the cluster at {self.node}: {self.why}",
+            "unknown": f"not known at {self.node}: {self.why}",
+        }[self.kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +125,10 @@ class Hop:
     """One decision on the way.
 
     Attributes:
-        node: name of the node.
         place: ``pod ADDRESS``, ``host``, ``outside`` or ``VRF ID``.
         what: the thing that decides: a prefix, a BSID, a SID, a rule.
-        does: what it does with the packet.
         key: the agent's key that says so (``config/...``); "" where none does.
         packet: as it arrives here.
-        branches: the ways on; none at the end.
         end: what becomes of it here; None: it goes on.
     """
 
@@ -155,66 +142,49 @@ class Hop:
     branches: tuple[Branch, ...] = ()
     end: End | None = None
 
+    def ways(self, weight: int = 1, of: int = 1) -> Iterator[Way]:
+        """Every path from here on, as a part of this one's."""
+        if self.end is not None:
+            yield Way(weight, of, self.end)
+        for branch in self.branches:
+            yield from branch.hop.ways(weight * branch.weight, of * branch.of)
+
+    def ends(self) -> tuple[End, ...]:
+        """What can become of the packet from here on."""
+        return tuple(way.end for way in self.ways())
+
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """One way on from a hop.
-
-    Attributes:
-        weight: its part of ``of``: of the packets of many connections.
-        text: what tells it from the others; "" for the only way.
-    """
+    """A way on, for ``weight`` of ``of`` connections; "" is the text of the only one."""
 
     weight: int
     of: int
     text: str
     hop: Hop
 
+    def __str__(self) -> str:
+        return f"weight {self.weight} of {self.of}: {self.text}"
+
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A path through the tree, from the sender to one end.
-
-    Attributes:
-        weight: its part of ``of``.
-        hops: in order, each with the text of the branch that led to it.
-    """
+    """A path through the tree: what becomes of so many of the packets of many connections."""
 
     weight: int
     of: int
-    hops: tuple[tuple[str, Hop], ...]
     end: End
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The path of a packet.
-
-    Attributes:
-        notes: what could not be read and what was assumed.
-    """
+    """The path of a packet, and under which assumptions: keys that cannot be read are absent."""
 
     question: Question
     path: Hop
-    notes: tuple[str, ...] = ()
-
-    def ways(self) -> tuple[Way, ...]:
-        """Every path through the tree."""
-        return tuple(_ways(self.path, "", 1, 1))
-
-    def ends(self) -> tuple[End, ...]:
-        """What can become of the packet."""
-        return tuple(way.end for way in self.ways())
+    assumptions: tuple[str, ...] = ()
 
     @property
     def is_delivered(self) -> bool:
         """Whether at least one way leads to a pod or a host."""
-        return any(end.is_delivered for end in self.ends())
-
-
-def _ways(hop: Hop, text: str, weight: int, of: int) -> Iterator[Way]:
-    if hop.end is not None:
-        yield Way(weight, of, ((text, hop),), hop.end)
-    for branch in hop.branches:
-        for way in _ways(branch.hop, branch.text, weight * branch.weight, of * branch.of):
-            yield replace(way, hops=((text, hop), *way.hops))
+        return any(end.is_delivered for end in self.path.ends())

@@ -15,11 +15,8 @@ from srv6kv.trace.hops import Packet
 _ADDRESS = r"[0-9a-f.:]+"
 _DNAT = re.compile(
     rf"-d (?P<destination>{_ADDRESS}/\d+) -p (?P<protocol>\w+) -m (?P=protocol)"
-    rf" --dport (?P<port>\d+) -j DNAT --to-destination \[?(?P<pod>{_ADDRESS}?)\]?:(?P<target>\d+)"
-)
-_DNAT_RANGE = re.compile(
-    rf"-d (?P<destination>{_ADDRESS}/\d+) -p (?P<protocol>\w+) -m (?P=protocol)"
-    rf" --dport (?P<port>\d+):(?P<last>\d+) -j DNAT --to-destination (?P<pod>{_ADDRESS})"
+    rf" --dport (?P<port>\d+)(?::(?P<last>\d+) -j DNAT --to-destination (?P<pods>{_ADDRESS})"
+    rf"| -j DNAT --to-destination \[?(?P<pod>{_ADDRESS}?)\]?:(?P<target>\d+))"
 )
 _NOTRACK = re.compile(rf"-d (?P<destination>{_ADDRESS}/\d+) -j CT --notrack")
 
@@ -29,7 +26,6 @@ class Rule:
     """One rule.
 
     Attributes:
-        text: as the key has it.
         destination: of the packets that it takes; None: it is a rule of another kind.
         protocol: of these packets; "" for all.
         ports: of these packets.
@@ -70,9 +66,8 @@ class Chain:
         """Whether a packet of a pod meets it.
 
         Args:
-            namespace: of the pod; without a reference the chain's name tells.
+            namespace: of the pod; without a reference the chain's name decides.
             interface: VPP's interface to the pod.
-            packet: the packet.
         """
         if self.is_ipv4 != is_ipv4(packet.destination):
             return False
@@ -94,9 +89,6 @@ def first_met(
     Args:
         chains: of all namespaces.
         place: table and chain.
-        namespace: as for ``Chain.is_in``.
-        interface: as for ``Chain.is_in``.
-        packet: the packet.
 
     Returns:
         The key of its chain and the rule.
@@ -117,30 +109,22 @@ def chain_of(key: str, value: RuleChain) -> Chain:
         value.table,
         value.chain_type,
         value.protocol.upper() != "IPV6",
-        tuple(_rules(value.rules)),
+        tuple(map(_rule, value.rules)),
     )
 
 
-def _rules(texts: Iterable[str]) -> Iterable[Rule]:
-    for text in texts:
-        try:
-            yield _rule(text)
-        except ValueError:
-            yield Rule(text)
-
-
 def _rule(text: str) -> Rule:
-    if found := _DNAT.fullmatch(text):
-        first, target = int(found["port"]), (found["pod"], int(found["target"]))
-        return _dnat(text, found, range(first, first + 1), target)
-    if found := _DNAT_RANGE.fullmatch(text):
-        ports = range(int(found["port"]), int(found["last"]) + 1)
-        return _dnat(text, found, ports, (found["pod"], 0))
-    if found := _NOTRACK.fullmatch(text):
-        return Rule(text, Prefix.parse_any(found["destination"]))
-    return Rule(text)
-
-
-def _dnat(text: str, found: re.Match[str], ports: range, target: tuple[str, int]) -> Rule:
-    destination = Prefix.parse_any(found["destination"])
-    return Rule(text, destination, found["protocol"].upper(), ports, target)
+    found = _DNAT.fullmatch(text) or _NOTRACK.fullmatch(text)
+    if found is None:
+        return Rule(text)
+    parts = found.groupdict()
+    try:
+        destination = Prefix.parse_any(parts["destination"])
+        if "port" not in parts:
+            return Rule(text, destination)
+        first = int(parts["port"])
+        ports = range(first, int(parts["last"] or first) + 1)
+        target = (parts["pod"] or parts["pods"], int(parts["target"] or 0))
+        return Rule(text, destination, parts["protocol"].upper(), ports, target)
+    except ValueError:
+        return Rule(text)

@@ -11,7 +11,7 @@ import msgspec
 
 from srv6kv import foreign
 from srv6kv.cluster.cluster import Cluster
-from srv6kv.cluster.topology import Peer, Topology, host_end_of, topology_of
+from srv6kv.cluster.topology import Peer, host_end_of, topology_of
 from srv6kv.errors import InputError
 from srv6kv.etcd.values import KeyValue
 from srv6kv.kube.model import Body, Identity, Pod
@@ -30,13 +30,13 @@ class Scene:
     """The nodes, and the cluster in the manifests, if there are any.
 
     Attributes:
-        notes: what was assumed.
+        assumptions: what was taken to be so.
         bad_input: what of the manifests was left out, and why.
     """
 
     sites: tuple[Site, ...]
     cluster: Cluster
-    notes: tuple[str, ...] = ()
+    assumptions: tuple[str, ...] = ()
     bad_input: tuple[Note, ...] = ()
 
 
@@ -44,28 +44,24 @@ def rendered(files: Files, states: Mapping[str, Sequence[KeyValue]]) -> Scene:
     """Render every node of the manifests, as ``render`` does.
 
     Args:
-        files: the manifests.
         states: the keys of each node's agent; without them its pods count as attached.
-
-    Raises:
-        InputError: a node is none of the manifests'.
     """
-    settings, known = files.reconciler.settings, files.reconciler.cluster
-    topology = _topology(files)
+    known = files.reconciler.cluster
     for name in states:
         if name not in known.nodes:
             raise InputError(f"--agent-state {name}: the manifests hold no such Node")
-    sites, notes = [], []
+    values, assumptions = {}, []
     for name in sorted(known.nodes):
-        reconciler = Reconciler(settings, name, name)
+        reconciler = Reconciler(files.reconciler.settings, name, name)
         reconciler.intake.apply_all(files.objects)
         state = states.get(name)
         if state is None:
             state = list(_assumed(name, files.objects, reconciler))
             if state:
-                notes.append(f"Node {name}: no --agent-state for it: its pods count as attached")
-        sites.append(_site(name, _values(reconciler, state), topology, settings))
-    return Scene(tuple(sites), known, tuple(notes), files.bad_input())
+                text = f"Node {name}: no --agent-state for it: its pods count as attached"
+                assumptions.append(text)
+        values[name] = _values(reconciler, state)
+    return Scene(_sites(values, files), known, tuple(assumptions), files.bad_input())
 
 
 def in_etcd(entries: Sequence[KeyValue], files: Files | None) -> Scene:
@@ -76,22 +72,19 @@ def in_etcd(entries: Sequence[KeyValue], files: Files | None) -> Scene:
         files: the manifests, if there are any: they know addresses of nodes.
     """
     by_label: dict[str, dict[str, Any]] = {}
-    notes = []
+    unread = []
     for entry in entries:
         label, _, key = entry.key.removeprefix(keys.AGENT).partition("/")
         if key.startswith(keys.CONFIG) and entry.value is not None:
             try:
                 by_label.setdefault(label, {})[key] = foreign.plain(entry.value, is_unique=True)
             except foreign.Unreadable as error:
-                notes.append(f"{entry.key}: {error}")
+                unread.append(f"{entry.key}: {error}")
     if files is None:
         sites = tuple(Site(label, values) for label, values in sorted(by_label.items()))
-        return Scene(sites, Cluster(), tuple(notes))
-    settings, topology = files.reconciler.settings, _topology(files)
-    sites = tuple(
-        _site(label, values, topology, settings) for label, values in sorted(by_label.items())
-    )
-    return Scene(sites, files.reconciler.cluster, tuple(notes), files.bad_input())
+        return Scene(sites, Cluster(), tuple(unread))
+    known = files.reconciler.cluster
+    return Scene(_sites(by_label, files), known, tuple(unread), files.bad_input())
 
 
 def planned(files: Files, actual: Sequence[KeyValue], *, is_attached: bool) -> dict[str, Any]:
@@ -107,28 +100,22 @@ def planned(files: Files, actual: Sequence[KeyValue], *, is_attached: bool) -> d
     return _values(reconciler, [*actual, *(item for item in assumed if item.key not in there)])
 
 
-def _topology(files: Files) -> Topology:
-    known = files.reconciler.cluster
-    return topology_of(known.nodes.values(), "", files.reconciler.settings, known.records.by_name())
-
-
-def _site(name: str, values: Mapping[str, Any], topology: Topology, settings: Settings) -> Site:
-    peer = topology.peers.get(name)
-    ip = peer.ip if peer is not None else None
-    return Site(
-        name,
-        values,
-        addresses=(ip,) if ip is not None else (),
-        hosts=tuple(_hosts(peer, settings)) if peer is not None else (),
-        main_vrf=settings.main_vrf,
-        pod_vrf=settings.pod_vrf,
-    )
+def _sites(by_name: Mapping[str, Mapping[str, Any]], files: Files) -> tuple[Site, ...]:
+    settings, known = files.reconciler.settings, files.reconciler.cluster
+    topology = topology_of(known.nodes.values(), "", settings, known.records.by_name())
+    found = []
+    for name, values in sorted(by_name.items()):
+        peer = topology.peers.get(name)
+        addresses = (peer.ip,) if peer is not None and peer.ip is not None else ()
+        hosts = tuple(_hosts(peer, settings)) if peer is not None else ()
+        found.append(Site(name, values, addresses, hosts, settings.main_vrf, settings.pod_vrf))
+    return tuple(found)
 
 
 def _hosts(peer: Peer, settings: Settings) -> Iterator[str]:
     """The host's addresses, first the one at the interconnect, which it sends with."""
     if peer.id is not None:
-        with suppress(ValueError):  # render has a note on it
+        with suppress(ValueError):  # render has a warning on it
             yield host_end_of(peer.id, settings)
     yield from peer.addresses
 
@@ -153,18 +140,22 @@ def _assumed(
 ) -> Iterator[KeyValue]:
     """The keys that a CNI writes for the pods of a node (rule N4)."""
     made: dict[str, Any] = {}
-    for pod in _pods(objects):
-        if pod.node == node and pod.addresses:
-            made |= _attachment_of(pod, reconciler.settings)
+    for (kind, *_), body in objects:
+        if kind == "Pod":
+            with suppress(ParseError):  # the intake has a warning on it
+                pod = parse(kind, body)
+                if isinstance(pod, Pod) and pod.node == node and pod.addresses:
+                    made |= _attachment_of(pod, reconciler.settings)
     for revision, (key, value) in enumerate(made.items(), start=1):
         yield KeyValue(reconciler.prefix + key, msgspec.json.encode(value), revision)
 
 
 def _attachment_of(pod: Pod, settings: Settings) -> dict[str, Any]:
     vrf, sandbox = settings.pod_vrf, f"{pod.ref.namespace}-{pod.ref.name}"
-    named = pod.attachment if settings.pod_annotations is not None else None
-    tap = (named.interface if named is not None else "") or f"vpp-tap-{sandbox}"
-    namespace = (named.netns if named is not None else "") or f"/run/netns/{sandbox}"
+    tap, namespace = f"vpp-tap-{sandbox}", f"/run/netns/{sandbox}"
+    if settings.pod_annotations is not None and pod.attachment is not None:
+        tap = pod.attachment.interface or tap
+        namespace = pod.attachment.netns or namespace
     made: dict[str, Any] = {
         keys.INTERFACE + tap: {"name": tap, "vrf": vrf},
         f"{keys.LINUX_INTERFACE}linux-tap-{sandbox}": {
@@ -183,14 +174,3 @@ def _attachment_of(pod: Pod, settings: Settings) -> dict[str, Any]:
             "outgoing_interface": tap,
         }
     return made
-
-
-def _pods(objects: Sequence[tuple[Identity, Body]]) -> Iterator[Pod]:
-    for (kind, _, _), body in objects:
-        if kind == "Pod":
-            try:
-                found = parse(kind, body)
-            except ParseError:
-                continue  # the intake has a note on it
-            if isinstance(found, Pod):
-                yield found

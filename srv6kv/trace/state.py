@@ -6,7 +6,6 @@ named in ``unread`` and counts as absent.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,14 +14,15 @@ import msgspec
 
 from srv6kv import foreign
 from srv6kv.ligato import keys
+from srv6kv.ligato.parts import snake_case
+from srv6kv.ligato.schema import SRV6_GLOBAL
 from srv6kv.ligato.values import LocalSid, Namespace, Policy, Route, RuleChain, Steering
-from srv6kv.net.addresses import Prefix, canonical_of_any, is_ipv4, mask, to_int
+from srv6kv.net.addresses import Prefix, canonical_of_any, is_ipv4, mask, network_of, to_int
 from srv6kv.trace.hops import Site
 from srv6kv.trace.rules import Chain, chain_of
 
 HOST_INTERCONNECTS = ("tap-vpp2", "afpacket-vpp2")
 """Logical names of VPP's end of the host interconnect (rule N3)."""
-GLOBAL = "config/vpp/srv6/v2/srv6-global"
 OWN, SEGMENT, ROUTE = range(3)
 """Who made an entry; of several on one prefix VPP takes the first (VPP rule V3)."""
 
@@ -36,30 +36,10 @@ class Own:
 class Entry:
     """What a table holds for a prefix, and the key that says so."""
 
+    rank: int
     key: str
     prefix: Prefix
     action: Own | Steering | LocalSid | Route
-
-
-class Table:
-    """One family of one VRF; the longest prefix decides."""
-
-    def __init__(self) -> None:
-        self._entries: dict[int, dict[int, dict[int, Entry]]] = {}
-
-    def add(self, rank: int, entry: Entry) -> None:
-        """Take in an entry."""
-        networks = self._entries.setdefault(entry.prefix.length, {})
-        networks.setdefault(entry.prefix.network, {})[rank] = entry
-
-    def look_up(self, address: str) -> Entry | None:
-        """What becomes of packets to an address."""
-        bits = to_int(address)
-        for length in sorted(self._entries, reverse=True):
-            found = self._entries[length].get(bits & mask(length))
-            if found:
-                return found[min(found)]
-        return None
 
 
 class _Tap(msgspec.Struct):
@@ -98,12 +78,12 @@ class LinuxEnd:
 
     Attributes:
         namespace: where it is; None: in the host's.
-        is_told: a Linux interface says so; else it follows from a localsid alone.
+        has_key: a Linux interface says so; else it follows from a localsid alone.
     """
 
     namespace: Namespace | None
     addresses: set[str]
-    is_told: bool = True
+    has_key: bool = True
 
 
 @dataclass(slots=True)
@@ -115,7 +95,6 @@ class Node:
         uplinks: addresses of VPP's own, with their VRF.
         ends: what is behind each interface.
         interconnect: those of VPP's end of the host interconnect.
-        hosts: addresses of the host.
         steerings: those whose policy is there.
         encap_source: source address of outer headers.
         unread: what could not be read, and why.
@@ -136,11 +115,11 @@ class Node:
     routes: list[Route] = field(default_factory=list)
     encap_source: str = ""
     unread: list[str] = field(default_factory=list)
-    _tables: dict[tuple[int, bool], Table] = field(default_factory=dict)
+    _tables: dict[tuple[int, bool], dict[tuple[int, int], Entry]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
-        """Name of the node."""
+        """Of the node."""
         return self.site.name
 
     @property
@@ -160,40 +139,35 @@ class Node:
         )
 
     @property
-    def has_wiring(self) -> bool:
+    def has_attachments(self) -> bool:
         """Whether the CNI has written keys for pods; else nothing follows from what is missing."""
-        return any(end.is_told and end.namespace is not None for end in self.ends.values())
-
-    def table(self, vrf: int, *, ipv4: bool) -> Table:
-        """A VRF's table of one family."""
-        return self._tables.setdefault((vrf, ipv4), Table())
+        return any(end.has_key and end.namespace is not None for end in self.ends.values())
 
     def look_up(self, vrf: int, address: str) -> Entry | None:
-        """What becomes of packets to an address in a VRF."""
-        return self.table(vrf, ipv4=is_ipv4(address)).look_up(address)
+        """What becomes of packets to an address in a VRF: the longest prefix decides."""
+        table, bits = self._tables.get((vrf, is_ipv4(address)), {}), to_int(address)
+        found = (table.get((length, bits & mask(length))) for length in range(128, -1, -1))
+        return next(filter(None, found), None)
 
     def add(self, rank: int, vrf: int, destination: str, key: str, action: Any) -> None:
-        """Take in an entry of a table."""
-        prefix = Prefix.parse_any(destination)
+        """Add an entry of a table."""
+        entry = Entry(rank, key, Prefix.parse_any(destination), action)
         # ::ffff:0:0/96 is how IPv4 is written down here; ::/0 is never one of its entries.
-        table = self.table(vrf, ipv4=is_ipv4(destination.partition("/")[0]))
-        table.add(rank, Entry(key, prefix, action))
+        is_ipv4_table = is_ipv4(destination.partition("/")[0])
+        table = self._tables.setdefault((vrf, is_ipv4_table), {})
+        place = (entry.prefix.length, entry.prefix.network)
+        if place not in table or rank <= table[place].rank:
+            table[place] = entry
 
     def interface_of(self, address: str) -> str | None:
         """The interface behind which a pod is."""
-        for interface, end in self.ends.items():
-            if address in end.addresses and not self.is_host(interface):
-                return interface
-        return None
+        pods = (name for name, end in self.ends.items() if address in end.addresses)
+        return next((name for name in pods if not self.is_host(name)), None)
 
     def is_host(self, interface: str) -> bool:
         """Whether the host is behind an interface."""
         end = self.ends.get(interface)
         return interface in HOST_INTERCONNECTS or (end is not None and end.namespace is None)
-
-    def vrf_of_pod(self, interface: str) -> int:
-        """Where a pod's packets are looked up."""
-        return self.vrfs.get(interface, self.site.pod_vrf)
 
 
 def node_of(site: Site) -> Node:
@@ -203,7 +177,7 @@ def node_of(site: Site) -> Node:
         for key in sorted(site.values):
             if key.startswith(prefix):
                 try:
-                    value = _plain(site.values[key])
+                    value = snake_case(site.values[key])
                     read(node, key, foreign.convert(value, kind, strict=False), value)
                 except ValueError as error:
                     node.unread.append(f"{key}: {error}")
@@ -213,16 +187,6 @@ def node_of(site: Site) -> Node:
     node.encap_source = node.encap_source or next(iter(site.addresses), "::")
     _add_pods(node)
     return node
-
-
-def _plain(value: Any) -> Any:
-    """The value with proto field names: the agent reads lowerCamel and END_FUNCTION_DX6 too."""
-    if isinstance(value, dict):
-        return {_CAMEL.sub(r"_\1", key).lower(): _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list) else value
-
-
-_CAMEL = re.compile(r"(?<=[a-z0-9])([A-Z])")
 
 
 def _addresses(texts: Iterable[str]) -> list[str]:
@@ -235,8 +199,7 @@ def _read_interface(node: Node, key: str, value: _Interface, _: Any) -> None:
         node.uplinks[address] = value.vrf
         if value.name in HOST_INTERCONNECTS:
             node.interconnect.add(address)
-        length = 32 if is_ipv4(address) else 128
-        node.add(OWN, value.vrf, f"{address}/{length}", key, Own())
+        node.add(OWN, value.vrf, network_of(address), key, Own())
 
 
 def _read_neighbour(node: Node, key: str, value: _Neighbour, _: Any) -> None:
@@ -280,10 +243,6 @@ def _read_steering(node: Node, key: str, value: Steering, _: Any) -> None:
         node.add(SEGMENT, traffic.installation_vrf_id, traffic.prefix_address, key, value)
 
 
-def _read_chain(node: Node, key: str, value: RuleChain, _: Any) -> None:
-    node.chains.append(chain_of(key, value))
-
-
 def _read_global(node: Node, key: str, value: _Global, _: Any) -> None:
     node.encap_source = value.encap_source_address
 
@@ -295,7 +254,7 @@ def _add_pods(node: Node) -> None:
         if end is not None and end.outgoing_interface not in node.ends:
             is_host = node.is_host(end.outgoing_interface)
             namespace = None if is_host else Namespace()
-            behind = LinuxEnd(namespace, {end.next_hop}, is_told=False)
+            behind = LinuxEnd(namespace, {end.next_hop}, has_key=False)
             node.ends[end.outgoing_interface] = behind
             if is_host:
                 node.hosts.setdefault(end.next_hop)
@@ -309,6 +268,10 @@ _READERS: tuple[tuple[str, Any, Any], ...] = (
     (keys.LOCALSID, LocalSid, _read_localsid),
     (keys.POLICY, Policy, _read_policy),
     (keys.STEERING, Steering, _read_steering),
-    (keys.RULE_CHAIN, RuleChain, _read_chain),
-    (GLOBAL, _Global, _read_global),
+    (
+        keys.RULE_CHAIN,
+        RuleChain,
+        lambda node, key, value, _: node.chains.append(chain_of(key, value)),
+    ),
+    (SRV6_GLOBAL, _Global, _read_global),
 )

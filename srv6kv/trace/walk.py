@@ -13,7 +13,7 @@ from srv6kv.ligato.values import LocalSid, Namespace, Policy, Route, SegmentList
 from srv6kv.net.addresses import is_ipv4
 from srv6kv.trace.hops import Branch, End, Hop, Kind, Outer, Packet
 from srv6kv.trace.rules import first_met
-from srv6kv.trace.state import Entry, Node, Own
+from srv6kv.trace.state import Entry, LinuxEnd, Node, Own
 
 LONGEST = 32
 """Decisions after which a packet goes round in circles: more than its hop limit would last."""
@@ -44,11 +44,11 @@ class Spot:
         return outer.destination if outer is not None else self.packet.destination
 
     def hop(self, kind: Kind, what: str, does: str, key: str = "", *, place: str = "") -> Hop:
-        """A decision here; where it leads is not said yet."""
+        """A decision here, without what it leads to."""
         return Hop(self.node.name, place or f"VRF {self.vrf}", kind, what, does, key, self.packet)
 
     def lost(self, what: str, why: str, key: str = "", kind: Kind = "lost") -> Hop:
-        """Nobody gets the packet."""
+        """The packet is dropped."""
         hop = self.hop(kind, what, "drops", key)
         return replace(hop, end=End("dropped", self.node.name, why=why))
 
@@ -66,7 +66,6 @@ class Walk:
     """Packets among nodes that are joined by their uplinks.
 
     Args:
-        nodes: by name.
         uplinks: addresses of VPP's own, with node and VRF.
     """
 
@@ -81,7 +80,8 @@ class Walk:
         node = self._nodes[name]
         end = node.ends[interface]
         namespace = end.namespace or Namespace()
-        spot = Spot(node, node.vrf_of_pod(interface), node.vrf_of_pod(interface), packet)
+        vrf = node.vrfs.get(interface, node.site.pod_vrf)
+        spot = Spot(node, vrf, vrf, packet)
         # An answer has the address of the service as its source.
         is_own = packet.source in end.addresses
         place = f"pod {packet.source if is_own else min(end.addresses)}"
@@ -122,7 +122,7 @@ class Walk:
         spot = replace(spot, left=spot.left - 1)
         entry = spot.node.look_up(spot.vrf, spot.address)
         if entry is None:
-            return self._no_entry(spot)
+            return _no_entry(spot)
         match entry.action:
             case Own():
                 return spot.lost(str(entry.prefix), "it is for VPP itself", entry.key)
@@ -132,14 +132,6 @@ class Walk:
                 return self._localsid(spot, entry, sid)
             case Route() as route:
                 return self._route(spot, entry, route)
-
-    def _no_entry(self, spot: Spot) -> Hop:
-        node = spot.node
-        is_bare = spot.packet.outer is None and spot.vrf == node.main_vrf
-        if is_bare and spot.address in node.hosts:
-            hop = spot.hop("route", spot.address, "to the host; the CNI's route, not in the keys")
-            return _then(hop, _at_host(spot))
-        return spot.lost(spot.address, f"no route in VRF {spot.vrf}")
 
     def _steer(self, spot: Spot, entry: Entry, steering: Steering) -> Hop:
         bsid = steering.policy_bsid
@@ -158,8 +150,10 @@ class Walk:
         lists = policy.segment_lists
         if not lists:
             return spot.lost(policy.bsid, "its policy has no segment list", policy.key)
-        several = f"chooses 1 of {len(lists)} lists, encapsulates" if len(lists) > 1 else ""
-        hop = spot.hop("policy", policy.bsid, several or "encapsulates", policy.key)
+        does = (
+            f"chooses 1 of {len(lists)} lists, encapsulates" if len(lists) > 1 else "encapsulates"
+        )
+        hop = spot.hop("policy", policy.bsid, does, policy.key)
         weights = [item.weight or 1 for item in lists]
         branches = []
         for weight, item in zip(weights, lists, strict=True):
@@ -250,33 +244,35 @@ class Walk:
         node = spot.node
         end = node.ends.get(interface)
         if node.is_host(interface):
-            is_there = end is None or not end.is_told or next_hop in end.addresses
-            if not is_there:
+            if end is not None and end.has_key and next_hop not in end.addresses:
                 return spot.lost(next_hop, f"the host is not {next_hop}")
             return _at_host(spot)
-        if end is None or (node.has_wiring and interface not in node.vrfs):
+        if end is None or (node.has_attachments and interface not in node.vrfs):
             return spot.lost(next_hop, f"nothing is behind interface {interface}")
-        if end.is_told and (interface, next_hop) not in node.neighbours:
+        if end.has_key and (interface, next_hop) not in node.neighbours:
             return spot.lost(next_hop, f"no static neighbour {next_hop} on {interface}")
-        return self._enter_pod(spot, interface, end.namespace or Namespace(), end.addresses)
+        return _enter_pod(spot, interface, end)
 
-    def _enter_pod(
-        self, spot: Spot, interface: str, namespace: Namespace, addresses: set[str]
-    ) -> Hop:
-        packet, node = spot.packet, spot.node
-        met = None
-        if spot.tracked != (node.name, interface):
-            met = first_met(node.chains, ("NAT", "PREROUTING"), namespace, interface, packet)
-        if met is None:
-            return _received(spot, packet) if packet.destination in addresses else _closed(spot)
-        key, rule = met
-        if rule.target is None:
-            return spot.unknown(rule.text, f"rule {rule.text!r}", key)
-        address, port = rule.target[0], rule.target[1] or packet.port
-        translated = replace(packet, destination=address, port=port)
-        what, does = f"DNAT {packet.destination}", f"port {packet.port} to port {port}"
-        place = f"pod {address}"
-        return _then(spot.hop("rules", what, does, key, place=place), _received(spot, translated))
+
+def _enter_pod(spot: Spot, interface: str, end: LinuxEnd) -> Hop:
+    packet, node = spot.packet, spot.node
+    met = None
+    if spot.tracked != (node.name, interface):
+        place, namespace = ("NAT", "PREROUTING"), end.namespace or Namespace()
+        met = first_met(node.chains, place, namespace, interface, packet)
+    if met is None and packet.destination in end.addresses:
+        return _received(spot, packet)
+    if met is None:
+        why = f"the pod does not answer for {packet.destination} port {packet.port}"
+        return replace(spot.lost(packet.destination, why), place="pod")
+    key, rule = met
+    if rule.target is None:
+        return spot.unknown(rule.text, f"rule {rule.text!r}", key)
+    address, port = rule.target[0], rule.target[1] or packet.port
+    translated = replace(packet, destination=address, port=port)
+    what, does = f"DNAT {packet.destination}", f"port {packet.port} to port {port}"
+    hop = spot.hop("rules", what, does, key, place=f"pod {address}")
+    return _then(hop, _received(spot, translated))
 
 
 def _outer(node: Node, item: SegmentList) -> Outer:
@@ -286,17 +282,19 @@ def _outer(node: Node, item: SegmentList) -> Outer:
     return Outer(node.encap_source, segments[0], header, len(segments) - 1)
 
 
+def _no_entry(spot: Spot) -> Hop:
+    is_bare = spot.packet.outer is None and spot.vrf == spot.node.main_vrf
+    if is_bare and spot.address in spot.node.hosts:
+        hop = spot.hop("route", spot.address, "to the host; the CNI's route, not in the keys")
+        return _then(hop, _at_host(spot))
+    return spot.lost(spot.address, f"no route in VRF {spot.vrf}")
+
+
 def _received(spot: Spot, packet: Packet) -> Hop:
     address, port = packet.destination, packet.port
-    place = f"pod {address}"
     at = replace(spot, packet=packet)
-    hop = at.hop("receive", address, f"has it on port {port}", place=place)
+    hop = at.hop("receive", address, f"has it on port {port}", place=f"pod {address}")
     return replace(hop, end=End("pod", spot.node.name, address, port))
-
-
-def _closed(spot: Spot) -> Hop:
-    why = f"the pod does not answer for {spot.packet.destination} port {spot.packet.port}"
-    return replace(spot.lost(spot.packet.destination, why), place="pod")
 
 
 def _at_host(spot: Spot, why: str = "") -> Hop:

@@ -71,7 +71,7 @@ def test_a_dry_run_deletes_nothing(synced: Bench, history: History) -> None:
 
     assert text.stdout.splitlines()[:-1] == found["deleted"]
     assert set(found["kept"]) == {TABLE}
-    assert len(found["notes"]) == 3
+    assert len(found["ledger"]) == 3
     assert "would be deleted" in text.stdout
     assert history.last() == revision
 

@@ -196,6 +196,6 @@ def test_no_service_takes_the_address_of_our_own_etcd(option: str) -> None:
     command = click.Command("plan")
     with click.Context(command) as context:
         context.params["endpoints"] = (option,)
-        found = cluster.settings_of(SEED / "contiv.conf", ())
+        found = cluster.settings_of(SEED / "contiv.conf")
 
     assert found.reserved == ("2096::99",)

@@ -97,7 +97,7 @@ def test_a_flow_label_counts_if_it_is_said() -> None:
 
     assert {drawn(one) for one in found} == {HERE, THERE}
     assert found[5].flow_label == 5
-    assert "Linux changes it" in " ".join(found[5].notes)
+    assert "Linux changes it" in " ".join(found[5].assumptions)
     assert answer("balanced", hashed=Hash(label=7)).flow == answer("balanced").flow
 
 
@@ -138,7 +138,7 @@ def test_fragments_of_udp() -> None:
         answer("kube-system/kube-dns", f"{NODE}/[2001:0:0:1::5]:{port}", protocol="UDP")
         for port in (1000, 2000)
     ]
-    notes = [note for note in found[0].notes if note.startswith("fragments of this flow")]
+    notes = [note for note in found[0].assumptions if note.startswith("fragments of this flow")]
 
     assert found[0].fragments == found[1].fragments
     assert len(notes) == 1
@@ -206,7 +206,7 @@ def test_json() -> None:
 
     assert set(found) == {
         *("question", "source_port", "flow_hash", "flow_label", "is_capped", "balanced", "ends"),
-        *("flow", "fragments", "change", "then", "notes"),
+        *("flow", "fragments", "change", "then", "assumptions"),
     }
     assert fields_of(found["balanced"]) == {
         *("node", "bsid", "key", "is_order_known", "buckets", "endpoints", "segments", "weight"),
@@ -245,9 +245,10 @@ def test_an_ipv4_flow(tmp_path: Path) -> None:
     assert found["flow"]["hash"] == flow_hash(Flow("10.1.1.5", "10.96.0.10", 17, 40000, 80))
     assert (len(found["balanced"]["endpoints"]), found["fragments"]) == (2, None)
     assert (
-        "fragments have no ports in their hash: they may reach another endpoint" in found["notes"]
+        "fragments have no ports in their hash: they may reach another endpoint"
+        in found["assumptions"]
     )
-    assert not any("flow label" in note for note in found["notes"])
+    assert not any("flow label" in note for note in found["assumptions"])
 
 
 def _node4(number: int) -> dict[str, Any]:
@@ -298,7 +299,7 @@ def test_etcd(seed_node: Bench) -> None:
     assert json.loads(bare.stdout)["balanced"]["bsid"] == "5555::ba1"
     assert [len(one["change"]["policies"]) for one in found] == [0, 3, 3]
     assert found[1]["change"] == found[2]["change"]
-    assert flow.ASSUMED in found[2]["notes"]
+    assert flow.ASSUMED in found[2]["assumptions"]
 
     alone = srv6kv("simulate", "[2096::ba1]:80", *asked, "--config", CONFIG, "--then", THEN)
     assert (alone.returncode, alone.stdout) == (2, "")

@@ -179,7 +179,7 @@ def test_json() -> None:
     while hop["branches"]:
         hop = hop["branches"][0]["hop"]
 
-    assert sorted(found) == ["notes", "path", "question"]
+    assert sorted(found) == ["assumptions", "path", "question"]
     assert fields_of(found["question"]) == {
         *("node", "sender", "source", "destination", "protocol", "port"),
     }
@@ -266,7 +266,7 @@ def test_a_picture_of_many_ways_keeps_its_bounds(sender: str, tmp_path: Path) ->
     assert (width < 1200, height < 4500) == (True, True)
     assert "24 more ways:" in texts
     assert len([text for text in texts if text.startswith("weight 1 of 30: ")]) == 30
-    assert all(any(end.address in text for text in texts) for end in found.ends())
+    assert all(any(end.address in text for text in texts) for end in found.path.ends())
     assert {f"node{number}" for number in (1, 2, 3)} <= set(texts)
     assert all(7.3 * len(text) <= width for text in texts)
 

@@ -150,7 +150,7 @@ def test_takeover_lists_again(
 @contextmanager
 def running(bench: ApiBench, again_seconds: float = 0.5) -> Iterator[Controller]:
     """The loop of ``run`` in this process, so that a test can make time pass faster."""
-    settings = cluster.settings_of(bench.config, ())
+    settings = cluster.settings_of(bench.config)
     controller = Controller(
         store=Etcd3Store([bench.server.endpoint]),
         reconciler=Reconciler(settings, NODE, bench.label),

@@ -33,7 +33,7 @@ def running(bench: Bench, again_seconds: float) -> Iterator[Controller]:
     """The loop of ``run`` in this process; it waits so long for the third list."""
     controller = Controller(
         store=Etcd3Store([bench.server.endpoint]),
-        reconciler=Reconciler(cluster.settings_of(bench.config, ()), NODE, bench.label),
+        reconciler=Reconciler(cluster.settings_of(bench.config), NODE, bench.label),
         source=ManifestSource(bench.manifests),
         label=bench.label,
         identity="the test",

@@ -38,7 +38,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @contextmanager
 def running(bench: Bench, relay: EtcdRelay) -> Iterator[Controller]:
     """The loop of ``run`` in this process, so that a test can make time pass faster."""
-    settings = cluster.settings_of(bench.config, ())
+    settings = cluster.settings_of(bench.config)
     controller = Controller(
         store=Etcd3Store([relay.endpoint]),
         reconciler=Reconciler(settings, NODE, bench.label),

@@ -25,7 +25,7 @@ from srv6kv.agent import attachments, status
 from srv6kv.agent.digest import Digest
 from srv6kv.agent.status import State, ValueStatus
 from srv6kv.agent.view import View
-from srv6kv.cli import output
+from srv6kv.cli import output, terminal
 from srv6kv.errors import Srv6kvError
 from srv6kv.etcd.values import Change, KeyValue
 from srv6kv.explain import explain
@@ -132,9 +132,9 @@ def short(entries: Iterable[KeyValue]) -> dict[str, bytes]:
 def get(entries: Entries) -> None:
     """What ``get`` does, in every form."""
     values = output.readable(short(entries))
-    output.print_tables([services.services_table(services.services_of(values))])
-    output.print_tables(tables.render_tables(values))
-    output.print_json(services.with_states(values, None))
+    terminal.show_tables([services.services_table(services.services_of(values))])
+    terminal.show_tables(tables.render_tables(values))
+    terminal.show_json(services.with_states(values, None))
     shows = (showsr.show_policies, showsr.show_localsids, showsr.show_steerings)
     fit = output.fit_for(shows, values)
     assert all(show(fit) for show in shows)

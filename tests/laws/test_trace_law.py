@@ -79,5 +79,5 @@ def test_both_find_the_same_ends(scene: Scene) -> None:
                     trace = ours.trace(Question(name, sender, source, target, protocol, port))
                     expected = theirs.trace(name, source or None, target, protocol, port)
 
-                    assert _same(expected) == {_outcome(end) for end in trace.ends()}
-                    assert not trace.notes
+                    assert _same(expected) == {_outcome(end) for end in trace.path.ends()}
+                    assert not trace.assumptions

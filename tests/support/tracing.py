@@ -53,9 +53,16 @@ def traced(
     return (network or network_of()).trace(question)
 
 
+def ways_of(hop: Hop) -> list[list[Hop]]:
+    """The hops of every way from here on."""
+    if hop.end is not None:
+        return [[hop]]
+    return [[hop, *way] for branch in hop.branches for way in ways_of(branch.hop)]
+
+
 def hops(trace: Trace, way: int = 0) -> list[Hop]:
     """The hops of a way."""
-    return [hop for _, hop in trace.ways()[way].hops]
+    return ways_of(trace.path)[way]
 
 
 def keys_of(trace: Trace, way: int = 0) -> list[str]:
@@ -70,7 +77,7 @@ def places(trace: Trace, way: int = 0) -> list[str]:
 
 def end_of(trace: Trace) -> End:
     """The only end."""
-    (end,) = trace.ends()
+    (end,) = trace.path.ends()
     return end
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from clusters import Json, endpoint, endpoint_slice, identity, node, service, settings
 
-from srv6kv.cli.cluster import read_agent_state
 from srv6kv.cluster.noderecords import PREFIX, NodeRecord, Records, parse
 from srv6kv.etcd.values import Change, KeyValue
 from srv6kv.notes import Note
+from srv6kv.offline.reading import read_agent_state
 from srv6kv.sync.reconciler import Reconciler
 from srv6kv.txn.transaction import Transaction
 

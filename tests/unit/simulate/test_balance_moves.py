@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from srv6kv.ligato.values import Policy, SegmentList
 from srv6kv.simulate.buckets import table
-from srv6kv.simulate.moves import Change, Moves, calls, changed, replaced
-from srv6kv.simulate.shift import shifts
+from srv6kv.simulate.moves import Change, Moves, calls, changed, replaced, shifts
 
 
 def paths(*names: int | str, weight: int = 1) -> list[SegmentList]:

@@ -21,7 +21,7 @@ def test_the_order_that_vpp_shows_counts(tmp_path: Path) -> None:
     found = answer("balanced", vpp=(shown(tmp_path, (THERE, 1), (HERE, 1)),))
 
     assert (drawn(answer("balanced")), drawn(found)) == (THERE, HERE)
-    assert "fresh create" not in " ".join([*found.notes, *shares.lines(found)])
+    assert "fresh create" not in " ".join([*found.assumptions, *shares.lines(found)])
 
 
 def test_lists_that_only_vpp_has(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_lists_that_only_vpp_has(tmp_path: Path) -> None:
     assert [end.kind for one in found.balanced.endpoints for end in one.ends] == [
         *("pod", "pod", "dropped"),
     ]
-    assert any("VPP has other segment lists" in note for note in found.notes)
+    assert any("VPP has other segment lists" in note for note in found.assumptions)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_weights_that_break_a_policy(
     lists = zip((HERE, THERE, ("6655::1",)), weights, strict=False)
     found = answer("balanced", vpp=(shown(tmp_path, *lists),), hashed=Hash(is_capped=is_capped))
 
-    assert any(note in one for one in found.notes)
+    assert any(note in one for one in found.assumptions)
     assert found.is_served == (len(weights) == 2)
 
 
@@ -75,8 +75,10 @@ def test_policies_that_vpp_does_not_show_or_balance(tmp_path: Path) -> None:
     other = answer("kube-system/kube-dns", vpp=(shown(tmp_path, (HERE, 1)),), protocol="UDP")
     spray = answer("balanced", vpp=(shown(tmp_path, (HERE, 1), kind="Spray"),))
 
-    assert "VPP does not show policy 5555::a" in other.notes
-    assert any("VPP shows type Spray, which it does not balance" in one for one in spray.notes)
+    assert "VPP does not show policy 5555::a" in other.assumptions
+    assert any(
+        "VPP shows type Spray, which it does not balance" in one for one in spray.assumptions
+    )
     assert drawn(spray) == THERE
 
 

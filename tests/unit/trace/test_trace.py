@@ -105,11 +105,15 @@ def test_every_list_is_a_branch() -> None:
 
     trace = traced("2096::a", 53, protocol="UDP", network=network_of(heavier))
 
-    assert [(way.weight, way.of, way.end.address) for way in trace.ways()] == [
+    assert [(way.weight, way.of, way.end.address) for way in trace.path.ways()] == [
         (1, 4, "2001:0:0:1::2"),
         (3, 4, "2001:0:0:1::3"),
     ]
-    assert [way.hops[4][0] for way in trace.ways()] == ["< 6666:0:0:1::2 >", "< 6666:0:0:1::3 >"]
+    policy = next(hop for hop in hops(trace) if hop.kind == "policy")
+    assert [branch.text for branch in policy.branches] == [
+        "< 6666:0:0:1::2 >",
+        "< 6666:0:0:1::3 >",
+    ]
 
 
 def test_a_pod_that_uses_its_own_service() -> None:
@@ -178,7 +182,7 @@ def test_kube_proxy_chooses_for_a_host() -> None:
     chosen = network_of().trace(question, [(OWN, 8080), (REMOTE, 8080)])
     none = network_of().trace(question, [])
 
-    assert [(way.weight, way.of, way.end.address) for way in chosen.ways()] == [
+    assert [(way.weight, way.of, way.end.address) for way in chosen.path.ways()] == [
         (1, 2, OWN),
         (1, 2, REMOTE),
     ]
@@ -198,9 +202,11 @@ def test_outside() -> None:
     """A load balancer's address is steered in the main VRF, a ClusterIP is not."""
     trace = traced("2001:db8::80", sender="outside", source="")
 
-    assert [end.address for end in trace.ends()] == [OWN, REMOTE]
+    assert [end.address for end in trace.path.ends()] == [OWN, REMOTE]
     assert places(trace)[:2] == ["node1 outside", "node1 VRF 0"]
-    assert trace.ends()[0].reply.startswith("to the client outside by the network's own routes")
+    assert trace.path.ends()[0].reply.startswith(
+        "to the client outside by the network's own routes"
+    )
     assert not traced("2096::d765", sender="outside", source="").is_delivered
 
 
@@ -321,7 +327,7 @@ def test_a_policy_that_the_agent_would_refuse_is_named(segments: list[object]) -
     found = traced("2096::6457", network=network)
 
     assert end_of(found).why == "drop route 2096::/110"
-    assert [note.startswith(f"Node node1: {key}: ") for note in found.notes] == [True]
+    assert [note.startswith(f"Node node1: {key}: ") for note in found.assumptions] == [True]
 
 
 def test_a_value_that_cannot_be_read_is_named() -> None:
@@ -331,5 +337,6 @@ def test_a_value_that_cannot_be_read_is_named() -> None:
 
     assert end_of(traced("2096::d765", network=network)).kind == "dropped"
     assert [
-        note.partition(": Expected")[0] for note in traced("2096::6457", network=network).notes
+        note.partition(": Expected")[0]
+        for note in traced("2096::6457", network=network).assumptions
     ] == [f"Node node1: {key}"]

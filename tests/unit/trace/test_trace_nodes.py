@@ -63,7 +63,10 @@ def test_spellings_of_the_agent() -> None:
         key = f"{LOCALSID}6666:0:0:2::7"
         values["node2"][key]["end_function_DX6"] = values["node2"][key].pop("endFunctionDx6")
 
-    assert traced("2096::6457", network=network_of(change)).ends() == traced("2096::6457").ends()
+    assert (
+        traced("2096::6457", network=network_of(change)).path.ends()
+        == traced("2096::6457").path.ends()
+    )
 
 
 def _camel(name: str) -> str:
