@@ -12,6 +12,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 import real_apiserver
+import starts
 from apiserver import FakeApiServer
 from cluster_seen import Follow, SeenCluster
 from decoders import Decoders, why_not
@@ -49,9 +50,15 @@ def pytest_configure(config: pytest.Config) -> None:
     """The marker of the long tests, and where they leave their figures."""
     config.addinivalue_line("markers", "faults: takes minutes; runs with --faults only")
     config.stash[_FIGURES] = Figures()
+    starts.is_forking = not config.getoption("--faults")
     # As Ctrl-C does it: what fixtures have started they end.
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def pytest_unconfigure() -> None:
+    """The process behind the starts of srv6kv ends with the tests."""
+    starts.end()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

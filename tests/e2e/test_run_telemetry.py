@@ -22,7 +22,7 @@ from history import LOCALSID, POLICY, STEERING, History
 from processes import SEED, Bench, Process, environment, service, srv6kv
 from prometheus_client.parser import text_string_to_metric_families
 
-from srv6kv.etcd.embedded import EmbeddedEtcd
+from srv6kv.etcd.embedded import EmbeddedEtcd, Leash
 from srv6kv.etcd.store import Etcd3Store, writer_key
 from srv6kv.kube.parse import TRIGGERED
 
@@ -413,7 +413,13 @@ def test_a_slow_end_is_an_end_in_good_order(bench: Bench, history: History) -> N
     )
     words = ["run", *map(str, bench.options()), "--listen", "none"]
     process = subprocess.Popen([sys.executable, "-c", script, *words], env=environment())
-    history.wait_for(bench.expected())
-    process.terminate()
+    leash = Leash(process.pid)
+    try:
+        history.wait_for(bench.expected())
+        process.terminate()
 
-    assert process.wait(30) == 0
+        assert process.wait(30) == 0
+    finally:
+        leash.let_off()
+        process.kill()
+        process.wait()

@@ -16,8 +16,10 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
+import starts
 from click.testing import CliRunner
 from etcd_server import SECONDS
 from history import MARK, POLICY, State
@@ -58,14 +60,19 @@ def srv6kv(
     words = [str(one) for one in arguments]
     if words[0] in IN_HERE:
         return _done_in_here(words, stdin or "", environment(**more))
-    return subprocess.run(
-        [sys.executable, "-m", "srv6kv", *words],
-        input=stdin or "",
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=environment(**more),
-    )
+    with TemporaryFile("w+") as given, TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+        given.write(stdin or "")
+        given.seek(0)
+        files = [one.fileno() for one in (given, out, err)]
+        process = starts.begin(words, environment(**more), *files)
+        try:
+            code = process.wait(60)
+        finally:
+            process.kill()
+            process.wait()
+        out.seek(0)
+        err.seek(0)
+        return subprocess.CompletedProcess(words, code, out.read(), err.read())
 
 
 def _done_in_here(
@@ -122,21 +129,17 @@ class Process:
     def __init__(self, *arguments: str | Path) -> None:
         self.lines: list[str] = []
         self._condition = threading.Condition()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "srv6kv", *map(str, arguments)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment(),
-        )
+        heard, said = os.pipe()
+        self._stderr = open(heard)  # noqa: SIM115  closed when the process has ended
+        with open(os.devnull, "r+") as nothing, open(said, "w") as stderr:
+            files = (nothing.fileno(), nothing.fileno(), stderr.fileno())
+            self._process = starts.begin([*map(str, arguments)], environment(), *files)
         self._leash = Leash(self._process.pid)
         self._reader = threading.Thread(target=self._read, name="test-stderr", daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
+        for line in self._stderr:
             with self._condition:
                 self.lines.append(line.rstrip("\n"))
                 self._condition.notify_all()
@@ -171,10 +174,12 @@ class Process:
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal; one that is to be stopped has stopped then."""
-        if number is signal.SIGSTOP:
-            freeze(self._process)
-        else:
+        if number is not signal.SIGSTOP:
             self._process.send_signal(number)
+        elif isinstance(self._process, starts.Forked):
+            self._process.freeze()
+        else:
+            freeze(self._process)
 
     def kill(self) -> None:
         """End it as a crash would, and wait until it has."""
@@ -186,8 +191,7 @@ class Process:
         self._leash.let_off()
         code = self._process.wait(seconds)
         self._reader.join(seconds)
-        if self._process.stderr is not None:
-            self._process.stderr.close()
+        self._stderr.close()
         return code
 
     def stop(self) -> int:
