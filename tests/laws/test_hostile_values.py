@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from booted import started, wiring, written
 from click.testing import CliRunner
 from hostile import HOSTILE, spoilt
 from hypothesis import given
 from hypothesis import strategies as st
 from processes import SEED
-from test_boot import started, wiring, written
 
 from srv6kv import doctor, settings, verify
 from srv6kv.agent import attachments, status

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 
 import pytest
+from booted import started, wiring
 from clusters import endpoint, endpoint_slice, identity, service
 from history import violations
-from test_boot import started, wiring
 
 from srv6kv.agent.status import State, ValueStatus
 from srv6kv.agent.view import Reported

@@ -10,6 +10,7 @@ from queue import SimpleQueue
 from typing import Any, cast
 
 import yaml
+from booted import started, wiring, written
 from clusters import (
     CONFS,
     HTTP,
@@ -23,7 +24,6 @@ from clusters import (
     service,
     settings_of,
 )
-from test_boot import started, wiring, written
 
 from srv6kv.agent.poll import Polled
 from srv6kv.cluster.noderecords import PREFIX

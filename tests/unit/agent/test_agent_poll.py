@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 
 import pytest
+from booted import started, wiring
 from etcd_server import SECONDS
 from test_agent_rest import STATUS, Server, reply
-from test_boot import started, wiring
 
 from srv6kv.agent import poll
 from srv6kv.agent.poll import Poll, Polled

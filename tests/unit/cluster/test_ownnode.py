@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from booted import started, wiring, written
 from clusters import identity, node, settings
-from test_boot import started, wiring, written
 
 from srv6kv.cluster.ownnode import near_names, warning
 from srv6kv.sync.reconciler import Reconciler

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from test_boot import started, wiring, written
+from booted import started, wiring, written
 
 from srv6kv.etcd.values import Change, KeyValue
 from srv6kv.sync.reconciler import Reconciler

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from test_boot import started, wiring, written
+from booted import started, wiring, written
 
 from srv6kv.kube.gaps import ANYTHING
 from srv6kv.sync.reconciler import Reconciler
