@@ -12,7 +12,7 @@ import msgspec
 
 from srv6kv.agentlog.entries import Kind, Logged
 from srv6kv.txn.recording import Recorded
-from srv6kv.txn.transaction import Operation, Transaction
+from srv6kv.txn.transaction import FullKey, Operation, Transaction
 
 
 def recorded(logged: Iterable[Logged]) -> Iterator[Recorded]:
@@ -27,7 +27,7 @@ def recorded(logged: Iterable[Logged]) -> Iterator[Recorded]:
         for key, value in _changes(transaction, state):
             if value is None and key not in state:
                 continue
-            operations.append(Operation(key, value, 1 if key in state else 0))
+            operations.append(Operation(FullKey(key), value, 1 if key in state else 0))
             if value is None:
                 del state[key]
             else:

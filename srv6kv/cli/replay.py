@@ -21,6 +21,7 @@ from srv6kv.cli.options import (
     store_of,
 )
 from srv6kv.errors import InputError
+from srv6kv.txn.transaction import FullKey
 
 if TYPE_CHECKING:
     from srv6kv.oneshot.replay import Reading
@@ -143,7 +144,9 @@ def _check(recording: Reading, output: str, options: dict[str, Any]) -> None:
     label = recording.label()
     files = cluster.read_files(options["paths"], options["config"], options["node"], label)
     reconciler = files.reconciler
-    recorded = [KeyValue(key, value, index) for index, (key, value) in enumerate(state.items(), 1)]
+    recorded = [
+        KeyValue(FullKey(key), value, index) for index, (key, value) in enumerate(state.items(), 1)
+    ]
     others = reading.read_agent_state(options["agent_state"], reconciler.prefix)
     reconciler.reset([*(item for item in others if item.key not in state), *recorded])
     try:

@@ -30,7 +30,7 @@ from srv6kv.etcd.stubs import etcd3, etcdrpc, transactions
 from srv6kv.etcd.values import Change, KeyValue, Snapshot, end_of, key_text
 from srv6kv.etcd.watch import OnChanges, OnLost, Watch
 from srv6kv.txn.limits import LEAST_OPERATIONS, OVERHEAD_BYTES, Limits, size_of
-from srv6kv.txn.transaction import Operation, Transaction
+from srv6kv.txn.transaction import FullKey, Operation, Transaction
 
 __all__ = ["Change", "Etcd3Store", "KeyValue", "Snapshot", "Tls", "Watch", "Writer", "writer_key"]
 
@@ -100,7 +100,8 @@ class Etcd3Store(etcd3.Etcd3Client):  # type: ignore[misc]  # etcd3 ships no typ
             for page in self._pages(prefix, revision):
                 revision = revision or page.header.revision
                 entries.extend(
-                    KeyValue(key_text(item.key), item.value, item.mod_revision) for item in page.kvs
+                    KeyValue(FullKey(key_text(item.key)), item.value, item.mod_revision)
+                    for item in page.kvs
                 )
         return Snapshot(revision, entries)
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from srv6kv.errors import Conflict, Srv6kvError
+from srv6kv.txn.transaction import FullKey
 
 
 @dataclass(frozen=True, slots=True)
 class KeyValue:
     """One key as it was read."""
 
-    key: str
+    key: FullKey
     value: bytes
     mod_revision: int
 
@@ -37,7 +38,7 @@ class Reader(Protocol):
 class Change:
     """One put, or one deletion if the value is None, and the revision that made it."""
 
-    key: str
+    key: FullKey
     value: bytes | None
     mod_revision: int
 

@@ -11,6 +11,7 @@ from srv6kv.errors import Conflict, Refused, Srv6kvError, Unavailable
 from srv6kv.etcd.calls import Calls, Stream
 from srv6kv.etcd.stubs import etcdrpc
 from srv6kv.etcd.values import Change, end_of, key_text
+from srv6kv.txn.transaction import FullKey
 
 OnChanges = Callable[[list[Change], int], None]
 OnLost = Callable[[Srv6kvError], None]
@@ -200,4 +201,4 @@ class Watch:
 def _change_of(event: Any) -> Change:
     is_delete = event.type == type(event).DELETE
     value = None if is_delete else event.kv.value
-    return Change(key_text(event.kv.key), value, event.kv.mod_revision)
+    return Change(FullKey(key_text(event.kv.key)), value, event.kv.mod_revision)

@@ -12,9 +12,9 @@ from typing import NewType
 
 from srv6kv.net import addresses
 from srv6kv.net.targets import Target
+from srv6kv.txn.transaction import FullKey
 
 Key = NewType("Key", str)
-FullKey = NewType("FullKey", str)
 
 AGENT = "/vnf-agent/"
 CONFIG = "config/"

@@ -29,7 +29,7 @@ from srv6kv.plan import ownership
 from srv6kv.plan.plan import Plan, split
 from srv6kv.settings import Settings
 from srv6kv.sync.reconciler import Reconciler
-from srv6kv.txn.transaction import Operation, Transaction
+from srv6kv.txn.transaction import FullKey, Operation, Transaction
 
 _FORWARD = re.compile(
     rf"{keys.RULE_CHAIN}port-forward-([0-9A-Za-z]+)-(PREROUTING|OUTPUT)\Z"
@@ -145,7 +145,7 @@ def _as_noted(
     """What etcd holds, as if Contiv's keys had been noted as ours."""
     name = f"{reconciler.own_prefix}ranges"
     noted = ownership.load(actual[name].value if name in actual else None)
-    yield KeyValue(name, (noted | ownership.Ranges(keys=theirs)).dump(), 0)
+    yield KeyValue(FullKey(name), (noted | ownership.Ranges(keys=theirs)).dump(), 0)
     yield from (entry for key, entry in actual.items() if key != name)
 
 
@@ -166,7 +166,7 @@ def _in_order(
                 operations += _of_the_same_pod(operation.key, going, prefix)
             operations.append(operation)
         found.append(operations)
-    rest = [*going.values(), *(replace(item, key=prefix + item.key) for item in extra)]
+    rest = [*going.values(), *extra]
     if rest:
         found = [*found[:-1], [*(found[-1] if found else []), *rest]]
     return tuple(
@@ -176,7 +176,7 @@ def _in_order(
     )
 
 
-def _of_the_same_pod(key: str, going: dict[str, Operation], prefix: str) -> list[Operation]:
+def _of_the_same_pod(key: str, going: dict[FullKey, Operation], prefix: str) -> list[Operation]:
     """Contiv's chains of one sandbox, whose names hold the whole id; they are taken out."""
     sandbox = key.removeprefix(prefix + _OUR_CHAIN).removesuffix("-IPv4").rpartition("-")[0]
     start = f"{prefix}{keys.RULE_CHAIN}port-forward-{sandbox}"
@@ -218,7 +218,7 @@ def _stripped(
         body = _decoded(actual[key].value)
         left = [text for text in body["ip_addresses"] if text not in found]
         value = msgspec.json.encode({**body, "ip_addresses": left})
-        yield Operation(key, value, actual[key].mod_revision)
+        yield Operation(actual[key].key, value, actual[key].mod_revision)
 
 
 def _lost(plan: Plan, there: Mapping[str, bytes], reconciler: Reconciler) -> Iterator[str]:

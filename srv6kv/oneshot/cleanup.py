@@ -71,10 +71,10 @@ def removal(
     made = {k for k, v in ledger.shared.items() if k in actual and actual[k].value == v.encode()}
     kept = dict(_in_use(made, {k: v.value for k, v in actual.items() if k not in gone | made}))
     order = sorted(gone | made - kept.keys(), key=delete_order)
-    deletes = [Operation(prefix + key, None, actual[key].mod_revision) for key in order]
+    deletes = [Operation(keys.full(prefix, key), None, actual[key].mod_revision) for key in order]
     return Removal(
         tuple(split(deletes, limits.planned, limits.size)),
-        tuple(Operation(own_prefix + name, None, 0) for name in NOTES if name in noted),
+        tuple(Operation(keys.full(own_prefix, name), None, 0) for name in NOTES if name in noted),
         kept,
     )
 

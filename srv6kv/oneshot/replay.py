@@ -16,7 +16,7 @@ from srv6kv.ligato import keys
 from srv6kv.plan import plan
 from srv6kv.txn import limits, recording
 from srv6kv.txn.recording import Recorded
-from srv6kv.txn.transaction import Operation, Transaction
+from srv6kv.txn.transaction import FullKey, Operation, Transaction
 
 
 class Reading:
@@ -118,7 +118,7 @@ def _label_of(key: str, name: str) -> str:
 def _moved(recorded: Recorded, old: str, new: str) -> Recorded:
     """The transaction with another beginning of its keys."""
     operations = tuple(
-        Operation(new + one.key.removeprefix(old), one.value, one.guard)
+        Operation(keys.full(new, keys.short(old, one.key)), one.value, one.guard)
         for one in recorded.transaction.operations
     )
     return Recorded(recorded.number, Transaction(operations), recorded.time)
@@ -126,7 +126,7 @@ def _moved(recorded: Recorded, old: str, new: str) -> Recorded:
 
 def replay(
     recordings: Sequence[Recorded], label: str, store: Etcd3Store, on_done: Callable[[], object]
-) -> Mapping[str, int]:
+) -> Mapping[FullKey, int]:
     """Commit every transaction; guard 0 becomes "must not exist", others what our puts got.
 
     Args:
@@ -143,7 +143,7 @@ def replay(
     with WriterSession(store, label) as session:
         writer = session.require()
         _refuse_large(recordings)
-        revisions: dict[str, int] = {}
+        revisions: dict[FullKey, int] = {}
         snapshot = store.read([keys.agent_prefix(label) + keys.CONFIG])
         others = {item.key: item.mod_revision for item in snapshot.entries}
         revision = snapshot.revision
@@ -160,7 +160,7 @@ def _commit(
     store: Etcd3Store,
     writer: Writer,
     revision: int,
-    revisions: dict[str, int],
+    revisions: dict[FullKey, int],
 ) -> int:
     """Commit one transaction, in several revisions if it is large; the last of them."""
     left = list(transaction.operations)
@@ -189,7 +189,7 @@ def _refuse_large(recordings: Iterable[Recorded]) -> None:
                 )
 
 
-def _refuse_others(transaction: Transaction, others: Mapping[str, int]) -> None:
+def _refuse_others(transaction: Transaction, others: Mapping[FullKey, int]) -> None:
     """A key that was there before: a large commit sees only what is newer than what was read."""
     for operation in transaction.operations:
         if operation.key in others:

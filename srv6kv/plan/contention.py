@@ -15,7 +15,7 @@ from srv6kv.ligato import keys
 from srv6kv.plan.actual import Actual, lists_of, steering_facts
 from srv6kv.plan.plan import Plan
 from srv6kv.render.desired import Delta, Desired
-from srv6kv.txn.transaction import Operation, Transaction
+from srv6kv.txn.transaction import FullKey, Operation, Transaction
 
 _DESTINATION = re.compile(r"/dst/([^/]+)/")
 _MATCHED_ADDRESS = re.compile(rb"-d ([0-9a-f:.]+)/")
@@ -62,7 +62,7 @@ def set_apart(found: Plan, contended: Collection[str], actual: Actual, prefix: s
     neighbours = _neighbours(operations, actual, prefix)
     left = {one.key for one in operations}
     groups = []
-    for key in sorted(prefix + key for key in contended):
+    for key in sorted(keys.full(prefix, key) for key in contended):
         if key in left:
             group = _group(key, neighbours)
             left -= group
@@ -75,7 +75,7 @@ def set_apart(found: Plan, contended: Collection[str], actual: Actual, prefix: s
     return replace(found, transactions=tuple(filter(None, parts)))
 
 
-def _group(key: str, neighbours: dict[str, set[str]]) -> set[str]:
+def _group(key: FullKey, neighbours: dict[FullKey, set[FullKey]]) -> set[FullKey]:
     """The key and all that depends on it, however indirectly."""
     found, open_ = {key}, [key]
     while open_:
@@ -87,21 +87,21 @@ def _group(key: str, neighbours: dict[str, set[str]]) -> set[str]:
 
 def _neighbours(
     operations: Iterable[Operation], actual: Actual, prefix: str
-) -> dict[str, set[str]]:
+) -> dict[FullKey, set[FullKey]]:
     """Which keys of these operations share something that one of them provides."""
-    providers: dict[str, set[str]] = defaultdict(set)
-    users: dict[str, set[str]] = defaultdict(set)
+    providers: dict[str, set[FullKey]] = defaultdict(set)
+    users: dict[str, set[FullKey]] = defaultdict(set)
     for operation in operations:
-        key = operation.key.removeprefix(prefix)
+        key = keys.short(prefix, operation.key)
         for value in {operation.value, actual.value_of(key)}:
             for name, is_provider in _names(key, value, actual):
                 users[name].add(operation.key)
                 if is_provider:
                     providers[name].add(operation.key)
-    found: dict[str, set[str]] = defaultdict(set)
+    found: dict[FullKey, set[FullKey]] = defaultdict(set)
     for name in providers:
-        for key in users[name]:
-            found[key] |= users[name] - {key}
+        for user in users[name]:
+            found[user] |= users[name] - {user}
     return found
 
 

@@ -279,7 +279,7 @@ def _stages(
     def operation(key: str, value: bytes | None) -> Operation:
         entry = actual.entries.get(key)
         is_there = entry is not None and (value is None or key not in freed)
-        return Operation(prefix + key, value, entry.revision if entry and is_there else 0)
+        return Operation(keys.full(prefix, key), value, entry.revision if entry and is_there else 0)
 
     moved = _moved(changes)
     freed = _to_be_freed(values, changes, moved, actual)

@@ -97,7 +97,7 @@ class Ground:
             if item.key.startswith(own_prefix):
                 noted[item.key.removeprefix(own_prefix)] = item.value
             else:
-                now.apply(item.key.removeprefix(self.prefix), item.value, item.mod_revision)
+                now.apply(keys.short(self.prefix, item.key), item.value, item.mod_revision)
         ledger = ledger_of(noted)
         self.ranges = ledger.ranges
         done = tried if tried is not None and self._is_done(tried, now) else None
@@ -132,7 +132,7 @@ class Ground:
         return True
 
     def _changes(self, transaction: Transaction) -> list[Change]:
-        return [(one.key.removeprefix(self.prefix), one.value) for one in transaction.operations]
+        return [(keys.short(self.prefix, one.key), one.value) for one in transaction.operations]
 
     @staticmethod
     def _revision_in(actual: Actual, key: str) -> int:
@@ -142,7 +142,7 @@ class Ground:
     def guarded(self, transaction: Transaction) -> Transaction:
         """The transaction with the guards that hold now."""
         revisions = {
-            self.prefix + key: self._revision_in(self.actual, key)
+            keys.full(self.prefix, key): self._revision_in(self.actual, key)
             for key, _ in self._changes(transaction)
         }
         return recording.mapped(transaction, revisions)
@@ -196,7 +196,7 @@ class Draft:
         """One step; several if it is more than one transaction guards key by key. ``done`` and
         ``pause`` belong to the last of them."""
         operations = [
-            Operation(self._prefix + key, value, self._revisions.get(key, 0))
+            Operation(keys.full(self._prefix, key), value, self._revisions.get(key, 0))
             for key, value in changes
         ]
         parts = split(operations, self._limits.few_planned, self._limits.size)

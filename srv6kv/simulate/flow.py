@@ -98,7 +98,7 @@ def after_of(before: Before, node: str, then: Files | None) -> After:
         raise InputError(f"after the change there is no Node {node}{more}")
     is_attached = then is not None and node not in before.stated
     actual: Sequence[KeyValue] = before.entries or [
-        KeyValue(keys.agent_prefix(node) + key, msgspec.json.encode(value), revision)
+        KeyValue(keys.full(keys.agent_prefix(node), key), msgspec.json.encode(value), revision)
         for revision, (key, value) in enumerate(site.values.items(), start=1)
     ]
     values = sites.planned(files, actual, is_attached=is_attached)

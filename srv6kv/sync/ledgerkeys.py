@@ -126,7 +126,7 @@ class LedgerKeys:
 
     def _puts(self, desired: dict[str, bytes]) -> tuple[Operation, ...]:
         return tuple(
-            Operation(self.prefix + name, value, 0)
+            Operation(keys.full(self.prefix, name), value, 0)
             for name, value in desired.items()
             if self._actual.get(name) != value
         )

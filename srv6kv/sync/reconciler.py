@@ -153,7 +153,7 @@ class Reconciler:
         entries = self.actual.entries.items() if self.ledger_keys.is_new_boot else ()
         return Transaction(
             tuple(
-                Operation(self.prefix + key, None, entry.revision)
+                Operation(keys.full(self.prefix, key), None, entry.revision)
                 for key, entry in sorted(entries)
                 if self.owns(key) and names_a_process(key, entry.value)
             )

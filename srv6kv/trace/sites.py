@@ -124,7 +124,7 @@ def _values(reconciler: Reconciler, state: Sequence[KeyValue]) -> dict[str, Any]
     """What a node's agent has when everything is written."""
     reconciler.reset(state)
     found: dict[str, bytes | None] = {
-        item.key.removeprefix(reconciler.prefix): item.value for item in state
+        keys.short(reconciler.prefix, item.key): item.value for item in state
     }
     found |= reconciler.plan().values
     values = {}
@@ -147,7 +147,7 @@ def _assumed(
                 if isinstance(pod, Pod) and pod.node == node and pod.addresses:
                     made |= _attachment_of(pod, reconciler.settings)
     for revision, (key, value) in enumerate(made.items(), start=1):
-        yield KeyValue(reconciler.prefix + key, msgspec.json.encode(value), revision)
+        yield KeyValue(keys.full(reconciler.prefix, key), msgspec.json.encode(value), revision)
 
 
 def _attachment_of(pod: Pod, settings: Settings) -> dict[str, Any]:

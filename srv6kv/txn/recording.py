@@ -17,7 +17,7 @@ import msgspec
 from srv6kv import foreign
 from srv6kv.errors import InputError
 from srv6kv.foreign import visible
-from srv6kv.txn.transaction import Operation, Transaction
+from srv6kv.txn.transaction import FullKey, Operation, Transaction
 
 _ODD = re.compile(f"[ %]|{visible.HIDDEN}")
 _ESCAPED = re.compile(r"(?:%[0-9A-F]{2})+")
@@ -112,7 +112,7 @@ def _operation(line: str) -> Operation:
             raise ValueError(f"{key}: {error}") from None
     key = _ESCAPED.sub(_unescape, key)
     foreign.refuse_halves(key)
-    return Operation(key, value.encode() if value else None, int(guard))
+    return Operation(FullKey(key), value.encode() if value else None, int(guard))
 
 
 def _refuse_duplicates(found: Iterable[Recorded], name: str) -> None:
@@ -147,11 +147,11 @@ def difference(known: Mapping[str, bytes], now: Mapping[str, tuple[bytes, int]])
     writer can have put, counts as absent."""
     now = {key: held for key, held in now.items() if _is_json(held[0])}
     operations = [
-        Operation(key, value, revision if key in known else 0)
+        Operation(FullKey(key), value, revision if key in known else 0)
         for key, (value, revision) in now.items()
         if known.get(key) != value
     ]
-    operations += [Operation(key, None, 1) for key in known if key not in now]
+    operations += [Operation(FullKey(key), None, 1) for key in known if key not in now]
     return Transaction(tuple(operations))
 
 
@@ -163,7 +163,7 @@ def _is_json(value: bytes) -> bool:
     return True
 
 
-def mapped(transaction: Transaction, revisions: Mapping[str, int]) -> Transaction:
+def mapped(transaction: Transaction, revisions: Mapping[FullKey, int]) -> Transaction:
     """The transaction with guards for another etcd, where its keys have these mod revisions."""
     return Transaction(
         tuple(

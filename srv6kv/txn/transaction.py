@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NewType
+
+FullKey = NewType("FullKey", str)
+"""A key as etcd has it, with the prefix of its agent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,7 +14,7 @@ class Operation:
     """One put, or a delete if there is no value, of a full etcd key that must still have the mod
     revision ``guard``; 0: it must not exist."""
 
-    key: str
+    key: FullKey
     value: bytes | None
     guard: int
 

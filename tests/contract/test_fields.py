@@ -16,6 +16,7 @@ from fieldcases import HERE, HONOURED, IRRELEVANT, LATER, REPORTED, SERVICE, SLI
 from srv6kv.etcd.values import KeyValue
 from srv6kv.sources.objects import manifest_of
 from srv6kv.sync.reconciler import Reconciler
+from srv6kv.txn.transaction import FullKey
 
 KINDS = ("Service", "EndpointSlice")
 SETTINGS = settings_of(
@@ -50,7 +51,7 @@ def _outcome(service: Json, item: Json, more: tuple[Json, ...] = ()) -> Outcome:
     found = manifest_of(text, "all.json")
     reconciler.intake.apply_all((one.identity, one.completed()) for one in found.objects)
     reconciler.reset(
-        KeyValue(reconciler.prefix + key, json.dumps(value).encode(), number)
+        KeyValue(FullKey(reconciler.prefix + key), json.dumps(value).encode(), number)
         for number, (key, value) in enumerate(AGENT.items(), start=1)
     )
     plan = reconciler.plan()

@@ -15,7 +15,7 @@ from srv6kv.telemetry.figures import change_of_models, models_of, service_states
 from srv6kv.telemetry.health import is_ready
 from srv6kv.telemetry.metrics import Telemetry, add, show
 from srv6kv.telemetry.progress import Progress
-from srv6kv.txn.transaction import Operation, Transaction
+from srv6kv.txn.transaction import FullKey, Operation, Transaction
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "telemetry.md").read_text()
 TABLE = re.findall(r"^\| `(srv6kv_\w+)(?:\{([\w,]+)\})?` \| (\w+) \|", DOCUMENT, re.MULTILINE)
@@ -134,13 +134,13 @@ def test_keys_by_model() -> None:
         ("config/vpp/v2/route/vrf/0/dst/1::/128/gw/::", 0),
         ("config/something/else", 0),
     ]
-    put = Transaction(tuple(Operation(PREFIX + key, b"{}", guard) for key, guard in first))
+    put = Transaction(tuple(Operation(FullKey(PREFIX + key), b"{}", guard) for key, guard in first))
     change = Transaction(
         (
-            Operation(PREFIX + first[0][0], b"{ }", 7),
-            Operation(PREFIX + first[1][0], None, 7),
-            Operation(PREFIX + "config/vpp/srv6/v2/policy/3::", b"{}", 0),
-            Operation(PREFIX + first[2][0], None, 7),
+            Operation(FullKey(PREFIX + first[0][0]), b"{ }", 7),
+            Operation(FullKey(PREFIX + first[1][0]), None, 7),
+            Operation(FullKey(PREFIX + "config/vpp/srv6/v2/policy/3::"), b"{}", 0),
+            Operation(FullKey(PREFIX + first[2][0]), None, 7),
         )
     )
     there = [first[0][0], "config/vpp/srv6/v2/policy/3::", "config/something/else"]
@@ -162,7 +162,7 @@ def test_a_trigger_before_the_start_is_not_measured(ago: float, seen: float) -> 
 
     progress = Progress()
     reconciler = Reconciler(settings("seed"), "node1", "n")
-    reconciler.reset([KeyValue(PREFIX + "config/x", b"{}", 1)])
+    reconciler.reset([KeyValue(FullKey(PREFIX + "config/x"), b"{}", 1)])
     progress.began -= 10
     when = progress.began + ago
     progress.synced(reconciler.plan(), 0.0, 1, [when], is_full=True)

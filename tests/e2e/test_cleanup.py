@@ -15,6 +15,7 @@ from srv6kv.etcd.values import KeyValue
 from srv6kv.ligato import keys
 from srv6kv.oneshot.cleanup import removal
 from srv6kv.plan.ownership import Ranges
+from srv6kv.txn.transaction import FullKey
 
 CHAIN = "config/linux/iptables/v2/rulechain/"
 TABLE = "config/vpp/v2/vrf-table/id/1/protocol/IPV6"
@@ -117,7 +118,7 @@ def test_without_etcd_cleanup_ends_with_3(tmp_path: Path) -> None:
 
 def entry(key: str, value: str, revision: int = 1) -> KeyValue:
     """A key in etcd."""
-    return KeyValue(key, value.encode(), revision)
+    return KeyValue(FullKey(key), value.encode(), revision)
 
 
 @pytest.mark.parametrize("value", ['{"vrf":1}', '{"vrf_id":1}', '{"viaVrfId":1}'])

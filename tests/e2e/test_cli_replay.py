@@ -14,7 +14,7 @@ from processes import AGENT_STATE, MYSERVICE, NODE, SEED, Bench, drop_writer, sr
 from srv6kv.etcd.store import Etcd3Store, Writer
 from srv6kv.txn import recording
 from srv6kv.txn.recording import Recorded
-from srv6kv.txn.transaction import Operation, Transaction
+from srv6kv.txn.transaction import FullKey, Operation, Transaction
 
 RECORDED = Path(__file__).parents[1] / "recorded"
 RECORDING = RECORDED / "seed.txn"
@@ -116,7 +116,7 @@ def policy(number: int, guard: int = 0, weight: int = 1) -> Operation:
         "srh_encapsulation": True,
     }
     key = f"/vnf-agent/x/config/vpp/srv6/v2/policy/5555::{number:x}"
-    return Operation(key, json.dumps(value).encode(), guard)
+    return Operation(FullKey(key), json.dumps(value).encode(), guard)
 
 
 @pytest.mark.parametrize("count", [1, 100, 300])

@@ -19,7 +19,7 @@ from test_cli_replay import FILES, LOGS, RECORDED, RECORDING, copy_of, replay
 from srv6kv.etcd.store import Etcd3Store
 from srv6kv.ligato import keys
 from srv6kv.txn import recording
-from srv6kv.txn.transaction import Operation
+from srv6kv.txn.transaction import FullKey, Operation
 
 
 def check_log(api: str, *more: str | Path) -> subprocess.CompletedProcess[str]:
@@ -95,7 +95,9 @@ def test_logs_of_both_generations_convert_to_the_same_recording() -> None:
     assert len(found) == 50
     assert times == sorted(times)
     assert [
-        one.time for one in found if Operation(stale, None, 1) in one.transaction.operations
+        one.time
+        for one in found
+        if Operation(FullKey(stale), None, 1) in one.transaction.operations
     ] == ["2026-11-22T23:28:03.250Z"]
 
 

@@ -16,6 +16,7 @@ from srv6kv.agent.attachments import MODELS
 from srv6kv.cli import cluster
 from srv6kv.etcd.store import Etcd3Store
 from srv6kv.etcd.values import KeyValue
+from srv6kv.txn.transaction import FullKey
 
 NO_WINDOW = ("srv6kv:", "  replaceWindow: 0s")
 POD = "2001:0:0:1::5"
@@ -72,7 +73,7 @@ def expected(bench: Bench, told: Mapping[str, bytes]) -> State:
     files = cluster.read_files([bench.manifests], bench.config, NODE, bench.label)
     files.reconciler.cluster.replace_reported(told, ())
     files.reconciler.reset(
-        KeyValue(bench.prefix + key, value, number)
+        KeyValue(FullKey(bench.prefix + key), value, number)
         for number, (key, value) in enumerate(bench.foreign.items(), start=1)
     )
     wanted = files.reconciler.plan().values

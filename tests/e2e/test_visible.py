@@ -17,7 +17,7 @@ import srv6kv as package
 from srv6kv.foreign import visible
 from srv6kv.txn import recording
 from srv6kv.txn.recording import Recorded
-from srv6kv.txn.transaction import Operation, Transaction
+from srv6kv.txn.transaction import FullKey, Operation, Transaction
 
 ROOT = Path(package.__file__).parent
 CONTROLS = (
@@ -192,7 +192,7 @@ def test_json_is_ascii_there(tmp_path: Path) -> None:
 def test_a_recording_that_is_printed(tmp_path: Path) -> None:
     """A recording on a terminal can be seen, and still replays to the same keys and values."""
     value = json.dumps({"name": EVIL}, ensure_ascii=False).encode()
-    written = Transaction((Operation(f"/vnf-agent/n/config/{EVIL}", value, 0),))
+    written = Transaction((Operation(FullKey(f"/vnf-agent/n/config/{EVIL}"), value, 0),))
     (tmp_path / "a.txn").write_text(recording.dump(Recorded(1, written)))
     done = srv6kv("replay", tmp_path / "a.txn", "--convert")
     ((again,),) = (one.transaction.operations for one in recording.load(done.stdout))

@@ -93,7 +93,7 @@ def test_a_scenario_step_by_step(path: Path) -> None:
         agent = _followed([])
         state: dict[str, bytes] = {}
         for _, found in bench.history:
-            changes = [(change.key, change.value) for change in found]
+            changes: list[tuple[str, bytes | None]] = [(one.key, one.value) for one in found]
             if seed is not None:
                 changes = list(interleaved(changes, random.Random(f"{seed} {len(changes)}")))
             apply(state, changes)

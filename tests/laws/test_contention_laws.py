@@ -17,7 +17,7 @@ from test_laws import POLICY, STEERING, assert_sound, law
 from srv6kv.etcd.values import Change, KeyValue
 from srv6kv.plan import contention
 from srv6kv.sync.reconciler import Reconciler
-from srv6kv.txn.transaction import Operation, Transaction
+from srv6kv.txn.transaction import FullKey, Operation, Transaction
 
 ROUNDS = 4
 GARBAGE = (None, b"{}", b"not JSON", b'"\xff"')
@@ -61,7 +61,7 @@ def edit(reconciler: Reconciler, dice: random.Random, revision: int) -> Change:
         value = reconciler.actual.entries[other].value
     if key.startswith(STEERING) and dice.random() < 0.3:
         key = f"{STEERING}forK8sService-default-{dice.choice(['new', 'web', 'db'])}"
-    return Change(AGENT_PREFIX + key, value, revision)
+    return Change(FullKey(AGENT_PREFIX + key), value, revision)
 
 
 @law(300)
@@ -70,7 +70,7 @@ def test_every_edit_is_repaired(scene: Scene, seed: int) -> None:
     """After others have edited keys of ours, the plan of what depends on these leaves nothing to do
     for a plan of everything."""
     wired = [
-        KeyValue(AGENT_PREFIX + key, json.dumps(value).encode(), 1)
+        KeyValue(FullKey(AGENT_PREFIX + key), json.dumps(value).encode(), 1)
         for key, value in scene.keys[OWN].items()
     ]
     reconciler = started(scene, wired)
@@ -84,7 +84,7 @@ def test_every_edit_is_repaired(scene: Scene, seed: int) -> None:
             reconciler.observe([edit(reconciler, dice, revision)])
         revision = commit(reconciler, revision)
         entries = [
-            KeyValue(AGENT_PREFIX + key, entry.value, entry.revision)
+            KeyValue(FullKey(AGENT_PREFIX + key), entry.value, entry.revision)
             for key, entry in reconciler.actual.entries.items()
         ]
         whole = started(scene, [*entries, *notes_of(reconciler)])

@@ -43,7 +43,7 @@ from srv6kv.trace import sites
 from srv6kv.trace.state import node_of
 from srv6kv.txn import recording
 from srv6kv.txn.recording import Recorded
-from srv6kv.txn.transaction import Transaction
+from srv6kv.txn.transaction import FullKey, Transaction
 from srv6kv.verify.differences import desired_of
 from srv6kv.vpp import showsr, showsr_read
 
@@ -76,9 +76,9 @@ RECORDS = "/vnf-agent/contiv-ksr/allocatedIDs/"
 def whole() -> Entries:
     """Every kind of key that srv6kv reads, with good values."""
     held = written(started("boot-a", wiring(5)), 6)
-    others = [KeyValue(PREFIX + k, json.dumps(v).encode(), 7) for k, v in OTHERS.items()]
+    others = [KeyValue(FullKey(PREFIX + k), json.dumps(v).encode(), 7) for k, v in OTHERS.items()]
     records = [
-        KeyValue(f"{RECORDS}{i}", json.dumps({"id": i, "name": f"node{i}"}).encode(), 4)
+        KeyValue(FullKey(f"{RECORDS}{i}"), json.dumps({"id": i, "name": f"node{i}"}).encode(), 4)
         for i in (1, 2, 3)
     ]
     return [*wiring(5), *held, *others, *records]
@@ -273,7 +273,7 @@ def test_odd_keys(read: Callable[[Entries], None], seed: int) -> None:
         at = chance.randrange(3, len(parts) + 1)
         rest = parts[at + 1 :] if chance.random() < 0.5 else []
         key = "/".join([*parts[:at], chance.choice(ODD_PARTS), *rest])
-        return KeyValue(key, one.value, one.mod_revision)
+        return KeyValue(FullKey(key), one.value, one.mod_revision)
 
     for _ in range(ROUNDS):
         odd = {one.key: one for one in [*map(spoil, GOOD), *GOOD]}
@@ -326,7 +326,10 @@ def test_a_note_for_each() -> None:
 
 def test_many_notes_are_a_few() -> None:
     """A thousand bad keys are 21 notes."""
-    bad = [KeyValue(f"{PREFIX}config/vpp/v2/arp/x/fd00::{i:x}", b"[", 8) for i in range(1, 1000)]
+    bad = [
+        KeyValue(FullKey(f"{PREFIX}config/vpp/v2/arp/x/fd00::{i:x}"), b"[", 8)
+        for i in range(1, 1000)
+    ]
     reconciler = started("boot-a", [*GOOD, *bad])
     notes = [note for note in reconciler.notes() if note.reason == "ValueUnreadable"]
 
@@ -364,8 +367,8 @@ def viewed(data: bytes) -> None:
     """What ``run`` makes of the agent's keys."""
     view = View(PREFIX)
     names = ("config-status/a", "check/status/v1/agent", "check/status/v1/plugin/govpp")
-    view.reset([KeyValue(PREFIX + name, data, 3) for name in names])
-    view.observe(Change(PREFIX + names[0], data, 4))
+    view.reset([KeyValue(FullKey(PREFIX + name), data, 3) for name in names])
+    view.observe(Change(FullKey(PREFIX + names[0]), data, 4))
     digest = Digest()
     list(digest.news(view, {}, digest.shown(view, {"config/a": 3}, 1.0)))
 

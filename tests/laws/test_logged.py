@@ -20,7 +20,7 @@ from srv6kv.ligato.schema import Api
 from srv6kv.oneshot.replay import Reading
 from srv6kv.txn import recording
 from srv6kv.txn.recording import Recorded
-from srv6kv.txn.transaction import Operation, Transaction
+from srv6kv.txn.transaction import FullKey, Operation, Transaction
 
 PREFIX = "/vnf-agent/n1/"
 SPARES = sorted(EVERY_KIND) + sorted(f"{key}0" for key in EVERY_KIND - {schema.SRV6_GLOBAL})
@@ -63,7 +63,9 @@ def recordings(draw: st.DrawFn) -> list[Recorded]:
         operations = []
         for key, value in wanted.items():
             if value is not None or key in present:
-                operations.append(Operation(PREFIX + key, value, 1 if key in present else 0))
+                operations.append(
+                    Operation(FullKey(PREFIX + key), value, 1 if key in present else 0)
+                )
                 (present.discard if value is None else present.add)(key)
         moment = draw(TIMES) if operations else None
         time = f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z" if moment else ""
@@ -156,7 +158,7 @@ def test_a_resync_keeps_what_could_not_be_read() -> None:
     ]
     _, second = transactions.recorded(lines)
 
-    assert second.transaction == Transaction((Operation("a", None, 1),))
+    assert second.transaction == Transaction((Operation(FullKey("a"), None, 1),))
 
 
 def test_guards() -> None:

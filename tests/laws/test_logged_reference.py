@@ -18,6 +18,7 @@ from srv6kv.oneshot.replay import Reading
 from srv6kv.plan.plan import Plan
 from srv6kv.sync.reconciler import Reconciler
 from srv6kv.txn import recording
+from srv6kv.txn.transaction import FullKey
 
 SOME = [case for case in CASES if case["expected"]][::6]
 PREFIX = "/vnf-agent/n1/"
@@ -30,7 +31,7 @@ def plan_of(case: Json, held: Mapping[str, bytes]) -> Plan:
     """What the node of a case would write beside these keys."""
     node = Reconciler(settings_of(case["config"]), case["node"], "n1")
     node.intake.apply_all((identity(body), body) for body in case["objects"])
-    node.reset(KeyValue(PREFIX + key, text, 1) for key, text in held.items())
+    node.reset(KeyValue(FullKey(PREFIX + key), text, 1) for key, text in held.items())
     return node.plan()
 
 

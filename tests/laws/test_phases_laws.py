@@ -13,6 +13,7 @@ from srv6kv.agent.status import State, ValueStatus
 from srv6kv.agent.view import Reported
 from srv6kv.etcd.values import Change, KeyValue
 from srv6kv.sync.rollout import Rollout
+from srv6kv.txn.transaction import FullKey
 
 PREFIX = "/vnf-agent/n/"
 PODS = [f"2001:0:0:1::{host}" for host in (2, 3, 5, 6)]
@@ -72,7 +73,7 @@ class Node:
                 else:
                     self.etcd[one.key] = KeyValue(one.key, one.value, self._revision)
             short = [(one.key.removeprefix(PREFIX), one.value) for one in transaction.operations]
-            changes = [Change(key, value, self._revision) for key, value in short]
+            changes = [Change(FullKey(key), value, self._revision) for key, value in short]
             self._silent += [key for key, _ in short]
             self.reconciler.committed(transaction, extra, self._revision)
             self._phases.committed(transaction, PREFIX, self._revision, self.now)

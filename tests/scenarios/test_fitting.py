@@ -39,7 +39,7 @@ from srv6kv.render.desired import Delta
 from srv6kv.render.endpoint import MOST_SINGLE_RULES
 from srv6kv.sync.reconciler import Reconciler
 from srv6kv.txn import limits
-from srv6kv.txn.transaction import Operation
+from srv6kv.txn.transaction import FullKey, Operation
 
 POD, OTHER, REMOTE = "2001:0:0:1::a", "2001:0:0:1::b", "2001:0:0:2::a"
 MEDIA, WEB = "2096::66", "2096::77"
@@ -261,7 +261,7 @@ class _Etcd:
         self.revision = 0
         keys = {**base_keys(1, "fe10:f00d::1"), **pod_keys(POD, "a"), **pod_keys(OTHER, "b")}
         self.reconciler.reset(
-            KeyValue(self.reconciler.prefix + key, json.dumps(value).encode(), 1)
+            KeyValue(FullKey(self.reconciler.prefix + key), json.dumps(value).encode(), 1)
             for key, value in keys.items()
         )
         self.put(node(1), node(2))
@@ -410,7 +410,7 @@ def test_notes_that_we_cannot_have_written_count_as_none(name: str) -> None:
         "shared": json.dumps({f"config/x/{n}": "y" * 100 for n in range(8000)}),
         "ranges": json.dumps({"keys": [f"config/x/{n}" for n in range(40_000)]}),
     }[name]
-    etcd.reconciler.reset([KeyValue(f"/srv6kv/n/{name}", text.encode(), 5)])
+    etcd.reconciler.reset([KeyValue(FullKey(f"/srv6kv/n/{name}"), text.encode(), 5)])
     etcd.put(*_web([REMOTE]))
 
     assert list(etcd.settle())

@@ -30,6 +30,7 @@ from srv6kv.sources.lastgood import Version, after
 from srv6kv.sync.reconciler import Reconciler
 from srv6kv.txn import recording
 from srv6kv.txn.recording import Recorded
+from srv6kv.txn.transaction import FullKey
 
 FOLDER = Path(__file__).parents[1] / "scenarios"
 PREFIX = f"/vnf-agent/{NODE}/"
@@ -84,8 +85,8 @@ class Bench:
         for key, value in values.items():
             self.revision += 1
             text = None if value is None else msgspec.json.encode(value)
-            self.history.append((self.revision, [Change(key, text, self.revision)]))
-            self.reconciler.observe([Change(PREFIX + key, text, self.revision)])
+            self.history.append((self.revision, [Change(FullKey(key), text, self.revision)]))
+            self.reconciler.observe([Change(FullKey(PREFIX + key), text, self.revision)])
 
     def commit(self) -> str:
         """Plan and write; the transactions as a recording."""
@@ -93,7 +94,7 @@ class Bench:
         for index, transaction in enumerate(plan.transactions):
             self.revision += 1
             changes = [
-                Change(one.key.removeprefix(PREFIX), one.value, self.revision)
+                Change(FullKey(one.key.removeprefix(PREFIX)), one.value, self.revision)
                 for one in transaction.operations
             ]
             self.history.append((self.revision, changes))

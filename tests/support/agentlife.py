@@ -31,6 +31,7 @@ from strategies import OWN, Event, Scene, _scene, _Sizes, _turn
 from srv6kv.etcd.values import Change as Watched
 from srv6kv.etcd.values import KeyValue
 from srv6kv.sync.reconciler import Reconciler
+from srv6kv.txn.transaction import FullKey
 
 BIG = "2096:0::1:B"
 """The address of the service with many backends, not in canonical form."""
@@ -70,10 +71,10 @@ class Life:
         """A new process of srv6kv that sees the same cluster."""
         self.reconciler = Reconciler(settings(self.conf), OWN, "n")
         entries = [
-            KeyValue(self.reconciler.prefix + key, text, self._revisions[key])
+            KeyValue(FullKey(self.reconciler.prefix + key), text, self._revisions[key])
             for key, text in self.state.items()
         ]
-        noted = [KeyValue(key, text, 1) for key, text in self._noted.items()]
+        noted = [KeyValue(FullKey(key), text, 1) for key, text in self._noted.items()]
         self.reconciler.reset([*entries, *noted])
         for one, body in self._bodies.items():
             self.reconciler.intake.apply(one, body)
@@ -86,7 +87,7 @@ class Life:
             if event.kind == "wire":
                 text = None if event.body is None else json.dumps(event.body).encode()
                 self._write([(event.key, text)])
-                watched = Watched(self.reconciler.prefix + event.key, text, self._revision)
+                watched = Watched(FullKey(self.reconciler.prefix + event.key), text, self._revision)
                 self.reconciler.observe([watched])
             else:
                 assert event.body is not None

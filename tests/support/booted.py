@@ -14,6 +14,7 @@ from srv6kv.etcd.values import KeyValue
 from srv6kv.kube.model import Identity
 from srv6kv.settings import Settings, load
 from srv6kv.sync.reconciler import Reconciler
+from srv6kv.txn.transaction import FullKey
 
 SEED = Path(__file__).parents[2] / "examples" / "seed"
 
@@ -47,7 +48,7 @@ def wiring(revision: int) -> list[KeyValue]:
     """The CNI's keys of node 1, all put at one revision."""
     state = json.loads((SEED / "agent-state-node1.json").read_text())
     return [
-        KeyValue(f"/vnf-agent/n/{key}", json.dumps(value).encode(), revision)
+        KeyValue(FullKey(f"/vnf-agent/n/{key}"), json.dumps(value).encode(), revision)
         for key, value in state.items()
     ]
 
@@ -61,5 +62,5 @@ def written(reconciler: Reconciler, revision: int) -> list[KeyValue]:
         reconciler.committed(transaction, extra, revision)
         notes += [KeyValue(o.key, o.value or b"", revision) for o in extra]
     reconciler.finish_change()
-    held = [KeyValue(key, value, rev) for key, (value, rev) in reconciler.held().items()]
+    held = [KeyValue(FullKey(key), value, rev) for key, (value, rev) in reconciler.held().items()]
     return held + notes

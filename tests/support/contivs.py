@@ -18,7 +18,7 @@ from srv6kv.ligato import keys
 from srv6kv.oneshot import adopt
 from srv6kv.oneshot.adopt import Adoption
 from srv6kv.sync.reconciler import Reconciler
-from srv6kv.txn.transaction import Operation
+from srv6kv.txn.transaction import FullKey, Operation
 
 CASES = [
     json.loads(line)
@@ -98,7 +98,7 @@ class Node:
         self.revisions: list[tuple[int, list[Change]]] = []
         self.noted: State = {}
         order = sorted(state, key=lambda key: (keys.rank(key), key))
-        self._take(Operation(key, state[key], 0) for key in order)
+        self._take(Operation(FullKey(key), state[key], 0) for key in order)
 
     def _take(self, operations: Iterable[Operation]) -> None:
         number = len(self.revisions) + 1
@@ -112,7 +112,7 @@ class Node:
 
     def put(self, key: str, value: bytes | None) -> None:
         """A key comes, changes or (None) goes."""
-        self._take([Operation(key, value, 0)])
+        self._take([Operation(FullKey(key), value, 0)])
 
     def reconciler(self) -> Reconciler:
         """Of a process that has seen the cluster and not yet etcd."""
@@ -126,8 +126,8 @@ class Node:
     def entries(self, prefix: str) -> list[KeyValue]:
         """What a read gives."""
         return [
-            *(KeyValue(prefix + key, value, 1) for key, value in self.state.items()),
-            *(KeyValue(key, value, 1) for key, value in self.noted.items()),
+            *(KeyValue(FullKey(prefix + key), value, 1) for key, value in self.state.items()),
+            *(KeyValue(FullKey(key), value, 1) for key, value in self.noted.items()),
         ]
 
     def adopt(self, *, strips_loopbacks: bool = False) -> Adoption:
@@ -138,7 +138,7 @@ class Node:
         for index, transaction in enumerate(found.plan.transactions):
             extra = reconciler.bookkeeping(found.plan, index)
             short = (
-                Operation(o.key.removeprefix(reconciler.prefix), o.value, o.guard)
+                Operation(FullKey(o.key.removeprefix(reconciler.prefix)), o.value, o.guard)
                 for o in transaction.operations
             )
             self._take(short)

@@ -14,6 +14,7 @@ from srv6kv.kube.parse import ParseError, parse
 from srv6kv.plan.plan import Plan
 from srv6kv.settings import Settings
 from srv6kv.sync.reconciler import Reconciler
+from srv6kv.txn.transaction import FullKey
 
 WEB = Ref("default", "web")
 
@@ -37,7 +38,7 @@ class Asked:
         """Etcd holds these."""
         prefix = self.reconciler.prefix
         listed = enumerate(entries.items(), start=1)
-        self.reconciler.reset(KeyValue(prefix + key, text, i) for i, (key, text) in listed)
+        self.reconciler.reset(KeyValue(FullKey(prefix + key), text, i) for i, (key, text) in listed)
         self.entries = dict(entries)
         self.plan: Plan = self.reconciler.plan()
 

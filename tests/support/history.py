@@ -12,6 +12,7 @@ from etcd_server import SECONDS
 
 from srv6kv.errors import Srv6kvError
 from srv6kv.etcd.store import Change, Etcd3Store
+from srv6kv.txn.transaction import FullKey
 
 POLICY = "config/vpp/srv6/v2/policy/"
 ROUTE = "config/vpp/v2/route/"
@@ -97,7 +98,7 @@ class History:
 
     def _short(self, changes: Iterable[Change]) -> list[Change]:
         return [
-            Change(change.key.removeprefix(self.prefix), change.value, change.mod_revision)
+            Change(FullKey(change.key.removeprefix(self.prefix)), change.value, change.mod_revision)
             for change in changes
             if change.key.startswith(self.prefix)
         ]

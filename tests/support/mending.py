@@ -18,7 +18,7 @@ from srv6kv.etcd.values import Change, KeyValue
 from srv6kv.ligato import keys
 from srv6kv.repair.ground import Ground, Step
 from srv6kv.repair.means import RepairPlan, plan_repair
-from srv6kv.txn.transaction import Transaction
+from srv6kv.txn.transaction import FullKey, Transaction
 
 LABEL = "n"
 
@@ -38,8 +38,8 @@ class Table:
 
     def read(self) -> list[KeyValue]:
         """All keys that a repair reads."""
-        note = KeyValue(f"/srv6kv/{LABEL}/ranges", self._ranges, 1)
-        return [note, *(KeyValue(AGENT_PREFIX + k, *e) for k, e in self.entries.items())]
+        note = KeyValue(FullKey(f"/srv6kv/{LABEL}/ranges"), self._ranges, 1)
+        return [note, *(KeyValue(FullKey(AGENT_PREFIX + k), *e) for k, e in self.entries.items())]
 
     def ground(self) -> Ground:
         """What a repair begins with."""
@@ -59,7 +59,7 @@ class Table:
             self.entries.pop(key, None)
             if operation.value is not None:
                 self.entries[key] = (operation.value, self.revision)
-            done.append(Change(key, operation.value, self.revision))
+            done.append(Change(FullKey(key), operation.value, self.revision))
         self.changes.append((self.revision, done))
         return self.revision
 

@@ -29,6 +29,7 @@ from srv6kv.etcd.embedded import EmbeddedEtcd, Leash, freeze
 from srv6kv.etcd.store import Etcd3Store, writer_key
 from srv6kv.etcd.values import KeyValue
 from srv6kv.foreign import typed
+from srv6kv.txn.transaction import FullKey
 
 SEED = Path(__file__).parents[2] / "examples" / "seed"
 NODE = "node1"
@@ -281,7 +282,7 @@ class Bench:
         """What etcd is to hold below the label: the manifests rendered at once, and the rest."""
         files = cluster.read_files([self.manifests], self.config, NODE, self.label)
         files.reconciler.reset(
-            KeyValue(self.prefix + key, value, number)
+            KeyValue(FullKey(self.prefix + key), value, number)
             for number, (key, value) in enumerate(self.foreign.items(), start=1)
         )
         wanted = files.reconciler.plan().values

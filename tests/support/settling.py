@@ -14,7 +14,7 @@ from strategies import OWN, Event, History
 from srv6kv.etcd.values import Change, KeyValue
 from srv6kv.notes import Note
 from srv6kv.sync.reconciler import Reconciler
-from srv6kv.txn.transaction import Operation
+from srv6kv.txn.transaction import FullKey, Operation
 
 LABEL = "n"
 CONFIG = f"/vnf-agent/{LABEL}/"
@@ -48,7 +48,7 @@ class Node:
 
     def entries(self) -> list[KeyValue]:
         """All that etcd holds."""
-        return [KeyValue(key, *found) for key, found in sorted(self.etcd.items())]
+        return [KeyValue(FullKey(key), *found) for key, found in sorted(self.etcd.items())]
 
     def happen(self, events: Iterable[Event]) -> None:
         """Let these happen, and take them in."""
@@ -70,7 +70,7 @@ class Node:
         full = key if key.startswith(RECORDS) else CONFIG + key
         text = None if value is None else json.dumps(value).encode()
         if self._set(full, text):
-            self.reconciler.observe([Change(full, text, self.revision)])
+            self.reconciler.observe([Change(FullKey(full), text, self.revision)])
 
     def _set(self, key: str, value: bytes | None) -> bool:
         if value is None:

@@ -39,6 +39,7 @@ from srv6kv.sources.apisource import KubernetesSource
 from srv6kv.sync.guard import warning_of
 from srv6kv.sync.losses import POLICIES, Loss
 from srv6kv.sync.reconciler import Reconciler
+from srv6kv.txn.transaction import FullKey
 
 Notes = Iterable[Note]
 
@@ -99,7 +100,7 @@ def on_node(
         reconciler.intake.apply(name, body)
     reconciler.reset(
         KeyValue(
-            key if key.startswith("/") else reconciler.prefix + key,
+            FullKey(key if key.startswith("/") else reconciler.prefix + key),
             value if isinstance(value, bytes) else json.dumps(value).encode(),
             number,
         )

@@ -15,6 +15,7 @@ from srv6kv.agent.needs import History, Means, Seen, needs_of, vpp_code
 from srv6kv.agent.status import AgentStatus, PluginStatus, State, ValueStatus, status_key
 from srv6kv.agent.view import View
 from srv6kv.etcd.values import Change
+from srv6kv.txn.transaction import FullKey
 
 PREFIX = "/vnf-agent/n1/"
 SID = "config/vpp/srv6/v2/localsid/6666::5"
@@ -33,12 +34,12 @@ def failed(key: str, error: str, operation: str = "CREATE") -> ValueStatus:
 def told(key: str, state: str | int, revision: int, **more: Any) -> Change:
     """A state that is published."""
     body = {"key": key, "state": state, **more}
-    return Change(PREFIX + status_key(key), json.dumps(body).encode(), revision)
+    return Change(FullKey(PREFIX + status_key(key)), json.dumps(body).encode(), revision)
 
 
 def checked(name: str, revision: int, **body: Any) -> Change:
     """What the agent says of itself."""
-    return Change(f"{PREFIX}check/status/v1/{name}", json.dumps(body).encode(), revision)
+    return Change(FullKey(f"{PREFIX}check/status/v1/{name}"), json.dumps(body).encode(), revision)
 
 
 def observing(*changes: Change) -> View:
@@ -163,7 +164,7 @@ def test_states_come_change_and_go() -> None:
     view.observe(told(SID, "CONFIGURED", 6))
     assert view.bad == {}
     for key in (SID, POLICY):
-        view.observe(Change(PREFIX + status_key(key), None, 7))
+        view.observe(Change(FullKey(PREFIX + status_key(key)), None, 7))
     assert (view.state_of(SID), view.has_states) == (None, False)
 
 
@@ -172,7 +173,7 @@ def test_what_was_read_is_newer_than_what_the_watch_repeats() -> None:
     view = View(PREFIX)
     view.reset([told(SID, "CONFIGURED", 9)])
     view.observe(told(SID, "RETRYING", 8))
-    view.observe(Change(PREFIX + status_key(SID), None, 7))
+    view.observe(Change(FullKey(PREFIX + status_key(SID)), None, 7))
 
     assert view.state_of(SID) is State.CONFIGURED
 
@@ -181,7 +182,7 @@ def test_what_differs_from_what_was_read() -> None:
     """A key of the agent that a watch has not reported is found: new, changed or gone, and only
     that; a state that makes no sense does not differ from itself."""
     told_of = [told(SID, "CONFIGURED", 3), told(POLICY, "CONFIGURED", 4), checked("agent", 5)]
-    odd = Change(PREFIX + status_key("config/x"), b"{", 6)
+    odd = Change(FullKey(PREFIX + status_key("config/x")), b"{", 6)
     view = View(PREFIX)
     view.reset([*told_of, odd])
     newer = [told(SID, "FAILED", 7), checked("agent", 8), told("config/y", "CONFIGURED", 9)]
@@ -208,7 +209,7 @@ def test_garbage_is_unknown() -> None:
     """It is named, replaces what was known, and is forgotten with its key."""
     view = observing(told(SID, "CONFIGURED", 4))
     for revision, value in enumerate((b"", b"\xff", b'{"state":99}', b"[]"), start=5):
-        view.observe(Change(PREFIX + status_key(SID), value, revision))
+        view.observe(Change(FullKey(PREFIX + status_key(SID)), value, revision))
         assert view.state_of(SID) is None
         assert list(view.unreadable) == [status_key(SID)]
     view.observe(checked("agent", 9, state="NEVER"))
@@ -258,7 +259,7 @@ def test_a_line_when_a_key_turns_bad_and_when_it_is_well() -> None:
     assert said() == [("agent key well", f"agent: {SID} is CONFIGURED again")]
     view.observe(told(POLICY, "INVALID", 7, details=["segment_lists"]))
     assert said() == [("agent key", f"agent: {POLICY} is INVALID: segment_lists")]
-    view.observe(Change(PREFIX + status_key(POLICY), None, 8))
+    view.observe(Change(FullKey(PREFIX + status_key(POLICY)), None, 8))
     assert said() == []
 
 
@@ -285,7 +286,7 @@ def test_what_is_shown() -> None:
         *(told(key, "PENDING", 2, details=["d"]) for key in many),
         told(POLICY, "FAILED", 2, error="e"),
         told(STEERING, "CONFIGURED", 2),
-        Change(PREFIX + status_key(ROUTE), b"?", 2),
+        Change(FullKey(PREFIX + status_key(ROUTE)), b"?", 2),
     )
     held = dict.fromkeys([*many, POLICY, STEERING, ROUTE], 1)
     shown = Digest().shown(view, held, 0.0)

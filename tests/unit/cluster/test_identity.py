@@ -14,7 +14,7 @@ from srv6kv.etcd.values import Change, KeyValue
 from srv6kv.notes import Note
 from srv6kv.offline.reading import read_agent_state
 from srv6kv.sync.reconciler import Reconciler
-from srv6kv.txn.transaction import Transaction
+from srv6kv.txn.transaction import FullKey, Transaction
 
 SID = "config/vpp/srv6/v2/"
 ANNOTATION = "srv6kv.io/node-ip"
@@ -27,7 +27,10 @@ def _record(number: int, name: str, *ips: str) -> dict[str, Json]:
 
 
 def _entries(values: dict[str, Json], revision: int = 1) -> list[KeyValue]:
-    return [KeyValue(key, json.dumps(value).encode(), revision) for key, value in values.items()]
+    return [
+        KeyValue(FullKey(key), json.dumps(value).encode(), revision)
+        for key, value in values.items()
+    ]
 
 
 def _reconciler(records: dict[str, Json], *bodies: Json) -> Reconciler:
@@ -165,7 +168,7 @@ def test_an_id_without_room_is_noted() -> None:
 def test_an_unreadable_record_is_noted_and_left_out(value: bytes, problem: str) -> None:
     """The rest goes on; its node is taken as one without a record."""
     reconciler = _reconciler({}, node(1), node(2))
-    reconciler.reset([KeyValue(f"{PREFIX}2", value, 1), *_entries(_record(9, "node1"))])
+    reconciler.reset([KeyValue(FullKey(f"{PREFIX}2"), value, 1), *_entries(_record(9, "node1"))])
 
     assert _ends(reconciler) == {"node1": "7766:f00d::9", "node2": "7766:f00d::2"}
     (note,) = (note for note in reconciler.notes() if note.reason == "NodeRecordUnreadable")
@@ -176,7 +179,7 @@ def test_an_unreadable_record_is_noted_and_left_out(value: bytes, problem: str) 
 def test_a_record_keeps_its_last_good_version() -> None:
     """What was good stays while the record is unreadable, over a new connection too."""
     reconciler = _reconciler(_record(7, "node2"), node(1), node(2))
-    bad = KeyValue(f"{PREFIX}7", b"{", 2)
+    bad = KeyValue(FullKey(f"{PREFIX}7"), b"{", 2)
     for _ in range(2):
         reconciler.observe([bad])
         assert _ends(reconciler)["node2"] == "7766:f00d::7"
@@ -194,7 +197,7 @@ def test_nothing_is_deleted_for_a_record_that_never_was_good() -> None:
     held = _held(before)
     after = Reconciler(settings("seed"), "node1", "n")
     after.intake.apply_all((identity(body), body) for body in (node(1), node(2)))
-    after.reset([*held, KeyValue(f"{PREFIX}7", b"{", 9)])
+    after.reset([*held, KeyValue(FullKey(f"{PREFIX}7"), b"{", 9)])
     (note,) = (note for note in after.plan().notes if note.reason == "DeletesHeld")
 
     assert str(note.subject) == "Cluster"
@@ -203,7 +206,10 @@ def test_nothing_is_deleted_for_a_record_that_never_was_good() -> None:
 def _held(reconciler: Reconciler) -> list[KeyValue]:
     """What etcd holds after the reconciler's plan."""
     _commit(reconciler)
-    return [KeyValue(key, value, revision) for key, (value, revision) in reconciler.held().items()]
+    return [
+        KeyValue(FullKey(key), value, revision)
+        for key, (value, revision) in reconciler.held().items()
+    ]
 
 
 def _commit(reconciler: Reconciler) -> list[Transaction]:
@@ -288,7 +294,7 @@ def test_a_record_that_comes_moves_only_its_node() -> None:
 
     assert done
     assert [line for line in done if "f00d::b2" not in line and "f00d::2" not in line] == []
-    reconciler.observe([Change(f"{PREFIX}2", None, 300)])
+    reconciler.observe([Change(FullKey(f"{PREFIX}2"), None, 300)])
     assert len(_commit(reconciler)) == 1
     assert _ends(reconciler)["node2"] == "7766:f00d::2"
 

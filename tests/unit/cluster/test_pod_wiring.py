@@ -33,6 +33,7 @@ from srv6kv.ligato import schema
 from srv6kv.ligato.values import Namespace
 from srv6kv.plan.plan import Plan
 from srv6kv.sync.reconciler import Reconciler
+from srv6kv.txn.transaction import FullKey
 from srv6kv.vpp import vppcli
 
 POD = "2001:0:0:1::5"
@@ -90,7 +91,7 @@ class Sidecar:
         if value is None:
             self.held.pop(key, None)
             return None
-        self.held[key] = KeyValue(key, value, self.revision)
+        self.held[key] = KeyValue(FullKey(key), value, self.revision)
         return self.held[key]
 
     def put(self, *bodies: Json) -> Sidecar:
@@ -113,7 +114,7 @@ class Sidecar:
         """The CNI deletes a key while ``run`` watches."""
         name = self.reconciler.prefix + key
         self._keep(name, None)
-        self.reconciler.observe([Change(name, None, self.revision)])
+        self.reconciler.observe([Change(FullKey(name), None, self.revision)])
         return self
 
     def settle(self) -> Plan:

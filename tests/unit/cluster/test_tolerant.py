@@ -19,6 +19,7 @@ from srv6kv.etcd.values import KeyValue
 from srv6kv.kube.model import Body, Identity, Node
 from srv6kv.kube.parse import KINDS, ParseError, parse, read
 from srv6kv.sync.reconciler import Reconciler
+from srv6kv.txn.transaction import FullKey
 
 CONF = {
     "nodeToNodeTransport": "srv6",
@@ -192,7 +193,7 @@ def _reconciler(
     agent = {**base_keys(1, "fe10:f00d::1"), **pod_keys(HERE), **pod_keys("2001:0:0:1::9")}
     entries = enumerate(agent.items(), start=1)
     found.reset(
-        KeyValue(found.prefix + key, json.dumps(value).encode(), number)
+        KeyValue(FullKey(found.prefix + key), json.dumps(value).encode(), number)
         for number, (key, value) in entries
     )
     return found
@@ -310,7 +311,7 @@ def test_a_bad_address_in_a_record_is_skipped(bad: Any) -> None:
     """The record keeps its id and its other addresses; the warning names the element."""
     found = _reconciler([(identity(one), _raw(one)) for one in _objects()])
     record = {"id": 2, "name": "node2", "ip_addresses": [bad, "fe10:f00d::77/90"]}
-    found.reset([KeyValue(f"{PREFIX}2", json.dumps(record).encode(), 1)])
+    found.reset([KeyValue(FullKey(f"{PREFIX}2"), json.dumps(record).encode(), 1)])
 
     assert "config/vpp/v2/route/vrf/0/dst/9000:f00d::77/128/gw/fe10:f00d::77" in found.plan().values
     [note] = [one for one in found.notes() if one.reason == "ElementIgnored"]

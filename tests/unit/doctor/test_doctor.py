@@ -25,6 +25,7 @@ from srv6kv.doctor import agent
 from srv6kv.doctor.findings import ERROR, NOT_CHECKED, OK, WARNING
 from srv6kv.etcd.values import KeyValue
 from srv6kv.sync.reconciler import Reconciler
+from srv6kv.txn.transaction import FullKey
 
 POD = "2001:0:0:1::5"
 ARP = f"config/vpp/v2/arp/vpp-tap-c/{POD}"
@@ -51,7 +52,7 @@ def findings(
         for key, value in values.items()
     }
     reconciler.reset(
-        KeyValue(reconciler.prefix + key, value, number)
+        KeyValue(FullKey(reconciler.prefix + key), value, number)
         for number, (key, value) in enumerate(entries.items(), start=1)
     )
     return [(one.check, one.verdict, one.found) for one in doctor.examine(reconciler, entries)]

@@ -7,7 +7,7 @@ import pytest
 from srv6kv.etcd.cuts import FEW_LOSSES, MANY_LOSSES, Cuts
 from srv6kv.plan.plan import split
 from srv6kv.txn.limits import DEFAULT, LEAST_OPERATIONS, Limits, check, size_of
-from srv6kv.txn.transaction import Operation
+from srv6kv.txn.transaction import FullKey, Operation
 
 WRITER_COMPARES = 2
 NOTES = 3
@@ -15,7 +15,9 @@ NOTES = 3
 
 def operations(*sizes: int) -> list[Operation]:
     """Puts of so many bytes each, key included."""
-    return [Operation(f"/{number:03}", bytes(size - 4), 0) for number, size in enumerate(sizes)]
+    return [
+        Operation(FullKey(f"/{number:03}"), bytes(size - 4), 0) for number, size in enumerate(sizes)
+    ]
 
 
 @pytest.mark.parametrize("most", [*range(LEAST_OPERATIONS, 200)])
@@ -43,9 +45,9 @@ def test_one_operation_a_transaction() -> None:
     in a transaction of its own."""
     limits = Limits(operations=LEAST_OPERATIONS)
     steps = [
-        Operation("/a", b"1", 0),
-        Operation("/b", None, 1),
-        Operation("/c", b"2", 0),
+        Operation(FullKey("/a"), b"1", 0),
+        Operation(FullKey("/b"), None, 1),
+        Operation(FullKey("/c"), b"2", 0),
     ]
 
     assert [part.operations for part in split(steps, limits.planned)] == [(one,) for one in steps]

@@ -14,7 +14,7 @@ from srv6kv.etcd import failures
 from srv6kv.etcd.endpoints import Endpoint, Login, Tls, endpoints_of, login_of
 from srv6kv.etcd.values import end_of, key_text
 from srv6kv.txn import limits
-from srv6kv.txn.transaction import Operation
+from srv6kv.txn.transaction import FullKey, Operation
 
 HERE = Endpoint("127.0.0.1:2379", uses_tls=False)
 
@@ -130,7 +130,7 @@ def test_directory_of_other_keys() -> None:
 
 def test_branches_keep_the_order() -> None:
     """The branches hold at most 64 operations each, in their order, and no more of them fit."""
-    operations = [Operation(f"/{n}", b"", 0) for n in range(limits.DEFAULT.most)]
+    operations = [Operation(FullKey(f"/{n}"), b"", 0) for n in range(limits.DEFAULT.most)]
     branches = limits.branches_of(operations)
 
     assert [len(branch) for branch in branches] == [64] * 64
@@ -140,12 +140,12 @@ def test_branches_keep_the_order() -> None:
 def test_too_many_models() -> None:
     """Keys of more models than can be compared are refused."""
     with pytest.raises(ValueError, match="models"):
-        limits.check([Operation(f"/{n % 63}/{n}", b"", 0) for n in range(126)])
+        limits.check([Operation(FullKey(f"/{n % 63}/{n}"), b"", 0) for n in range(126)])
 
 
 def test_size_counts_keys_and_values() -> None:
     """The size is that of keys and values in UTF-8; a deletion has only a key."""
-    operations = [Operation("/é", b"123", 0), Operation("/a", None, 1)]
+    operations = [Operation(FullKey("/é"), b"123", 0), Operation(FullKey("/a"), None, 1)]
 
     assert limits.size_of(operations) == 3 + 3 + 2
 

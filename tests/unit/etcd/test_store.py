@@ -14,7 +14,7 @@ from srv6kv.etcd.embedded import EmbeddedEtcd
 from srv6kv.etcd.store import PAGE, Change, Etcd3Store, KeyValue, Writer
 from srv6kv.etcd.values import KeysChanged
 from srv6kv.txn.limits import DEFAULT, MAX_BYTES, size_of
-from srv6kv.txn.transaction import Operation, Transaction
+from srv6kv.txn.transaction import FullKey, Operation, Transaction
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
@@ -33,7 +33,9 @@ def policies(label: str) -> str:
 
 def puts(folder: str, number: int, guard: int = 0, value: bytes = b"{}") -> Transaction:
     """Puts of so many keys in a folder."""
-    return Transaction(tuple(Operation(f"{folder}{n:04}", value, guard) for n in range(number)))
+    return Transaction(
+        tuple(Operation(FullKey(f"{folder}{n:04}"), value, guard) for n in range(number))
+    )
 
 
 def commit(store: Etcd3Store, writer: Writer, *operations: Operation) -> int:
@@ -46,17 +48,22 @@ def commit(store: Etcd3Store, writer: Writer, *operations: Operation) -> int:
 def test_read_is_ordered_and_exact(store: Etcd3Store, writer: Writer, label: str) -> None:
     """A read has the keys of each prefix in order, with value and mod revision, and no others."""
     one, two = policies(label), f"/srv6kv/{label}/ranges"
-    first = commit(store, writer, Operation(one + "5555::b", b"b", 0), Operation(two, b"{}", 0))
-    second = commit(store, writer, Operation(one + "5555::a", b"a", 0))
+    first = commit(
+        store,
+        writer,
+        Operation(FullKey(one + "5555::b"), b"b", 0),
+        Operation(FullKey(two), b"{}", 0),
+    )
+    second = commit(store, writer, Operation(FullKey(one + "5555::a"), b"a", 0))
     store.put(policies(label + "-other") + "5555::c", "not of this label")
 
     snapshot = store.read([one, two])
 
     assert snapshot.revision == second + 1
     assert snapshot.entries == [
-        KeyValue(one + "5555::a", b"a", second),
-        KeyValue(one + "5555::b", b"b", first),
-        KeyValue(two, b"{}", first),
+        KeyValue(FullKey(one + "5555::a"), b"a", second),
+        KeyValue(FullKey(one + "5555::b"), b"b", first),
+        KeyValue(FullKey(two), b"{}", first),
     ]
 
 
@@ -97,7 +104,7 @@ def test_commit_is_one_revision_in_order(
     """A commit of any size is one revision, and a watch sees its operations in their order."""
     folder = policies(label)
     mixed = [
-        Operation(f"{folder}{n:04}", None if n % 3 == 0 else b"new", n % 3 and 1)
+        Operation(FullKey(f"{folder}{n:04}"), None if n % 3 == 0 else b"new", n % 3 and 1)
         for n in reversed(range(number))
     ]
     before = store.commit(puts(folder, number, value=b"old"), writer=writer, read_revision=0)
@@ -126,7 +133,7 @@ def test_commit_with_extra(store: Etcd3Store, writer: Writer, label: str, number
         puts(policies(label), number - 1),
         writer=writer,
         read_revision=0,
-        extra=[Operation(ranges, b"5555::/96", 0)],
+        extra=[Operation(FullKey(ranges), b"5555::/96", 0)],
     )
     seen.wait_for_revision(revision)
 
@@ -138,8 +145,8 @@ def test_commit_with_extra(store: Etcd3Store, writer: Writer, label: str, number
 def test_commit_that_is_too_large(store: Etcd3Store, writer: Writer, label: str) -> None:
     """More operations, more bytes or more of one key than a revision holds are refused unsent."""
     folder = policies(label)
-    large = Operation(folder + "5555::a", bytes(MAX_BYTES), 0)
-    small = Operation(folder + "5555::b", b"{}", 0)
+    large = Operation(FullKey(folder + "5555::a"), bytes(MAX_BYTES), 0)
+    small = Operation(FullKey(folder + "5555::b"), b"{}", 0)
     for transaction in (
         puts(folder, DEFAULT.most + 1),
         Transaction((large,)),
@@ -160,7 +167,9 @@ def test_a_server_takes_the_most_that_is_allowed(
     keys = [f"{folder}{number:04}" for number in range(count)]
     size, rest = divmod(MAX_BYTES - sum(map(len, keys)), count)
     values = [bytes(size + (number < rest)) for number in range(count)]
-    operations = [Operation(key, value, 0) for key, value in zip(keys, values, strict=True)]
+    operations = [
+        Operation(FullKey(key), value, 0) for key, value in zip(keys, values, strict=True)
+    ]
     assert size_of(operations) == MAX_BYTES
 
     assert store.commit(Transaction(tuple(operations)), writer=writer, read_revision=0)
@@ -169,17 +178,17 @@ def test_a_server_takes_the_most_that_is_allowed(
 def test_guards(store: Etcd3Store, writer: Writer, label: str) -> None:
     """A guard of 0 wants no key, any other the key at that revision; both for puts and deletes."""
     key = policies(label) + "5555::d765"
-    created = commit(store, writer, Operation(key, b"1", 0))
+    created = commit(store, writer, Operation(FullKey(key), b"1", 0))
     for guard, found in (
         (0, f"mod revision {created}, expected absent"),
         (created + 1, "expected"),
     ):
         for value in (b"2", None):
             with pytest.raises(Conflict, match=found):
-                commit(store, writer, Operation(key, value, guard))
-    deleted = commit(store, writer, Operation(key, None, created))
+                commit(store, writer, Operation(FullKey(key), value, guard))
+    deleted = commit(store, writer, Operation(FullKey(key), None, created))
     with pytest.raises(Conflict, match=f"{key}: mod revision absent, expected {created}"):
-        commit(store, writer, Operation(key, b"3", created))
+        commit(store, writer, Operation(FullKey(key), b"3", created))
 
     assert deleted == created + 1
     assert store.read([key]).entries == []
@@ -196,8 +205,8 @@ def test_a_conflict_tells_what_the_keys_hold(store: Etcd3Store, writer: Writer, 
 
     assert refused.value.revision == made + 2
     assert refused.value.changes == (
-        Change(f"{folder}0001", b"of others", made + 1),
-        Change(f"{folder}0002", None, made + 2),
+        Change(FullKey(f"{folder}0001"), b"of others", made + 1),
+        Change(FullKey(f"{folder}0002"), None, made + 2),
     )
 
 
@@ -231,7 +240,9 @@ def test_large_commit_of_two_models(store: Etcd3Store, writer: Writer, label: st
     route = f"/vnf-agent/{label}/config/vpp/v2/route/vrf/0/dst/6666:0:0:1::5/128/gw/::"
     read = store.read([policies(label)]).revision
     store.put(f"/vnf-agent/{label}/config/vpp/v2/arp/tap/2001::1", "{}")
-    both = Transaction((*puts(policies(label), 121).operations, Operation(route, b"{}", 0)))
+    both = Transaction(
+        (*puts(policies(label), 121).operations, Operation(FullKey(route), b"{}", 0))
+    )
     store.commit(both, writer=writer, read_revision=read)
     with pytest.raises(Conflict, match="read at"):
         store.commit(both, writer=writer, read_revision=read)
@@ -270,7 +281,7 @@ def test_released_key_is_free(store: Etcd3Store, writer: Writer, label: str) -> 
     assert successor is not None
     assert successor.create_revision > writer.create_revision
     with pytest.raises(Conflict):
-        commit(store, writer, Operation(policies(label) + "5555::a", b"{}", 0))
+        commit(store, writer, Operation(FullKey(policies(label) + "5555::a"), b"{}", 0))
 
 
 def test_revoked_lease_is_lost(store: Etcd3Store, label: str) -> None:

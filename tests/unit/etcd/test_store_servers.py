@@ -16,7 +16,7 @@ from tcp_proxy import TcpProxy
 from srv6kv.errors import Refused, Unavailable
 from srv6kv.etcd.embedded import EmbeddedEtcd
 from srv6kv.etcd.store import Etcd3Store
-from srv6kv.txn.transaction import Operation, Transaction
+from srv6kv.txn.transaction import FullKey, Operation, Transaction
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
@@ -54,7 +54,9 @@ def test_server_that_is_frozen(start_etcd: StartEtcd, connect: Connect, timed: T
         store.read(["/srv6kv/"])
     key = "/vnf-agent/n1/config/vpp/srv6/v2/policy/5555::a"
     with pytest.raises(Unavailable, match="may or may not be done"):
-        store.commit(Transaction((Operation(key, b"", 0),)), writer=writer, read_revision=0)
+        store.commit(
+            Transaction((Operation(FullKey(key), b"", 0),)), writer=writer, read_revision=0
+        )
     took = time.monotonic() - started
     server.resume()
 

@@ -12,7 +12,7 @@ from srv6kv.errors import Conflict, Unavailable
 from srv6kv.etcd.embedded import EmbeddedEtcd
 from srv6kv.etcd.store import Change, Etcd3Store, Watch, Writer
 from srv6kv.txn.limits import DEFAULT
-from srv6kv.txn.transaction import Operation, Transaction
+from srv6kv.txn.transaction import FullKey, Operation, Transaction
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
@@ -45,9 +45,9 @@ def test_watch_resumes_at_a_revision(store: Etcd3Store, label: str) -> None:
     seen.wait_for_revision(start + 2)
 
     assert seen.batches == [
-        (start, [Change(key, b"1", start)]),
-        (start + 1, [Change(key, None, start + 1)]),
-        (start + 2, [Change(key, b"2", start + 2)]),
+        (start, [Change(FullKey(key), b"1", start)]),
+        (start + 1, [Change(FullKey(key), None, start + 1)]),
+        (start + 2, [Change(FullKey(key), b"2", start + 2)]),
     ]
 
 
@@ -61,8 +61,8 @@ def test_watch_of_several_prefixes(store: Etcd3Store, label: str) -> None:
     seen.wait(lambda one: len(one.batches) >= 2)
 
     assert sorted(seen.batches) == [
-        (start, [Change(one + "a", b"{}", start)]),
-        (start + 2, [Change(two + "b", b"{}", start + 2)]),
+        (start, [Change(FullKey(one + "a"), b"{}", start)]),
+        (start + 2, [Change(FullKey(two + "b"), b"{}", start + 2)]),
     ]
 
 
@@ -71,7 +71,7 @@ def test_large_revision_comes_together(store: Etcd3Store, writer: Writer, label:
     folder, seen = f"/vnf-agent/{label}/config/vpp/srv6/v2/policy/", Seen()
     start = store.read([folder]).revision + 1
     value = bytes(200)
-    operations = tuple(Operation(f"{folder}{n:04}", value, 0) for n in range(DEFAULT.most))
+    operations = tuple(Operation(FullKey(f"{folder}{n:04}"), value, 0) for n in range(DEFAULT.most))
     sizes = [start + n for n in range(3)]
     for revision in sizes:
         guarded = tuple(
@@ -133,7 +133,7 @@ def test_watch_of_a_dying_server(start_etcd: StartEtcd, connect: Connect, label:
     second.wait_for_revision(3)
 
     assert [type(error) for error in first.lost] == [Unavailable]
-    assert second.batches == [(3, [Change(key, b"2", 3)])]
+    assert second.batches == [(3, [Change(FullKey(key), b"2", 3)])]
 
 
 def test_cancelled_watch_is_silent(store: Etcd3Store, label: str) -> None:

@@ -21,7 +21,7 @@ from clusters import (
 from sidecar import AGENT_PREFIX, Sidecar, operations, own_ranges
 
 from srv6kv.plan.plan import MOST_BYTES, MOST_OPERATIONS, split
-from srv6kv.txn.transaction import Operation
+from srv6kv.txn.transaction import FullKey, Operation
 
 POD, OTHER = "2001:0:0:1::5", "2001:0:0:1::6"
 LOCALSID = "config/vpp/srv6/v2/localsid/"
@@ -299,7 +299,7 @@ def test_only_growing_and_shrinking_can_wait() -> None:
 
 
 def _operation(number: int, size: int = 10) -> Operation:
-    return Operation(f"{AGENT_PREFIX}{number:06}", b"x" * size, 0)
+    return Operation(FullKey(f"{AGENT_PREFIX}{number:06}"), b"x" * size, 0)
 
 
 @pytest.mark.parametrize(

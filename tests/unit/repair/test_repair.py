@@ -23,6 +23,7 @@ from srv6kv.net.sids import DISCARD_HOST
 from srv6kv.repair.ground import Pause
 from srv6kv.repair.means import RepairPlan, plan_repair
 from srv6kv.repair.never import never
+from srv6kv.txn.transaction import FullKey
 
 EVERY = tuple(one for one in Means if one is not Means.RESTART)
 
@@ -36,7 +37,7 @@ def foreign(scene_keys: Sidecar) -> set[str]:
 def base(sidecar: Sidecar) -> list[tuple[int, list[Change]]]:
     """All keys as one revision, what is needed first."""
     listed = sorted(sidecar.actual.entries.items(), key=lambda item: (keys.rank(item[0]), item[0]))
-    return [(0, [Change(key, entry.value, 0) for key, entry in listed])]
+    return [(0, [Change(FullKey(key), entry.value, 0) for key, entry in listed])]
 
 
 def unsound(sidecar: Sidecar, table: Table) -> list[str]:

@@ -33,6 +33,7 @@ from srv6kv.repair.asked import asked
 from srv6kv.repair.choose import Known, faults, is_deaf, leftovers, task_of
 from srv6kv.repair.ground import Ground
 from srv6kv.repair.means import plan_repair
+from srv6kv.txn.transaction import FullKey
 from srv6kv.vpp.showsr_values import Policy, SegmentList, ShowSr, Steering
 
 GLOBAL = "config/vpp/srv6/v2/srv6-global"
@@ -43,13 +44,13 @@ def ground(values: Mapping[str, Json | None] | None = None, shared: str = "{}") 
     prefix = keys.agent_prefix(LABEL)
     every = {**ETCD, **(values or {})}
     entries = [
-        KeyValue(prefix + key, json.dumps(value).encode(), 1)
+        KeyValue(FullKey(prefix + key), json.dumps(value).encode(), 1)
         for key, value in every.items()
         if value is not None
     ]
     own = f"/srv6kv/{LABEL}/"
-    notes = [KeyValue(f"{own}ranges", RANGES.dump(), 1)]
-    notes.append(KeyValue(f"{own}shared", shared.encode(), 1))
+    notes = [KeyValue(FullKey(f"{own}ranges"), RANGES.dump(), 1)]
+    notes.append(KeyValue(FullKey(f"{own}shared"), shared.encode(), 1))
     found = Ground(LABEL)
     found.read([*entries, *notes], 1)
     return found
@@ -283,10 +284,10 @@ def test_a_step_whose_answer_was_lost() -> None:
     """It is done if every key has its value, and a revision that it had not before."""
     found = ground()
     entries = [
-        KeyValue(found.prefix + key, entry.value, entry.revision)
+        KeyValue(FullKey(found.prefix + key), entry.value, entry.revision)
         for key, entry in found.actual.entries.items()
     ]
-    notes = KeyValue(f"/srv6kv/{LABEL}/ranges", RANGES.dump(), 1)
+    notes = KeyValue(FullKey(f"/srv6kv/{LABEL}/ranges"), RANGES.dump(), 1)
     resend = plan_repair({Means.RESEND: frozenset({SID_KEY})}, found).steps[0]
     rewrite = plan_repair({Means.REWRITE: frozenset({SID_KEY})}, found).steps[0]
     gone = [one for one in entries if not one.key.endswith(SID_KEY)]

@@ -14,11 +14,11 @@ from hostile import HOSTILE
 from srv6kv.errors import InputError
 from srv6kv.run.recorder import Recorder
 from srv6kv.txn import recording
-from srv6kv.txn.transaction import Operation, Transaction
+from srv6kv.txn.transaction import FullKey, Operation, Transaction
 
 A, B = "/vnf-agent/n/config/a", "/vnf-agent/n/config/b"
-PUT = Transaction((Operation(A, b'{"a":1}', 0),))
-CHANGE = Transaction((Operation(A, b'{"a":2}', 5),))
+PUT = Transaction((Operation(FullKey(A), b'{"a":1}', 0),))
+CHANGE = Transaction((Operation(FullKey(A), b'{"a":2}', 5),))
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_torn_transaction(path: Path) -> None:
 def test_foreign_garbage(path: Path) -> None:
     """A key of ours that somebody else fills with what is no JSON does not spoil the recording."""
     record(path, {}, PUT)
-    record(path, {A: (b"\xffgarbage\n", 7)}, Transaction((Operation(A, b'{"a":1}', 7),)))
+    record(path, {A: (b"\xffgarbage\n", 7)}, Transaction((Operation(FullKey(A), b'{"a":1}', 7),)))
 
     assert recording.state_of(recording.load(path.read_text())) == {A: b'{"a":1}'}
 

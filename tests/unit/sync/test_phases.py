@@ -21,7 +21,7 @@ from srv6kv.ligato.values import (
 from srv6kv.plan.actual import Actual
 from srv6kv.plan.plan import Ledger, Plan
 from srv6kv.sync.rollout import CONFIRM_SECONDS, QUIET_SECONDS, Part, Rollout
-from srv6kv.txn.transaction import Operation, Transaction
+from srv6kv.txn.transaction import FullKey, Operation, Transaction
 
 PREFIX = "/vnf-agent/n/"
 HERE, THERE, NEW = "6666:0:0:1::5", "6666:0:0:2::7", "6666:0:0:1::6"
@@ -75,7 +75,7 @@ class Node:
                 value = None if isinstance(one, str) else encode(one)
                 entry = self.actual.entries.get(key)
                 guard = entry.revision if entry is not None else 0
-                operations.append(Operation(PREFIX + key, value, guard))
+                operations.append(Operation(FullKey(PREFIX + key), value, guard))
                 wanted[key] = value
             transactions.append(Transaction(tuple(operations)))
         plan = Plan(tuple(transactions), Ledger(), Counter(), wanted)

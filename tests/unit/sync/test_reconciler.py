@@ -9,6 +9,7 @@ from booted import started, wiring, written
 from srv6kv.etcd.values import Change, KeyValue
 from srv6kv.sync.reconciler import Reconciler
 from srv6kv.txn.limits import DEFAULT
+from srv6kv.txn.transaction import FullKey
 
 PREFIX = "/vnf-agent/n/"
 POLICY = PREFIX + "config/vpp/srv6/v2/policy/5555::d765"
@@ -32,7 +33,7 @@ def put(reconciler: Reconciler) -> set[str]:
 def test_a_deleted_key_of_ours_is_put_again() -> None:
     """An edit is counted, and the next change looks at what it concerns only."""
     reconciler = in_sync()
-    reconciler.observe([Change(POLICY, None, 7)])
+    reconciler.observe([Change(FullKey(POLICY), None, 7)])
 
     assert reconciler.edited == 1
     assert put(reconciler) == {POLICY}
@@ -44,12 +45,12 @@ def test_what_the_watch_repeats_is_no_edit() -> None:
     """Our own commit, its deletion, and keys of other prefixes."""
     reconciler = in_sync()
     value = reconciler.held()[POLICY][0]
-    reconciler.observe([Change(POLICY, value, 6), Change("/elsewhere", b"x", 7)])
+    reconciler.observe([Change(FullKey(POLICY), value, 6), Change(FullKey("/elsewhere"), b"x", 7)])
     reconciler.intake.apply(("Service", "default", "myservice"), None)
     for transaction in reconciler.plan().transactions:
         reconciler.committed(transaction, (), 8)
     reconciler.finish_change()
-    reconciler.observe([Change(POLICY, None, 8)])
+    reconciler.observe([Change(FullKey(POLICY), None, 8)])
 
     assert reconciler.edited == 0
     assert not reconciler.plan()
@@ -58,20 +59,20 @@ def test_what_the_watch_repeats_is_no_edit() -> None:
 def test_a_record_of_a_node_renumbers_it() -> None:
     """Contiv's id and address count; a record that goes takes them along."""
     reconciler = in_sync()
-    reconciler.observe([Change(RECORD, RECORDED, 7)])
+    reconciler.observe([Change(FullKey(RECORD), RECORDED, 7)])
     found = reconciler.cluster.records.by_name()
 
     assert (found["node2"].id, found["node2"].ip) == (2, "2005::2")
     assert reconciler.cluster.dirt.nodes
 
-    reconciler.observe([Change(RECORD, None, 8)])
+    reconciler.observe([Change(FullKey(RECORD), None, 8)])
     assert reconciler.cluster.records.by_name() == {}
 
 
 def test_a_refusal_that_shows_another_value_is_news() -> None:
     """What the key holds instead is planned with; the same refusal again is not."""
     reconciler = in_sync()
-    change = Change(POLICY, b"{}", 7)
+    change = Change(FullKey(POLICY), b"{}", 7)
 
     assert reconciler.apply_refusal([change])
     assert reconciler.is_contended
@@ -83,8 +84,8 @@ def test_a_key_that_is_gone_at_a_refusal_is_reported_later() -> None:
     """The watch reports a deletion at its own revision, which is no second edit."""
     reconciler = in_sync()
 
-    assert reconciler.apply_refusal([Change(POLICY, None, 9)])
-    reconciler.observe([Change(POLICY, None, 8)])
+    assert reconciler.apply_refusal([Change(FullKey(POLICY), None, 9)])
+    reconciler.observe([Change(FullKey(POLICY), None, 8)])
     assert reconciler.edited == 1
 
 
@@ -113,11 +114,11 @@ def test_a_comparison_finds_what_the_watch_has_missed() -> None:
     entries = [*wiring(5), *held]
     assert reconciler.differing(entries) == set()
 
-    notes = KeyValue("/srv6kv/n/shared", b"{}", 7)
+    notes = KeyValue(FullKey("/srv6kv/n/shared"), b"{}", 7)
     changed = [one for one in entries if one.key not in (POLICY, notes.key)]
     first = wiring(5)[0]
     changed = [one for one in changed if one.key != first.key]
-    changed += [replace(first, mod_revision=8), notes, KeyValue(RECORD, RECORDED, 8)]
+    changed += [replace(first, mod_revision=8), notes, KeyValue(FullKey(RECORD), RECORDED, 8)]
 
     assert reconciler.differing(changed) == {POLICY, first.key, notes.key, RECORD}
 

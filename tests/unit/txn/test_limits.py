@@ -13,14 +13,14 @@ from srv6kv.txn.limits import (
     check,
     directories_of,
 )
-from srv6kv.txn.transaction import Operation
+from srv6kv.txn.transaction import FullKey, Operation
 
 MODEL = "/vnf-agent/k8s-1/config/vpp/v2/route/"
 
 
 def puts(number: int, prefix: str = MODEL, size: int = 1) -> list[Operation]:
     """Puts of new keys, each with a value of so many bytes."""
-    return [Operation(f"{prefix}{one}", bytes(size), 0) for one in range(number)]
+    return [Operation(FullKey(f"{prefix}{one}"), bytes(size), 0) for one in range(number)]
 
 
 @pytest.mark.parametrize(

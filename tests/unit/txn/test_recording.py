@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from srv6kv.errors import InputError
 from srv6kv.txn import recording
 from srv6kv.txn.recording import Recorded
-from srv6kv.txn.transaction import Operation, Transaction
+from srv6kv.txn.transaction import FullKey, Operation, Transaction
 
 SEED = Path(__file__).parents[2] / "recorded" / "seed.txn"
 PREFIX = "/vnf-agent/node1/config/vpp/srv6/v2/"
@@ -131,7 +131,7 @@ def test_errors(text: str, place: str, problem: str) -> None:
 def test_comments() -> None:
     """Comments and empty lines are passed over."""
     assert recording.load("# made by hand\n\ntxn 3\n# one key\nput 0 /a {}\n") == [
-        Recorded(3, Transaction((Operation("/a", b"{}", 0),)))
+        Recorded(3, Transaction((Operation(FullKey("/a"), b"{}", 0),)))
     ]
 
 
@@ -155,7 +155,7 @@ def test_what_cannot_be_recorded(value: bytes) -> None:
     """A value that is no JSON, which only somebody else can have written, counts as absent."""
     found = recording.difference({"/a": b"1"}, {"/a": (value, 9), "/b": (value, 9)})
 
-    assert found == Transaction((Operation("/a", None, 1),))
+    assert found == Transaction((Operation(FullKey("/a"), None, 1),))
 
 
 def test_foreign_lines() -> None:
@@ -168,11 +168,17 @@ def test_foreign_lines() -> None:
 def test_mapped() -> None:
     """Guard 0 stays, and other guards become the revisions that the keys have elsewhere."""
     operations = (
-        Operation("/new", b"1", 0),
-        Operation("/known", b"1", 38),
-        Operation("/gone", None, 35),
+        Operation(FullKey("/new"), b"1", 0),
+        Operation(FullKey("/known"), b"1", 38),
+        Operation(FullKey("/gone"), None, 35),
     )
 
-    assert recording.mapped(Transaction(operations), {"/known": 3, "/new": 2}) == Transaction(
-        (Operation("/new", b"1", 0), Operation("/known", b"1", 3), Operation("/gone", None, 0))
+    assert recording.mapped(
+        Transaction(operations), {FullKey("/known"): 3, FullKey("/new"): 2}
+    ) == Transaction(
+        (
+            Operation(FullKey("/new"), b"1", 0),
+            Operation(FullKey("/known"), b"1", 3),
+            Operation(FullKey("/gone"), None, 0),
+        )
     )
