@@ -1,0 +1,86 @@
+"""What the agents make of the keys, and what VPP has of them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from processes import srv6kv
+
+from lab.lab import Lab
+from lab.topology import NODES
+
+BEHAVIOR = re.compile(r"\n\tEncapSrcIP: \S+")
+"""VPP prints it since 23.06; the keys do not hold it."""
+KINDS = {
+    "policies": ("policies", re.compile(r"-{11}\n"), "SR policies:\n"),
+    "steerings": ("steering-policies", re.compile(r"\n"), ""),
+    "localsids": ("localsids", re.compile(r"-{20}\n"), ""),
+}
+VARIES = re.compile(r"\[\d+\]\.-|traffic: \[\d+ packets : \d+ bytes\]|[\b\r]")
+"""Numbers that VPP gives and counts, and the backspaces that a terminal hides."""
+
+
+def _parts(text: str, separator: re.Pattern[str], heading: str) -> list[str]:
+    """The objects in a text of VPP, in some order, without what varies."""
+    text = VARIES.sub("", BEHAVIOR.sub("", text.replace(heading, "", 1)))
+    lines = (re.sub(r"\s+", " ", part).strip() for part in separator.split(text))
+    return sorted(line.replace(", >", " >") for line in lines if line)
+
+
+@pytest.mark.parametrize("number", NODES)
+def test_every_key_is_configured(lab: Lab, number: int) -> None:
+    """The agent has done everything that etcd has, and nothing has ever failed."""
+    node = lab.nodes[number]
+
+    assert node.unfinished() == {}
+    assert node.agent.errors() == {}
+
+
+@pytest.mark.parametrize("number", NODES)
+@pytest.mark.parametrize("what", KINDS)
+def test_get_prints_what_vpp_prints(lab: Lab, number: int, what: str) -> None:
+    """``get -o vpp`` and VPP's ``show sr`` name the same objects in the same words."""
+    node = lab.nodes[number]
+    shown, separator, heading = KINDS[what]
+    options = ("--label", node.name, "--etcd", lab.etcd.endpoint, "-o", "vpp")
+    printed = lab.srv6kv("get", what, *options)
+
+    assert _parts(node.vpp.ctl("show", "sr", shown), separator, heading) == _parts(
+        printed, separator, heading
+    )
+
+
+@pytest.mark.parametrize("number", NODES)
+def test_every_policy_has_the_encap_source(lab: Lab, number: int) -> None:
+    """No policy was made before VPP had it."""
+    node = lab.nodes[number]
+    sources = re.findall(r"EncapSrcIP: (\S+)", node.vpp.ctl("show", "sr", "policies"))
+
+    assert set(sources) == {node.node.address}
+
+
+@pytest.mark.parametrize("number", NODES)
+@pytest.mark.parametrize("way", ["vppctl", "rest"])
+def test_verify_finds_nothing(lab: Lab, number: int, way: str) -> None:
+    """There is no difference, and nothing that could not be compared."""
+    node = lab.nodes[number]
+    vppctl = ("--vppctl", " ".join(node.vpp.control)) if way == "vppctl" else ()
+    done = srv6kv(
+        *("verify", "--label", node.name, "--etcd", lab.etcd.endpoint),
+        *("--agent-rest", node.agent.url, *vppctl),
+    )
+
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+
+
+@pytest.mark.parametrize("number", NODES)
+def test_doctor_finds_no_error(lab: Lab, number: int) -> None:
+    """The stand-in CNI does all that docs/cni-contract.md asks for."""
+    node = lab.nodes[number]
+    done = srv6kv(
+        *("doctor", *lab.files(), "--node", node.name, "--label", node.name),
+        *("--etcd", lab.etcd.endpoint, "--agent-rest", node.agent.url),
+    )
+
+    assert done.returncode == 0, done.stdout
