@@ -7,7 +7,7 @@ of this folder is skipped and says what is missing.
     cni         the keys that a CNI writes for them
     cluster     the Kubernetes objects
     netns       network namespaces, and what is done in them
-    vpp, agent  the processes of one node
+    vppserver, agentserver  the processes of one node
     hostproxy   what kube-proxy does on the hosts
     traffic     servers and clients that count
     lab         all of it together

@@ -12,14 +12,14 @@ from pathlib import Path
 from processes import Process, srv6kv
 
 from lab import cluster, cni, hostproxy, topology
-from lab.agent import Agent
+from lab.agentserver import Agent
 from lab.binaries import Binaries
 from lab.children import Failed
 from lab.leftovers import Leftovers
 from lab.netns import Netns, namespaces
 from lab.topology import NODES, Node, Pod
 from lab.traffic import Servers
-from lab.vpp import Vpp
+from lab.vppserver import Vpp
 from srv6kv.errors import Unavailable
 from srv6kv.etcd.embedded import EmbeddedEtcd
 from srv6kv.etcd.store import Etcd3Store

@@ -17,10 +17,10 @@ import pytest
 from processes import srv6kv
 
 from lab import cni
-from lab.agent import Agent
+from lab.agentserver import Agent
 from lab.lab import Lab
 from lab.netns import namespaces
-from lab.vpp import Vpp
+from lab.vppserver import Vpp
 from srv6kv.ligato import keys
 
 CASES = [

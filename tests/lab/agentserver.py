@@ -11,7 +11,7 @@ from etcd_server import free_port
 
 from lab.binaries import Binaries
 from lab.children import Child
-from lab.vpp import Vpp
+from lab.vppserver import Vpp
 from srv6kv.agent.rest import AgentRest
 from srv6kv.errors import Unavailable
 from srv6kv.ligato import keys
