@@ -162,7 +162,7 @@ def settings() -> str:
     cidr = "serviceCIDR: 2096::/110"
     assert cidr in text
     text = text.replace(cidr, f"{cidr},10.96.0.0/16")
-    return f"""{text}
+    return f"""{text}mtuSize: 1420
 srv6kv:
   ipv4: true
   kubeProxy: masqueradeAll
