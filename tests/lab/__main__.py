@@ -169,8 +169,8 @@ def _described(lab: Lab) -> Json:
                 "vppctl": list(one.vpp.control),
                 "rest": one.agent.url,
                 "cluster": [str(word) for word in lab.files()],
-                "etcd": ["--etcd", lab.etcd.endpoint],
-                "options": ["--label", one.name, "--etcd", lab.etcd.endpoint],
+                "etcd": ["--etcd", lab.endpoint],
+                "options": ["--label", one.name, "--etcd", lab.endpoint],
             }
             for number, one in lab.nodes.items()
         },

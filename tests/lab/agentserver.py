@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
-
-from etcd_server import free_port
 
 from lab.binaries import Binaries
 from lab.children import Child
+from lab.netns import Netns
 from lab.vppserver import Vpp
 from srv6kv.agent.rest import AgentRest
 from srv6kv.errors import Unavailable
@@ -20,6 +22,29 @@ SECOND = 1_000_000_000
 _DONE = ("CONFIGURED", "OBTAINED")
 
 
+@dataclass(slots=True)
+class Machine:
+    """The namespace in which agents run: labels and links of other labs are not in it.
+
+    An agent deletes the Linux interfaces that one with its label has made before: two labs, whose
+    agents have the same labels, would delete each other's.
+
+    Attributes:
+        place: the namespace.
+        address: where what listens in it is reached.
+        etcd: host:port of etcd, as it is reached from it.
+    """
+
+    place: Netns
+    address: str
+    etcd: str
+    _ports: Iterator[int] = field(default_factory=lambda: count(9100))
+
+    def port(self) -> int:
+        """A port that no other server in it has."""
+        return next(self._ports)
+
+
 class Agent:
     """One agent, which may be restarted.
 
@@ -27,25 +52,28 @@ class Agent:
         binaries: where it is.
         folder: for its settings and its log.
         label: its microservice label.
-        etcd: host:port of etcd.
+        machine: where it runs, and how it is reached.
         vpp: what it programs.
     """
 
-    def __init__(self, binaries: Binaries, folder: Path, label: str, etcd: str, vpp: Vpp) -> None:
+    def __init__(
+        self, binaries: Binaries, folder: Path, label: str, machine: Machine, vpp: Vpp
+    ) -> None:
+        self._place = machine.place
         self._binaries = binaries
         self._folder = folder
         self._label = label
         self._vpp = vpp
         self._process: Child | None = None
-        http, grpc = free_port(), free_port()
-        self.url = f"http://127.0.0.1:{http}"
+        http, grpc = machine.port(), machine.port()
+        self.url = f"http://{machine.address}:{http}"
         self.rest = AgentRest(self.url, timeout=10.0)
-        self._write("http.conf", f"endpoint: 127.0.0.1:{http}\n")
-        self._write("grpc.conf", f"endpoint: 127.0.0.1:{grpc}\n")
+        self._write("http.conf", f'endpoint: "[::]:{http}"\n')
+        self._write("grpc.conf", f'endpoint: "[::1]:{grpc}"\n')
         self._write(
             "etcd.conf",
             "insecure-transport: true\ndial-timeout: 1s\nallow-delayed-start: true\n"
-            f'endpoints:\n - "{etcd}"\n',
+            f'endpoints:\n - "{machine.etcd}"\n',
         )
         # Its own limits, 250 ms and one failure, are too narrow for a machine with other work.
         self._write(
@@ -68,7 +96,10 @@ class Agent:
         """
         command: list[str | Path] = [self._binaries.agent, f"--config-dir={self._folder}"]
         self._process = Child(
-            self._folder / "agent.log", command, {"MICROSERVICE_LABEL": self._label}
+            self._folder / "agent.log",
+            command,
+            self._place,
+            {"MICROSERVICE_LABEL": self._label},
         )
         self._process.wait_until(self._answers, "the agent's REST server")
 

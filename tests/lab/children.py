@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from lab.netns import Netns
 from srv6kv.etcd.embedded import Leash
 
 
@@ -22,15 +23,20 @@ class Child:
     Args:
         log: the file that its output is appended to; beside it stands one with its number.
         command: the program and its arguments.
+        place: the namespace that it is in.
         more: what its environment has beside ours.
     """
 
     def __init__(
-        self, log: Path, command: Sequence[str | Path], more: Mapping[str, str] | None = None
+        self,
+        log: Path,
+        command: Sequence[str | Path],
+        place: Netns,
+        more: Mapping[str, str] | None = None,
     ) -> None:
         self._log = log
         words = [str(word) for word in command]
-        with log.open("ab") as output:
+        with log.open("ab") as output, place.entered():
             self._process = subprocess.Popen(
                 words,
                 stdin=subprocess.DEVNULL,

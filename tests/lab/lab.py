@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from etcd_server import free_port
 from processes import Process, srv6kv
 
 from lab import cluster, cni, hostproxy, topology
-from lab.agentserver import Agent
+from lab.agentserver import Agent, Machine
 from lab.binaries import Binaries
 from lab.children import Failed
 from lab.leftovers import Leftovers
@@ -25,6 +26,8 @@ from srv6kv.etcd.embedded import EmbeddedEtcd
 from srv6kv.etcd.store import Etcd3Store
 from srv6kv.ligato import keys
 
+MACHINE = "machine"
+"""The namespace of the VPPs and their agents."""
 LOGS = "SRV6KV_LAB_LOGS"
 """A folder that log files are copied to when the lab ends."""
 SECONDS = 120.0
@@ -40,8 +43,9 @@ class LabNode:
         self._lab = lab
         folder = lab.folder / node.name
         commands = lab.srv6kv("vpp-exec", *lab.files(), "--node", node.name).splitlines()
-        self.vpp = Vpp(lab.binaries, folder, f"{lab.leftovers.links}{node.number}", commands)
-        self.agent = Agent(lab.binaries, folder, node.name, lab.etcd.endpoint, self.vpp)
+        prefix = f"{lab.leftovers.links}{node.number}"
+        self.vpp = Vpp(lab.binaries, folder, lab.machine.place, prefix, commands)
+        self.agent = Agent(lab.binaries, folder, node.name, lab.machine, self.vpp)
         self.run: Process | None = None
 
     @property
@@ -56,7 +60,7 @@ class LabNode:
 
     def start_run(self, *more: str) -> None:
         """Start ``srv6kv run``."""
-        options = ("--label", self.name, "--etcd", self._lab.etcd.endpoint)
+        options = ("--label", self.name, "--etcd", self._lab.endpoint)
         self.run = Process(
             *("run", "--manifests", self._lab.manifests, "--config", self._lab.config),
             *("--node", self.name, *options, "--agent-rest", self.agent.url),
@@ -104,7 +108,7 @@ class LabNode:
 
     def plan(self) -> str:
         """What srv6kv would still write."""
-        options = ("--label", self.name, "--etcd", self._lab.etcd.endpoint)
+        options = ("--label", self.name, "--etcd", self._lab.endpoint)
         return self._lab.srv6kv("plan", *self._lab.files(), "--node", self.name, *options)
 
 
@@ -115,7 +119,9 @@ class Lab:
         folder: where its files are.
         manifests: the folder with the cluster's objects, watched by ``srv6kv run``.
         config: contiv.conf.
-        etcd: the server.
+        etcd: the server, which may be stopped and started.
+        endpoint: its host:port.
+        machine: where VPPs and agents run.
         store: a client of it.
         places: the namespaces by the names of pods, hosts and clients outside.
         servers: what answers in them.
@@ -140,15 +146,11 @@ class Lab:
             Failed: something does not come up.
         """
         self._write_files()
-        self.etcd = self._undo.enter_context(EmbeddedEtcd(self.folder / "etcd"))
-        self.store = Etcd3Store([self.etcd.endpoint])
-        self._undo.callback(self.store.close)
+        forwards = {name: name.startswith("host") for name in topology.names()}
         self.places = self._undo.enter_context(
-            namespaces(
-                self.leftovers.namespaces,
-                {name: name.startswith("host") for name in topology.names()},
-            )
+            namespaces(self.leftovers.namespaces, {MACHINE: False, **forwards})
         )
+        self._start_etcd()
         self.servers = Servers()
         self._undo.callback(self.servers.close)
         for number in NODES:
@@ -250,6 +252,19 @@ class Lab:
         self.config.write_text(cluster.settings())
         for name, objects in cluster.manifests().items():
             self.apply(name, objects)
+
+    def _start_etcd(self) -> None:
+        """Start it for us on loopback, and for the agents on the link to their namespace."""
+        place = self.places[MACHINE]
+        own, other = place.join(f"{self.leftovers.links}m", self.leftovers.number)
+        port = free_port()
+        urls = f"http://127.0.0.1:{port},http://{own}:{port}"
+        options = (f"--listen-client-urls={urls}", f"--advertise-client-urls={urls}")
+        self.etcd = self._undo.enter_context(EmbeddedEtcd(self.folder / "etcd", options=options))
+        self.endpoint = f"127.0.0.1:{port}"
+        self.store = Etcd3Store([self.endpoint])
+        self._undo.callback(self.store.close)
+        self.machine = Machine(place, other, f"{own}:{port}")
 
     def _start_node(self, number: int) -> None:
         node = topology.node(number)

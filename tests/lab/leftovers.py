@@ -41,6 +41,7 @@ class Leftovers:
     """The names of one lab, and who removes what bears them.
 
     Attributes:
+        number: what its names differ in from those of other labs.
         namespaces: how the names of its namespaces begin.
         links: how the names of its links in this namespace begin; three more characters and a
             digit fit.
@@ -48,10 +49,10 @@ class Leftovers:
     """
 
     def __init__(self) -> None:
-        number = secrets.token_hex(2)
-        self.namespaces = f"srv6lab-{number}-"
-        self.links = f"sl{number}"
-        self.folder = Path(tempfile.mkdtemp(prefix=f"srv6lab-{number}-"))
+        self.number = secrets.token_hex(2)
+        self.namespaces = f"srv6lab-{self.number}-"
+        self.links = f"sl{self.number}"
+        self.folder = Path(tempfile.mkdtemp(prefix=f"srv6lab-{self.number}-"))
         self._sweeper = subprocess.Popen(
             ["/bin/sh", "-c", _SWEEP, "sh", self.namespaces, self.links, str(self.folder)],
             stdin=subprocess.PIPE,

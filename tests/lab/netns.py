@@ -60,10 +60,39 @@ class Netns:
         """
         return self._namespace.run(*command, text=text)
 
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """This thread is in it; processes that it starts stay there."""
+        with self._namespace.entered():
+            yield
+
     def socket(self, family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
         """A socket that stays in it, whoever uses it."""
         with self._namespace.entered():
             return socket.socket(family, kind)
+
+    def join(self, link: str, number: str) -> tuple[str, str]:
+        """Join it with the namespace of this process.
+
+        Args:
+            link: the name of our end.
+            number: four hexadecimal digits, no other link's.
+
+        Returns:
+            Our address and its own, both in brackets.
+        """
+        own, other = (f"fd73:6c61:{number}::{end}" for end in (1, 2))
+        peer = ("peer", "name", "lab0", "netns", self.name)
+        _ip("link", "add", link, "type", "veth", *peer)
+        _ip("-6", "addr", "add", f"{own}/64", "dev", link, "nodad")
+        _ip("link", "set", link, "up")
+        self.run("ip", "-6", "addr", "add", f"{other}/64", "dev", "lab0", "nodad")
+        self.run("ip", "link", "set", "lab0", "up")
+        return f"[{own}]", f"[{other}]"
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, capture_output=True, timeout=30)
 
 
 @contextmanager
@@ -76,8 +105,7 @@ def namespaces(prefix: str, names: dict[str, bool]) -> Iterator[dict[str, Netns]
     with ExitStack() as opened:
         made = {}
         for name, forwards in names.items():
-            command = ["ip", "netns", "add", prefix + name]
-            subprocess.run(command, check=True, capture_output=True, timeout=30)
+            _ip("netns", "add", prefix + name)
             made[name] = Netns(prefix + name)
             opened.callback(made[name].close)
             made[name].prepare(forwards=forwards)

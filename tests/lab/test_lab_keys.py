@@ -43,7 +43,7 @@ def test_get_prints_what_vpp_prints(lab: Lab, number: int, what: str) -> None:
     """``get -o vpp`` and VPP's ``show sr`` name the same objects in the same words."""
     node = lab.nodes[number]
     shown, separator, heading = KINDS[what]
-    options = ("--label", node.name, "--etcd", lab.etcd.endpoint, "-o", "vpp")
+    options = ("--label", node.name, "--etcd", lab.endpoint, "-o", "vpp")
     printed = lab.srv6kv("get", what, *options)
 
     assert _parts(node.vpp.ctl("show", "sr", shown), separator, heading) == _parts(
@@ -67,7 +67,7 @@ def test_verify_finds_nothing(lab: Lab, number: int, way: str) -> None:
     node = lab.nodes[number]
     vppctl = ("--vppctl", " ".join(node.vpp.control)) if way == "vppctl" else ()
     done = srv6kv(
-        *("verify", "--label", node.name, "--etcd", lab.etcd.endpoint),
+        *("verify", "--label", node.name, "--etcd", lab.endpoint),
         *("--agent-rest", node.agent.url, *vppctl),
     )
 
@@ -80,7 +80,7 @@ def test_doctor_finds_no_error(lab: Lab, number: int) -> None:
     node = lab.nodes[number]
     done = srv6kv(
         *("doctor", *lab.files(), "--node", node.name, "--label", node.name),
-        *("--etcd", lab.etcd.endpoint, "--agent-rest", node.agent.url),
+        *("--etcd", lab.endpoint, "--agent-rest", node.agent.url),
     )
 
     assert done.returncode == 0, done.stdout

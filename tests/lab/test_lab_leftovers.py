@@ -21,7 +21,7 @@ from lab.netns import namespaces
 
 left = Leftovers()
 with namespaces(left.namespaces, {"a": False}) as made:
-    Child(left.folder / "server.log", ["sleep", "1000"])
+    Child(left.folder / "server.log", ["sleep", "1000"], made["a"])
     Path("/dev/shm", left.links + "x").touch()
     link = ["ip", "link", "add", left.links + "1a", "type", "veth", "peer", "name", "eth0"]
     made["a"].run(*link)

@@ -32,7 +32,7 @@ def _answer(lab: Lab, command: str, target: Target, sender: str, *more: str) -> 
     """What a command says of a packet; its code is 1 if it is lost."""
     done = srv6kv(
         *(command, str(target), "--from", sender, "--config", str(lab.config), *more),
-        *("--etcd", lab.etcd.endpoint, "-o", "json"),
+        *("--etcd", lab.endpoint, "-o", "json"),
     )
     assert done.returncode in (0, 1), done.stderr
     found: dict[str, Any] = json.loads(done.stdout)

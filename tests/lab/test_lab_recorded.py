@@ -49,8 +49,9 @@ class Recorded:
         self._spaces = spaces
         own = lab.folder / LABEL
         source = ("set sr encaps source addr fe10:f00d::1",)
-        self.vpp = Vpp(lab.binaries, own, f"{lab.leftovers.links}r", source)
-        self.agent = Agent(lab.binaries, own, LABEL, lab.etcd.endpoint, self.vpp)
+        prefix = f"{lab.leftovers.links}r"
+        self.vpp = Vpp(lab.binaries, own, lab.machine.place, prefix, source)
+        self.agent = Agent(lab.binaries, own, LABEL, lab.machine, self.vpp)
         self.vpp.start()
         self.agent.start()
 
@@ -69,7 +70,7 @@ class Recorded:
         manifests.write_text(json.dumps(listed))
         done = srv6kv(
             *("run", "--once", "--manifests", manifests, "--config", config),
-            *("--node", case["node"], "--label", LABEL, "--etcd", self._lab.etcd.endpoint),
+            *("--node", case["node"], "--label", LABEL, "--etcd", self._lab.endpoint),
         )
 
         assert done.returncode == 0, done.stderr

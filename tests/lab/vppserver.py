@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lab.binaries import Binaries
 from lab.children import Child, Failed
+from lab.netns import Netns
 
 _START = """\
 unix {{
@@ -29,6 +30,7 @@ class Vpp:
     Args:
         binaries: where it is.
         folder: for its sockets and its log.
+        place: the namespace that it is in, with the veth ends that it reads.
         prefix: of its shared memory, of no other VPP's.
         commands: what it is told as soon as its sockets are there, before any agent comes: what
             ``srv6kv vpp-exec`` prints. VPP itself would run a start-up file two seconds later, and
@@ -36,9 +38,15 @@ class Vpp:
     """
 
     def __init__(
-        self, binaries: Binaries, folder: Path, prefix: str, commands: Sequence[str]
+        self,
+        binaries: Binaries,
+        folder: Path,
+        place: Netns,
+        prefix: str,
+        commands: Sequence[str],
     ) -> None:
         self._binaries = binaries
+        self._place = place
         self._folder = folder
         self._commands = tuple(commands)
         self._process: Child | None = None
@@ -77,7 +85,7 @@ class Vpp:
         for name in ("cli.sock", "api.sock", "stats.sock"):
             (self._folder / name).unlink(missing_ok=True)
         command: list[str | Path] = [self._binaries.vpp, "-c", self._config]
-        self._process = Child(self._folder / "vpp.log", command)
+        self._process = Child(self._folder / "vpp.log", command, self._place)
         self._process.wait_until(self._has_sockets, "VPP")
         for line in self._commands:
             self._process.wait_until(lambda line=line: self._takes(line), line)  # type: ignore[misc]
