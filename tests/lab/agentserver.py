@@ -141,6 +141,16 @@ class Agent:
         found = self.rest.statuses()
         return {key: status.error for key, status in found.items() if status.error}
 
+    def interfaces(self) -> dict[str, str]:
+        """The names of its interfaces in VPP, by its own."""
+        with urllib.request.urlopen(f"{self.url}/dump/vpp/v2/interfaces", timeout=30) as answer:
+            found = json.load(answer).values()
+        return {
+            one["interface"]["name"]: one["interface_meta"]["internal_name"]
+            for one in found
+            if one["interface_meta"]["tag"]
+        }
+
     def resync(self) -> None:
         """Have it read etcd again and make VPP follow."""
         request = urllib.request.Request(f"{self.url}/scheduler/downstream-resync", method="POST")

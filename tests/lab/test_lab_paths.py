@@ -99,7 +99,10 @@ def test_the_local_policy_inside(lab: Lab, client: str, servers: set[str]) -> No
         ("client-1", Target("2096::52", 5353, "UDP"), {"client-1"}),
         ("client-2", Target("2096::52", 80), {"client-1"}),
         ("client-2", Target("2096::53", 80), {"client-2", "web-1a"}),
-        ("web-2a", Target("10.96.0.51", 80), SPREAD),
+        pytest.param(
+            *("web-2a", Target("10.96.0.51", 80), SPREAD),
+            marks=pytest.mark.xfail(reason="the kernel drops IPv4 packets from its own address"),
+        ),
     ],
     ids=str,
 )

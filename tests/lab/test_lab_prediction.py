@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -45,7 +46,7 @@ def test_simulate_names_the_endpoint(lab: Lab, client: str, target: Target, tmp_
     """For every flow of known ports it names the pod that answers."""
     one = pod(client)
     ports = range(FIRST_PORT, FIRST_PORT + FLOWS)
-    made = traffic.each_call(lab.place(client), target, ports)
+    answered = _servers(lab, client, target, ports)
     policies = tmp_path / "policies.txt"
     policies.write_text(lab.nodes[one.node].vpp.ctl("show", "sr", "policies"))
     predicted = {}
@@ -55,7 +56,17 @@ def test_simulate_names_the_endpoint(lab: Lab, client: str, target: Target, tmp_
         [end] = said["balanced"]["endpoints"][said["flow"]["endpoint"]]["ends"]
         predicted[port] = NAMES[end["address"]]
 
-    assert {call.port: call.server for call in made} == predicted
+    assert answered == predicted
+
+
+def _servers(lab: Lab, client: str, target: Target, ports: Iterable[int]) -> dict[int, str]:
+    """Who answers which flow; a call that a busy machine has lost is made again."""
+    found: dict[int, str] = {}
+    for _ in range(3):
+        left = [port for port in ports if not found.get(port)]
+        made = traffic.each_call(lab.place(client), target, left)
+        found |= {call.port: call.server for call in made}
+    return found
 
 
 def _ends(path: dict[str, Any]) -> list[dict[str, Any]]:

@@ -105,8 +105,9 @@ class Recorded:
         for key, value in recorded.items():
             if key.startswith(keys.LINUX_INTERFACE):
                 place = value["namespace"]["reference"]
-                name = places.setdefault(place, self._spaces[len(places)])
-                value = {**value, "namespace": {"type": "NSID", "reference": name}}
+                if place not in places:
+                    places[place] = self._spaces[len(places)]
+                value = {**value, "namespace": {"type": "NSID", "reference": places[place]}}
                 found |= self._linux(value)
             elif value.get("type") == "TAP" and not self._lab.is_tap:
                 found[key] = {
