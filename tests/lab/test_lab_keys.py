@@ -90,7 +90,7 @@ def test_verify_finds_nothing(lab: Lab, number: int, way: str, tmp_path: Path) -
 DAMAGE = {
     "sr steer del l3 2096::51/128 fib-table 1": {"steering"},
     "sr policy del bsid 5555::51": {"policy", "steering"},
-    "sr localsid del prefix 6666:0:0:1::11/128": {"localsid"},
+    "sr localsid del prefix 6666:0:0:1::11/128 fib-table 1": {"localsid"},
 }
 """Commands that take something away behind the agent's back."""
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from lab import traffic
 from lab.lab import Lab
-from lab.topology import pod
+from lab.topology import NODES, pod
 from lab.traffic import Target
 
 CLIENTS = ("client-1", "client-2", "host1", "host2")
@@ -145,6 +147,41 @@ def test_pods_reach_pods(lab: Lab, client: str, target: str) -> None:
         call = traffic.call(lab.place(client), Target(address, 8080))
 
         assert (call.server, call.client) == (target, pod(client).addresses[family])
+
+
+def _carried(lab: Lab, number: int) -> dict[str, int]:
+    """How many packets each localsid of a node has taken."""
+    text = lab.nodes[number].vpp.ctl("show", "sr", "localsids")
+    found = COUNTER.findall(text)
+    return {sid: int(packets) for sid, packets in found}
+
+
+COUNTER = re.compile(r"Address:\s+([^/\s]+).*?Good traffic:\s+\[(\d+) packets", re.DOTALL)
+TUNNELS = {
+    ("client-1", "2001:0:0:2::11", 8080): {"7777:f00d::2", "7777:f00d::1"},
+    ("client-1", "2096::6457", 80): {"6666:0:0:2::7", "7766:f00d::2", "7777:f00d::1"},
+    ("client-1", "2096::d765", 80): {"6666:0:0:1::5"},
+    ("client-1", "2096::beef", 9100): {"6655::1", "7766:f00d::2", "7777:f00d::1"},
+    ("host1", "2001:0:0:2::11", 8080): {"7777:f00d::2", "7799:f00d::1"},
+    ("host1", "2001:0:0:1::11", 8080): set(),
+}
+"""For what is called, the localsids of both nodes that carry it and its replies."""
+
+
+@pytest.mark.parametrize(("client", "address", "port"), TUNNELS)
+def test_what_carries_a_call_and_its_reply(lab: Lab, client: str, address: str, port: int) -> None:
+    """Services go by their segments, all else between nodes by tunnels, and so do replies."""
+    before = [_carried(lab, number) for number in NODES]
+    tally = traffic.calls(lab.place(client), Target(address, port), 20)
+    after = [_carried(lab, number) for number in NODES]
+    grown = {
+        sid
+        for old, new in zip(before, after, strict=True)
+        for sid in new
+        if new[sid] - old[sid] >= tally.answered
+    }
+
+    assert (tally.answered, grown) == (20, TUNNELS[client, address, port])
 
 
 @pytest.mark.parametrize("target", ["2096::51", "2096::6457", "2096::d765", "10.96.0.51"])
