@@ -23,6 +23,7 @@ from lab.traffic import Target, calls
 
 STATE = Path(tempfile.gettempdir(), f"srv6lab-{os.getuid()}.json")
 """What the other commands know of a lab that is up."""
+_LOG = STATE.with_suffix(".log")
 SECONDS = 180.0
 Json = dict[str, Any]
 
@@ -45,8 +46,7 @@ def up() -> None:
         binaries.find()
     except binaries.Lacking as reason:
         raise click.ClickException(str(reason)) from None
-    log = STATE.with_suffix(".log")
-    with log.open("wb") as output:
+    with _LOG.open("wb") as output:
         holder = subprocess.Popen(
             [sys.executable, "-m", "lab", "hold"],
             stdin=subprocess.DEVNULL,
@@ -58,11 +58,12 @@ def up() -> None:
     try:
         while not (state := _state()):
             if holder.poll() is not None or time.monotonic() > deadline:
-                raise click.ClickException(f"it did not come up:\n{log.read_text()[-3000:]}")
+                raise click.ClickException(f"it did not come up:\n{_LOG.read_text()[-3000:]}")
             time.sleep(0.2)
     except BaseException:
         holder.terminate()
         holder.wait(60)
+        _LOG.unlink(missing_ok=True)
         raise
     _show(state)
 
@@ -95,6 +96,7 @@ def down() -> None:
         if time.monotonic() > deadline:
             raise click.ClickException(f"process {state['pid']} does not end")
         time.sleep(0.1)
+    _LOG.unlink(missing_ok=True)
 
 
 @main.command()

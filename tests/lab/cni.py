@@ -80,6 +80,9 @@ class Link:
             linux |= {"type": "TAP_TO_VPP", "tap": {"vpp_tap_if_name": self.interface}}
             return {keys.INTERFACE + self.interface: vpp, keys.LINUX_INTERFACE + self.linux: linux}
         vpp |= {"type": "AF_PACKET", "afpacket": {"linux_interface": self.device}}
+        # By interrupts VPP 23.06 leaves the last packets of a burst until others come: of 1,920 UDP
+        # calls, 32 at a time, 170 were answered too late, and none by polling.
+        vpp["rx_modes"] = [{"default_mode": True, "mode": "POLLING"}]
         linux |= {"type": "VETH", "veth": {"peer_if_name": self.device, **_PLAIN}}
         other = {
             "name": self.device,

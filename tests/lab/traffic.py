@@ -72,6 +72,7 @@ class Call:
         began: when, by the monotonic clock.
         seconds: how long it took.
         port: the client's port.
+        error: what the client's kernel said.
     """
 
     ending: Ending
@@ -80,6 +81,7 @@ class Call:
     began: float = 0.0
     seconds: float = 0.0
     port: int = 0
+    error: str = ""
 
 
 @dataclass(slots=True)
@@ -129,7 +131,7 @@ def call(
     began = time.monotonic()
     with source.socket(target.family, _KINDS[target.protocol]) as client:
         client.settimeout(seconds)
-        ending, server, address = Ending.LOST, "", ""
+        ending, server, address, said = Ending.LOST, "", "", ""
         try:
             if port:
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -139,14 +141,14 @@ def call(
             words = client.recv(4096).decode().split()
             ending = Ending.OK if words else Ending.RESET
             server, address, *_ = [*words, "", ""]
-        except (ConnectionResetError, ConnectionRefusedError, BrokenPipeError):
-            ending = Ending.RESET
-        except OSError:  # no answer in time, or no way there
-            ending = Ending.LOST
+        except (ConnectionResetError, ConnectionRefusedError, BrokenPipeError) as error:
+            ending, said = Ending.RESET, str(error)
+        except OSError as error:  # no answer in time, or no way there
+            ending, said = Ending.LOST, str(error)
     spent = time.monotonic() - began
     if ending is Ending.OK and spent >= SLOW_SECONDS:
         ending = Ending.SLOW
-    return Call(ending, server, address, began, spent, port)
+    return Call(ending, server, address, began, spent, port, said)
 
 
 def calls(
