@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ from cluster_seen import Follow, SeenCluster
 from decoders import Decoders, why_not
 from figures import Figures, Timed
 from history import History
+from lab import binaries
+from lab.lab import Lab, started
 from processes import Bench
 from real_apiserver import ApiUnderTest, RealApiServer
 
@@ -226,6 +229,19 @@ def any_api(request: pytest.FixtureRequest) -> ApiUnderTest:
     if real is None:
         pytest.skip(f"no kube-apiserver: {real_apiserver.ASSETS} is not set")
     return real
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """Two nodes with a real agent and VPP; a test that changes something puts it back."""
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        pytest.skip("the lab runs by itself: scripts/test tests/lab")
+    try:
+        found = binaries.find()
+    except binaries.Lacking as reason:
+        pytest.skip(str(reason))
+    with started(found) as lab:
+        yield lab
 
 
 @pytest.fixture

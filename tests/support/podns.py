@@ -38,9 +38,16 @@ class Lacking(Exception):
 
 
 class Namespace:
-    """A network namespace of this process."""
+    """A network namespace.
 
-    def __init__(self) -> None:
+    Args:
+        descriptor: of one that is there already; without it a new one, of this process alone.
+    """
+
+    def __init__(self, descriptor: int | None = None) -> None:
+        if descriptor is not None:
+            self.descriptor = descriptor
+            return
         with _coming_back():
             if _LIBC.unshare(_CLONE_NEWNET):
                 raise Lacking(f"network namespaces: {os.strerror(ctypes.get_errno())}")
