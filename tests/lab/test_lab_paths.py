@@ -50,6 +50,11 @@ OUTSIDE = {
 """Addresses of load balancers and external ones, from outside."""
 
 
+def _name(value: object) -> str:
+    """Of a parameter; a set has no order of its own, and each worker would name it otherwise."""
+    return "+".join(sorted(value)) if isinstance(value, set) else str(value)
+
+
 def _check(lab: Lab, client: str, target: Target, servers: set[str], count: int = 40) -> None:
     """Every call is answered, late at most, and each server had its share."""
     tally = traffic.calls(lab.place(client), target, count)
@@ -58,21 +63,21 @@ def _check(lab: Lab, client: str, target: Target, servers: set[str], count: int 
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-@pytest.mark.parametrize("target", PATHS, ids=str)
+@pytest.mark.parametrize("target", PATHS, ids=_name)
 def test_the_samples_paths(lab: Lab, client: str, target: Target) -> None:
     """Pods and hosts of both nodes reach local and remote pods and hosts."""
     _check(lab, client, target, PATHS[target])
 
 
 @pytest.mark.parametrize("client", ["client-1", "client-2"])
-@pytest.mark.parametrize("target", KINDS, ids=str)
+@pytest.mark.parametrize("target", KINDS, ids=_name)
 def test_every_kind_of_service(lab: Lab, client: str, target: Target) -> None:
     """UDP, other target ports, external addresses, IPv4, whatever the policy from outside is."""
     _check(lab, client, target, KINDS[target])
 
 
 @pytest.mark.parametrize("client", ["outside1", "outside2"])
-@pytest.mark.parametrize("target", OUTSIDE, ids=str)
+@pytest.mark.parametrize("target", OUTSIDE, ids=_name)
 def test_clients_outside(lab: Lab, client: str, target: Target) -> None:
     """A client that comes in at the uplink's VRF of any node reaches endpoints of both."""
     _check(lab, client, target, OUTSIDE[target])
@@ -106,7 +111,7 @@ def test_the_local_policy_inside(lab: Lab, client: str, servers: set[str]) -> No
             marks=pytest.mark.xfail(reason="the kernel drops IPv4 packets from its own address"),
         ),
     ],
-    ids=str,
+    ids=_name,
 )
 def test_a_pod_calls_a_service_of_its_own(
     lab: Lab, client: str, target: Target, servers: set[str]
@@ -128,7 +133,7 @@ def test_a_pod_calls_a_service_of_its_own(
         ("outside1", Target("2096::51", 80)),
         ("outside2", Target("2abc::b2", 80)),
     ],
-    ids=str,
+    ids=_name,
 )
 def test_what_is_lost(lab: Lab, client: str, target: Target) -> None:
     """No endpoint, an undeclared port or protocol, an unknown address, a ClusterIP from outside, no
