@@ -7,7 +7,6 @@ import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from pathlib import Path
 
 import pytest
 from podns import SECONDS, Namespace, lacking
@@ -16,11 +15,6 @@ POD, GATEWAY, SERVICE = "10.1.1.5", "10.1.1.1", "10.96.0.10"
 LOST_SECONDS = 1.0
 """A call that has no answer by then is lost."""
 _MACS = "02:fe:00:00:00:01", "02:fe:00:00:01:01"
-
-
-def _set(namespace: Namespace, name: str, value: int) -> None:
-    with namespace.entered():
-        Path("/proc/sys/net/ipv4/conf", *name.split(".")).write_text(f"{value}\n")
 
 
 @pytest.fixture
@@ -57,8 +51,8 @@ route add {SERVICE}/32 via {POD} dev pod1 onlink
 neigh add {POD} lladdr {inner} dev pod1 nud permanent"""
     node.run("ip", "-batch", "-", text=batch)
     for name, value in (("forwarding", 1), ("send_redirects", 0), ("rp_filter", 0)):
-        _set(node, f"all.{name}", value)
-        _set(node, f"pod1.{name}", value)
+        node.set(f"all.{name}", value, "ipv4")
+        node.set(f"pod1.{name}", value, "ipv4")
 
 
 def _iptables(namespace: Namespace, table: str, rule: str) -> None:
@@ -110,8 +104,8 @@ def test_the_kernel_drops_what_has_its_own_source(pod: Namespace) -> None:
 @pytest.mark.parametrize("rp_filter", [0, 1, 2])
 def test_accept_local_lets_it_in(pod: Namespace, interface: str, rp_filter: int) -> None:
     """Of all interfaces or of that one, whatever the reverse path filter is."""
-    _set(pod, f"{interface}.rp_filter", rp_filter)
-    _set(pod, f"{interface}.accept_local", 1)
+    pod.set(f"{interface}.rp_filter", rp_filter, "ipv4")
+    pod.set(f"{interface}.accept_local", 1, "ipv4")
 
     assert _answers_tcp(pod, SECONDS)
     assert _answers_udp(pod, SECONDS)
