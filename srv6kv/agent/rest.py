@@ -17,13 +17,13 @@ from srv6kv.agent.status import ValueStatus, parse_rest
 from srv6kv.errors import InputError, Unavailable
 from srv6kv.ligato import keys
 
-_INTERFACES = "/dump/vpp/v2/interfaces"
 MOST_BYTES = 1 << 26
 """More than this is no answer: 100,000 values are 20 MiB."""
 UNKNOWN_PREFIX = "unknown key prefix"
 WHOLE_ANSWER = 10.0
 """How often the timeout one question may take, from the look-up of the name to the last byte,
 however they trickle in."""
+_INTERFACES = "/dump/vpp/v2/interfaces"
 
 
 class _Named(msgspec.Struct):
@@ -131,21 +131,6 @@ class AgentRest:
                     raise
         return found
 
-    def interface_names(self) -> dict[str, str]:
-        """The agent's names of interfaces to VPP's, which the agent asks VPP for.
-
-        Raises:
-            Unavailable: the agent is away, or cannot ask: it needs VPP's plugin dhcp for that.
-        """
-        answer = self._ask("GET", _INTERFACES)
-        try:
-            kind: Any = dict[str, _Interface] | None
-            found: dict[str, _Interface] = foreign.decode(answer, kind, most=MOST_BYTES) or {}
-        except foreign.Unreadable as error:
-            raise Unavailable(f"GET {self.url}{_INTERFACES}: {error}") from None
-        both = ((one.interface.name, one.interface_meta.internal_name) for one in found.values())
-        return {name: shown for name, shown in both if name and shown}
-
     def process(self) -> Process | None:
         """Which life of the agent answers; None: it does not say."""
         try:
@@ -161,6 +146,21 @@ class AgentRest:
         """
         number = "" if sequence is None else f"?seq-num={sequence}"
         return self._objects("/scheduler/txn-history" + number)
+
+    def interface_names(self) -> dict[str, str]:
+        """The agent's names of interfaces to VPP's, which the agent asks VPP for.
+
+        Raises:
+            Unavailable: the agent is away, or cannot ask: it needs VPP's plugin dhcp for that.
+        """
+        answer = self._ask("GET", _INTERFACES)
+        try:
+            kind: Any = dict[str, _Interface] | None
+            found: dict[str, _Interface] = foreign.decode(answer, kind, most=MOST_BYTES) or {}
+        except foreign.Unreadable as error:
+            raise Unavailable(f"GET {self.url}{_INTERFACES}: {error}") from None
+        both = ((one.interface.name, one.interface_meta.internal_name) for one in found.values())
+        return {name: shown for name, shown in both if name and shown}
 
     def _objects(self, path: str) -> list[dict[str, Any]]:
         answer = self._ask("GET", path)
