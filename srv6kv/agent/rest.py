@@ -23,6 +23,22 @@ UNKNOWN_PREFIX = "unknown key prefix"
 WHOLE_ANSWER = 10.0
 """How often the timeout one question may take, from the look-up of the name to the last byte,
 however they trickle in."""
+_INTERFACES = "/dump/vpp/v2/interfaces"
+
+
+class _Named(msgspec.Struct):
+    name: str = ""
+
+
+class _NamedByVpp(msgspec.Struct):
+    internal_name: str = ""
+
+
+class _Interface(msgspec.Struct):
+    """An interface as VPP has it, with what the agent has made of its tag."""
+
+    interface: _Named = msgspec.field(default_factory=_Named)
+    interface_meta: _NamedByVpp = msgspec.field(default_factory=_NamedByVpp)
 
 
 class AgentRest:
@@ -130,6 +146,21 @@ class AgentRest:
         """
         number = "" if sequence is None else f"?seq-num={sequence}"
         return self._objects("/scheduler/txn-history" + number)
+
+    def interface_names(self) -> dict[str, str]:
+        """The agent's names of interfaces to VPP's, which the agent asks VPP for.
+
+        Raises:
+            Unavailable: the agent is away, or cannot ask: it needs VPP's plugin dhcp for that.
+        """
+        answer = self._ask("GET", _INTERFACES)
+        try:
+            kind: Any = dict[str, _Interface] | None
+            found: dict[str, _Interface] = foreign.decode(answer, kind, most=MOST_BYTES) or {}
+        except foreign.Unreadable as error:
+            raise Unavailable(f"GET {self.url}{_INTERFACES}: {error}") from None
+        both = ((one.interface.name, one.interface_meta.internal_name) for one in found.values())
+        return {name: shown for name, shown in both if name and shown}
 
     def _objects(self, path: str) -> list[dict[str, Any]]:
         answer = self._ask("GET", path)

@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 @click.option(
     "--interfaces",
     type=PATH,
-    help="JSON object of logical to VPP interface names, to compare those too.",
+    help="JSON object of logical to VPP interface names, to compare those too; else the agent is"
+    " asked for them (--agent-rest).",
 )
 @etcd_options
 @output_option("table", "json")
@@ -75,11 +76,11 @@ def command(
         --interfaces examples/verify/interfaces.json
     """
     from srv6kv.offline import reading
-    from srv6kv.verify import look
+    from srv6kv.verify import look, vppask
 
     if files and vppctl is not None:
         raise click.UsageError("--vpp and --vppctl exclude each other")
-    names = reading.read_json(interfaces, dict[str, str]) if interfaces else {}
+    given = reading.read_json(interfaces, dict[str, str]) if interfaces else {}
     rest = rest_of(agent_rest)
     copied = reading.read_vpp(files) if files else None
 
@@ -87,7 +88,15 @@ def command(
 
     def compare() -> look.Look:
         entries = read_etcd(etcd, look.prefixes_of(label))
-        return look.look(label, entries, ask_agent, lambda: copied or _shown(vppctl, rest), names)
+        asked, nameless = vppask.interface_names(rest) if rest is not None else ({}, "")
+        return look.look(
+            label,
+            entries,
+            ask_agent,
+            lambda: copied or _shown(vppctl, rest),
+            {**asked, **given},
+            nameless,
+        )
 
     seen, found, changing = look.lasting(compare)
     left_out = list(seen.remarks)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from srv6kv.cluster.attachment import Unattached
 from srv6kv.cluster.topology import PodEndpoint
 from srv6kv.doctor.contract import Seen, Value
-from srv6kv.doctor.findings import ERROR, OK, WARNING, Finding
+from srv6kv.doctor.findings import ERROR, NOT_CHECKED, OK, WARNING, Finding
 from srv6kv.net.addresses import host_length, is_ipv4
 from srv6kv.notes import Kind, Reason, Subject
 from srv6kv.render.node import ENCAPSULATION
@@ -25,6 +25,14 @@ def pods(reconciler: Reconciler, seen: Seen) -> Iterator[Finding]:
     for address in listed:
         problems = list(_problems(address, reconciler, seen))
         yield from problems or [_well(address, reconciler)]
+    if any(map(is_ipv4, listed)):
+        yield Finding(
+            "accept-local",
+            NOT_CHECKED,
+            "net.ipv4.conf.all.accept_local in the pods: without it a pod's IPv4 calls of its own"
+            " service are lost where they are sent to itself",
+            "let the CNI set it to 1 (docs/cni-contract.md)",
+        )
 
 
 def _local_pods(reconciler: Reconciler) -> set[str]:

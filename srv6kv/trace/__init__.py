@@ -57,7 +57,7 @@ class Network:
             path = self._answered(question, _packet(question))
         nodes = self._nodes.values()
         unread = [f"Node {node.name}: {text}" for node in nodes for text in node.unread]
-        return Trace(question, path, tuple(unread))
+        return Trace(question, path, (*unread, *_assumed(question, path)))
 
     def _answered(self, question: Question, packet: Packet) -> Hop:
         return _with_replies(self._walked(question, packet), lambda end: self._back(packet, end))
@@ -98,6 +98,20 @@ class Network:
         interface = self._nodes[end.node].interface_of(end.address)
         assert interface is not None
         return self._walk.from_pod(end.node, interface, packet)
+
+
+def _assumed(question: Question, path: Hop) -> Iterator[str]:
+    """What the kernel of a pod must do that no key says: over IPv4 it drops what has an address of
+    its own as its source, unless a setting of the pod accepts that."""
+    source = question.source
+    if source != question.destination and is_ipv4(source):
+        for end in path.ends():
+            if end.kind == "pod" and end.address == source:
+                yield (
+                    f"Node {end.node}: pod {source} takes in what has its own address as its source"
+                    " (net.ipv4.conf.all.accept_local)"
+                )
+                return
 
 
 def _packet(question: Question) -> Packet:

@@ -33,13 +33,20 @@ class Own:
 
 
 @dataclass(frozen=True, slots=True)
+class Connected:
+    """The prefix of an address of VPP's own: VPP asks its neighbours on the interface."""
+
+    interface: str
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """What a table holds for a prefix, and the key that says so."""
 
     rank: int
     key: str
     prefix: Prefix
-    action: Own | Steering | LocalSid | Route
+    action: Own | Connected | Steering | LocalSid | Route
 
 
 class _Tap(msgspec.Struct):
@@ -54,6 +61,7 @@ class _LinuxInterface(msgspec.Struct):
 
 class _Interface(msgspec.Struct):
     name: str = ""
+    enabled: bool = False
     vrf: int = 0
     ip_addresses: tuple[str, ...] = ()
 
@@ -199,7 +207,17 @@ def _read_interface(node: Node, key: str, value: _Interface, _: Any) -> None:
         node.uplinks[address] = value.vrf
         if value.name in HOST_INTERCONNECTS:
             node.interconnect.add(address)
-        node.add(OWN, value.vrf, network_of(address), key, Own())
+    if value.enabled:  # else VPP has none of its routes
+        for text in value.ip_addresses:
+            _add_connected(node, key, value, text)
+
+
+def _add_connected(node: Node, key: str, value: _Interface, text: str) -> None:
+    """The routes that an address brings: to itself, and to the neighbours in its prefix."""
+    own = network_of(text.partition("/")[0])
+    if Prefix.parse_any(network_of(text)) != Prefix.parse_any(own):
+        node.add(OWN, value.vrf, text, key, Connected(value.name))
+    node.add(OWN, value.vrf, own, key, Own())
 
 
 def _read_neighbour(node: Node, key: str, value: _Neighbour, _: Any) -> None:

@@ -13,7 +13,7 @@ from srv6kv.ligato.values import LocalSid, Namespace, Policy, Route, SegmentList
 from srv6kv.net.addresses import is_ipv4
 from srv6kv.trace.hops import Branch, End, Hop, Kind, Outer, Packet
 from srv6kv.trace.rules import first_met
-from srv6kv.trace.state import Entry, LinuxEnd, Node, Own
+from srv6kv.trace.state import Connected, Entry, LinuxEnd, Node, Own
 
 LONGEST = 32
 """Decisions after which a packet goes round in circles: more than its hop limit would last."""
@@ -121,11 +121,13 @@ class Walk:
             return spot.lost(spot.address, "it goes round in circles")
         spot = replace(spot, left=spot.left - 1)
         entry = spot.node.look_up(spot.vrf, spot.address)
-        if entry is None:
+        if entry is None or _is_at_its_host(spot, entry.action):
             return _no_entry(spot)
         match entry.action:
             case Own():
                 return spot.lost(str(entry.prefix), "it is for VPP itself", entry.key)
+            case Connected(interface):
+                return self._to_neighbour(spot, entry, interface, spot.address)
             case Steering() as steering:
                 return self._steer(spot, entry, steering)
             case LocalSid() as sid:
@@ -213,21 +215,22 @@ class Walk:
                 hop = spot.hop("route", prefix, f"on in VRF {route.via_vrf_id}", key)
                 return _then(hop, self._look_up(replace(spot, vrf=route.via_vrf_id)))
             case "" | "INTRA_VRF":
-                return self._to_neighbour(spot, entry, route)
+                next_hop = route.next_hop_addr
+                return self._to_neighbour(spot, entry, route.outgoing_interface, next_hop)
         return spot.unknown(prefix, f"route type {route.type}", key)
 
-    def _to_neighbour(self, spot: Spot, entry: Entry, route: Route) -> Hop:
-        prefix, next_hop = str(entry.prefix), route.next_hop_addr
-        interface = route.outgoing_interface
+    def _to_neighbour(self, spot: Spot, entry: Entry, interface: str, next_hop: str) -> Hop:
+        prefix = str(entry.prefix)
         if interface in spot.node.ends or spot.node.is_host(interface):
             who = "the host" if spot.node.is_host(interface) else "the pod"
             hop = spot.hop("route", prefix, f"to {who}", entry.key)
             if spot.packet.outer is not None:
                 return _then(hop, spot.lost(spot.address, f"encapsulated, to {who}", entry.key))
-            return _then(hop, self._send(spot, interface, next_hop))
+            is_asked = isinstance(entry.action, Connected)
+            return _then(hop, self._send(spot, interface, next_hop, is_asked=is_asked))
         other, vrf = self._uplinks.get(next_hop, ("", 0))
         if not other:
-            by = next_hop or interface
+            by = " on ".join(filter(None, (next_hop, interface)))
             hop = spot.hop("route", prefix, f"out by {by}", entry.key)
             end = End("left", spot.node.name, why=f"route {prefix} by {by}")
             return replace(hop, end=end)
@@ -239,8 +242,12 @@ class Walk:
 
     # Where it ends ------------------------------------------------------------------------------
 
-    def _send(self, spot: Spot, interface: str, next_hop: str) -> Hop:
-        """Decapsulated or never encapsulated, by an interface to what is behind it."""
+    def _send(self, spot: Spot, interface: str, next_hop: str, *, is_asked: bool = False) -> Hop:
+        """Decapsulated or never encapsulated, by an interface to what is behind it.
+
+        Args:
+            is_asked: whether VPP finds the neighbour by itself.
+        """
         node = spot.node
         end = node.ends.get(interface)
         if node.is_host(interface):
@@ -249,7 +256,7 @@ class Walk:
             return _at_host(spot)
         if end is None or (node.has_attachments and interface not in node.vrfs):
             return spot.lost(next_hop, f"nothing is behind interface {interface}")
-        if end.has_key and (interface, next_hop) not in node.neighbours:
+        if end.has_key and not is_asked and (interface, next_hop) not in node.neighbours:
             return spot.lost(next_hop, f"no static neighbour {next_hop} on {interface}")
         return _enter_pod(spot, interface, end)
 
@@ -282,9 +289,20 @@ def _outer(node: Node, item: SegmentList) -> Outer:
     return Outer(node.encap_source, segments[0], header, len(segments) - 1)
 
 
-def _no_entry(spot: Spot) -> Hop:
+def _is_for_host(spot: Spot) -> bool:
+    """Whether the CNI leads it to the host, as far as no key says otherwise."""
     is_bare = spot.packet.outer is None and spot.vrf == spot.node.main_vrf
-    if is_bare and spot.address in spot.node.hosts:
+    return is_bare and spot.address in spot.node.hosts
+
+
+def _is_at_its_host(spot: Spot, action: object) -> bool:
+    """Whether the host has it, though its address is among those of another link's neighbours."""
+    is_link = isinstance(action, Connected) and not spot.node.is_host(action.interface)
+    return is_link and _is_for_host(spot)
+
+
+def _no_entry(spot: Spot) -> Hop:
+    if _is_for_host(spot):
         hop = spot.hop("route", spot.address, "to the host; the CNI's route, not in the keys")
         return _then(hop, _at_host(spot))
     return spot.lost(spot.address, f"no route in VRF {spot.vrf}")

@@ -74,8 +74,13 @@ def not_compared(
     states: States | None,
     shown: ShowSr | None,
     names: Mapping[str, str] | None = None,
+    nameless: str = "",
 ) -> Iterator[str]:
-    """Name what could not be compared."""
+    """Name what could not be compared.
+
+    Args:
+        nameless: why the agent does not tell VPP's names of interfaces; "": it was not asked.
+    """
     if states is None:
         yield "the agent (no states)"
     if shown is None:
@@ -89,4 +94,5 @@ def not_compared(
     localsids = objects_of(etcd).localsids.values() if shown.localsids is not None else ()
     unknown = sum(not objects.is_known(want, names or {}) for _, want in localsids)
     if unknown:
-        yield f"the interfaces of {unknown} localsids (give --interfaces)"
+        why = f"{nameless}; " if nameless else ""
+        yield f"the interfaces of {unknown} localsids ({why}give --interfaces)"

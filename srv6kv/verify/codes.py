@@ -35,8 +35,8 @@ _LOCALSID: dict[int, Meaning] = {
     -3: ("VPP has no table of that VRF", _resend_after("see that the VRF table is there")),
     -4: (
         "VPP's table has an entry for exactly this address: a /128 route, an interface address,"
-        " a neighbour or a BSID",
-        _resend_after("remove that entry"),
+        " a neighbour or a BSID; or what `sr localsid del` in another table has left",
+        _resend_after("remove that entry; restart VPP and the agent together if no key has it"),
     ),
     -5: (
         "VPP could not make the adjacency to the next hop",

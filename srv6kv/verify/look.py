@@ -55,6 +55,7 @@ def look(
     ask_agent: Callable[[], Mapping[str, ValueStatus]] | None,
     ask_vpp: Callable[[], ShowSr | None],
     names: dict[str, str],
+    nameless: str = "",
 ) -> Look:
     """Compare what etcd, the agent and VPP hold now.
 
@@ -63,6 +64,7 @@ def look(
         ask_agent: asks for all states; None: those in etcd count.
         ask_vpp: asks for VPP's objects; it may answer None.
         names: the agent's names of interfaces to VPP's.
+        nameless: why the agent does not tell them; "": it was not asked.
     """
     desired = verify.desired_of(label, {item.key: item.value for item in entries}, schema.decoded)
     prefix = keys.agent_prefix(label)
@@ -73,7 +75,7 @@ def look(
         {(item.key.removeprefix(prefix), item.mod_revision) for item in entries},
         states is not None,
         shown is not None,
-        [*remarks, *verify.not_compared(desired, states, shown, names)],
+        [*remarks, *verify.not_compared(desired, states, shown, names, nameless)],
         sum(map(desired.concerns, desired.keys)),
     )
 

@@ -106,7 +106,8 @@ def _localsids(seen: Seen) -> Iterator[Difference]:
         key = keys.localsid(sid)
         is_bare = shown[sid].length == 0 or may_be_old
         prefix = f"address {sid}" if is_bare else f"prefix {sid}/128"
-        yield from _extra(seen, key, f"sr localsid del {prefix} [fib-table N]")
+        vrf = "fib-table N (its own VRF: with another one VPP keeps a part of it for ever)"
+        yield from _extra(seen, key, f"sr localsid del {prefix} {vrf}")
 
 
 def _policies(seen: Seen) -> Iterator[Difference]:

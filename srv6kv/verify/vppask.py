@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from srv6kv.agent.rest import AgentRest
 from srv6kv.errors import InputError, Unavailable
 from srv6kv.vpp import showsr_read
 from srv6kv.vpp.showsr_values import COMMANDS, SECTIONS, ShowSr
@@ -66,3 +67,15 @@ def _run(arguments: Sequence[str], name: str) -> str:
         why = next((" ".join(line.split()) for line in said if line.strip()), "")
         raise Unavailable(f"{name}: ended with {done.returncode} {why[:200]}".rstrip())
     return done.stdout.decode(errors="replace")
+
+
+def interface_names(rest: AgentRest) -> tuple[dict[str, str], str]:
+    """Ask the agent for VPP's names of its interfaces.
+
+    Returns:
+        The agent's names to VPP's, and why it does not tell them; "" if it does.
+    """
+    try:
+        return rest.interface_names(), ""
+    except Unavailable as error:
+        return {}, f"the agent cannot tell their names in VPP: {error}"

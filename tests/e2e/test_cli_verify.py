@@ -40,10 +40,11 @@ def node(etcd: EmbeddedEtcd, store: Etcd3Store, label: str, sample: Sample) -> I
 
 
 def test_all_is_well(node: Node, tmp_path: Path) -> None:
-    """Etcd, agent and VPP are the same: over REST, by states in etcd and files, and by vppctl."""
+    """Etcd, agent and VPP are the same: over REST, by states in etcd and files, and by vppctl; by
+    REST the agent tells the names of interfaces too."""
     names = tmp_path / "interfaces.json"
     names.write_text(json.dumps(node.vpp.names))
-    rest = node.verify("--agent-rest", node.live.rest_url, "--interfaces", names)
+    rest = node.verify("--agent-rest", node.live.rest_url)
     piped = node.verify("--vpp", "-", "--interfaces", names, stdin=node.texts("19.08"))
     asked = node.verify("--vppctl", script(node, tmp_path), "--interfaces", names)
     count = rest.stdout.split()[2]
@@ -89,6 +90,39 @@ def test_what_is_not_compared_is_said(node: Node) -> None:
     )
     assert [done.returncode for done in (every, none, part)] == [0, 2, 0]
     assert none.stdout == ""
+
+
+def test_an_interface_that_only_the_agent_can_name(node: Node, tmp_path: Path) -> None:
+    """A localsid that sends to another TAP is a difference; a file of names counts more."""
+    sid = next(one for _, one in node.vpp.localsids.all() if one.interface.startswith("vpp-tap-"))
+    with node.live.lock:
+        node.vpp.names[sid.interface], right = "tap99", node.vpp.names[sid.interface]
+    names = tmp_path / "interfaces.json"
+    names.write_text(json.dumps({sid.interface: right}))
+    texts = node.vpp.show_sr_localsids()
+    same = node.verify("--agent-rest", node.live.rest_url, "-o", "json")
+    other = node.verify(
+        *("--agent-rest", node.live.rest_url, "--interfaces", names, "--vpp", "-", "-o", "json"),
+        stdin=texts,
+    )
+
+    assert (json.loads(same.stdout)["differences"], same.returncode) == ([], 0)
+    assert [item["what"] for item in json.loads(other.stdout)["differences"]] == [
+        f"it sends to tap99 instead of {right} ({sid.interface})"
+    ]
+
+
+def test_an_agent_that_cannot_name_interfaces(node: Node) -> None:
+    """It needs VPP's plugin dhcp for that: then they are not compared, with what it says."""
+    with node.live.lock:
+        node.vpp.has_dhcp = False
+    done = node.verify("--agent-rest", node.live.rest_url)
+
+    assert done.returncode == 0
+    assert done.stderr.startswith("warning: not compared: the interfaces of ")
+    assert " localsids (the agent cannot tell their names in VPP: GET " in done.stderr
+    assert "unknown message: dhcp_client_dump" in done.stderr
+    assert done.stderr.endswith("; give --interfaces)\n")
 
 
 def test_the_table(node: Node) -> None:

@@ -41,7 +41,13 @@ class Netns:
             self._namespace.set(setting, value)
         if forwards:
             self._namespace.set("all.forwarding", 1)
+        else:
+            self.accept_local(1)
         self.run("ip", "link", "set", "lo", "up")
+
+    def accept_local(self, value: int) -> None:
+        """Whether it takes in what has its own address as its source, as pods need for IPv4."""
+        self._namespace.set("all.accept_local", value, "ipv4")
 
     @property
     def path(self) -> str:

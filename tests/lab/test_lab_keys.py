@@ -67,14 +67,15 @@ def test_every_policy_has_the_encap_source(lab: Lab, number: int) -> None:
 
 
 def _verified(lab: Lab, number: int, folder: Path, way: str = "vppctl") -> tuple[int, list[Json]]:
-    """The exit code of ``verify``, and the differences that it finds."""
+    """The exit code of ``verify``, and the differences that it finds; by REST it gets the names of
+    interfaces by itself."""
     node = lab.nodes[number]
     interfaces = folder / "interfaces.json"
     interfaces.write_text(json.dumps(node.agent.interfaces()))
-    vppctl = ("--vppctl", " ".join(node.vpp.control)) if way == "vppctl" else ()
+    told = ("--vppctl", " ".join(node.vpp.control), "--interfaces", interfaces)
     done = srv6kv(
         *("verify", "--label", node.name, "--etcd", lab.endpoint, "-o", "json"),
-        *("--agent-rest", node.agent.url, "--interfaces", interfaces, *vppctl),
+        *("--agent-rest", node.agent.url, *(told if way == "vppctl" else ())),
     )
     assert "not compared" not in done.stderr, done.stderr
     return done.returncode, json.loads(done.stdout)["differences"]

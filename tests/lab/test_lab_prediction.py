@@ -135,18 +135,7 @@ def test_trace_names_the_ends(lab: Lab, client: str, target: Target) -> None:
     ), f"{tally}; {ends}"
 
 
-@pytest.mark.parametrize(
-    "client",
-    [
-        pytest.param(
-            name,
-            marks=[pytest.mark.xfail(reason="trace knows no connected routes")]
-            if name.startswith("outside")
-            else [],
-        )
-        for name in SENDERS
-    ],
-)
+@pytest.mark.parametrize("client", SENDERS)
 @pytest.mark.parametrize(
     "target", [Target("2abc::b0", 80), Target("2001:0:0:2::11", 8080)], ids=str
 )

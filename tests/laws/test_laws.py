@@ -15,7 +15,7 @@ from typing import Any
 from clusters import Json, endpoint, endpoint_slice, node, pod_cidr, sid
 from clusters import service as service_named
 from clusters import settings as settings_named
-from dataplane import Delivered, Dropped, Network, Outcome, ToHost
+from dataplane import Delivered, Dropped, Left, Network, Outcome, ToHost
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kubeproxy import (
@@ -407,7 +407,7 @@ def _at_pod(scene: Scene, address: str, name: str, sender: str, target: int | No
 
 
 def _without_reasons(outcomes: Iterable[Outcome]) -> set[Outcome]:
-    return {NOBODY if isinstance(item, Dropped) else item for item in outcomes}
+    return {NOBODY if isinstance(item, Dropped | Left) else item for item in outcomes}
 
 
 def networks(scene: Scene) -> list[Network]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import dataplane
-from dataplane import Delivered, Dropped, Outcome, ToHost
+from dataplane import Delivered, Dropped, Left, Outcome, ToHost
 from hypothesis import HealthCheck, given, settings
 from strategies import ADDRESSES, BALANCED, Scene, scenes
 
@@ -14,6 +14,9 @@ from srv6kv.trace import Network, Question, Site
 from srv6kv.trace.hops import End, Sender
 
 NOBODY = Dropped("")
+CLIENT, OWN = "2abc:ffff::2", "2abc:ffff::1"
+NEIGHBOUR = "fe10:f00d::99"
+"""On the uplinks' network."""
 
 
 def _with_host_routes(scene: Scene, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,12 +45,21 @@ def _hosts(scene: Scene, name: str) -> list[str]:
     ]
 
 
+def _with_a_link(values: Mapping[str, Any]) -> dict[str, Any]:
+    """With a client on a link of its own, in the main VRF."""
+    link = {**values["config/vpp/v2/interfaces/uplink"], "name": "outside"}
+    link["ip_addresses"] = [f"{OWN}/64"]
+    return {**values, "config/vpp/v2/interfaces/outside": link}
+
+
 def _outcome(end: End) -> Outcome:
     match end.kind:
         case "pod":
             return Delivered(end.node, end.address, end.port)
         case "host":
             return ToHost(end.node)
+        case "left":
+            return Left(end.node)
         case "unknown":
             raise AssertionError(end.why)
     return NOBODY
@@ -65,9 +77,11 @@ def test_both_find_the_same_ends(scene: Scene) -> None:
         name: _with_host_routes(scene, name, scene.sidecar(name).settle().values())
         for name in scene.numbers
     }
+    first = min(values)
+    values[first] = _with_a_link(values[first])
     theirs = dataplane.Network(values)
     ours = Network([Site(name, found) for name, found in values.items()])
-    targets = [*ADDRESSES, *BALANCED, "2096::3:77"]
+    targets = [*ADDRESSES, *BALANCED, "2096::3:77", CLIENT, OWN, NEIGHBOUR]
     targets += [pods[-1] for pods in scene.wired.values()]
     for name, pods in scene.wired.items():
         hosts = [host for other in scene.wired if other != name for host in _hosts(scene, other)]

@@ -30,6 +30,7 @@ __all__ = [
     "Broken",
     "Delivered",
     "Dropped",
+    "Left",
     "Network",
     "Outcome",
     "ToHost",
@@ -64,7 +65,14 @@ class Dropped:
     because: str
 
 
-Outcome = Delivered | ToHost | Dropped
+@dataclass(frozen=True, slots=True, order=True)
+class Left:
+    """It has left the nodes by an interface of this one, to a neighbour that is none of them."""
+
+    node: str
+
+
+Outcome = Delivered | ToHost | Dropped | Left
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +172,11 @@ class Network:
                 yield from self._end(node, action, incoming, packet, budget)
             case Hop(interface, next_hop):
                 yield from self._send(node, interface, next_hop, packet, budget)
-            case Attached(interface):
+            case Attached(interface) if interface in node.ends:
+                yield self._reach(node, interface, packet)
+            case Attached():
                 address = packet.outer or packet.destination
-                is_tap = interface in node.ends
-                yield from self._send(node, interface if is_tap else "", address, packet, budget)
+                yield from self._send(node, "", address, packet, budget)
 
     def _encapsulate(
         self, node: Node, bsid: str, incoming: int, packet: Packet, budget: int
@@ -219,11 +228,21 @@ class Network:
             return
         other, vrf = self._uplinks.get(next_hop, (None, 0))
         if other is None:
-            yield Dropped(f"nobody is {next_hop}")
+            yield Left(node.name)
         elif other is node:
             raise Broken(f"{node.name} sends to itself by {next_hop}")
         else:
             yield from self._look_up(other, vrf, vrf, packet, budget - 1)
+
+    def _reach(self, node: Node, interface: str, packet: Packet) -> Outcome:
+        """What is behind a TAP in whose network the packet's destination is; VPP asks for it."""
+        end = node.ends[interface]
+        if packet.outer is not None:
+            return Dropped(f"encapsulated, to what is behind {interface}")
+        if end.namespace is not None:
+            return self._enter_pod(node, end, packet)
+        is_host = packet.destination in end.addresses
+        return ToHost(node.name) if is_host else Dropped(f"the host is not {packet.destination}")
 
     def _deliver(self, node: Node, interface: str, next_hop: str, packet: Packet) -> Outcome:
         end = node.ends.get(interface)
@@ -274,4 +293,4 @@ def trace(
 
 def delivered(outcomes: Iterable[Outcome]) -> set[Outcome]:
     """The outcomes in which somebody got the packet."""
-    return {outcome for outcome in outcomes if not isinstance(outcome, Dropped)}
+    return {outcome for outcome in outcomes if not isinstance(outcome, Dropped | Left)}

@@ -240,11 +240,12 @@ class Node:
 
     def _read_interface(self, key: str, fields: _Fields) -> None:
         name, vrf = fields.text("name"), fields.number("vrf")
-        fields.ignore("type", "enabled", "tap", "unnumbered")
+        is_enabled = fields.truth("enabled")
+        fields.ignore("type", "tap", "unnumbered")
         fields.expect_key(f"config/vpp/v2/interfaces/{name}")
         addresses = tuple(IPv6Interface(text) for text in fields.texts("ip_addresses"))
         self.interfaces[name] = Interface(vrf, addresses)
-        for address in addresses:
+        for address in addresses if is_enabled else ():
             self.table(vrf).add(IPv6Network((int(address), 128)), "own", Own())
             if address.network.prefixlen < 128:
                 self.table(vrf).add(address.network, "attached", Attached(name))

@@ -309,12 +309,14 @@ def base_keys(number: int, node_ip: str, *, main: int = 0, part: int | None = No
         "config/vpp/v2/interfaces/uplink": {
             "name": "uplink",
             "type": "DPDK",
+            "enabled": True,
             "vrf": main,
             "ip_addresses": [f"{node_ip}/90"],
         },
         "config/vpp/v2/interfaces/tap-vpp2": {
             "name": "tap-vpp2",
             "type": "TAP",
+            "enabled": True,
             "vrf": main,
             "ip_addresses": [f"{hosts[1]}/112"],
         },

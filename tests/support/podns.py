@@ -82,13 +82,13 @@ class Namespace:
             raise Lacking(f"{' '.join(command)}: {said}")
         return done.stdout
 
-    def set(self, name: str, value: int) -> None:
-        """Set ``net.ipv6.conf.NAME``.
+    def set(self, name: str, value: int, family: str = "ipv6") -> None:
+        """Set ``net.FAMILY.conf.NAME``.
 
         Raises:
             Lacking: it may not be set here.
         """
-        place = Path("/proc/sys/net/ipv6/conf", *name.split("."))
+        place = Path("/proc/sys/net", family, "conf", *name.split("."))
         with self.entered():
             try:
                 place.write_text(f"{value}\n")

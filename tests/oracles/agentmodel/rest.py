@@ -129,6 +129,8 @@ class Rest:
                 return self._dump(query)
             case "/scheduler/txn-history":
                 return self._history(query)
+            case "/dump/vpp/v2/interfaces":
+                return self._interfaces()
             case "/liveness" | "/readiness":
                 return self._alive()
         raise Refused(404, "404 page not found")
@@ -170,6 +172,22 @@ class Rest:
                 origin = _FROM_NB if node.is_ours else _FROM_SB
                 found.append({"Key": key, "Value": item, "Origin": origin, "Metadata": None})
         return found or None
+
+    def _interfaces(self) -> Any:
+        """What VPP has, by its index; the agent finds its own names in VPP's tags, and what has
+        none is UNTAGGED. It asks for DHCP clients too, and without VPP's plugin fails at that."""
+        if not self.agent.vpp.has_dhcp:
+            why = "unknown message: dhcp_client_dump_51077d14"
+            why = f"failed to dump interface DHCP clients: {why}"
+            raise Refused(500, f"500 Internal server error: request failed: {why}\n")
+        names = {"UNTAGGED-local0": "local0", **self.agent.vpp.names}
+        return {
+            str(index): {
+                "interface": {"name": name, "enabled": True, "Link": None},
+                "interface_meta": {"sw_if_index": index, "internal_name": shown, "tag": name},
+            }
+            for index, (name, shown) in enumerate(names.items())
+        }
 
     def _alive(self) -> Any:
         """The health probe of cn-infra: numbers, and no state while it is INIT (0)."""

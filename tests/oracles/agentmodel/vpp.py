@@ -30,6 +30,7 @@ class FakeVpp:
         plain: what the agent can read back: interfaces, VRF tables, routes, neighbours; by key.
         kernel: what outlives VPP: the Linux objects of the agent; by key.
         on_restart: who is told that VPP is there again.
+        has_dhcp: whether its plugin is there, without which an agent cannot list interfaces.
         refusals: codes with which the next calls of a name end, whatever they ask for, as when an
             answer is lost: by name, the next one first.
     """
@@ -40,6 +41,7 @@ class FakeVpp:
         self.faults: list[str] = []
         self.kernel: dict[str, Any] = {}
         self.on_restart: list[Callable[[], None]] = []
+        self.has_dhcp = True
         self.refusals: dict[str, list[int]] = {}
         self._begin()
 

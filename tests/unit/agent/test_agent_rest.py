@@ -110,6 +110,31 @@ def test_states() -> None:
     assert [line.split()[1] for line in server.asked] == [b"/scheduler/status"] * 2
 
 
+def test_names_of_interfaces() -> None:
+    """VPP's name of each; what names nothing is passed over."""
+    shown = {
+        "0": {"interface": {"name": "tap-a", "type": 3}, "interface_meta": {"internal_name": "t1"}},
+        "1": {"interface": {}, "interface_meta": {"internal_name": "local0"}},
+        "2": {"interface": {"name": "b"}, "interface_meta": {"tag": "b"}},
+        "3": {"interface": {"name": "c"}},
+    }
+    with _answering(reply(json.dumps(shown).encode())) as server:
+        assert AgentRest(server.url).interface_names() == {"tap-a": "t1"}
+        assert server.asked[0].split()[1] == b"/dump/vpp/v2/interfaces"
+    with _answering(reply(b"null")) as server:
+        assert AgentRest(server.url).interface_names() == {}
+
+
+@pytest.mark.parametrize("answer", [reply(b"[]"), reply(b'"no"'), reply(b'{"0":{"interface":7}}')])
+def test_names_of_interfaces_that_are_none(answer: bytes) -> None:
+    """An answer of another shape is that of a server that is away."""
+    with (
+        _answering(answer) as server,
+        pytest.raises(Unavailable, match="/dump/vpp/v2/interfaces: "),
+    ):
+        AgentRest(server.url).interface_names()
+
+
 def test_an_answer_in_chunks() -> None:
     """A body without a length, cut anywhere, is one body."""
     body = json.dumps([STATUS]).encode()

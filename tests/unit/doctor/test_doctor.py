@@ -252,6 +252,22 @@ def test_a_node_with_an_annotation_and_a_pod_cidr_of_its_own() -> None:
     assert ("routes", ERROR) in {one[:2] for one in found if "2001:1::/64" in one[2]}
 
 
+def test_accept_local_is_not_checked() -> None:
+    """No key tells whether pods take in IPv4 packets from themselves: once, and for IPv4 alone."""
+    body = node(1)
+    body["spec"] = {"podCIDRs": [*body["spec"]["podCIDRs"], "10.1.1.0/24"]}
+    conf = {**CONF, "srv6kv": {"ipv4": True}}
+    pods = [endpoint(address, "node1") for address in ("10.1.1.5", "10.1.1.6")]
+    slices = {**endpoint_slice("four", pods), "addressType": "IPv4"}
+
+    def said(*more: Json, conf: Json) -> list[str]:
+        found = findings(GOOD, *more, conf=conf)
+        return [verdict for check, verdict, _ in found if check == "accept-local"]
+
+    assert said(body, slices, conf=conf) == [NOT_CHECKED]
+    assert (said(body, slices, conf=CONF), said(body, conf=conf)) == ([], [])
+
+
 def test_ipv4_pods_are_no_matter() -> None:
     """The route to them is looked for in their family; a default route is none."""
     body = node(1)

@@ -107,6 +107,10 @@ def test_ipv4() -> None:
     trace = network.trace(question)
 
     assert end_of(trace).address == "10.1.1.5"
+    assert trace.assumptions == (
+        "Node node1: pod 10.1.1.5 takes in what has its own address as its source"
+        " (net.ipv4.conf.all.accept_local)",
+    )
     assert [hop.does for hop in hops(trace) if hop.kind == "localsid"] == [
         "DX4: decapsulates, to 10.1.1.5"
     ]

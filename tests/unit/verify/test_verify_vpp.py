@@ -35,6 +35,7 @@ from srv6kv.ligato import keys
 from srv6kv.verify import Difference
 from srv6kv.vpp.showsr_values import Localsid, Policy, SegmentList, ShowSr, Steering
 
+ITS_VRF = "fib-table N (its own VRF: with another one VPP keeps a part of it for ever)"
 LACKING: dict[str, ShowSr] = {
     SID_KEY: replace(SEEN, localsids=(HOST_SEEN,)),
     POLICY_KEY: replace(SEEN, policies=()),
@@ -98,7 +99,7 @@ def test_leaked_and_foreign_objects() -> None:
         ("steering 2096::99/128", "NotInEtcd"),
     ]
     assert [item.remedy.text.partition(";")[0] for item in found if not item.is_foreign] == [
-        "vppctl sr localsid del prefix 6666::9/128 [fib-table N]",
+        f"vppctl sr localsid del prefix 6666::9/128 {ITS_VRF}",
         "vppctl sr policy del bsid 5555::99",
         "vppctl sr steer del l3 2096::99/128 via bsid 5555::99 [fib-table N]",
     ]
@@ -107,7 +108,7 @@ def test_leaked_and_foreign_objects() -> None:
 def test_a_leaked_localsid_of_an_old_version() -> None:
     """Before 20.05, and with a length of 0, VPP deletes it by another word."""
     old = Localsid("6666::9", None, "End")
-    command = "vppctl sr localsid del address 6666::9 [fib-table N]"
+    command = f"vppctl sr localsid del address 6666::9 {ITS_VRF}"
 
     for leaked, others in ((old, ()), (replace(old, length=0), (SID_SEEN, HOST_SEEN))):
         shown = ShowSr((leaked, *others))
