@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import conftest
 import pytest
 
 import srv6kv
@@ -145,7 +144,7 @@ def test_every_room_is_in_the_list() -> None:
 
 def test_unit_tests_stand_in_a_folder_of_their_room() -> None:
     """And nothing is a test outside the folders that tests/README.md lists."""
-    tests = Path(conftest.__file__).parent
+    tests = Path(__file__).parents[1]
     assert {path.name for path in (tests / "unit").iterdir() if path.is_dir()} <= {
         *ROOMS,
         "__pycache__",
