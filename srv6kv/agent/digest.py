@@ -19,7 +19,9 @@ MOST_SHOWN = 20
 MOST_LINES = 10
 """More keys that turn bad, or good, within a second are one line."""
 LATE_SECONDS = 30.0
-"""An agent that does not know a key after this time has missed it."""
+"""An agent that does not know a key after this time has missed it, unless it is still at work."""
+STALL_SECONDS = 15.0
+"""An agent is at work as long as it gets to know such a key again and again within this time."""
 NEED_SECONDS = 2.0
 """A need is reported when it has lasted so long: of an agent that restarts the keys that say so
 come one by one."""
@@ -35,6 +37,8 @@ class AgentShown:
         bad: up to 20 of our keys that are not CONFIGURED, the worst first.
         start_time: of the agent, Unix seconds; 0: unknown.
         vpp: what the agent's connection to VPP is: INIT, OK, ERROR; "": unknown.
+        vpp_lost: why the agent will not have VPP again by itself; "" if it has it, or may still.
+        url: of its REST server, if states come from there.
         unreadable: up to 20 status keys that make no sense, and why.
     """
 
@@ -45,6 +49,8 @@ class AgentShown:
     start_time: int = 0
     vpp: str = ""
     unreadable: tuple[str, ...] = ()
+    vpp_lost: str = ""
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,8 @@ class Digest:
         self._needed_since: dict[str, float] = {}
         self._mark = (0.0, 0)
         self._late_revision = 0
+        self._late: frozenset[str] = frozenset()
+        self._moved = 0.0
 
     def shown(self, view: View, held: Mapping[str, int], now: float) -> AgentShown:
         """Return all that is shown.
@@ -77,9 +85,9 @@ class Digest:
         if not revision or now - when >= LATE_SECONDS:
             self._late_revision = revision
             self._mark = (now, max(held.values(), default=0))
-        found = [view.reported[key].status for key in held if key in view.reported]
-        unknown = held.keys() - view.reported.keys()
-        late = [key for key in held if key in unknown and held[key] <= self._late_revision]
+        found = [one for key, one in view.statuses.items() if key in held]
+        unknown = held.keys() - {one.key for one in found}
+        late = frozenset(key for key in unknown if held[key] <= self._late_revision)
         states = Counter(str(one.state) for one in found)
         states.update({UNKNOWN: len(unknown)} if unknown else {})
         odd = [one for one in found if one.state is not State.CONFIGURED]
@@ -88,7 +96,8 @@ class Digest:
             history=view.history,
             held={key: revision for key, revision in held.items() if key.startswith(SRV6)},
             # Agents drop what they publish when much changes at once; answers are complete.
-            unknown=late if view.is_polled and view.has_states else (),
+            unknown=self._missed(late, now) if view.is_polled and view.has_states else (),
+            vpp_lost=view.vpp_lost,
         )
         return AgentShown(
             ("rest" if view.is_polled else "etcd") if view.has_states else "",
@@ -96,9 +105,18 @@ class Digest:
             tuple(sorted(odd, key=_badness)[:MOST_SHOWN]),
             self._lasting(needs_of(seen), now),
             view.history.start_time,
-            view.history.vpp_state,
+            view.vpp_state,
             tuple(sorted(view.unreadable.values())[:MOST_SHOWN]),
+            view.vpp_lost,
         )
+
+    def _missed(self, late: frozenset[str], now: float) -> frozenset[str]:
+        """Of the keys that the agent does not know after a while those that it will not come to:
+        none while the others of them become fewer."""
+        if not self._late or self._late - late:
+            self._moved = now
+        self._late = late
+        return late if now - self._moved >= STALL_SECONDS else frozenset()
 
     def news(self, view: View, held: Mapping[str, int], shown: AgentShown) -> Iterator[News]:
         """Yield what has changed since the last call."""

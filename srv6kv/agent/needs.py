@@ -115,12 +115,14 @@ class Seen:
     Attributes:
         held: our SRv6 keys in etcd with their mod revision.
         unknown: our keys in etcd that the agent should know and does not.
+        vpp_lost: why the agent will not have VPP again by itself; "" if it has it, or may still.
     """
 
     bad: Mapping[str, ValueStatus] = field(default_factory=dict)
     history: History = History()
     held: Mapping[str, int] = field(default_factory=dict)
     unknown: Collection[str] = ()
+    vpp_lost: str = ""
 
 
 def vpp_code(error: str) -> int | None:
@@ -136,6 +138,9 @@ def needs_of(seen: Seen) -> tuple[Need, ...]:
 
 def _needs(seen: Seen) -> Iterator[Need]:
     history = seen.history
+    if seen.vpp_lost:  # nothing else helps before that
+        yield _need(Means.RESTART, f"the agent: {seen.vpp_lost}", ())
+        return
     if seen.unknown:
         yield _need(Means.RESEND, "the agent does not know keys that etcd has", seen.unknown)
     updates = history.failed_updates & seen.held.keys()

@@ -14,7 +14,7 @@ from typing import Any
 
 from srv6kv.agent.attachments import MODELS, Answers, Table
 from srv6kv.agent.rest import AgentRest
-from srv6kv.agent.status import ValueStatus
+from srv6kv.agent.status import PluginStatus, ValueStatus
 from srv6kv.errors import Srv6kvError
 
 POLL_SECONDS = 2.0
@@ -77,12 +77,17 @@ class AttachmentPoll:
 @dataclass(frozen=True, slots=True)
 class Polled:
     """All states as the agent reported them, or why not; asked at that monotonic time. And how pods
-    are attached, if that is asked for."""
+    are attached, if that is asked for.
+
+    Attributes:
+        vpp: the agent's connection to VPP; None: it says nothing of it.
+    """
 
     statuses: dict[str, ValueStatus]
     trouble: str = ""
     asked: float = field(default=0.0, compare=False)
     attachments: Table | None = None
+    vpp: PluginStatus | None = None
 
 
 class Poll:
@@ -106,6 +111,8 @@ class Poll:
         self._wake = threading.Event()
         self.has_answered = threading.Event()
         self._is_stopped = False
+        self._vpp: PluginStatus | None = None
+        self._health_due = 0.0
         self._thread = threading.Thread(target=self._run, name="srv6kv-agent", daemon=True)
         self._thread.start()
 
@@ -150,9 +157,16 @@ class Poll:
     def _ask(self) -> Polled:
         asked = time.monotonic()
         try:
-            return Polled(self._rest.statuses(), asked=asked)
+            return Polled(self._rest.statuses(), asked=asked, vpp=self._connection(asked))
         except Exception as error:
             return Polled({}, _trouble(error))
+
+    def _connection(self, now: float) -> PluginStatus | None:
+        """The agent's connection to VPP, asked for at the usual pace also while hurried."""
+        if now >= self._health_due:
+            self._health_due = now + LEAST_SECONDS
+            self._vpp = self._rest.health().vpp
+        return self._vpp
 
 
 def _trouble(error: Exception) -> str:

@@ -12,14 +12,18 @@ import urllib3
 
 from srv6kv import __version__, foreign
 from srv6kv.agent.ask import Server
-from srv6kv.agent.attachments import MODELS, Process, parse_dump, parse_process
+from srv6kv.agent.attachments import MODELS, Process, parse_dump
+from srv6kv.agent.connection import Health, parse_health
 from srv6kv.agent.status import ValueStatus, parse_rest
 from srv6kv.errors import InputError, Unavailable
 from srv6kv.ligato import keys
 
+DEFAULT_URL = "http://127.0.0.1:9191"
+"""Where the agent of this machine answers by default."""
 MOST_BYTES = 1 << 26
 """More than this is no answer: 100,000 values are 20 MiB."""
 UNKNOWN_PREFIX = "unknown key prefix"
+_MOST_ERROR = 200
 WHOLE_ANSWER = 10.0
 """How often the timeout one question may take, from the look-up of the name to the last byte,
 however they trickle in."""
@@ -121,22 +125,41 @@ class AgentRest:
         """
         found: dict[str, bytes] = {}
         for prefix in MODELS:
-            path = _dump_path(prefix, "NB")
-            try:
-                found |= parse_dump(self._ask("GET", path))
-            except ValueError as error:
-                raise Unavailable(f"GET {self.url}{path}: {error}") from None
-            except Unavailable as error:
-                if UNKNOWN_PREFIX not in str(error):  # an agent without the plugin has no values
-                    raise
+            found |= self._values(prefix, "NB")
         return found
+
+    def _values(self, prefix: str, view: str) -> dict[str, bytes]:
+        """The values below the exact prefix of a model; an agent without the plugin has none."""
+        path = _dump_path(prefix, view)
+        try:
+            return parse_dump(self._ask("GET", path))
+        except ValueError as error:
+            raise Unavailable(f"GET {self.url}{path}: {error}") from None
+        except Unavailable as error:
+            if UNKNOWN_PREFIX not in str(error):
+                raise
+            return {}
+
+    def linux_interfaces(self) -> dict[str, bytes]:
+        """The Linux interfaces that the agent finds in the network namespaces that it knows, by
+        key.
+
+        Raises:
+            Unavailable: the agent is away, or answers nonsense.
+        """
+        return self._values(keys.LINUX_INTERFACE, "SB")
 
     def process(self) -> Process | None:
         """Which life of the agent answers; None: it does not say."""
+        return self.health().process
+
+    def health(self) -> Health:
+        """What the agent says of itself and of its connection to VPP, also if that is an error; it
+        may say nothing."""
         try:
-            return parse_process(self._ask("GET", "/liveness"))
+            return parse_health(self._ask("GET", "/liveness", also=500))
         except Unavailable:
-            return None
+            return Health()
 
     def history(self, sequence: int | None = None) -> list[dict[str, Any]]:
         """The agent's transactions as it keeps them, or the one with that number.
@@ -171,14 +194,14 @@ class AgentRest:
         except foreign.Unreadable as error:
             raise Unavailable(f"GET {self.url}{path}: {error}") from None
 
-    def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
+    def _ask(self, method: str, path: str, body: bytes | None = None, also: int = 200) -> bytes:
         what = f"{method} {self.url}{path.partition('?')[0]}"
         try:
             answer = self._server.ask(method, self._path + path, self._headers, body)
         except (OSError, http.client.HTTPException, ValueError, Unavailable) as error:
             raise Unavailable(f"{what}: {_short(error)}") from None
-        if answer.status != 200:
-            said = _error_of(answer.body) or answer.reason
+        if answer.status not in (200, also):
+            said = _error_of(answer.body).removeprefix(f"{answer.status} ") or answer.reason
             raise Unavailable(f"{what}: {answer.status} {said}".rstrip())
         return answer.body
 
@@ -188,12 +211,16 @@ def _dump_path(prefix: str, view: str) -> str:
 
 
 def _error_of(answer: bytes) -> str:
-    """Return the reason that the agent gives for a refusal: ``{"Error": "..."}``."""
+    """Return the reason that the agent gives for a refusal: ``{"Error": "..."}``, a JSON text, or
+    a line that is no JSON."""
     try:
-        found = foreign.decode(answer, dict[str, str])
+        kind: Any = dict[str, str] | str
+        found = foreign.decode(answer, kind)
     except foreign.Unreadable:
-        return ""
-    return " ".join(found.get("Error", "").split())[:200]
+        found = answer.decode(errors="replace")
+        found = "" if found.lstrip()[:1] in ("<", "{", "[") else found
+    text = found if isinstance(found, str) else found.get("Error", "")
+    return " ".join(text.split())[:_MOST_ERROR]
 
 
 def _short(error: Exception) -> str:

@@ -203,7 +203,16 @@ def parse_plugin(key: str, value: bytes) -> PluginStatus:
     Raises:
         ValueError: it makes no sense; names key and field.
     """
-    return _plugin(key.removeprefix(CHECK_PLUGIN), _read(key, value, _Plugin))
+    return parse_plugin_body(key.removeprefix(CHECK_PLUGIN), value)
+
+
+def parse_plugin_body(name: str, value: bytes) -> PluginStatus:
+    """The state of the plugin with that name, which the agent's probe has in the same form.
+
+    Raises:
+        ValueError: it makes no sense; names key and field.
+    """
+    return _plugin(name, _read(CHECK_PLUGIN + name, value, _Plugin))
 
 
 def _plugin(name: str, body: _Plugin) -> PluginStatus:

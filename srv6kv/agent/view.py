@@ -11,10 +11,13 @@ from contextlib import suppress
 from typing import NamedTuple, Protocol
 
 from srv6kv.agent import status
+from srv6kv.agent.connection import loss_of
 from srv6kv.agent.needs import BAD, GOVPP, History
-from srv6kv.agent.status import State, ValueStatus
+from srv6kv.agent.status import PluginStatus, State, ValueStatus
 from srv6kv.ligato import keys
 
+DEAD_SECONDS = 60.0
+"""An agent that writes every 10 s and has not for so long is gone; what it wrote is still there."""
 _CHECKED = (status.CHECK_AGENT, status.CHECK_PLUGIN + GOVPP)
 
 
@@ -43,6 +46,8 @@ class View:
         reported: what was reported, by the key (short form) that it is about.
         bad: those of them that are FAILED, INVALID or RETRYING.
         changes: goes up whenever the report of a value changes.
+        vpp_lost: why the agent will not have VPP again by itself; "" if it has it, or may still.
+        silence: that the agent is gone whose states stand in etcd, which count for nothing then.
     """
 
     def __init__(self, prefix: str, *, is_polled: bool = False) -> None:
@@ -51,21 +56,39 @@ class View:
         self.unreadable: dict[str, str] = {}
         self.history = History()
         self.changes = 0
+        self.vpp_lost = self.silence = ""
         self.is_polled = is_polled
         self._prefix = prefix
         self._checked: dict[str, int] = {}
+        self._vpp: PluginStatus | None = None
+        self._last_update = 0
         states = () if is_polled else (status.STATUS,)
         self.prefixes = tuple(prefix + name for name in (*states, *_CHECKED))
 
     @property
     def has_states(self) -> bool:
         """Whether the agent reports states at all."""
-        return bool(self.reported)
+        return bool(self.reported) and not self.silence
 
     @property
     def statuses(self) -> dict[str, ValueStatus]:
-        """The status of each value, by key (short form)."""
+        """The status of each value, by key (short form); none of an agent that is gone."""
+        if self.silence:
+            return {}
         return {key: reported.status for key, reported in self.reported.items()}
+
+    @property
+    def vpp_state(self) -> str:
+        """What the agent's connection to VPP was last: INIT, OK, ERROR; "": not observed yet."""
+        return self._vpp.state if self._vpp is not None else ""
+
+    def judge(self, now: float) -> None:
+        """Find ``vpp_lost`` and ``silence`` at this Unix time."""
+        age = now - self._last_update
+        is_gone = not self.is_polled and 0 < self._last_update and age > DEAD_SECONDS
+        said = f"it last reported {age:.0f} s ago: its states in etcd count for nothing"
+        self.silence = said if is_gone else ""
+        self.vpp_lost = "" if is_gone else loss_of(self._vpp, now)
 
     def owns(self, key: str) -> bool:
         """Whether a key of etcd (full form) holds a state, and not configuration."""
@@ -85,6 +108,8 @@ class View:
     def differing(self, entries: Iterable[ReadKey]) -> set[str]:
         """The keys (full form) below ``prefixes`` that are not known as they were read just now."""
         read = {self._short(item.key): item for item in entries if item.value is not None}
+        if self.is_polled:  # it may have published before it was asked
+            read = {key: item for key, item in read.items() if key in _CHECKED}
         own = {} if self.is_polled else self.reported
         known = {status.status_key(key): one.revision for key, one in own.items()}
         all_known = self._checked | known
@@ -96,13 +121,21 @@ class View:
         """Apply a key below ``prefixes`` that was read or has changed."""
         key, value, revision = self._short(item.key), item.value, item.mod_revision
         if key.startswith(status.STATUS):
-            self._observe_state(key, item)
+            if not self.is_polled:
+                self._observe_state(key, item)
         elif key in _CHECKED and value is not None and self._checked.get(key, 0) < revision:
             self._checked[key] = revision
             self._observe_check(key, value, revision)
 
-    def poll(self, statuses: Mapping[str, ValueStatus]) -> None:
-        """Replace all states by those of an answer; what is not among them is unknown."""
+    def poll(self, statuses: Mapping[str, ValueStatus], vpp: PluginStatus | None = None) -> None:
+        """Replace all states by those of an answer; what is not among them is unknown.
+
+        Args:
+            vpp: the agent's connection to VPP; None: what was known before counts.
+        """
+        self.unreadable = self.unreadable if self.is_polled else {}
+        self.is_polled = True
+        self._vpp = vpp or self._vpp
         for key in self.reported.keys() - statuses.keys():
             self._forget(key)
         for key, one in statuses.items():
@@ -137,9 +170,12 @@ class View:
     def _observe_check(self, key: str, value: bytes, revision: int) -> None:
         with suppress(ValueError):  # nothing is known of the agent then
             if key == status.CHECK_AGENT:
-                self.history = self.history.saw_agent(status.parse_agent(value))
+                found = status.parse_agent(value)
+                self._last_update = found.last_update
+                self.history = self.history.saw_agent(found)
             else:
-                self.history = self.history.saw_vpp(status.parse_plugin(key, value), revision)
+                self._vpp = status.parse_plugin(key, value)
+                self.history = self.history.saw_vpp(self._vpp, revision)
 
     def _store(self, key: str, found: ValueStatus, revision: int) -> None:
         known = self.reported.get(key)

@@ -26,6 +26,7 @@ from srv6kv.cli.options import (
 
 if TYPE_CHECKING:
     from srv6kv.doctor.findings import Finding
+    from srv6kv.doctor.live import Live
     from srv6kv.sync.reconciler import Reconciler
 
 
@@ -40,8 +41,9 @@ def command(agent_state: Path | None, agent_rest: str | None, output: str, **opt
 
     Each check is ok, a warning, an error, or not checked; docs/cni-contract.md tells what is
     expected. Without --agent-state the keys come from etcd (127.0.0.1:2379 unless --etcd says
-    else). With --agent-rest those that the agent has from others than etcd count too. Exit code 1
-    if there is an error.
+    else). With --agent-rest those that the agent has from others than etcd count too, and the agent
+    and VPP are asked: states, the pods' real MTU, encap source, flow hash. Exit code 1 if there is
+    an error.
 
     \b
     Example:
@@ -49,6 +51,7 @@ def command(agent_state: Path | None, agent_rest: str | None, output: str, **opt
         --node node1 --agent-state examples/cni/ok.json
     """
     from srv6kv.cli import cluster
+    from srv6kv.doctor import server
     from srv6kv.doctor.findings import ERROR, Finding
     from srv6kv.errors import SettingsError
     from srv6kv.offline import states
@@ -59,14 +62,19 @@ def command(agent_state: Path | None, agent_rest: str | None, output: str, **opt
     except SettingsError as error:
         _end([Finding("settings", ERROR, str(error), "docs/settings.md")], output)
         return
-    states.add_attachments(files.reconciler.cluster, rest_of(agent_rest))
-    found = _findings(files.reconciler, agent_state, options)
+    rest = rest_of(agent_rest)
+    states.add_attachments(files.reconciler.cluster, rest)
+    answered = None if rest is None else server.ask_agent(rest)
+    found = _findings(files.reconciler, agent_state, answered, options)
     terminal.warn([*files.notes, *sorted(files.reconciler.intake.notes())])
     _end(found, output, has_bad_input=files.has_bad_input)
 
 
 def _findings(
-    reconciler: Reconciler, agent_state: Path | None, options: dict[str, Any]
+    reconciler: Reconciler,
+    agent_state: Path | None,
+    answered: Live | None,
+    options: dict[str, Any],
 ) -> list[Finding]:
     """What is found with the keys of a file, else with those of etcd."""
     from srv6kv import doctor
@@ -75,11 +83,11 @@ def _findings(
 
     if agent_state is not None:
         state = reading.read_agent_state(agent_state, reconciler.prefix)
-        return [*doctor.examine_keys(reconciler, state), *doctor.unasked()]
+        return [*doctor.examine_keys(reconciler, state, answered), *doctor.unasked()]
     label = options["label"] or options["node"]
     endpoints = options["endpoints"] or (LOCAL_ETCD,)
     with closing(store_of({**options, "endpoints": endpoints})) as store:
-        return server.examine(store, reconciler, label, time.time())
+        return server.examine(store, reconciler, label, time.time(), answered)
 
 
 def _end(found: Sequence[Finding], output: str, *, has_bad_input: bool = False) -> None:

@@ -160,8 +160,9 @@ agent_states_option = click.option(
 agent_rest_option = click.option(
     "--agent-rest",
     envvar="SRV6KV_AGENT_REST",
-    help="URL of the agent's REST server, http://host:9191 [default: $SRV6KV_AGENT_REST].",
+    help="URL of the agent's REST server, http://host:9191, or none [default: $SRV6KV_AGENT_REST].",
 )
+NO_REST = "none"
 agent_api_option = click.option(
     "--agent-api",
     type=click.Choice(["v2", "v3"]),
@@ -186,7 +187,7 @@ def api_of(options: Mapping[str, Any]) -> ApiServer:
 
 def rest_of(agent_rest: str | None) -> AgentRest | None:
     """The agent's REST server for ``agent_rest_option``; None: it is not to be asked."""
-    if not agent_rest:
+    if not agent_rest or agent_rest == NO_REST:
         return None
     from srv6kv.agent.rest import AgentRest
 

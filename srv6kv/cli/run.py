@@ -89,8 +89,9 @@ def command(
     """Keep the agent's keys in etcd in sync with the cluster, until SIGTERM.
 
     Waits for etcd or the API server if it is away, and is on standby while another process writes
-    for the label. With --agent-rest the agent is asked for the states of its values, and for the
-    attachments of pods of which etcd has no keys.
+    for the label. At --agent-rest the agent is asked for the states of its values, and for the
+    attachments of pods of which etcd has no keys; without it at http://127.0.0.1:9191, if the
+    label's agent answers there.
 
     \b
     Examples:
@@ -98,6 +99,7 @@ def command(
       srv6kv run --manifests examples/seed/manifests --config examples/seed/contiv.conf \\
         --node node1 --etcd 127.0.0.1:2379 --record node1.txn
     """
+    from srv6kv.agent.rest import DEFAULT_URL
     from srv6kv.cli import cluster
     from srv6kv.offline import reading
     from srv6kv.run.controller import Controller
@@ -117,6 +119,7 @@ def command(
         settings = reading.settings_of(given, objects, api.host if api else "")
     except SettingsError as error:
         raise SettingsError(f"{error}; {unread}" if unread is not None else str(error)) from None
+    rest = servers["agent_rest"]
     controller = Controller(
         store=store_of(servers),
         reconciler=Reconciler(settings, node, label or node, _boot_id()),
@@ -125,7 +128,8 @@ def command(
         identity=identity(),
         recorder=Recorder(record) if record else None,
         once=once,
-        agent_rest=rest_of(servers["agent_rest"]),
+        agent_rest=rest_of(rest or DEFAULT_URL),
+        is_rest_optional=not rest,
     )
     try:
         _run(controller, "none" if once else listen, node=node, label=controller.label)

@@ -84,7 +84,7 @@ def command(
     rest = rest_of(agent_rest)
     copied = reading.read_vpp(files) if files else None
 
-    ask_agent = rest.statuses if rest is not None else None
+    ask_agent = None if rest is None else lambda: look.asked(rest)
 
     def compare() -> look.Look:
         entries = read_etcd(etcd, look.prefixes_of(label))

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from srv6kv.doctor import base, contract, foreign, pods
+from srv6kv.doctor import base, contract, foreign, live, pods
 from srv6kv.doctor.findings import NOT_CHECKED, OK, WARNING, Finding
+from srv6kv.doctor.live import Live
 from srv6kv.etcd.values import KeyValue
 from srv6kv.plan.ownership import load
 from srv6kv.sync.reconciler import Reconciler
@@ -17,8 +18,14 @@ from srv6kv.sync.reconciler import Reconciler
 __all__ = ["examine", "examine_keys", "ranges_of_note", "unasked"]
 
 
-def examine_keys(reconciler: Reconciler, actual: Sequence[KeyValue]) -> list[Finding]:
-    """Examine the cluster with these keys, whole ones, and those that the agent has besides."""
+def examine_keys(
+    reconciler: Reconciler, actual: Sequence[KeyValue], answered: Live | None = None
+) -> list[Finding]:
+    """Examine the cluster with these keys, whole ones, and those that the agent has besides.
+
+    Args:
+        answered: by the agent; None: it was not asked.
+    """
     reconciler.reset(actual)
     entries = {key: value for key, value, _ in reconciler.cluster.reported.items()}
     entries |= {
@@ -26,7 +33,7 @@ def examine_keys(reconciler: Reconciler, actual: Sequence[KeyValue]) -> list[Fin
         for item in actual
         if item.key.startswith(reconciler.prefix)
     }
-    return examine(reconciler, entries)
+    return examine(reconciler, entries, answered)
 
 
 def unasked() -> Iterator[Finding]:
@@ -35,11 +42,13 @@ def unasked() -> Iterator[Finding]:
         yield Finding(check, NOT_CHECKED, "etcd is not asked", "leave out --agent-state")
 
 
-def examine(reconciler: Reconciler, entries: Mapping[str, bytes]) -> list[Finding]:
+def examine(
+    reconciler: Reconciler, entries: Mapping[str, bytes], answered: Live | None = None
+) -> list[Finding]:
     """Examine what follows from the cluster and the agent's keys (short form), with which the
     reconciler was reset."""
     reconciler.plan()
-    seen = contract.read(entries)
+    seen = contract.read(entries, answered.mtus if answered is not None else {})
     return [
         Finding("settings", OK, "can be honoured"),
         *base.node(reconciler),
@@ -51,18 +60,7 @@ def examine(reconciler: Reconciler, entries: Mapping[str, bytes]) -> list[Findin
         *pods.pods(reconciler, seen),
         *foreign.others(reconciler),
         *foreign.kube_proxy(reconciler),
-        Finding(
-            "agent-rest",
-            NOT_CHECKED,
-            "the agent is not asked whether it has programmed VPP",
-            "look for FAILED and PENDING in its log",
-        ),
-        Finding(
-            "vpp",
-            NOT_CHECKED,
-            "the encapsulation source and the flow hash of the main VRF",
-            "vppctl show sr encaps source addr; deploy/ sets both before the first policy",
-        ),
+        *live.findings(reconciler, answered),
     ]
 
 

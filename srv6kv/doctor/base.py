@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from srv6kv.cluster.topology import Peer, host_end_of, one_node_subnet
 from srv6kv.doctor.contract import Seen, Value
@@ -123,16 +123,23 @@ def uplink(reconciler: Reconciler, seen: Seen) -> Iterator[Finding]:
             yield Finding("uplink", OK, f"interface {name} has {own.ip}")
     mtu = reconciler.cluster.attachments.mtu_at(own.ip)
     if mtu is not None:
-        yield _mtu(mtu, settings.mtu)
+        yield _mtu(mtu, settings.mtu, seen.pod_mtus)
 
 
-def _mtu(uplink_mtu: int, pod_mtu: int) -> Finding:
-    """Two segments add 80 bytes; what does not fit then is lost for ever."""
+def _mtu(uplink_mtu: int, pod_mtu: int, real: Set[int]) -> Finding:
+    """Two segments add 80 bytes; what does not fit then is lost for ever.
+
+    Args:
+        pod_mtu: as the settings say; 0: they do not.
+        real: those of the pods; 0: one that is not known.
+    """
     most = uplink_mtu - ENCAPSULATION
     remedy = f"set mtuSize, and with it the MTU of pods, to {most} or less"
     if pod_mtu > most:
         text = f"mtuSize {pod_mtu} and {ENCAPSULATION} bytes of SRv6 exceed the uplink's"
         return Finding("mtu", ERROR, f"{text} {uplink_mtu}: large packets are lost", remedy)
+    if not pod_mtu and real and 0 not in real and max(real) <= most:
+        return Finding("mtu", OK, f"pods have {max(real)} at most, the uplink {uplink_mtu}")
     if not pod_mtu and most < _DEFAULT_MTU:
         text = f"mtuSize is not set; with {_DEFAULT_MTU} in the pods packets over {most} are lost"
         return Finding("mtu", WARNING, text, remedy)

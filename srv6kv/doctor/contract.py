@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from srv6kv import foreign
@@ -34,9 +35,20 @@ class Seen:
     problems: list[str] = field(default_factory=list)
     count: int = 0
 
+    @property
+    def pod_mtus(self) -> set[int]:
+        """The MTUs of pods' ends in their network namespaces; 0: one whose key does not say."""
+        ends = chain.from_iterable(self.ends.values())
+        return {end["mtu"] for end in ends if end["namespace"].get("reference")}
 
-def read(entries: Mapping[str, bytes]) -> Seen:
-    """Read the attachment keys among the agent's."""
+
+def read(entries: Mapping[str, bytes], mtus: Mapping[str, int]) -> Seen:
+    """Read the attachment keys among the agent's.
+
+    Args:
+        mtus: of the Linux interfaces that are there, by logical name: they count for more than what
+            the keys ask for.
+    """
     seen = Seen()
     for key, text in sorted(entries.items()):
         kind = next((prefix for prefix in _READERS if key.startswith(prefix)), None)
@@ -50,6 +62,8 @@ def read(entries: Mapping[str, bytes]) -> Seen:
             seen.problems.append(f"{key}: {error} is missing")
         except (ValueError, TypeError, AttributeError) as error:
             seen.problems.append(f"{key}: {error}")
+    for value in chain.from_iterable(seen.ends.values()):
+        value["mtu"] = mtus.get(value["name"], value["mtu"])
     return seen
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import closing, suppress
 
@@ -43,7 +44,8 @@ def read(
         if states is None:
             with suppress(Refused):
                 view.reset(store.read(view.prefixes).entries)
-    warn(list(view.unreadable.values()))
+                view.judge(time.time())
+    warn([*view.unreadable.values(), *([f"the agent: {view.silence}"] if view.silence else ())])
     if states is None and view.has_states:
         states = view.statuses
     return entries, states

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 
+from srv6kv.agent.connection import REMEDY, Health, loss_of
 from srv6kv.agent.needs import History
 from srv6kv.agent.rest import AgentRest
 from srv6kv.agent.status import ValueStatus
@@ -34,7 +36,13 @@ class Observer:
     history: History = field(default_factory=History)
 
     def known(self) -> Known:
-        """Observe all that can be known now."""
+        """Observe all that can be known now.
+
+        Raises:
+            Unavailable: the agent is away, or has lost VPP, which no means repairs.
+        """
+        health = Health() if self.rest is None else self.rest.health()
+        _refuse_lost(loss_of(health.vpp, time.time()))
         states = self._states()
         if self.has_states is None:
             self.has_states = bool(states)
@@ -53,6 +61,8 @@ class Observer:
             return self.rest.statuses()
         view = View(keys.agent_prefix(self.label))
         view.reset(self.store.read(view.prefixes).entries)
+        view.judge(time.time())
+        _refuse_lost(view.vpp_lost)
         self.history = view.history
         return view.statuses
 
@@ -67,3 +77,9 @@ class Observer:
                 " and nothing was rewritten since, it takes --means rewrite"
             )
         return text
+
+
+def _refuse_lost(loss: str) -> None:
+    """Refuse to go on with an agent that has lost VPP."""
+    if loss:
+        raise Unavailable(f"the agent: {loss}: {REMEDY}")

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any
 
 from srv6kv.agent.attachments import Table
+from srv6kv.agent.connection import REMEDY
 from srv6kv.agent.digest import Digest
 from srv6kv.agent.poll import AttachmentPoll, Poll, Polled
 from srv6kv.agent.rest import AgentRest
@@ -20,6 +22,7 @@ from srv6kv.agent.status import STATUS, config_key
 from srv6kv.agent.view import Reported, View
 from srv6kv.errors import Refused
 from srv6kv.etcd.values import Change, KeyValue, Reader
+from srv6kv.ligato import keys
 from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.plan.plan import Plan
 from srv6kv.sync.reconciler import Reconciler
@@ -31,6 +34,8 @@ FIRST_SECONDS = 3.0
 """The agent has so long for its first answer; nothing is planned before that."""
 REPORT_SECONDS = 1.0
 """Changes are reported this often at most."""
+_NODES_OWN = (keys.LOCALSID, keys.ARP)
+"""Most of these keys have an address of the node or of its pods."""
 LATE_REPORT_SECONDS = 10.0
 """The same for what follows from time alone: keys that a polled agent has missed."""
 
@@ -38,19 +43,27 @@ LATE_REPORT_SECONDS = 10.0
 class AgentWatch:
     """Follows one agent, by the states that it publishes in etcd or, with ``rest``, by asking it.
 
+    Args:
+        is_optional: the published states count until the label's agent answers at ``rest``.
+
     Attributes:
-        notes: warnings about asking it.
+        notes: warnings about the agent.
         due: monotonic time of the next look whether the rest of a plan may go out.
     """
 
-    def __init__(self, reconciler: Reconciler, rest: AgentRest | None = None) -> None:
-        self.view = View(reconciler.prefix, is_polled=rest is not None)
+    def __init__(
+        self, reconciler: Reconciler, rest: AgentRest | None = None, *, is_optional: bool = False
+    ) -> None:
+        is_asked = rest is not None and not is_optional
+        self.view = View(reconciler.prefix, is_polled=is_asked)
         self.notes: tuple[Note, ...] = ()
         self.due = 0.0
         self._reconciler = reconciler
         self._rest = rest
         self._attached = Table()
-        reconciler.cluster.reported.is_complete = rest is None
+        self._trouble = ""
+        self._offered: Polled | None = None
+        reconciler.cluster.reported.is_complete = not is_asked
         self._poll: Poll | None = None
         self._phases = Rollout()
         self._digest = Digest()
@@ -104,21 +117,44 @@ class AgentWatch:
 
     def receive(self, polled: Polled) -> bool:
         """Apply an answer of the agent; whether an outage begins or ends, or a plan may change."""
+        self._offered = polled
+        if not self.view.is_polled and not self._is_ours(polled):
+            return False
         if polled.trouble:
             self.view.lose()
         else:
             self._asked = polled.asked
-            self.view.poll(polled.statuses)
+            self.view.poll(polled.statuses, polled.vpp)
             self._update_awaited(time.monotonic())
             if self._poll is not None and not self._phases.awaited:
                 self._poll.hurry(False)  # a writer on standby by now plans no more
         is_news = polled.attachments is not None and self._apply_attachments(polled.attachments)
-        trouble = polled.trouble or self._attached.trouble
-        if bool(trouble) == bool(self.notes):
-            return is_news
-        note = Note(Subject(Kind.AGENT), Reason.AGENT_UNAVAILABLE, trouble)
-        self.notes = (note,) if trouble else ()
-        return True
+        self._trouble = polled.trouble or self._attached.trouble
+        return self.judge() or is_news
+
+    def _is_ours(self, polled: Polled) -> bool:
+        """Whether the label's agent answers where one was looked for, on a machine that may have
+        several: it has most keys of etcd that no other node has."""
+        entries = self._reconciler.actual.entries
+        own = {key for key in entries if key.startswith(_NODES_OWN)}
+        return 2 * len(own & polled.statuses.keys()) > len(own)
+
+    def judge(self) -> bool:
+        """Update the warnings, which time alone may bring and end; whether they differ."""
+        if not self.view.is_polled and self._offered is not None and self._is_ours(self._offered):
+            self.receive(self._offered)
+        self.view.judge(time.time())
+        texts = {
+            Reason.AGENT_UNAVAILABLE: self._trouble or self.view.silence,
+            Reason.AGENT_LOST_VPP: f"{self.view.vpp_lost}: {REMEDY}" if self.view.vpp_lost else "",
+        }
+        old = {note.reason: note for note in self.notes}
+        self.notes = tuple(
+            old.get(reason, Note(Subject(Kind.AGENT), reason, text))
+            for reason, text in texts.items()
+            if text
+        )
+        return old.keys() != {note.reason for note in self.notes}
 
     def _apply_attachments(self, table: Table) -> bool:
         """Apply the pod attachments that the agent knows; whether a plan may change by them."""
@@ -182,7 +218,9 @@ class AgentWatch:
         """Report what has changed, now and then."""
         now = time.monotonic()
         when, state = self._last_report
-        current = (self.view.changes, self.view.history, len(self.view.unreadable), self._committed)
+        view = self.view
+        words = (view.history, len(view.unreadable), view.vpp_state, view.vpp_lost, view.silence)
+        current = (view.changes, words, self._committed)
         is_news = state != current or self._digest.is_waiting()
         is_news |= self.view.is_polled and now - when >= LATE_REPORT_SECONDS
         if not is_news or now - when < REPORT_SECONDS:
@@ -190,12 +228,15 @@ class AgentWatch:
         self._last_report = (now, current)
         revisions = self._revisions()
         shown = self._digest.shown(self.view, revisions, now)
+        if view.is_polled and self._rest is not None:
+            shown = replace(shown, url=self._rest.url)
         progress.agent(shown, self._digest.news(self.view, revisions, shown))
 
     def _revisions(self) -> dict[str, int]:
         """The mod revisions of our keys in etcd; none while nothing is known of their states."""
         history, reconciler = self.view.history, self._reconciler
-        if not (self.view.has_states or history.vpp_restarted or history.failed_updates):
+        has_news = history.vpp_restarted or history.failed_updates or self.view.vpp_lost
+        if not (self.view.has_states or has_news):
             return {}
         entries = reconciler.actual.entries
         return {key: entry.revision for key, entry in entries.items() if reconciler.owns(key)}

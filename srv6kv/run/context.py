@@ -52,6 +52,12 @@ class Context:
         more = {*self.source_warnings, *self.agent.notes, *self.hold, *([own] if own else ())}
         self.progress.notes(self.reconciler.notes() | more)
 
+    def report_agent(self) -> None:
+        """Report what the agent says, and warnings about it that have come or gone."""
+        if self.agent.judge():
+            self.report_warnings()
+        self.agent.report(self.progress)
+
     def report_edits(self, before: int, revision: int) -> None:
         """Report the edits of our keys by others since their number was ``before``."""
         if self.reconciler.edited != before:

@@ -42,6 +42,7 @@ class Controller:
         once: end as soon as desired and actual are equal.
         on_commit: called with every committed transaction and its revision.
         agent_rest: asks the agent for states; None: those that it publishes in etcd count.
+        is_rest_optional: they count until the label's agent answers there.
         again_seconds: as in ``Lists``.
     """
 
@@ -54,6 +55,7 @@ class Controller:
     once: bool = False
     on_commit: Callable[[Transaction, int], None] = lambda _transaction, _revision: None
     agent_rest: AgentRest | None = None
+    is_rest_optional: bool = False
     progress: Progress = field(default_factory=Progress)
     again_seconds: float = AGAIN_SECONDS
 
@@ -62,7 +64,7 @@ class Controller:
             self.store,
             self.reconciler,
             Lists(self.source, self.reconciler, self.again_seconds),
-            AgentWatch(self.reconciler, self.agent_rest),
+            AgentWatch(self.reconciler, self.agent_rest, is_optional=self.is_rest_optional),
             FullComparison(self.reconciler.settings.full_comparison),
             self.progress,
             self.recorder,
@@ -146,7 +148,7 @@ class Controller:
             elif has_news and syncing.sync(writer) and self.once and not lists.search_pods():
                 return True
             self.progress.count(self.reconciler)
-            context.agent.report(self.progress)
+            context.report_agent()
             syncing.is_outdated |= context.comparison.check(
                 self.store, self.reconciler, context.agent, self.progress, context.queue
             )

@@ -90,6 +90,9 @@ class Telemetry:
         )
         self.repair_needed = gauge("repair_needed", "1 while repair is needed, else 0.", ["means"])
         self.show_repair(())
+        self.agent_lost_vpp = gauge(
+            "agent_lost_vpp", "1 while the agent has lost VPP and does not connect again, else 0."
+        )
         self.is_writer = gauge("is_writer", "1 while the writer key is ours, else 0.")
 
     def show_repair(self, needed: Collection[str]) -> None:

@@ -55,6 +55,7 @@ class Progress:
     _is_counted: bool = False
     _counted: float = 0.0
     _reminded: float = 0.0
+    _agent_source: str = ""
 
     def _set(self, **changes: Any) -> None:
         self.state = replace(self.state, **changes)
@@ -190,12 +191,21 @@ class Progress:
     def agent(self, shown: AgentShown, news: Iterable[News]) -> None:
         """What the agent says of our keys now, and a line for what of it is new."""
         self._set(agent=shown)
+        self._log_source(shown)
+        self.telemetry.agent_lost_vpp.set(bool(shown.vpp_lost))
         self.telemetry.agent_keys.clear()
         show(self.telemetry.agent_keys, shown.states)
         self.telemetry.show_repair({need.means for need in shown.needs})
         for one in news:  # the state is set first, so that it agrees with the line
             level = logging.WARNING if one.is_warning else logging.INFO
             tell(log, level, one.what, one.text, **one.fields)
+
+    def _log_source(self, shown: AgentShown) -> None:
+        """Log once where the agent's states come from, and again when that changes."""
+        if shown.source not in ("", self._agent_source):
+            self._agent_source = shown.source
+            text = f"the agent's states come from {shown.url or 'etcd, where some may be lost'}"
+            tell(log, logging.INFO, "agent states", text, source=shown.source, url=shown.url)
 
     def parted(self, plan: Plan) -> None:
         """A part of a plan is in etcd; the agent is to confirm it before the rest follows."""

@@ -25,6 +25,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from srv6kv import __version__
+from srv6kv.agent.connection import REMEDY
 from srv6kv.agent.digest import AgentShown
 from srv6kv.errors import InputError
 from srv6kv.foreign import visible
@@ -46,6 +47,8 @@ MOST_ACCEPT = 1000
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 READ_ONLY = ("GET", "HEAD")
+_HEALTHZ_AGENT = "/healthz?agent"
+"""Asks besides whether the agent has lost VPP."""
 _OPEN_METRICS = "application/openmetrics-text"
 _WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 
@@ -73,13 +76,14 @@ class Pages:
             "/livez": self._livez,
             "/readyz": self._readyz,
             "/healthz": self._healthz,
+            _HEALTHZ_AGENT: self._healthz_agent,
             "/statusz": self._statusz,
             "/metrics": self._metrics,
         }
 
     def answer(self, path: str, accept: str = "") -> Answer:
         """The answer for a path; ``accept`` is that header."""
-        page = self._pages.get(path.partition("?")[0])
+        page = self._pages.get(path) or self._pages.get(path.partition("?")[0])
         if page is None:
             known = "".join(f"{name}\n" for name in self._pages)
             return Answer(HTTPStatus.NOT_FOUND, TEXT, f"not found; there are:\n{known}".encode())
@@ -96,13 +100,24 @@ class Pages:
         return _verdict(problem, is_good=health.is_ready(state))
 
     def _healthz(self, _accept: str) -> Answer:
-        state, now = self._state(), time.monotonic()
+        return self._health(self._state(), {}, is_good=True)
+
+    def _healthz_agent(self, _accept: str) -> Answer:
+        state = self._state()
+        loss = state.agent.vpp_lost
+        agent = f"{loss}: {REMEDY}" if loss else "ok"
+        return self._health(state, {"agent": agent}, is_good=not loss)
+
+    def _health(self, state: State, more: dict[str, str], *, is_good: bool) -> Answer:
+        """Kube-proxy's answer, with more in it."""
         body = {
             "lastUpdated": rfc3339(state.last_sync or self._began),
             "currentTime": rfc3339(time.time()),
             "nodeEligible": state.is_node_eligible,
+            **more,
         }
-        return _answer(JSON, visible.encode(body), is_good=health.is_healthy(state, now))
+        is_good &= health.is_healthy(state, time.monotonic())
+        return _answer(JSON, visible.encode(body), is_good=is_good)
 
     def _statusz(self, _accept: str) -> Answer:
         state, now = self._state(), time.monotonic()
@@ -171,7 +186,9 @@ def _agent(shown: AgentShown) -> dict[str, Any]:
     return {
         "source": shown.source or None,
         "startTime": shown.start_time or None,
+        "url": shown.url or None,
         "vpp": shown.vpp or None,
+        "hasLostVpp": bool(shown.vpp_lost),
         "states": shown.states,
         "bad": [msgspec.to_builtins(status) for status in shown.bad],
         "repair": [msgspec.to_builtins(need) for need in shown.needs],

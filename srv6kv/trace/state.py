@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from srv6kv import foreign
+from srv6kv.cluster.attachment import Attachment, AttachmentKeys
 from srv6kv.ligato import keys
 from srv6kv.ligato.parts import snake_case
 from srv6kv.ligato.schema import SRV6_GLOBAL
@@ -23,6 +24,7 @@ from srv6kv.trace.rules import Chain, chain_of
 
 HOST_INTERCONNECTS = ("tap-vpp2", "afpacket-vpp2")
 """Logical names of VPP's end of the host interconnect (rule N3)."""
+_ATTACHING = (keys.INTERFACE, keys.ARP, keys.ROUTE, keys.LINUX_INTERFACE)
 OWN, SEGMENT, ROUTE = range(3)
 """Who made an entry; of several on one prefix VPP takes the first (VPP rule V3)."""
 
@@ -193,6 +195,7 @@ def node_of(site: Site) -> Node:
         node.uplinks.setdefault(address, node.main_vrf)
     node.hosts |= dict.fromkeys(site.hosts)
     node.encap_source = node.encap_source or next(iter(site.addresses), "::")
+    _add_attached_pods(node)
     _add_pods(node)
     return node
 
@@ -263,6 +266,22 @@ def _read_steering(node: Node, key: str, value: Steering, _: Any) -> None:
 
 def _read_global(node: Node, key: str, value: _Global, _: Any) -> None:
     node.encap_source = value.encap_source_address
+
+
+def _add_attached_pods(node: Node) -> None:
+    """Pods that no TAP names, as those on veth: ``run`` finds them in the same way."""
+    found = AttachmentKeys()
+    for number, (key, value) in enumerate(sorted(node.site.values.items()), start=1):
+        if key.startswith(_ATTACHING):
+            found.apply(key, msgspec.json.encode(value), number)
+    for address in sorted(found.addresses()):
+        attached = found.of(address)
+        if not isinstance(attached, Attachment):
+            continue
+        pod_vrf = node.site.pod_vrf
+        if node.vrfs.get(attached.interface, pod_vrf) == pod_vrf:
+            behind = LinuxEnd(attached.namespace, set())
+            node.ends.setdefault(attached.interface, behind).addresses.add(address)
 
 
 def _add_pods(node: Node) -> None:

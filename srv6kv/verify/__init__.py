@@ -20,6 +20,7 @@ from srv6kv.verify.differences import (
     Difference,
     Remedy,
     desired_of,
+    explained,
 )
 from srv6kv.vpp.showsr_values import SECTIONS, ShowSr
 
@@ -31,6 +32,7 @@ def compare(
     states: States | None,
     shown: ShowSr | None,
     names: Mapping[str, str] | None = None,
+    vpp_lost: str = "",
 ) -> tuple[Difference, ...]:
     """All differences, those of a key together, in the order in which keys are written.
 
@@ -38,11 +40,14 @@ def compare(
         states: of the agent's values, by key; None: not known.
         shown: what VPP has; None: not known.
         names: the agent's names of interfaces to VPP's.
+        vpp_lost: why the agent will not have VPP again by itself: then its states say nothing.
     """
     decoded = objects_of(etcd)
     found = list(keyfaults.differences(etcd, decoded))
     faults = {item.subject for item in found if item.reason in keyfaults.FATAL}
-    if states is not None:
+    if vpp_lost:
+        found.append(explained(keys.CONFIG, AGENT, "LostVpp", vpp_lost))
+    elif states is not None:
         present = None if shown is None else vpp.present(decoded, shown)
         found += agent.differences(etcd, states, present, faults)
     if shown is not None:

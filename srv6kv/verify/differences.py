@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from srv6kv import foreign
+from srv6kv.agent.connection import REMEDY
 from srv6kv.agent.needs import Means
 from srv6kv.ligato import keys
 from srv6kv.plan import ownership
@@ -113,6 +114,10 @@ _CASES: dict[tuple[str, str], tuple[str, Remedy]] = {
             "compare the agent's MICROSERVICE_LABEL and etcd.conf with --label and --etcd; see its"
             " log",
         ),
+    ),
+    (AGENT, "LostVpp"): (
+        "VPP has crashed, or was away for longer than the agent waits (3 to 20 s)",
+        Remedy(None, f"{REMEDY}; nothing written to etcd helps"),
     ),
     (AGENT, "NotInAgent"): (
         "it has missed the change, has not come to it yet, its state was lost on the way to etcd,"

@@ -41,6 +41,18 @@ def ask(command: Ask, name: str) -> ShowSr:
     return showsr_read.merged(parts)
 
 
+def encap_source(command: Ask) -> str | None:
+    """Ask VPP for the source of encapsulated packets; None: it does not tell.
+
+    Raises:
+        Unavailable: it is out of reach.
+    """
+    try:
+        return showsr_read.read(command(_SOURCE)).encap_source
+    except InputError:
+        return None
+
+
 def vppctl(command: str) -> Ask:
     """Make a function that runs a command line with the words of VPP's command behind it."""
     try:

@@ -234,6 +234,21 @@ def test_what_is_on_its_way_is_no_difference(monkeypatch: pytest.MonkeyPatch) ->
     assert ([item.reason for item in changing[1]], changing[2]) == (["a"], {"kb"})
 
 
+def test_an_agent_at_work_lacks_nothing() -> None:
+    """Keys that it has not come to are no difference while it comes to others; else they are."""
+
+    def look(*keys: str) -> Look:
+        remedy = Remedy(None, "")
+        found = [Difference(key, "agent", "NotInAgent", "", "", remedy) for key in keys]
+        return Look(found, {("ka", 1), ("kb", 1), ("kc", 1)}, True, True, [], 3)
+
+    _, found, changing = lasting(looks(look("ka", "kb", "kc"), look("kb", "kc")))
+    _, same, none = lasting(looks(look("kb", "kc"), look("kb", "kc")))
+
+    assert (found, changing) == ([], {"kb", "kc"})
+    assert ([item.subject for item in same], none) == (["kb", "kc"], set())
+
+
 def test_a_vppctl_that_fails_is_one_line(etcd: EmbeddedEtcd, label: str) -> None:
     """The whole program says it in one line, and ends with 3."""
     options = ("--label", label, "--etcd", etcd.endpoint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -107,12 +108,16 @@ def test_what_the_agent_writes_costs_nothing(bench: Bench, history: History, age
     shown = Shown(process)
     settle(bench, history)
     shown.wait(lambda: shown.statuses() == (200, 200, 200))
+    agent.say(MYSERVICE, "CONFIGURED", last_operation="UPDATE")
+    process.wait_for("the agent's states come from etcd")
     said, syncs = len(process.lines), shown.details()["sync"]["count"]
     for number in range(200):
-        agent.check("agent", state="OK", start_time="5", last_update=str(number))
-        agent.check("plugin/govpp", state="OK", last_change="5", last_update=str(number))
+        when = str(int(time.time()) + number)
+        agent.check("agent", state="OK", start_time="5", last_update=when)
+        agent.check("plugin/govpp", state="OK", last_change="5", last_update=when)
         agent.say(MYSERVICE, "CONFIGURED", last_operation="UPDATE")
-    shown.wait(lambda: shown.metric("srv6kv_agent_keys", "CONFIGURED") == 1)
+    agent.say(MYSERVICE, "PENDING")
+    shown.wait(lambda: shown.metric("srv6kv_agent_keys", "PENDING") == 1)
 
     assert shown.details()["sync"]["count"] == syncs
     assert len(process.lines) == said

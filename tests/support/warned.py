@@ -26,6 +26,8 @@ from clusters import (
 )
 
 from srv6kv.agent.poll import Polled
+from srv6kv.agent.rest import AgentRest
+from srv6kv.agent.status import PluginStatus
 from srv6kv.cluster.noderecords import PREFIX
 from srv6kv.etcd.values import KeyValue
 from srv6kv.kube.gaps import ANYTHING
@@ -143,8 +145,16 @@ def from_api(*, is_denied: bool = False) -> Notes:
 def agent_away() -> Notes:
     """The notes on an agent whose REST server does not answer."""
     reconciler = Reconciler(settings_of(CONFS["seed"]), "node1", "node1")
-    watch = AgentWatch(reconciler)
+    watch = AgentWatch(reconciler, AgentRest("http://127.0.0.1:1"))
     watch.receive(Polled({}, trouble="connection refused"))
+    return watch.notes
+
+
+def vpp_lost() -> Notes:
+    """The notes on an agent that does not connect to VPP again."""
+    reconciler = Reconciler(settings_of(CONFS["seed"]), "node1", "node1")
+    watch = AgentWatch(reconciler, AgentRest("http://127.0.0.1:1"))
+    watch.receive(Polled({}, vpp=PluginStatus("govpp", "ERROR", "State:Failed", 5)))
     return watch.notes
 
 
@@ -218,6 +228,7 @@ SCENARIOS: dict[Reason, Callable[[], Notes]] = {
     R.API_UNAVAILABLE: from_api,
     R.API_FORBIDDEN: lambda: from_api(is_denied=True),
     R.AGENT_UNAVAILABLE: agent_away,
+    R.AGENT_LOST_VPP: vpp_lost,
     R.OWN_NODE_UNKNOWN: own_node_unknown,
     R.OWN_NODE_INCOMPLETE: own_node_incomplete,
     R.MASS_DELETE_HELD: much_lost,

@@ -49,6 +49,7 @@ class Agent:
         born: Unix time of its start, as it tells it; 0: it does not.
         asked: how often its REST server was asked, by path.
         given: what it was given in process; a restart begins without.
+        lost_vpp: Unix time at which it has given VPP up, which it never takes back; 0: it has not.
         on_event: called after every transaction, for who publishes.
     """
 
@@ -66,6 +67,7 @@ class Agent:
         self.version = version if api == "v3" else (2, 5)
         self.said: list[str] = []
         self.born = 0
+        self.lost_vpp = 0
         self.asked: Counter[str] = Counter()
         self.values: dict[str, bytes] = {}
         self.source: Callable[[], Mapping[str, bytes]] = lambda: self.values
@@ -74,7 +76,16 @@ class Agent:
         self._begin()
         vpp.on_restart.append(self._reconnect)
 
+    @property
+    def connection(self) -> dict[str, object]:
+        """The state of its connection to VPP, as its plugin govpp has it."""
+        if not self.lost_vpp:
+            return {"state": 1, "last_change": self.born or 1}
+        why = "VPP connection lost (event: {State:Failed Error:connect: connection refused})"
+        return {"state": 2, "last_change": self.lost_vpp, "error": why}
+
     def _begin(self) -> None:
+        self.lost_vpp = 0
         takes_index = self.version < (3, 5)
         self.scheduler = Scheduler(self.vpp, _descriptors(takes_index=takes_index))
         self.scheduler.rechecks = self._rechecks
@@ -165,8 +176,9 @@ class Agent:
         self.resync(self.source())
 
     def _reconnect(self) -> None:
-        """VPP is there again; by default a full resync follows (agent rule A38)."""
-        if self._has_started:
+        """VPP is there again; by default a full resync follows (agent rule A38), unless VPP was
+        away for too long."""
+        if self._has_started and not self.lost_vpp:
             self.said.append("VPP has restarted")
             self.resync(self.source())
 

@@ -132,6 +132,14 @@ class LiveAgent:
         self._do(self.vpp.restart)
         self._do(self._publish)
 
+    def lose_vpp(self) -> None:
+        """VPP ends and stays away for longer than the agent waits, then comes again: the agent does
+        not notice, and goes on to say what it said."""
+        self._do(lambda: setattr(self.agent, "lost_vpp", int(time.time())))
+        self._do(self.vpp.restart)
+        self._checked = ""
+        self._do(self._publish)
+
     def restart_both(self) -> None:
         """As the images of the agent do it when either ends (agent rule A46)."""
         self._do(self._end)
@@ -226,9 +234,11 @@ class LiveAgent:
 
     def _put_check(self) -> None:
         now = str(int(time.time()))
-        plugins = [{"name": name, "state": "OK"} for name in ("etcd", "govpp", "vpp-srplugin")]
+        states = dict.fromkeys(("etcd", "govpp", "vpp-srplugin"), "OK")
+        states["govpp"] = "ERROR" if self.agent.lost_vpp else "OK"
+        plugins = [{"name": name, "state": state} for name, state in states.items()]
         body = {
-            "state": "OK",
+            "state": states["govpp"],
             "start_time": str(self._started),
             "last_change": str(self._started),
             "last_update": now,
@@ -239,7 +249,10 @@ class LiveAgent:
             self._checked = now
             self._store.put(f"{checks}agent", json.dumps(body).encode())
             for plugin in plugins:
-                text = {"state": "OK", "last_change": str(self._started), "last_update": now}
+                text = {"last_change": str(self._started), **plugin, "last_update": now}
+                if plugin["name"] == "govpp" and self.agent.lost_vpp:
+                    lost = self.agent.connection
+                    text |= {"last_change": str(lost["last_change"]), "error": str(lost["error"])}
                 self._store.put(f"{checks}plugin/{plugin['name']}", json.dumps(text).encode())
 
     _checked = ""

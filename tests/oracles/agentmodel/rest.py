@@ -21,11 +21,12 @@ Json = dict[str, Any]
 
 
 class Refused(Exception):
-    """An answer other than 200."""
+    """An answer other than 200; its body is an object with an ``Error`` unless one is given."""
 
-    def __init__(self, code: int, text: str) -> None:
+    def __init__(self, code: int, text: str, body: Any = None) -> None:
         super().__init__(text)
         self.code = code
+        self.body = {"Error": text} if body is None else body
 
 
 def status_json(status: Status) -> Json:
@@ -190,10 +191,16 @@ class Rest:
         }
 
     def _alive(self) -> Any:
-        """The health probe of cn-infra: numbers, and no state while it is INIT (0)."""
+        """The health probe of cn-infra: numbers, and no state while it is INIT (0); an ERROR has
+        code 500."""
         now = int(time.time())
         lived = {"start_time": self.agent.born, "last_update": now} if self.agent.born else {}
-        return {"state": 1, **lived, "PluginStatus": {}, "NonFatalPlugins": None}
+        plugins = {"govpp": {**self.agent.connection, "last_update": now}}
+        state = self.agent.connection["state"]
+        body = {"state": state, **lived, "PluginStatus": plugins, "NonFatalPlugins": None}
+        if state != 1:
+            raise Refused(500, "ERROR", body)
+        return body
 
     def _history(self, query: Json) -> Any:
         history = self.agent.history
@@ -209,7 +216,12 @@ class Rest:
     def post(self, path: str, body: Json) -> Any:
         """The answer to a POST. Raises ``Refused``."""
         if path == "/vpp/command":
-            return self.agent.vpp.cli(body.get("vppclicommand", ""))
+            command = body.get("vppclicommand", "")
+            if self.agent.lost_vpp:
+                why = f"VPP CLI command '{command}' failed: not connected to VPP"
+                text = f"500 Internal server error: sending request failed: {why}, ignoring\n"
+                raise Refused(500, text, text)
+            return self.agent.vpp.cli(command)
         if path == "/scheduler/downstream-resync":
             self.agent.scheduler.resync(
                 {
@@ -259,7 +271,7 @@ class _Handler(BaseHTTPRequestHandler):
             with self.answers.lock:
                 body = json.dumps(ask()).encode()
         except Refused as error:
-            code, body = error.code, json.dumps({"Error": str(error)}).encode()
+            code, body = error.code, json.dumps(error.body).encode()
         self.send_response(code)
         self.send_header("Content-Type", "application/json; charset=UTF-8")
         self.send_header("Content-Length", str(len(body)))

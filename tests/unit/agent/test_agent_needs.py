@@ -13,7 +13,7 @@ from srv6kv.agent import digest
 from srv6kv.agent.digest import Digest, News
 from srv6kv.agent.needs import History, Means, Seen, needs_of, vpp_code
 from srv6kv.agent.status import AgentStatus, PluginStatus, State, ValueStatus, status_key
-from srv6kv.agent.view import View
+from srv6kv.agent.view import DEAD_SECONDS, View
 from srv6kv.etcd.values import Change
 from srv6kv.txn.transaction import FullKey
 
@@ -323,13 +323,69 @@ def test_a_need_is_told_when_it_lasts() -> None:
 def test_keys_that_an_agent_that_is_asked_has_missed() -> None:
     """Half a minute after etcd had them; an agent that publishes may have dropped their states."""
     for is_polled, means in ((True, ["resend"]), (False, [])):
-        view, book = View(PREFIX, is_polled=is_polled), Digest()
-        view.poll({POLICY: ValueStatus(POLICY, State.CONFIGURED)})
+        view, book = observing(told(POLICY, "CONFIGURED", 2)), Digest()
+        if is_polled:
+            view.poll({POLICY: ValueStatus(POLICY, State.CONFIGURED)})
         held = {SID: 5, POLICY: 6}
-        late = digest.LATE_SECONDS
-        for now in (10.0, 10.0 + late - 1, 10.0 + late, 10.0 + late + 3):
+        late, stall = 10.0 + digest.LATE_SECONDS, digest.STALL_SECONDS
+        for now in (10.0, late - 1, late, late + stall - 1):
+            assert book.shown(view, held, now).needs == ()
+        for now in (late + stall, late + stall + 3):
             shown = book.shown(view, held, now)
         assert [str(need.means) for need in shown.needs] == means
+
+
+def test_an_agent_at_work_has_missed_nothing() -> None:
+    """As long as it gets to know late keys nothing is said, however long it takes; then the rest
+    is, also while new keys come."""
+    view, book = View(PREFIX, is_polled=True), Digest()
+    held = {f"{SID}{number}": 5 for number in range(10)}
+    late, stall = 10.0 + digest.LATE_SECONDS, digest.STALL_SECONDS
+    book.shown(view, held, 10.0)
+    for number in range(9):
+        done = list(held)[: number + 1]
+        view.poll({key: ValueStatus(key, State.CONFIGURED) for key in done})
+        assert book.shown(view, held, late + number * (stall - 1)).needs == ()
+    held |= {POLICY: 9}
+    end = late + 8 * (stall - 1)
+    for now in (end + stall, end + stall + 3):
+        shown = book.shown(view, held, now)
+    assert [(str(need.means), need.keys) for need in shown.needs] == [("resend", (f"{SID}9",))]
+
+
+def test_nothing_but_a_restart_helps_an_agent_that_has_lost_vpp() -> None:
+    """Whatever else its states call for."""
+    view, book = View(PREFIX, is_polled=True), Digest()
+    view.poll(
+        {POLICY: failed(POLICY, BSID_EXISTS)}, PluginStatus("govpp", "ERROR", "State:Failed", 5)
+    )
+    view.judge(6.0)
+    for now in (10.0, 13.0):
+        shown = book.shown(view, {POLICY: 5}, now)
+    assert [str(need.means) for need in shown.needs] == ["restart"]
+    assert (shown.vpp, bool(shown.vpp_lost)) == ("ERROR", True)
+
+
+def test_states_of_an_agent_that_is_gone() -> None:
+    """They stay in etcd and count for nothing, until it reports again."""
+    view = observing(told(POLICY, "CONFIGURED", 2))
+
+    def report(when: int, revision: int) -> None:
+        view.observe(checked("agent", revision, state="OK", last_update=str(when)))
+
+    def counted() -> tuple[bool, int]:
+        shown = Digest().shown(view, {POLICY: 2}, 0.0)
+        return view.has_states, len(view.statuses) + len(shown.states)
+
+    report(1000, 3)
+    view.judge(1000 + DEAD_SECONDS)
+    assert counted() == (True, 2)
+    view.judge(1001 + DEAD_SECONDS)
+    assert counted() == (False, 0)
+    assert "last reported 61 s ago" in view.silence
+    report(1001 + int(DEAD_SECONDS), 4)
+    view.judge(1002 + DEAD_SECONDS)
+    assert counted() == (True, 2)
 
 
 def test_answers_over_rest() -> None:

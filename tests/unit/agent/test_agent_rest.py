@@ -145,7 +145,9 @@ def test_an_answer_in_chunks() -> None:
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        (reply(b"404 page not found\n", "404 Not Found"), "404 Not Found"),
+        (reply(b"404 page not found\n", "404 Not Found"), ": 404 page not found"),
+        (reply(b"<html>gone</html>", "404 Not Found"), ": 404 Not Found"),
+        (reply(b'"500 Internal: not connected to VPP\\n"\n', "500 Oh"), ": 500 Internal: not co"),
         (reply(b'{"Error":"unknown\\nkey"}', "500 Oh"), "500 unknown key"),
         (reply(b"{}", "301 Moved", "Location: http://127.0.0.1:1/"), "301 Moved"),
         (reply(b"<html>"), "/scheduler/status: JSON is malformed"),

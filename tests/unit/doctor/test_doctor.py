@@ -23,6 +23,7 @@ from clusters import (
 from srv6kv import doctor
 from srv6kv.doctor import agent
 from srv6kv.doctor.findings import ERROR, NOT_CHECKED, OK, WARNING
+from srv6kv.doctor.live import Live
 from srv6kv.etcd.values import KeyValue
 from srv6kv.sync.reconciler import Reconciler
 from srv6kv.txn.transaction import FullKey
@@ -38,7 +39,11 @@ CONF: Json = {**TODAY, "mtuSize": 1420}
 
 
 def findings(
-    values: Mapping[str, Any], *more: Json, conf: Json = CONF, name: str = "node1"
+    values: Mapping[str, Any],
+    *more: Json,
+    conf: Json = CONF,
+    name: str = "node1",
+    answered: Live | None = None,
 ) -> list[tuple[str, str, str]]:
     """Check, verdict and finding for node 1 with a service that a pod backs."""
     reconciler = Reconciler(settings_of(conf), name, "n")
@@ -55,7 +60,8 @@ def findings(
         KeyValue(FullKey(reconciler.prefix + key), value, number)
         for number, (key, value) in enumerate(entries.items(), start=1)
     )
-    return [(one.check, one.verdict, one.found) for one in doctor.examine(reconciler, entries)]
+    found = doctor.examine(reconciler, entries, answered)
+    return [(one.check, one.verdict, one.found) for one in found]
 
 
 def wrong(values: Mapping[str, Any], *more: Json, **options: Any) -> list[tuple[str, str, str]]:

@@ -12,6 +12,7 @@ from sidecar import Sidecar
 from test_ipv4 import DUAL, POD, _keys4, _node, _slice4
 from tracing import (
     CHAIN,
+    CLIENT,
     LOCALSID,
     OWN,
     REMOTE,
@@ -136,3 +137,25 @@ def _dual_values() -> Mapping[str, Any]:
     }
     sidecar.put(service("web", "2096::10", **listed), _slice4(endpoint("10.1.1.5", "node1")))
     return sidecar.settle().values()
+
+
+def test_pods_on_veth() -> None:
+    """No Linux interface names VPP's end of a veth: neighbour and route do, as for ``run``. Those
+    that no service lists are found too, and what is outside the pod VRF is no pod."""
+
+    def change(values: Values) -> None:
+        for node in values.values():
+            for key in [key for key in node if key.startswith("config/linux/interfaces/")]:
+                del node[key]["tap"]
+            for key in [key for key in node if key.startswith(LOCALSID)]:
+                if node[key].get("end_function_dx6", {}).get("next_hop") == CLIENT:
+                    del node[key]
+        outside = {"name": "outside", "vrf": 0}
+        put("node1", "config/vpp/v2/interfaces/outside", **outside)(values)
+        arp = {"interface": "outside", "ip_address": "2abc::2", "static": True}
+        put("node1", "config/vpp/v2/arp/outside/2abc::2", **arp)(values)
+
+    network = network_of(change)
+
+    assert network.pods("node1") == network_of().pods("node1")
+    assert traced("2096::6457", network=network).path.ends() == traced("2096::6457").path.ends()

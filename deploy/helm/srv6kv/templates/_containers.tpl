@@ -38,6 +38,9 @@
     {{- else }}
     - --listen=127.0.0.1:{{ .Values.telemetry.port }}
     {{- end }}
+    {{- if .Values.agent.enabled }}
+    - --agent-rest=http://127.0.0.1:9191
+    {{- end }}
     - --log-level={{ .Values.logLevel }}
     - --log-format={{ .Values.logFormat }}
   env:
@@ -83,8 +86,9 @@
     {{- end }}
 {{- end }}
 
-{{/* VPP and the agent. No liveness probe: the container ends when either process does, and a restart
-     for any other reason, such as an etcd that is away, would cost the node its forwarding. */}}
+{{/* VPP and the agent, which restart together: the container ends when either process does. The probe
+     asks for nothing but the agent's connection to VPP: a restart for any other reason, such as an
+     etcd that is away, would cost the node its forwarding. */}}
 {{- define "srv6kv.agentContainer" -}}
 - name: vpp-agent
   image: {{ .Values.agent.image.repository }}:{{ .Values.agent.image.tag }}
@@ -97,6 +101,16 @@
     - name: ENABLE_STATUS_PUBLISHING
       value: "true"
     {{- end }}
+  # An agent that has lost VPP for more than 3 to 20 s never connects again: both restart then.
+  livenessProbe:
+    exec:
+      command:
+        - sh
+        - -c
+        - '! curl -s -m 4 http://127.0.0.1:9191/liveness | grep -q ''"govpp":{"state":2'''
+    periodSeconds: 10
+    timeoutSeconds: 5
+    failureThreshold: 4
   readinessProbe:
     httpGet:
       path: /readiness
