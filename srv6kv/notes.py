@@ -75,6 +75,8 @@ class Reason(StrEnum):
     """The API server has denied list or watch for some time."""
     AGENT_UNAVAILABLE = "AgentUnavailable"
     """The agent's REST server does not answer."""
+    VPP_NOT_REPAIRED = "VppNotRepaired"
+    """VPP lacks SRv6 objects, and they are not repaired now."""
     OWN_NODE_UNKNOWN = "OwnNodeUnknown"
     """The own Node has never been seen well-formed."""
     OWN_NODE_INCOMPLETE = "OwnNodeIncomplete"

@@ -89,6 +89,7 @@ class Digest:
             held={key: revision for key, revision in held.items() if key.startswith(SRV6)},
             # Agents drop what they publish when much changes at once; answers are complete.
             unknown=late if view.is_polled and view.has_states else (),
+            lost=view.lost,
         )
         return AgentShown(
             ("rest" if view.is_polled else "etcd") if view.has_states else "",

@@ -43,6 +43,7 @@ class View:
         reported: what was reported, by the key (short form) that it is about.
         bad: those of them that are FAILED, INVALID or RETRYING.
         changes: goes up whenever the report of a value changes.
+        lost: keys that VPP lacks and nothing repairs; None: VPP is not asked.
     """
 
     def __init__(self, prefix: str, *, is_polled: bool = False) -> None:
@@ -51,6 +52,7 @@ class View:
         self.unreadable: dict[str, str] = {}
         self.history = History()
         self.changes = 0
+        self.lost: frozenset[str] | None = None
         self.is_polled = is_polled
         self._prefix = prefix
         self._checked: dict[str, int] = {}
