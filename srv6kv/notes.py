@@ -77,6 +77,8 @@ class Reason(StrEnum):
     """The agent's REST server does not answer, or what it publishes in etcd is old."""
     AGENT_LOST_VPP = "AgentLostVpp"
     """The agent has lost VPP and does not connect again."""
+    VPP_NOT_REPAIRED = "VppNotRepaired"
+    """VPP lacks SRv6 objects, and they are not repaired now."""
     OWN_NODE_UNKNOWN = "OwnNodeUnknown"
     """The own Node has never been seen well-formed."""
     OWN_NODE_INCOMPLETE = "OwnNodeIncomplete"

@@ -98,6 +98,7 @@ class Digest:
             # Agents drop what they publish when much changes at once; answers are complete.
             unknown=self._missed(late, now) if view.is_polled and view.has_states else (),
             vpp_lost=view.vpp_lost,
+            lost=view.lost,
         )
         return AgentShown(
             ("rest" if view.is_polled else "etcd") if view.has_states else "",

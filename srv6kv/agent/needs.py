@@ -116,6 +116,7 @@ class Seen:
         held: our SRv6 keys in etcd with their mod revision.
         unknown: our keys in etcd that the agent should know and does not.
         vpp_lost: why the agent will not have VPP again by itself; "" if it has it, or may still.
+        lost: our keys that VPP, as it was asked, lacks; None: it was not.
     """
 
     bad: Mapping[str, ValueStatus] = field(default_factory=dict)
@@ -123,6 +124,7 @@ class Seen:
     held: Mapping[str, int] = field(default_factory=dict)
     unknown: Collection[str] = ()
     vpp_lost: str = ""
+    lost: frozenset[str] | None = None
 
 
 def vpp_code(error: str) -> int | None:
@@ -151,12 +153,21 @@ def _needs(seen: Seen) -> Iterator[Need]:
     if there := _refused(seen.bad, keys.POLICY, -12):
         text = f"VPP has the BSID already, or a route to exactly that address{restarted}"
         yield _need(Means.REBIND, text, there)
-    stale = [key for key, revision in seen.held.items() if revision < history.vpp_restarted]
+    stale = _stale(seen) if seen.lost is None else seen.lost & seen.held.keys()
     if stale:
         text = "VPP has restarted under the same agent, which does not create SRv6 again"
         yield _need(Means.REWRITE, text, stale)
     if there := _refused(seen.bad, keys.LOCALSID, -1):
         yield _need(Means.RESTART, f"VPP has the SID already{restarted}", there)
+
+
+def _stale(seen: Seen) -> list[str]:
+    """The keys that were not written since VPP restarted; steerings follow their policies."""
+    return [
+        key
+        for key, revision in seen.held.items()
+        if revision < seen.history.vpp_restarted and not key.startswith(keys.STEERING)
+    ]
 
 
 def _need(means: Means, why: str, concerned: Iterable[str]) -> Need:

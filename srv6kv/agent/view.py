@@ -48,6 +48,7 @@ class View:
         changes: goes up whenever the report of a value changes.
         vpp_lost: why the agent will not have VPP again by itself; "" if it has it, or may still.
         silence: that the agent is gone whose states stand in etcd, which count for nothing then.
+        lost: keys that VPP lacks and nothing repairs; None: VPP is not asked.
     """
 
     def __init__(self, prefix: str, *, is_polled: bool = False) -> None:
@@ -57,6 +58,7 @@ class View:
         self.history = History()
         self.changes = 0
         self.vpp_lost = self.silence = ""
+        self.lost: frozenset[str] | None = None
         self.is_polled = is_polled
         self._prefix = prefix
         self._checked: dict[str, int] = {}

@@ -131,6 +131,11 @@ def command(
         agent_rest=rest_of(rest or DEFAULT_URL),
         is_rest_optional=not rest,
     )
+    if api is not None:
+        from srv6kv.sources.events import NodeEvents
+
+        events = NodeEvents(api, node)
+        controller.progress.on_repair = lambda text: events.warn("Repaired", text)
     try:
         _run(controller, "none" if once else listen, node=node, label=controller.label)
     finally:

@@ -36,6 +36,8 @@ REPORT_SECONDS = 1.0
 """Changes are reported this often at most."""
 _NODES_OWN = (keys.LOCALSID, keys.ARP)
 """Most of these keys have an address of the node or of its pods."""
+HUSH_SECONDS = 5.0
+"""The agent tries again what fails during a repair, because VPP does not have it, for so long."""
 LATE_REPORT_SECONDS = 10.0
 """The same for what follows from time alone: keys that a polled agent has missed."""
 
@@ -69,7 +71,7 @@ class AgentWatch:
         self._digest = Digest()
         self._is_refused = False
         self._asked = 0.0
-        self._committed = 0.0
+        self._committed = self._hushed = 0.0
         self._last_report: tuple[float, object] = (0.0, None)
 
     def start(self, queue: SimpleQueue[Any]) -> None:
@@ -214,16 +216,20 @@ class AgentWatch:
             self._phases.committed(transaction, self._reconciler.prefix, revision, self._committed)
             self.due = self._phases.due(self._committed) or 0.0
 
+    def hush(self) -> None:
+        """Report nothing for a while: what a repair does to states passes."""
+        self._hushed = time.monotonic() + HUSH_SECONDS
+
     def report(self, progress: Progress) -> None:
         """Report what has changed, now and then."""
         now = time.monotonic()
         when, state = self._last_report
         view = self.view
         words = (view.history, len(view.unreadable), view.vpp_state, view.vpp_lost, view.silence)
-        current = (view.changes, words, self._committed)
+        current = (view.changes, words, view.lost, self._committed)
         is_news = state != current or self._digest.is_waiting()
         is_news |= self.view.is_polled and now - when >= LATE_REPORT_SECONDS
-        if not is_news or now - when < REPORT_SECONDS:
+        if not is_news or now < max(when + REPORT_SECONDS, self._hushed):
             return
         self._last_report = (now, current)
         revisions = self._revisions()

@@ -24,6 +24,7 @@ class Context:
         queue: events for the loop, put there by any thread.
         revision: of etcd, up to which its content is known.
         hold: the warnings that say why a plan has to wait.
+        unrepaired: the warning that VPP lacks something.
     """
 
     store: Etcd3Store
@@ -37,6 +38,7 @@ class Context:
     revision: int = 0
     source_warnings: tuple[Note, ...] = ()
     hold: tuple[Note, ...] = ()
+    unrepaired: tuple[Note, ...] = ()
 
     def saw_revision(self, revision: int) -> None:
         """Note that etcd's content is known up to a revision."""
@@ -49,7 +51,8 @@ class Context:
     def report_warnings(self) -> None:
         """Report all warnings that there are now."""
         own = self.node_warning()
-        more = {*self.source_warnings, *self.agent.notes, *self.hold, *([own] if own else ())}
+        more = {*self.source_warnings, *self.agent.notes, *self.hold, *self.unrepaired}
+        more |= {own} if own else set()
         self.progress.notes(self.reconciler.notes() | more)
 
     def report_agent(self) -> None:

@@ -19,6 +19,7 @@ from srv6kv.foreign import typed
 from srv6kv.run.agentwatch import AgentWatch
 from srv6kv.run.comparison import FullComparison
 from srv6kv.run.context import Context
+from srv6kv.run.healing import Healing
 from srv6kv.run.inbox import Inbox
 from srv6kv.run.recorder import Recorder
 from srv6kv.run.shutdown import Shutdown
@@ -70,8 +71,10 @@ class Controller:
             self.recorder,
             SimpleQueue(),
         )
-        self._inbox = Inbox(context)
         self._syncing = Syncing(context, self.on_commit)
+        asked = None if self.once else self.agent_rest
+        self._healing = Healing(context, self._syncing, self.label, asked)
+        self._inbox = Inbox(context, self._healing)
         self._writership = Writership(context, self.label, self.identity)
         self._is_following = False
         self._shutdown = Shutdown(context.queue, self._writership.release, self.store.close)
@@ -91,10 +94,12 @@ class Controller:
         typed.prepare()
         with self._shutdown.enforced():
             self._context.agent.start(self._context.queue)
+            self._healing.start(self._context.queue)
             try:
                 self._loop()
             finally:
                 self._context.agent.stop()
+                self._healing.stop()
                 self._writership.release()
                 if self._is_following:
                     self.source.stop()
@@ -135,6 +140,7 @@ class Controller:
         """Keep etcd in sync until something ends the session; whether all work is done."""
         context, lists, syncing = self._context, self._context.lists, self._syncing
         syncing.begin()
+        self._healing.begin()
         has_news = True
         while not self._shutdown.is_requested:
             if writer.lost.is_set():
@@ -145,14 +151,18 @@ class Controller:
             elif self._lacks_node():
                 self.progress.waits_for_node()
                 context.report_warnings()
-            elif has_news and syncing.sync(writer) and self.once and not lists.search_pods():
-                return True
+            else:
+                is_done = has_news and syncing.sync(writer)
+                if is_done and self.once and not lists.search_pods():
+                    return True
+                self._healing.heal(writer)
             self.progress.count(self.reconciler)
             context.report_agent()
             syncing.is_outdated |= context.comparison.check(
                 self.store, self.reconciler, context.agent, self.progress, context.queue
             )
-            has_news = self._inbox.receive(syncing.seconds_left())
+            left = min(syncing.seconds_left(), self._healing.seconds_left())
+            has_news = self._inbox.receive(left)
             has_news |= syncing.take_turn()
             lists.relist_if_due()
             lists.search_pods()

@@ -10,17 +10,20 @@ from srv6kv.agent.poll import Polled
 from srv6kv.etcd.values import Watched
 from srv6kv.run.comparison import Reread
 from srv6kv.run.context import Context
+from srv6kv.run.healing import Healing
+from srv6kv.run.vppwatch import Look
 from srv6kv.sources.source import ClusterChanged
 
-Event = ClusterChanged | Watched | Polled | Reread | Exception | None
+Event = ClusterChanged | Watched | Polled | Look | Reread | Exception | None
 """None wakes the loop."""
 
 
 class Inbox:
     """Applies events to the state of the loop."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, healing: Healing) -> None:
         self._context = context
+        self._healing = healing
         self._session = 0
 
     @contextmanager
@@ -62,6 +65,9 @@ class Inbox:
                 raise event
             case Polled():
                 return self._context.agent.receive(event)
+            case Look():
+                self._healing.receive(event)
+                return False
             case Reread():
                 self._context.comparison.receive(event)
                 return False

@@ -102,8 +102,8 @@ class Syncing:
         limits = self._context.store.limits
         *most, last = split(list(stale.operations), limits.planned, limits.size)
         for part in most:
-            self._write(part, (), writer)
-        self._write(last, self._context.reconciler.ledger_keys.boot_operations(), writer)
+            self.write(part, (), writer)
+        self.write(last, self._context.reconciler.ledger_keys.boot_operations(), writer)
 
     def _commit(self, whole: Plan, writer: Writer, started: float) -> bool:
         """Commit what of a plan may go out now, with the notes about us; whether that is all."""
@@ -114,10 +114,9 @@ class Syncing:
             extra = reconciler.bookkeeping(plan, index, is_part=not part.is_last)
             if not transaction and not extra:
                 continue
-            revision = self._write(transaction, extra, writer)
+            revision = self.write(transaction, extra, writer)
             if transaction:
                 progress.committed(transaction, revision, plan, started, reconciler.prefix)
-                self._on_commit(transaction, revision)
         if report := reconciler.report(plan):
             progress.log_plumbing(report)
         if part.is_last:
@@ -126,7 +125,7 @@ class Syncing:
             progress.parted(plan)
         return part.is_last
 
-    def _write(self, transaction: Transaction, extra: tuple[Operation, ...], writer: Writer) -> int:
+    def write(self, transaction: Transaction, extra: tuple[Operation, ...], writer: Writer) -> int:
         """Commit one transaction, and return its revision: this is where all writing happens."""
         context = self._context
         with context.progress.committing(transaction, context.reconciler.prefix):
@@ -139,4 +138,6 @@ class Syncing:
         context.saw_revision(revision)
         if transaction and context.recorder is not None:
             context.recorder.append(transaction)
+        if transaction:
+            self._on_commit(transaction, revision)
         return revision

@@ -64,6 +64,7 @@ class Settings:
         ipv4: whether IPv4 addresses of services are rendered too, each family by itself.
         reserved: addresses of servers that srv6kv itself needs; no service may take them.
         pod_annotations: what annotations of Pods may name; None: they do not count.
+        auto_repair: whether ``run`` repairs what VPP has lost by a restart.
     """
 
     pod_subnet: Prefix
@@ -87,6 +88,7 @@ class Settings:
     ipv4: bool = False
     reserved: tuple[str, ...] = ()
     pod_annotations: PodAnnotations | None = None
+    auto_repair: bool = True
 
     @property
     def has_tunnels(self) -> bool:
@@ -184,6 +186,7 @@ def _settings(root: Node, findings: Findings) -> Settings:
         external_ips=external_ips,
         ipv4=ipv4,
         pod_annotations=pod_annotations,
+        auto_repair=own.truth("autoRepair") is not False,
     )
 
 

@@ -67,6 +67,7 @@ OWN: dict[str, Kind] = {
     "podNamespaceDirectories": list,
     "podInterfacePattern": str,
     "fullComparison": object,
+    "autoRepair": bool,
 }
 NODE: dict[str, Kind] = {
     **_each(str, "nodeName stealInterface gateway"),

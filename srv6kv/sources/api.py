@@ -177,14 +177,34 @@ class ApiServer:
             on_answer: gets the answer as soon as there is one, also one that is refused.
             silence: seconds that the next piece of the body may take; None: as all else.
         """
+        response, answer = self._request("GET", path)
+        on_answer(answer)
+        if response.status != 200:
+            self._refuse(response, answer)
+        if silence is not None:
+            answer.set_silence(silence)
+        return answer
+
+    def create(self, path: str, body: bytes) -> None:
+        """Create an object; ApiError if it was not."""
+        response, answer = self._request("POST", path, body)
+        if response.status not in (200, 201, 202):
+            self._refuse(response, answer)
+        with answer:
+            pass
+
+    def _request(self, method: str, path: str, body: bytes | None = None) -> tuple[Any, Answer]:
         with self._lock:
             self._refresh()
             pool, host, headers = self._pool, self.host, self._headers()
-        what = f"GET {host}{path.partition('?')[0]}"
+        what = f"{method} {host}{path.partition('?')[0]}"
+        if body is not None:
+            headers["Content-Type"] = "application/json"
         try:
             response = pool.request(
-                "GET",
+                method,
                 host + path,
+                body=body,
                 headers=headers,
                 preload_content=False,
                 decode_content=False,
@@ -193,20 +213,14 @@ class ApiServer:
             )
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise ApiError(f"{what}: {_short(error)}") from None
-        answer = Answer(response, what)
-        on_answer(answer)
-        if response.status != 200:
-            self._refuse(response, answer, what)
-        if silence is not None:
-            answer.set_silence(silence)
-        return answer
+        return response, Answer(response, what)
 
     def drop_connections(self) -> None:
         """Ask whatever is asked from now on over new connections; open answers go on."""
         with self._lock:
             self._pool.clear()
 
-    def _refuse(self, response: Any, answer: Answer, what: str) -> None:
+    def _refuse(self, response: Any, answer: Answer) -> None:
         if response.status == 401:
             self._loaded = 0.0
         with answer:
@@ -214,7 +228,7 @@ class ApiServer:
                 message = bodies.message_of(next(answer.chunks(), b""))
             except ApiError:
                 message = ""
-        text = f"{what}: {response.status} {message or response.reason or ''}".rstrip()
+        text = f"{answer.what}: {response.status} {message or response.reason or ''}".rstrip()
         raise ApiError(text, response.status, _seconds(response.headers.get("Retry-After", "")))
 
     def _headers(self) -> dict[str, str]:

@@ -70,6 +70,7 @@ class Telemetry:
         self.unreported_changes = counter(
             "unreported_changes", "Changes in etcd that no watch has reported."
         )
+        self.repairs = counter("repairs", "Repairs that run has made by itself.", ["means"])
         self.foreign_edits = counter("foreign_edits", "Changes of our keys by another writer.")
 
     def _make_gauges(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -42,12 +42,14 @@ class Progress:
         stage: what would have failed if an error came now: writer (getting the writer key), read,
             watch or commit.
         began: Unix time of the start; what was triggered before is not measured.
+        on_repair: called with one sentence for each repair.
     """
 
     telemetry: Telemetry = field(default_factory=Telemetry)
     state: State = field(default_factory=lambda: State(turned=time.monotonic()))
     stage: str = "writer"
     began: float = field(default_factory=time.time)
+    on_repair: Callable[[str], object] = lambda _text: None
     _notes: set[Note] = field(default_factory=set)
     _trouble: type[Srv6kvError] | None = None
     _keys: Counter[str] = field(default_factory=Counter)
@@ -210,6 +212,13 @@ class Progress:
     def parted(self, plan: Plan) -> None:
         """A part of a plan is in etcd; the agent is to confirm it before the rest follows."""
         add(self.telemetry.policy_updates, plan.effects)
+
+    def repaired(self, means: str, why: str, keys: int, milliseconds: int) -> None:
+        """Report what was repaired by a means, and why."""
+        text = f"repaired: {why} means={means} keys={keys} ms={milliseconds}"
+        tell(log, logging.WARNING, "repaired", text, means=means, why=why, keys=keys)
+        self.telemetry.repairs.labels(means).inc()
+        self.on_repair(f"{why}: {keys} keys were written again ({means})")
 
     def log_new_boot(self, chains: int) -> None:
         """The node has a new boot: so many rule chains of the last one are about to go."""

@@ -45,6 +45,7 @@ def test_every_label_is_documented() -> None:
     telemetry.sync_failures.labels("read").inc()
     add(telemetry.policy_updates, {"grow": 1})
     add(telemetry.etcd_ops, {"put": 1, "delete": 1})
+    add(telemetry.repairs, {"rewrite": 1})
     show(telemetry.keys, models_of([], PREFIX))
     show(telemetry.services, service_states(set(), [], []))
     show(telemetry.warnings, {"Malformed": 1})

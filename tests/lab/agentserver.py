@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -75,12 +75,20 @@ class Agent:
             "insecure-transport: true\ndial-timeout: 1s\nallow-delayed-start: true\n"
             f'endpoints:\n - "{machine.etcd}"\n',
         )
-        # Its own limits, 250 ms and one failure, are too narrow for a machine with other work.
+        self.configure()
+
+    def configure(self, reply_seconds: int = 1) -> None:
+        """Set, from its next start on, how long it waits until it takes VPP for gone.
+
+        Its own limits, 250 ms and one failure, are too narrow for a machine with other work. A VPP
+        that has ended is noticed after one such time, one that is slow after ten.
+        """
         self._write(
             "govpp.conf",
-            f"binapi-socket-path: {vpp.api}\nstats-socket-path: {vpp.stats}\n"
-            f"reply-timeout: {20 * SECOND}\nhealth-check-reply-timeout: {5 * SECOND}\n"
-            "health-check-threshold: 5\n",
+            f"binapi-socket-path: {self._vpp.api}\nstats-socket-path: {self._vpp.stats}\n"
+            f"reply-timeout: {20 * SECOND}\n"
+            f"health-check-reply-timeout: {reply_seconds * SECOND}\n"
+            "health-check-threshold: 10\n",
         )
 
     @property
@@ -88,18 +96,22 @@ class Agent:
         """Whether it is there."""
         return self._process is not None and self._process.is_running
 
-    def start(self) -> None:
+    def start(self, through: Sequence[str | Path] = (), **more: str) -> None:
         """Start it, and return when its REST server answers.
+
+        Args:
+            through: a program that starts it.
+            more: what its environment has beside ours.
 
         Raises:
             Failed: it does not come up.
         """
-        command: list[str | Path] = [self._binaries.agent, f"--config-dir={self._folder}"]
+        command = [*through, self._binaries.agent, f"--config-dir={self._folder}"]
         self._process = Child(
             self._folder / "agent.log",
             command,
             self._place,
-            {"MICROSERVICE_LABEL": self._label},
+            {"MICROSERVICE_LABEL": self._label, **more},
         )
         self._process.wait_until(self._answers, "the agent's REST server")
 

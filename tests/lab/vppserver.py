@@ -76,8 +76,13 @@ class Vpp:
         """Whether it is there."""
         return self._process is not None and self._process.is_running
 
-    def start(self) -> None:
-        """Start it, and return when it has its encap source.
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """What it is told at its start."""
+        return self._commands
+
+    def start(self, *, is_told: bool = True) -> None:
+        """Start it, and return when it has its encap source, if it is told that here.
 
         Raises:
             Failed: it does not come up.
@@ -87,7 +92,7 @@ class Vpp:
         command: list[str | Path] = [self._binaries.vpp, "-c", self._config]
         self._process = Child(self._folder / "vpp.log", command, self._place)
         self._process.wait_until(self._has_sockets, "VPP")
-        for line in self._commands:
+        for line in self._commands if is_told else ():
             self._process.wait_until(lambda line=line: self._takes(line), line)  # type: ignore[misc]
 
     def ctl(self, *words: str) -> str:

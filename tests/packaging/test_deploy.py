@@ -86,7 +86,8 @@ def test_versions_agree() -> None:
 
 
 def test_rights() -> None:
-    """srv6kv may read what it watches and nothing else, and only its containers get the token."""
+    """srv6kv may read what it watches and create events, nothing else, and only its containers get
+    the token."""
     found = objects(MANIFEST.read_text())
     pod = pod_of(found)
     rules = one(found, "ClusterRole")["rules"]
@@ -97,14 +98,17 @@ def test_rights() -> None:
     }
 
     assert {
-        (group, kind) for r in rules for group in r["apiGroups"] for kind in r["resources"]
+        (group, kind): set(rule["verbs"])
+        for rule in rules
+        for group in rule["apiGroups"]
+        for kind in rule["resources"]
     } == {
-        ("", "services"),
-        ("", "nodes"),
-        ("", "pods"),
-        ("discovery.k8s.io", "endpointslices"),
+        ("", "services"): {"list", "watch"},
+        ("", "nodes"): {"list", "watch"},
+        ("", "pods"): {"list", "watch"},
+        ("discovery.k8s.io", "endpointslices"): {"list", "watch"},
+        ("", "events"): {"create"},
     }
-    assert {verb for rule in rules for verb in rule["verbs"]} == {"list", "watch"}
     assert with_token == {"vpp-exec", "srv6kv"}
     for item in (pod, one(found, "ServiceAccount")):
         assert item["automountServiceAccountToken"] is False

@@ -27,7 +27,7 @@ KINDS = {
 TRUE = ("1", "true", "True")
 PATH = re.compile(
     r"/api(?:/v1|s/discovery\.k8s\.io/v1)(?:/namespaces/(?P<namespace>[^/]+))?"
-    r"/(?P<plural>services|nodes|pods|endpointslices)(?:/(?P<name>[^/]+))?"
+    r"/(?P<plural>services|nodes|pods|endpointslices|events)(?:/(?P<name>[^/]+))?"
 )
 
 

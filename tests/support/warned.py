@@ -34,6 +34,7 @@ from srv6kv.kube.gaps import ANYTHING
 from srv6kv.net import bsids
 from srv6kv.net.addresses import Prefix
 from srv6kv.notes import Note, Reason
+from srv6kv.repair.automatic import Found, Judge, warnings
 from srv6kv.run.agentwatch import AgentWatch
 from srv6kv.sources import manifests
 from srv6kv.sources.api import ApiError, ApiServer
@@ -158,6 +159,12 @@ def vpp_lost() -> Notes:
     return watch.notes
 
 
+def vpp_not_repaired() -> Notes:
+    """VPP has restarted, and is not to be repaired."""
+    found = Found(frozenset({"config/vpp/srv6/v2/policy/5555::1"}), has_restarted=True)
+    return warnings(Judge(is_enabled=False).judge(found, 0.0), found)
+
+
 def own_node_incomplete() -> Notes:
     """The own Node is registered again without its pod CIDR."""
     reconciler = Reconciler(settings_of(CONFS["seed"]), "node1", "node1")
@@ -229,6 +236,7 @@ SCENARIOS: dict[Reason, Callable[[], Notes]] = {
     R.API_FORBIDDEN: lambda: from_api(is_denied=True),
     R.AGENT_UNAVAILABLE: agent_away,
     R.AGENT_LOST_VPP: vpp_lost,
+    R.VPP_NOT_REPAIRED: vpp_not_repaired,
     R.OWN_NODE_UNKNOWN: own_node_unknown,
     R.OWN_NODE_INCOMPLETE: own_node_incomplete,
     R.MASS_DELETE_HELD: much_lost,

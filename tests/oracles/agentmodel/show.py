@@ -94,5 +94,16 @@ def steerings(vpp: FakeVpp) -> str:
     return _text(lines)
 
 
+def interfaces(vpp: FakeVpp) -> str:
+    """``show interface``, without counters."""
+    head = "              Name               Idx    State  MTU (L3/IP4/IP6/MPLS)     Counter"
+    names = ["local0", *sorted(vpp.names.values())]
+    lines = [
+        f"{name:<34}{index}{'down' if name == 'local0' else 'up':>9}          9000/0/0/0     "
+        for index, name in enumerate(names)
+    ]
+    return _text([head, *lines])
+
+
 def _text(lines: list[str]) -> str:
     return "\n".join(lines) + "\n"

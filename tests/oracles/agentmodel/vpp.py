@@ -6,6 +6,7 @@ loses packets is noted in ``faults``.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from ipaddress import ip_interface, ip_network
 from typing import Any
@@ -46,6 +47,7 @@ class FakeVpp:
         self._begin()
 
     def _begin(self) -> None:
+        self.born = time.monotonic()
         self.encap_source = "::"
         self.plain: dict[str, Any] = {}
         self.names: dict[str, str] = {}
@@ -314,6 +316,11 @@ class FakeVpp:
                 return self.show_sr_steering_policies()
             case "show sr encaps source addr" if show.is_since(self.version, "21.01"):
                 return f"SR encaps source addr = {self.encap_source}\n"
+            case "show clock":
+                now = time.monotonic() - self.born
+                return f"Time now {now:.6f}, Sat, 28 Nov 2026 9:48:53 GMT\n0: Time now {now:.6f}\n"
+            case "show interface":
+                return show.interfaces(self)
             case "show version":
                 return f"vpp v{self.version}-release built by root on localhost\n"
             case _:
