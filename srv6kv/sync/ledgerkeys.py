@@ -33,7 +33,7 @@ class Boot(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     id: str = ""
-    observed: int = msgspec.field(default=0, name="learnt")
+    observed: int = 0
     distrusted: int = 0
 
 

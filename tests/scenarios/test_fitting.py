@@ -443,7 +443,7 @@ def test_more_chains_of_an_earlier_boot_than_one_transaction_holds(
     bench: Bench, history: History, store: Etcd3Store
 ) -> None:
     """They go in several, before anything else, and then ``run`` begins."""
-    store.put(f"/srv6kv/{bench.label}/boot", '{"id":"another","learnt":1}')
+    store.put(f"/srv6kv/{bench.label}/boot", '{"id":"another","observed":1}')
     stale = [f"config/linux/iptables/v2/rulechain/srv6kv-{number}-OUTPUT" for number in range(4200)]
     value = '{"namespace":{"type":"FD","reference":"/proc/77/ns/net"}}'
     for start in range(0, len(stale), 100):
