@@ -1,4 +1,4 @@
-"""What was measured of rule chains on a real agent holds of the model (agent rules A32, A59)."""
+"""What was measured of rule chains on a real agent holds of the model (agent rules A32, A50)."""
 
 from __future__ import annotations
 

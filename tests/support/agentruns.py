@@ -62,7 +62,7 @@ def deliver(agent: Agent, changes: Iterable[Change]) -> None:
 
 def failures(agent: Agent) -> list[str]:
     """Errors but for deletions of chains that others jump to: they are tried again and made (agent
-    rule A59)."""
+    rule A50)."""
     return [text for text in agent.errors() if "Device or resource busy" not in text]
 
 

@@ -1,6 +1,6 @@
 """The rule chains of all network namespaces, as iptables keeps them.
 
-Rule: agent rules A32 and A59, measured on the real agent with iptables 1.8.9.
+Rule: agent rules A32 and A50, measured on the real agent with iptables 1.8.9.
 """
 
 from __future__ import annotations

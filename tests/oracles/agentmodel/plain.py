@@ -218,7 +218,7 @@ class LinuxInterfaces(_InLinux):
 
 class RuleChains(_InLinux):
     """Owns a whole chain of iptables: create wipes it (agent rule A32); a custom one that is jumped
-    to is wiped and cannot be deleted (A59)."""
+    to is wiped and cannot be deleted (A50)."""
 
     prefix = values.RULE_CHAIN
 
@@ -269,7 +269,7 @@ class RuleChains(_InLinux):
 
     def retrieve(self, vpp: FakeVpp) -> Mapping[str, Any] | None:
         """What this process has made, and nothing where there are few; a built-in chain with its
-        policy among the rules, so that every resync makes it again (agent rule A59)."""
+        policy among the rules, so that every resync makes it again (agent rule A50)."""
         listed = super().retrieve(vpp) or {}
         found = {key: value for key, value in listed.items() if key in self._made}
         if len(found) < _FEW_CHAINS:
