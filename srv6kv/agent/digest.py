@@ -88,9 +88,10 @@ class Digest:
         found = [one for key, one in view.statuses.items() if key in held]
         unknown = held.keys() - {one.key for one in found}
         late = frozenset(key for key in unknown if held[key] <= self._late_revision)
-        states = Counter(str(one.state) for one in found)
+        odd = [one for one in found if one.state is not State.CONFIGURED and not one.is_passing]
+        states = Counter(str(one.state) for one in odd)
+        states.update({State.CONFIGURED: len(found) - len(odd)} if len(found) > len(odd) else {})
         states.update({UNKNOWN: len(unknown)} if unknown else {})
-        odd = [one for one in found if one.state is not State.CONFIGURED]
         seen = Seen(
             bad={one.key: one for one in odd if one.state in BAD},
             history=view.history,

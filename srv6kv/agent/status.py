@@ -18,6 +18,7 @@ import msgspec
 
 from srv6kv import foreign
 from srv6kv.ligato import keys
+from srv6kv.ligato.chains import is_copy
 
 STATUS = "config-status/"
 """Where the state of ``config/...`` is published; only with ``ENABLE_STATUS_PUBLISHING``."""
@@ -67,6 +68,13 @@ class ValueStatus:
     operation: str = "UNDEFINED"
     error: str = ""
     details: tuple[str, ...] = ()
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether the agent says this for about a second of every copy of a pod's rules that
+        changes, while the other one works (agent rule A50)."""
+        is_retrying = self.state is State.RETRYING and self.operation == "UPDATE"
+        return is_retrying and is_copy(self.key)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ class View:
 
     Attributes:
         reported: what was reported, by the key (short form) that it is about.
-        bad: those of them that are FAILED, INVALID or RETRYING.
+        bad: those of them that are FAILED, INVALID or RETRYING, but for what passes.
         changes: goes up whenever the report of a value changes.
         vpp_lost: why the agent will not have VPP again by itself; "" if it has it, or may still.
         silence: that the agent is gone whose states stand in etcd, which count for nothing then.
@@ -186,7 +186,7 @@ class View:
             return
         self.changes += 1
         self.history = self.history.saw_value(key, found)
-        if found.state in BAD:
+        if found.state in BAD and not found.is_passing:
             self.bad[key] = found
         else:
             self.bad.pop(key, None)

@@ -61,9 +61,9 @@ def _routes(reconciler: Reconciler) -> Iterator[Finding]:
 
 
 def _chains(reconciler: Reconciler) -> Iterator[Finding]:
-    """Two values for one built-in chain empty it in turn (agent rule 27)."""
+    """Two values for one chain empty it in turn (agent rule A27)."""
     places = {
-        (value.namespace.reference, value.table, value.chain_type)
+        (value.namespace.reference, value.table, value.chain_type or value.chain_name)
         for value in reconciler.renderer.desired.objects.values()
         if isinstance(value, RuleChain)
     }
@@ -72,15 +72,17 @@ def _chains(reconciler: Reconciler) -> Iterator[Finding]:
             if key.startswith(_CONTIVS):
                 yield Finding(CHECK, WARNING, f"{key} is Contiv's translation of ports", _ADOPT)
             elif _place_of(entry.value) in places:
-                text = f"{key} is in a built-in chain that srv6kv writes; each empties the other's"
+                text = f"{key} is a chain that srv6kv writes; each empties the other's"
                 yield Finding(CHECK, ERROR, text, "let one of both write it")
 
 
 def _place_of(value: bytes) -> tuple[str, str, str] | None:
     try:
         body: Any = foreign.plain(value)
-        return (body["namespace"]["reference"], body["table"], body["chain_type"])
-    except (ValueError, KeyError, TypeError):
+        builtin = body.get("chain_type", "CUSTOM")
+        chain = body["chain_name"] if builtin == "CUSTOM" else builtin
+        return (body["namespace"]["reference"], body["table"], chain)
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

@@ -9,9 +9,11 @@ from srv6kv.cluster.topology import HostEndpoint, PodEndpoint
 from srv6kv.explain import account
 from srv6kv.explain.scene import Scene, policy_name, port_text
 from srv6kv.kube.model import Endpoint, EndpointSlice
+from srv6kv.ligato.chains import ChainName
 from srv6kv.ligato.values import AgentValue
 from srv6kv.net import sids
 from srv6kv.net.family import family_of
+from srv6kv.plan.copies import chains_of
 from srv6kv.render import endpoint, selection
 from srv6kv.render.addresses import places_of, wishes
 from srv6kv.render.endpoint import Translation
@@ -120,7 +122,7 @@ def _keys_of(scene: Scene, name: LocalEndpoint) -> Iterator[str]:
     settings, own = scene.settings, scene.topology.own
     objects, is_up = scene.renderer.desired.objects, scene.renderer.is_up(name)
     found: list[AgentValue] = []
-    chains: Iterable[AgentValue] = ()
+    chains: Iterable[str] = ()
     if isinstance(name, Host):
         if is_up and own is not None and own.id is not None:
             found = [*endpoint.host_objects(own.id, settings)]
@@ -130,10 +132,20 @@ def _keys_of(scene: Scene, name: LocalEndpoint) -> Iterator[str]:
             sid = sids.sid_of(settings.sid.pod, name)
             found = [*endpoint.pod_objects(name, sid, attachment, settings)]
             found += endpoint.neighbour(name, attachment)
-            chains = endpoint.rule_chains(attachment, {name: ()}) if is_up else ()
+            if is_up:
+                chains = _chains_of(scene, endpoint.rule_chains(attachment, {name: ()}))
     if found and objects.get(found[0].key) == found[0]:
         yield from (value.key for value in found)
-    yield from (value.key for value in chains)
+    yield from chains
+
+
+def _chains_of(scene: Scene, chains: Iterable[AgentValue]) -> Iterator[str]:
+    """The keys of a sandbox's chains; no copies where a built-in one holds the rules itself."""
+    desired, actual = scene.renderer.desired, scene.reconciler.actual
+    names = (ChainName.of(value.key) for value in chains)
+    for builtin in dict.fromkeys(name.builtin for name in names if name is not None):
+        found = chains_of(builtin, desired.objects, actual, None)
+        yield from (key for key, value in found.items() if value is not None)
 
 
 def _policies(scene: Scene) -> list[bool]:

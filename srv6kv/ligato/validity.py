@@ -36,6 +36,8 @@ _CHAINS = {
 }
 
 
+_CHAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,27}")
+"""iptables takes 28 characters, none of them a blank, and no dash first."""
 _CHANGED_IN_NAMES = re.compile(r"[^\x21-\x7e]|\$")
 _CHANGED_IN_TEXTS = re.compile(r"[^\x20-\x7e]|\$")
 """What is not plain ASCII, and what an agent with expand-env-variables would expand."""
@@ -154,8 +156,11 @@ def _vrf_table(value: VrfTable) -> str | None:
 
 
 def _rule_chain(value: RuleChain) -> str | None:
-    if value.chain_type not in _CHAINS.get(value.table, set()):
+    chains = _CHAINS.get(value.table, set())
+    if value.chain_type not in chains and not (chains and value.chain_type in ("", "CUSTOM")):
         return f"chain_type: table {value.table!r} has no chain {value.chain_type!r}"
+    if value.chain_type not in chains and not _CHAIN_NAME.fullmatch(value.chain_name):
+        return f"chain_name: {value.chain_name!r} is no name of a chain"
     if not value.namespace.reference:
         return "namespace: empty, the rules would hit the host"
     if len(value.namespace.reference) > MOST_PATH:

@@ -162,13 +162,18 @@ class Namespace(_Value, frozen=True):
 
 
 class RuleChain(_Value, frozen=True):
-    """All rules of one built-in iptables chain of a namespace; the default protocol is IPV4."""
+    """All rules of one iptables chain of a namespace; the default protocol is IPV4.
 
-    chain_type: str
+    Attributes:
+        chain_type: the built-in chain; "": a custom one, which has a ``chain_name``.
+    """
+
     name: str
     namespace: Namespace
     rules: tuple[str, ...]
     table: str
+    chain_name: str = ""
+    chain_type: str = ""
     protocol: str = ""
 
     @property

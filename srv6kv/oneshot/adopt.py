@@ -7,7 +7,7 @@ Contiv gave them. A pod's loopback is the CNI's: service addresses on it are tak
 request.
 
 A deleted rule chain empties the pod's built-in chain (agent rule A32), so Contiv's goes
-immediately before ours comes.
+immediately before ours of the same place comes.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from srv6kv import foreign
 from srv6kv.errors import Conflict
 from srv6kv.etcd.values import KeyValue
 from srv6kv.ligato import keys
+from srv6kv.ligato.chains import ChainName
 from srv6kv.net import addresses, sids
 from srv6kv.notes import Reason
 from srv6kv.plan import ownership
@@ -42,7 +43,6 @@ _TUNNEL = re.compile(
     r"(lookupInPodVRF|lookupInMainVRF|usingPolicyWithBSID-[0-9a-f:]+-and-podCrossconnection)\Z"
 )  # rules N6 and N7
 _LOOPBACK = f"{keys.LINUX_INTERFACE}linux-loop-"
-_OUR_CHAIN = keys.RULE_CHAIN + keys.OUR_RULE_CHAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,7 @@ class Adoption:
         loopbacks: service addresses on pods' loopbacks, by key.
         lost: localsids in use that would go because their target is unknown, with the reason.
         steps: the transactions, each with what is noted about us.
+        followers: the chains that wait for others.
     """
 
     plan: Plan
@@ -66,6 +67,7 @@ class Adoption:
     loopbacks: Mapping[str, tuple[str, ...]]
     lost: tuple[str, ...]
     steps: tuple[tuple[Transaction, tuple[Operation, ...]], ...]
+    followers: frozenset[str]
 
 
 class EndpointsLost(Conflict):
@@ -104,6 +106,7 @@ def adopt(
         loopbacks=loopbacks,
         lost=tuple(_lost(plan, there, reconciler)),
         steps=tuple(_steps(plan, reconciler)),
+        followers=frozenset(reconciler.prefix + key for key in plan.order.followers),
     )
 
 
@@ -162,8 +165,8 @@ def _in_order(
         for operation in transaction.operations:
             if operation.key in chains:
                 continue
-            if operation.is_put and operation.key.startswith(prefix + _OUR_CHAIN):
-                operations += _of_the_same_pod(operation.key, going, prefix)
+            if operation.is_put:
+                operations += _of_the_same_place(operation.key, going, prefix)
             operations.append(operation)
         found.append(operations)
     rest = [*going.values(), *extra]
@@ -176,11 +179,15 @@ def _in_order(
     )
 
 
-def _of_the_same_pod(key: str, going: dict[FullKey, Operation], prefix: str) -> list[Operation]:
-    """Contiv's chains of one sandbox, whose names hold the whole id; they are taken out."""
-    sandbox = key.removeprefix(prefix + _OUR_CHAIN).removesuffix("-IPv4").rpartition("-")[0]
-    start = f"{prefix}{keys.RULE_CHAIN}port-forward-{sandbox}"
-    return [going.pop(one) for one in sorted(going) if one.startswith(start)]
+def _of_the_same_place(key: str, going: dict[FullKey, Operation], prefix: str) -> list[Operation]:
+    """Contiv's chains, whose names hold a sandbox's whole id, that are in a built-in chain of ours;
+    they are taken out."""
+    name = ChainName.of(key.removeprefix(prefix))
+    if name is None or name.copy:
+        return []
+    start = f"{prefix}{keys.RULE_CHAIN}port-forward-{name.sandbox}"
+    listed = (one for one in sorted(going) if one.startswith(start))
+    return [going.pop(one) for one in listed if one.endswith(f"-{name.hook.chain}")]
 
 
 def _loopbacks(

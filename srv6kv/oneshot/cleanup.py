@@ -37,6 +37,7 @@ class Removal:
     transactions: tuple[Transaction, ...]
     notes: tuple[Operation, ...]
     kept: Mapping[str, str]
+    followers: frozenset[str] = frozenset()
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ Rule (decision 0032): a failed guard means read again and make again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol, TypeVar
 
 from srv6kv.errors import Conflict, LimitsLowered
@@ -14,6 +14,7 @@ from srv6kv.etcd.backoff import Backoff
 from srv6kv.etcd.session import WriterSession
 from srv6kv.etcd.store import Etcd3Store
 from srv6kv.etcd.values import Snapshot
+from srv6kv.sync.turns import COPY_SECONDS
 from srv6kv.txn.transaction import Operation, Transaction
 
 
@@ -23,6 +24,10 @@ class Work(Protocol):
     @property
     def steps(self) -> Sequence[tuple[Transaction, tuple[Operation, ...]]]:
         """Transactions, each with what is noted with it without guards."""
+
+    @property
+    def followers(self) -> Collection[str]:
+        """Chains that go out when the agent has had the time to make those before them."""
 
 
 Made = TypeVar("Made", bound=Work)
@@ -59,6 +64,8 @@ def write(
             revision = snapshot.revision
             try:
                 for transaction, extra in work.steps:
+                    if any(one.key in work.followers for one in transaction.operations):
+                        time.sleep(COPY_SECONDS)
                     revision = store.commit(
                         transaction, writer=writer, read_revision=revision, extra=extra
                     )

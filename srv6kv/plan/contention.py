@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
 from srv6kv.ligato import keys
+from srv6kv.ligato.chains import ChainName
 from srv6kv.plan.actual import Actual, lists_of, steering_facts
 from srv6kv.plan.plan import Plan
 from srv6kv.render.desired import Delta, Desired
@@ -114,6 +115,8 @@ def _names(key: str, value: bytes | None, actual: Actual) -> Iterator[tuple[str,
         for address in _DESTINATION.findall(key):
             yield f"sid {address}", True
     elif key.startswith(keys.RULE_CHAIN):
+        name = ChainName.of(key)
+        yield f"chain {name.builtin.key if name is not None else key}", True
         for matched in _MATCHED_ADDRESS.findall(value or b""):
             yield f"address {str(matched, 'ascii')}", True
     elif key.startswith(keys.POLICY):

@@ -16,14 +16,13 @@ from dataclasses import dataclass, field, replace
 from operator import or_
 from typing import NamedTuple
 
-import msgspec
-
 from srv6kv.cluster.attachment import sandbox_of
 from srv6kv.cluster.cluster import Cluster
 from srv6kv.cluster.topology import Topology, address_of
 from srv6kv.kube.gaps import NODE, POD, SERVICE
 from srv6kv.kube.model import Gap, Node, Ref
 from srv6kv.ligato import keys
+from srv6kv.ligato.chains import JUMPS, ChainName
 from srv6kv.ligato.values import CrossConnect, LocalSid, Policy, Route, RuleChain
 from srv6kv.net import sids
 from srv6kv.net.addresses import Prefix, is_canonical, is_ipv4
@@ -33,9 +32,6 @@ from srv6kv.render.desired import Delta, Desired, Steered
 from srv6kv.render.lists import Lists, Path, paths_in
 from srv6kv.settings import Settings
 
-_CHAIN = re.compile(
-    re.escape(keys.RULE_CHAIN + keys.OUR_RULE_CHAIN) + r"(.+)-(?:PREROUTING|OUTPUT)(?:-IPv4)?\Z"
-)
 _SERVICE_ADDRESS = re.compile(r"-d ([0-9a-f:.]+)/")
 _POD_ADDRESS = re.compile(
     r"--to-destination (?:\[([0-9a-f:.]+)\]:\d+|([0-9.]+):\d+|([0-9a-f:.]+))\Z"
@@ -226,15 +222,15 @@ class Inherited:
                 return policy, paths_in(found.segment_lists)
         return None
 
-    def completed_chain(self, value: RuleChain) -> RuleChain:
-        """Add the rules that stay to a rule chain."""
-        there = set(self._rules(value.key)) if self.gaps else set()
-        if there <= set(value.rules):
-            return value
-        left = self._left(value.key, there, value.rules)
+    def completed_rules(self, builtin: ChainName, rules: tuple[str, ...]) -> tuple[str, ...]:
+        """Add the rules that stay to those of a built-in chain, in whichever chain they are."""
+        names = (builtin, *builtin.copies) if self.gaps else ()
+        there = {rule for name in names for rule in self._rules(name.key)}.difference(JUMPS)
+        if there <= set(rules):
+            return rules
+        left = self._left(builtin.key, there, rules)
         kept = {rule for rule in there if rule in left and self._is_rule_held(rule)}
-        rules = tuple(sorted({*value.rules, *kept}))
-        return msgspec.structs.replace(value, rules=rules) if kept else value
+        return tuple(sorted({*rules, *kept})) if kept else rules
 
     def _is_rule_held(self, rule: str) -> bool:
         found = _SERVICE_ADDRESS.match(rule)
@@ -268,10 +264,10 @@ class Inherited:
                 reached |= {path[0] for path in self._paths(facts.bsid) if len(path) == 1}
         behind: dict[str, set[str]] = {}
         for key in self.actual.entries:
-            found = _CHAIN.match(key) if self.owns(key) else None
-            if found is not None:
+            name = ChainName.of(key) if self.owns(key) else None
+            if name is not None:
                 pods = set(self._translations(key))
-                behind.setdefault(found[1], set()).update(pod for _, pod in pods)
+                behind.setdefault(name.sandbox, set()).update(pod for _, pod in pods)
                 addresses |= {pod for one, pod in pods if one in services}
         addresses |= {self.cluster.held[sid] for sid in reached & self.cluster.held.keys()}
         prefix = self.settings.sid.pod
@@ -323,8 +319,8 @@ class Inherited:
         return hop.next_hop in self._reach().addresses
 
     def _is_chain_held(self, key: str) -> bool:
-        found = _CHAIN.match(key)
-        is_reached = found is not None and found[1] in self._reach().sandboxes
+        name = ChainName.of(key)
+        is_reached = name is not None and name.sandbox in self._reach().sandboxes
         return is_reached or any(map(self._is_rule_held, self._rules(key)))
 
     @property

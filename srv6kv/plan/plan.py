@@ -8,16 +8,18 @@ goes immediately before the new one comes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Container, Iterable
 from dataclasses import dataclass, field
 
 import msgspec
 
 from srv6kv.ligato import keys
+from srv6kv.ligato.chains import is_builtin
 from srv6kv.ligato.values import encode
 from srv6kv.net.targets import Target
 from srv6kv.notes import Note
 from srv6kv.plan.actual import Actual, effects_of, steering_facts
+from srv6kv.plan.copies import Order, order_of
 from srv6kv.plan.inherited import Inherited
 from srv6kv.plan.ownership import Ranges
 from srv6kv.plan.resolve import Left, Part, Resolver
@@ -75,6 +77,7 @@ class Plan:
         values: key (short form) to the bytes that should be there; None: nothing should.
         plumbing: what others may own, and what of it is made now; empty unless all was compared.
         parts: what was looked at: keys, and targets of steerings.
+        order: which chains wait for others.
     """
 
     transactions: tuple[Transaction, ...]
@@ -84,6 +87,7 @@ class Plan:
     plumbing: Plumbing = Plumbing()
     parts: frozenset[Part] = frozenset()
     left: Left = field(default_factory=Left)
+    order: Order = field(default_factory=Order)
 
     def __bool__(self) -> bool:
         return bool(self.transactions)
@@ -189,7 +193,8 @@ def plan(
     looked_at = object_keys if delta is None else object_keys | delta.keys
     shared |= {key: ledger.shared[key] for key in left.kept if key in ledger.shared}
     changes = actual.changes(values)
-    stages = _stages(values, changes, actual, prefix)
+    order = order_of(changes, actual)
+    stages = _stages(values, changes, order.followers, actual, prefix)
     return Plan(
         transactions=tuple(txn for stage in stages for txn in split(stage, most, batch_bytes)),
         ledger=Ledger(ranges, dict(sorted(shared.items()))),
@@ -198,6 +203,7 @@ def plan(
         plumbing=Plumbing() if delta is not None else _plumbing(desired, actual, changes, present),
         parts=frozenset[Part]((*looked_at, *targets, *values, *left.kept)),
         left=left,
+        order=order,
     )
 
 
@@ -272,9 +278,14 @@ def _unnoted(size: int) -> str:
 
 
 def _stages(
-    values: dict[str, bytes | None], changes: dict[str, bytes | None], actual: Actual, prefix: str
+    values: dict[str, bytes | None],
+    changes: dict[str, bytes | None],
+    followers: Collection[str],
+    actual: Actual,
+    prefix: str,
 ) -> list[list[Operation]]:
-    """Ordered operations; more than one stage only if steerings swap their prefixes."""
+    """Ordered operations; more than one stage only if steerings swap their prefixes, or a chain
+    waits for another one."""
 
     def operation(key: str, value: bytes | None) -> Operation:
         entry = actual.entries.get(key)
@@ -286,7 +297,8 @@ def _stages(
     holders = _holders(changes, moved, actual, freed)
     first = [operation(key, None) for key in sorted(freed)]
     second: list[Operation] = []
-    for key in sorted((k for k, v in changes.items() if v is not None), key=put_order):
+    puts = sorted((key for key, value in changes.items() if value is not None), key=put_order)
+    for key in (key for key in puts if key not in followers):
         second += [operation(old, None) for old in holders.get(key, ())]
         second.append(operation(key, changes[key]))
     for key in freed:
@@ -295,7 +307,8 @@ def _stages(
     gone = {key for key, value in changes.items() if value is None}
     gone -= freed.union(*holders.values())
     second += [operation(key, None) for key in sorted(gone, key=delete_order)]
-    return [stage for stage in (first, second) if stage]
+    third = [operation(key, changes[key]) for key in puts if key in followers]
+    return [stage for stage in (first, second, third) if stage]
 
 
 def put_order(key: str) -> tuple[int, str]:
@@ -303,9 +316,10 @@ def put_order(key: str) -> tuple[int, str]:
     return (keys.rank(key), key)
 
 
-def delete_order(key: str) -> tuple[int, str]:
-    """The place of a key (short form) among deletions: the reverse of the puts, by kind."""
-    return (-keys.rank(key), key)
+def delete_order(key: str) -> tuple[int, bool, str]:
+    """The place of a key (short form) among deletions: the reverse of the puts, by kind, and a
+    chain before those that it jumps to."""
+    return (-keys.rank(key), not is_builtin(key), key)
 
 
 def _moved(values: dict[str, bytes | None]) -> dict[str, Target]:

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 import msgspec
 
 from srv6kv.ligato import keys
+from srv6kv.ligato.chains import ChainName
 from srv6kv.ligato.validity import fault_of
 from srv6kv.ligato.values import (
     AgentValue,
     L3Traffic,
     LocalSid,
     Policy,
-    RuleChain,
     Steering,
     encode,
 )
@@ -28,6 +28,7 @@ from srv6kv.net.targets import Target
 from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.plan.actual import Actual
 from srv6kv.plan.allot import Allotment
+from srv6kv.plan.copies import chains_of
 from srv6kv.plan.inherited import Inherited
 from srv6kv.plan.ownership import Ranges
 from srv6kv.render.desired import Carried, Desired, Steered
@@ -96,8 +97,16 @@ class Resolver:
 
     def resolve(self, object_keys: Iterable[str], targets: Collection[Target]) -> None:
         """Choose the bytes of these objects and of the steerings and policies of these targets."""
+        builtins = dict[ChainName, None]()
         for key in object_keys:
-            self._add_object(key)
+            if (name := ChainName.of(key)) is not None:
+                builtins[name.builtin] = None
+            else:
+                self._add_object(key, self.desired.objects.get(key))
+        for builtin in builtins:
+            chains = chains_of(builtin, self.desired.objects, self.actual, self.inherited)
+            for key, chain in chains.items():
+                self._add_object(key, chain)
         self._leaving = set(targets)
         steered: dict[Target, Steered | Carried] = {}
         for target in targets:
@@ -125,13 +134,10 @@ class Resolver:
             if self.values.get(key) is None:
                 self.values.pop(key, None)
 
-    def _add_object(self, key: str) -> None:
-        value = self.desired.objects.get(key)
+    def _add_object(self, key: str, value: AgentValue | None) -> None:
         if value is None:
             self.values[key] = None
             return
-        if self.inherited is not None and isinstance(value, RuleChain):
-            value = self.inherited.completed_chain(value)
         text = encode(value)
         fault = self._fault_of(value) or self._excess_of(key, len(text))
         if fault:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from srv6kv.cluster.attachment import Attachment
 from srv6kv.cluster.topology import host_end_of
+from srv6kv.ligato.chains import JUMPS, ChainName, Hook, custom_name
 from srv6kv.ligato.keys import HOST_INTERCONNECT
 from srv6kv.ligato.values import (
     AgentValue,
@@ -92,21 +93,27 @@ def rule_chains(
     families = {is_ipv4(pod) for pod in translations} or {False}
     for ipv4 in sorted(families):
         mine = [(pod, item) for pod, item in items if is_ipv4(pod) == ipv4]
-        yield _chain(attachment, "NAT", "PREROUTING", _dnats(mine), ipv4=ipv4)
-        yield _chain(attachment, "RAW", "OUTPUT", (_notrack(i.address) for _, i in mine), ipv4=ipv4)
+        yield from _chains(attachment, Hook.TRANSLATE, _dnats(mine), ipv4=ipv4)
+        untracked = (_notrack(item.address) for _, item in mine)
+        yield from _chains(attachment, Hook.NOT_TRACK, untracked, ipv4=ipv4)
 
 
-def _chain(
-    attachment: Attachment, table: str, chain_type: str, rules: Iterable[str], *, ipv4: bool
-) -> RuleChain:
-    return RuleChain(
-        name=f"srv6kv-{attachment.sandbox}-{chain_type}" + ("-IPv4" if ipv4 else ""),
-        namespace=attachment.namespace,
-        protocol="" if ipv4 else "IPV6",
-        table=table,
-        chain_type=chain_type,
-        rules=tuple(sorted(set(rules))),
-    )
+def _chains(
+    attachment: Attachment, hook: Hook, rules: Iterable[str], *, ipv4: bool
+) -> Iterator[RuleChain]:
+    """Two copies of the rules, and the built-in chain that jumps to both (rule R8)."""
+    builtin = ChainName(attachment.sandbox, hook, is_ipv4=ipv4)
+    listed = tuple(sorted(set(rules)))
+    for name in (*builtin.copies, builtin):
+        yield RuleChain(
+            name=name.text,
+            namespace=attachment.namespace,
+            protocol="" if ipv4 else "IPV6",
+            table=hook.table,
+            chain_type="" if name.copy else hook.chain,
+            chain_name=custom_name(name.copy) if name.copy else "",
+            rules=listed if name.copy else JUMPS,
+        )
 
 
 def _dnats(items: Sequence[tuple[str, Translation]]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from srv6kv.cluster.attachment import Attachment
 from srv6kv.kube.model import Ref
+from srv6kv.ligato.chains import COPIES, custom_name
 from srv6kv.ligato.values import encode
 from srv6kv.net.addresses import is_ipv4
 from srv6kv.render import endpoint
@@ -44,7 +45,9 @@ def left_out(attachment: Attachment, answering: Answering, most_bytes: int) -> d
         mine = {pod: listed for pod, listed in answering.items() if is_ipv4(pod) == ipv4}
         if _is_small(mine, most_bytes):
             continue
+        first = custom_name(COPIES[0])  # both copies are equally long
         chains = endpoint.rule_chains(attachment, dict.fromkeys(mine, ()))
+        chains = (chain for chain in chains if chain.chain_name == first)
         for chain, sizes in zip(chains, (_translations(mine), _addresses(mine)), strict=True):
             room = most_bytes - len(chain.key) - len(encode(chain))
             kept = {ref: size for ref, size in sizes.items() if ref not in found}
@@ -64,7 +67,7 @@ def _is_small(answering: Answering, most_bytes: int) -> bool:
 
 
 def _translations(answering: Answering) -> Counter[Ref]:
-    """The bytes of each service's rules in PREROUTING."""
+    """The bytes of each service's rules for packets that come in."""
     listed = [
         (ref, pod, item)
         for pod, by_service in answering.items()
@@ -79,7 +82,7 @@ def _translations(answering: Answering) -> Counter[Ref]:
 
 
 def _addresses(answering: Answering) -> Counter[Ref]:
-    """The bytes of each service's rules in OUTPUT."""
+    """The bytes of each service's rules for packets that go out."""
     addresses: dict[Ref, set[str]] = {}
     for by_service in answering.values():
         for ref, items in by_service.items():

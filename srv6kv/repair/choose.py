@@ -101,7 +101,7 @@ def _by_state(key: str, status: ValueStatus | None) -> Fault | None:
     if status.state is State.INVALID:
         why = f"INVALID: {error}; what VPP had before stays until it restarts"
         return Fault(key, Means.RESTART, why)
-    if status.state not in BROKEN:
+    if status.state not in BROKEN or status.is_passing:
         return None
     code = vpp_code(error)
     if key.startswith(keys.POLICY) and (code == -12 or "failed to find index" in error):

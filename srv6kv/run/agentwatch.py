@@ -183,11 +183,12 @@ class AgentWatch:
     def advance(self) -> bool:
         """Update what the rest of a plan waits for, and ``due``; whether it may go out now."""
         now = time.monotonic()
-        is_ready = not self.view.has_states or self._phases.is_free
+        has_states = self.view.has_states
+        is_ready = self._phases.is_free or (not has_states and self._phases.holds_phases)
         if not is_ready and now >= self.due:
             self._update_awaited(now)
             self.due = self._phases.due(now) or now
-            is_ready = self.due <= now
+            is_ready = self.due <= now or not has_states
         if is_ready:
             self.due = max(self.due, now + REPORT_SECONDS)  # what else may hold it up takes a while
         return is_ready
@@ -212,9 +213,8 @@ class AgentWatch:
     def committed(self, transaction: Transaction, revision: int) -> None:
         """Note that a transaction of a part is in etcd."""
         self._committed = time.monotonic()
-        if self.view.has_states:
-            self._phases.committed(transaction, self._reconciler.prefix, revision, self._committed)
-            self.due = self._phases.due(self._committed) or 0.0
+        self._phases.committed(transaction, self._reconciler.prefix, revision, self._committed)
+        self.due = self._phases.due(self._committed) or 0.0
 
     def hush(self) -> None:
         """Report nothing for a while: what a repair does to states passes."""

@@ -200,7 +200,8 @@ def _vrf_tables(values: Values) -> Iterable[Row]:
 
 def _chains(values: Values) -> Iterable[Row]:
     for key, value in sorted(parts.below(keys.RULE_CHAIN, values)):
-        table = f"{value.get('table', 'FILTER')} {value.get('chain_type', 'CUSTOM')}"
+        chain = value.get("chain_type") or value.get("chain_name", "CUSTOM")
+        table = f"{value.get('table', 'FILTER')} {chain}"
         place = f"{table}\n{value.get('namespace', {}).get('reference', '')}".rstrip()
         rules = "\n".join(value.get("rules", ()))
         yield value.get("name") or key.removeprefix(keys.RULE_CHAIN), place, rules

@@ -27,7 +27,7 @@ from srv6kv.plan import contention, ownership
 from srv6kv.plan.actual import Actual, Entry, read
 from srv6kv.plan.inherited import Inherited
 from srv6kv.plan.leftout import LeftOut
-from srv6kv.plan.plan import MOST_BYTES, Ledger, Plan, plan, put_order
+from srv6kv.plan.plan import MOST_BYTES, Ledger, Plan, delete_order, plan, put_order
 from srv6kv.render import Delta, Renderer
 from srv6kv.render.node import drop_routes
 from srv6kv.settings import Settings
@@ -154,7 +154,7 @@ class Reconciler:
         return Transaction(
             tuple(
                 Operation(keys.full(self.prefix, key), None, entry.revision)
-                for key, entry in sorted(entries)
+                for key, entry in sorted(entries, key=lambda item: delete_order(item[0]))
                 if self.owns(key) and names_a_process(key, entry.value)
             )
         )

@@ -10,14 +10,16 @@ Rule: pure; times are monotonic seconds, passed in. Without states a plan goes o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
 from srv6kv.agent.status import State
 from srv6kv.agent.view import Reported
 from srv6kv.ligato import keys
+from srv6kv.ligato.chains import is_copy
 from srv6kv.plan.actual import Actual, effects_of, lists_of
 from srv6kv.plan.plan import Ledger, Plan
+from srv6kv.sync.turns import Turns
 from srv6kv.txn.transaction import Operation, Transaction
 
 CONFIRM_SECONDS = 2.0
@@ -65,10 +67,17 @@ class Rollout:
 
     _puts: dict[str, _Put] = field(default_factory=dict)
     _held: dict[str, float] = field(default_factory=dict)
+    _turns: Turns = field(default_factory=Turns)
+    _copies: frozenset[str] = frozenset()
 
     @property
     def is_begun(self) -> bool:
         """Whether a part of the last plan is out and the rest is not."""
+        return bool(self._held) or self._turns.is_begun
+
+    @property
+    def holds_phases(self) -> bool:
+        """Whether something waits for the phase before its own."""
         return bool(self._held)
 
     def next_part(
@@ -78,34 +87,49 @@ class Rollout:
 
         Args:
             ledger: what is noted in etcd; a part notes nothing as gone that is not.
-            report: of the agent; None: it reports no states, so all of the plan goes.
+            report: of the agent; None: it reports no states, so all goes that waits for no time.
         """
+        operations = [one for transaction in plan.transactions for one in transaction.operations]
+        puts = {_short(one) for one in operations if one.is_put}
+        waiting = self._turns.waiting(plan.order, puts, actual, report, now)
+        self._copies = frozenset(filter(is_copy, plan.order.followers))
+        left = {one for one in operations if one.is_put and _short(one) in waiting}
         if report is None:
             self._puts, self._held = {}, {}
-            return Part(plan, is_last=True)
-        for key in list(self._puts):
-            self.update(key, report(key), now)
-        receive, send, gone = _by_phase(plan, actual)
-        waits = self._awaits_receive() or bool(receive)
-        holds_send = self._hold_back(SEND, waits and bool(send), now)
-        waits = bool(gone) and bool(waits or self._puts or send)
-        holds_gone = self._hold_back(GONE, waits, now, must_wait=holds_send)
-        left = (send if holds_send else set()) | (gone if holds_gone else set())
+        else:
+            left |= self._hold_phases_back(plan, actual, report, now)
         if not left:
             return Part(plan, is_last=True)
         deleted = frozenset(_short(one) for one in left if not one.is_put)
         return Part(_without(plan, left, ledger, actual), is_last=False, gone=deleted)
+
+    def _hold_phases_back(
+        self, plan: Plan, actual: Actual, report: Reports, now: float
+    ) -> set[Operation]:
+        """Choose what of a plan waits for the phase before its own."""
+        for key in list(self._puts):
+            self.update(key, report(key), now)
+        receive, send, gone = _by_phase(plan, actual, self._copies)
+        waits = self._awaits_receive() or bool(receive)
+        holds_send = self._hold_back(SEND, waits and bool(send), now)
+        waits = bool(gone) and bool(waits or self._puts or send)
+        holds_gone = self._hold_back(GONE, waits, now, must_wait=holds_send)
+        return (send if holds_send else set()) | (gone if holds_gone else set())
 
     def committed(self, transaction: Transaction, prefix: str, revision: int, now: float) -> None:
         """Note that a transaction of a part is in etcd at this revision."""
         for operation in transaction.operations:
             key = operation.key.removeprefix(prefix)
             self._puts.pop(key, None)
+            was_there = operation.guard != 0
+            if operation.is_put and key not in self._copies:
+                self._puts[key] = _Put(revision, now, was_there)
             if operation.is_put:
-                self._puts[key] = _Put(revision, now, operation.guard != 0)
+                self._turns.committed(key, revision, now, was_there=was_there)
 
     def update(self, key: str, reported: Reported | None, now: float) -> None:
         """Apply the agent's report of a key (short form)."""
+        self._turns.update(key, reported, now)
         if key in self._puts and _is_done(self._puts[key], reported, now):
             del self._puts[key]
 
@@ -115,21 +139,23 @@ class Rollout:
     @property
     def awaited(self) -> tuple[str, ...]:
         """The keys (short form) that something waits for."""
-        return tuple(self._puts) if self._held else ()
+        return (*(self._puts if self._held else ()), *self._turns.awaited)
 
     @property
     def is_free(self) -> bool:
         """Whether the agent has confirmed all that what is held back next waits for."""
         awaits = self._awaits_receive() if SEND in self._held else self._puts
-        return bool(self._held) and not awaits
+        return (bool(self._held) and not awaits) or self._turns.is_free
 
     def due(self, now: float) -> float | None:
         """Return when what is held back may go, or when to look again; None: nothing is."""
-        if self.is_free or not self._held:
-            return now if self._held else None
-        first = SEND if SEND in self._held else GONE
-        ends = [self._held[first] + _limit(first)]
-        for put in self._puts.values():
+        if self.is_free or not self.is_begun:
+            return now if self.is_begun else None
+        ends = [self._turns.due(now)] if self._turns.is_begun else []
+        if self._held:
+            first = SEND if SEND in self._held else GONE
+            ends.append(self._held[first] + _limit(first))
+        for put in self._puts.values() if self._held else ():
             quiet = put.when + QUIET_SECONDS
             ends.append(quiet if quiet > now else put.when + CONFIRM_SECONDS)
         return min(ends)
@@ -174,15 +200,25 @@ def _short(operation: Operation) -> str:
     return keys.CONFIG + operation.key.partition(f"/{keys.CONFIG}")[2]
 
 
-def _by_phase(plan: Plan, actual: Actual) -> tuple[set[Operation], set[Operation], set[Operation]]:
-    """Divide a plan into the receive side, policies and steerings that follow it, and deletions.
+def _by_phase(
+    plan: Plan, actual: Actual, copies: Collection[str]
+) -> tuple[set[Operation], set[Operation], set[Operation]]:
+    """Divide a plan, without these copies of chains, into the receive side, policies and steerings
+    that follow it, and deletions.
 
     A deletion before the last put makes room for one.
     """
     receive: set[Operation] = set()
     send: set[Operation] = set()
     gone: set[Operation] = set()
-    operations = [one for transaction in plan.transactions for one in transaction.operations]
+    listed = (one for transaction in plan.transactions for one in transaction.operations)
+    operations = [one for one in listed if _short(one) not in plan.order.followers]
+    receive.update(
+        one
+        for transaction in plan.transactions
+        for one in transaction.operations
+        if _short(one) in plan.order.followers and _short(one) not in copies
+    )
     last = max((index for index, one in enumerate(operations) if one.is_put), default=-1)
     for index, operation in enumerate(operations):
         if not operation.is_put:

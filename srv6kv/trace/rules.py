@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from srv6kv.cluster.attachment import sandbox_of
-from srv6kv.ligato import keys
+from srv6kv.ligato.chains import JUMPS, ChainName
 from srv6kv.ligato.values import Namespace, RuleChain
 from srv6kv.net.addresses import Prefix, is_ipv4
 from srv6kv.trace.hops import Packet
@@ -53,13 +53,18 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """The rules of a chain of iptables in one namespace."""
+    """The rules of a chain of iptables in one namespace.
+
+    Attributes:
+        chain: its name; of a built-in one its type.
+    """
 
     key: str
     namespace: Namespace
     table: str
     chain: str
     is_ipv4: bool
+    is_builtin: bool
     rules: tuple[Rule, ...]
 
     def is_in(self, namespace: Namespace, interface: str, packet: Packet) -> bool:
@@ -73,18 +78,19 @@ class Chain:
             return False
         if namespace.reference:
             return self.namespace == namespace
-        name = f"{keys.OUR_RULE_CHAIN}{sandbox_of(interface)}-{self.chain}"
-        return self.key in (f"{keys.RULE_CHAIN}{name}", f"{keys.RULE_CHAIN}{name}-IPv4")
+        name = ChainName.of(self.key)
+        return name is not None and name.sandbox == sandbox_of(interface)
 
 
 def first_met(
-    chains: Iterable[Chain],
+    chains: Collection[Chain],
     place: tuple[str, str],
     namespace: Namespace,
     interface: str,
     packet: Packet,
 ) -> tuple[str, Rule] | None:
-    """The first rule that a packet meets, or might meet because it is of another kind.
+    """The first rule that a packet meets, or might meet because it is of another kind; in a chain
+    that a built-in one jumps to as well.
 
     Args:
         chains: of all namespaces.
@@ -96,19 +102,26 @@ def first_met(
     for chain in chains:
         if (chain.table, chain.chain) == place and chain.is_in(namespace, interface, packet):
             for rule in chain.rules:
-                if rule.destination is None or rule.takes(packet):
+                if chain.is_builtin and rule.text in JUMPS:
+                    to = (chain.table, rule.text.removeprefix("-j "))
+                    met = first_met(chains, to, namespace, interface, packet)
+                    if met is not None:
+                        return met
+                elif rule.destination is None or rule.takes(packet):
                     return chain.key, rule
     return None
 
 
 def chain_of(key: str, value: RuleChain) -> Chain:
     """The chain behind a key."""
+    is_custom = value.chain_type in ("", "CUSTOM")
     return Chain(
         key,
         value.namespace,
         value.table,
-        value.chain_type,
+        value.chain_name if is_custom else value.chain_type,
         value.protocol.upper() != "IPV6",
+        not is_custom,
         tuple(map(_rule, value.rules)),
     )
 

@@ -47,7 +47,7 @@ def differences(
                     "it has no state for this key" if status is None else f"it says {status.state}"
                 )
                 yield explained(key, AGENT, "NotInAgent", what)
-        elif status is not None and status.state not in FINE:
+        elif status is not None and status.state not in FINE and not status.is_passing:
             has = None if in_vpp is None else key in in_vpp
             yield from _undone(desired, states, status, has)
     for key in sorted(states.keys() - desired.keys):

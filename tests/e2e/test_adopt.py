@@ -9,6 +9,7 @@ import pytest
 from clusters import Json
 from contivs import CASES, CHAIN, FORWARD, LOOPBACK, NOTED, Node, canonical, contivs
 from history import POLICY, STEERING, differences, violations
+from podchains import chain_keys
 
 from srv6kv.ligato import keys
 
@@ -55,20 +56,22 @@ def test_every_state_on_the_way_is_sound(case: Json) -> None:
 
 @every_case
 def test_a_chain_of_contivs_goes_right_before_ours_comes(case: Json) -> None:
-    """A deleted chain empties the built-in one: never after ours of the same pod is there."""
+    """A deleted chain empties the built-in one: never after ours of the same place is there. The
+    copies of the rules, to which it jumps, are there before."""
     node = Node(case, contivs(case))
     node.adopt()
     order = node.changed()
     for index, key in enumerate(order):
         if key.startswith(FORWARD):
-            container = key.removeprefix(FORWARD).rpartition("-")[0]
-            ours = [i for i, k in enumerate(order) if k.startswith(CHAIN) and _is_of(k, container)]
+            container, _, place = key.removeprefix(FORWARD).rpartition("-")
+            ours = {k: i for i, k in enumerate(order) if k.startswith(CHAIN)}
+            sandboxes = {k.removeprefix(CHAIN).rpartition("-")[0]: k for k in ours}
+            names = [name for name in sandboxes if container.startswith(name)]
+            for name in names:
+                *copies, output, prerouting = (ours[k] for k in chain_keys(name))
+                builtin = {"OUTPUT": output, "PREROUTING": prerouting}[place]
 
-            assert not ours or index < min(ours) < index + 4
-
-
-def _is_of(key: str, container: str) -> bool:
-    return container.startswith(key.removeprefix(CHAIN).rpartition("-")[0])
+                assert max(copies) < index < builtin < index + 3
 
 
 @every_case

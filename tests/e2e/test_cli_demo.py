@@ -100,7 +100,7 @@ def test_demo_as_json(tmp_path: Path) -> None:
     first, second = json.loads(out)
 
     assert (process.returncode, left(tmp_path)) == (0, [])
-    assert (len(first), len(second)) == (42, 5)
+    assert (len(first), len(second)) == (54, 9)
 
 
 @pytest.mark.parametrize(

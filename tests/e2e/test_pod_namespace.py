@@ -89,9 +89,9 @@ def _chains(address: str, ports: Ports = PORTS) -> list[RuleChain]:
         for value in _sidecar(ports).desired().objects.values()
         if isinstance(value, RuleChain) and value.namespace.reference == reference
     ]
-    assert [(chain.table, chain.chain_type) for chain in found] == [
-        ("NAT", "PREROUTING"),
-        ("RAW", "OUTPUT"),
+    assert [(chain.table, chain.chain_name or chain.chain_type) for chain in found] == [
+        *(("NAT", name) for name in ("srv6kv-a", "srv6kv-b", "PREROUTING")),
+        *(("RAW", name) for name in ("srv6kv-a", "srv6kv-b", "OUTPUT")),
     ]
     return found
 
@@ -337,7 +337,7 @@ def test_nothing_of_the_cni_is_shared() -> None:
 
     assert keys.isdisjoint(pod_keys(POD) | pod_keys(OTHER))
     assert not [key for key in keys if key.startswith("config/linux/interfaces/")]
-    assert len([key for key in keys if "/rulechain/srv6kv-" in key]) == 4
+    assert len([key for key in keys if "/rulechain/srv6kv-" in key]) == 12
 
 
 def _held() -> list[str]:

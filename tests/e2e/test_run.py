@@ -101,8 +101,9 @@ def test_removed_manifest(bench: Bench, history: History) -> None:
     assert [(change.key, change.value) for change in changes] == [
         (STEERING + "forK8sService-default-myservice", None),
         (MYSERVICE, None),
-        (CHAIN + f"srv6kv-{TAP}-OUTPUT", None),
-        (CHAIN + f"srv6kv-{TAP}-PREROUTING", None),
+        *((CHAIN + f"srv6kv-{TAP}-{name}", None) for name in ("OUTPUT", "PREROUTING")),
+        *((CHAIN + f"srv6kv-{TAP}-DNAT-{copy}", None) for copy in ("a", "b")),
+        *((CHAIN + f"srv6kv-{TAP}-NOTRACK-{copy}", None) for copy in ("a", "b")),
         (ROUTE + "vrf/0/dst/6666:0:0:1::5/128/gw/::", None),
         (LOCALSID + "6666:0:0:1::5", None),
     ]

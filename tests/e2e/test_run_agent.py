@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from agent_words import (
+    COPY,
     TABLE,
     Writer,
     configured,
@@ -16,6 +17,7 @@ from agent_words import (
     phases,
     settle,
     wire,
+    without_copies,
     written,
 )
 from agentmodel import LiveAgent
@@ -65,17 +67,49 @@ def test_a_change_goes_out_as_the_agent_confirms_it(
     (bench.manifests / "myservice.yaml").unlink()
     before = history.last()
     settle(bench, history)
-    second = written(history, before)
+    second = without_copies(written(history, before))
 
     assert phases(first) == [{"receive"}, {"send"}]
     assert phases(second) in ([{"receive"}, {"send"}, {"gone"}], [{"send"}, {"gone"}])
     for found in (first, second):
         for (_, earlier), (later, _) in itertools.pairwise(found):
             state = history.state(until=later)
-            for change in earlier:
+            for change in (one for one in earlier if not COPY.search(one.key)):
                 assert json.loads(state[status_key(change.key)])["state"] == "CONFIGURED"
         spent = history.arrival(found[-1][0]) - history.arrival(found[0][0])
         timed(f"{len(found)} phases", spent, 1.5)
+    assert process.said("WARNING agent") == []
+
+
+@pytest.mark.parametrize("is_polled", [False, True], ids=["published", "polled"])
+def test_a_pods_other_services_are_translated_at_every_moment(
+    bench: Bench, history: History, live: LiveAgent, is_polled: bool
+) -> None:
+    """While services of the same pod come, change their port and go, whatever the agent does."""
+    bench.settings(*NO_WINDOW)
+    wire(bench, history)
+    process = bench.run(*(["--agent-rest", live.rest_url] if is_polled else []))
+    settle(bench, history)
+    live.wait_for(configured(history))
+    iptables = live.vpp.iptables
+    [(table, stays)] = {
+        table: set(rules)
+        for table, chain, rules in iptables.moments
+        if chain == "PREROUTING" and any(f"[{PODS[0]}]" in rule for rule in rules)
+    }.items()
+    iptables.moments.clear()
+    for port in (80, 81, 0):
+        if port:
+            bench.edit("new.yaml", service("new", "2096::f1", PODS, port))
+        else:
+            (bench.manifests / "new.yaml").unlink()
+        settle(bench, history)
+        live.wait_for(configured(history))
+    met = [rules for at, chain, rules in iptables.moments if (at, chain) == (table, "PREROUTING")]
+
+    assert len(met) > 20
+    assert [rules for rules in met if not stays <= set(rules)] == []
+    assert set(met[-1]) == stays
     assert process.said("WARNING agent") == []
 
 
@@ -92,7 +126,7 @@ def test_without_states_a_change_is_one_revision(
         bench.edit("new.yaml", service("new", "2096::f1", PODS))
         (bench.manifests / "myservice.yaml").unlink()
         settle(bench, history)
-        revisions = written(history, first[0])
+        revisions = without_copies(written(history, first[0]))
 
     assert phases([first]) == [{"receive", "send"}]
     assert "gone" in phases(revisions)[-1]
@@ -112,7 +146,7 @@ def test_an_agent_that_confirms_nothing(
     bench.edit("new.yaml", service("new", "2096::f1", PODS))
     before = history.last()
     settle(bench, history)
-    second = written(history, before)
+    second = without_copies(written(history, before))
 
     assert phases(first) == [{"receive"}, {"send"}]
     gaps = [
@@ -244,7 +278,7 @@ def test_states_over_rest(bench: Bench, store: Etcd3Store, history: History) -> 
     assert phases(first) == [{"receive"}, {"send"}]
     assert source == "rest"
     assert "WARNING Agent" in note
-    assert phases(written(history, before)) == [{"receive", "send"}]
+    assert phases(without_copies(written(history, before))) == [{"receive", "send"}]
 
 
 def test_rest_server_of_nobody(bench: Bench, history: History) -> None:

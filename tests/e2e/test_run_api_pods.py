@@ -94,7 +94,7 @@ def test_pods_that_come_late(bench: ApiBench, history: History) -> None:
     history.wait_for(bench.expected())
     process.wait_for("resolved: Endpoint", times=len(NAMES))
 
-    assert len(chains(history)) == 2 * len(NAMES)
+    assert len(chains(history)) == 6 * len(NAMES)
     assert violations(history.revisions()) == []
 
 
@@ -113,7 +113,7 @@ def test_pods_that_never_come(bench: ApiBench, history: History, text: str) -> N
     history.wait_for(bench.expected())
     before = history.last()
 
-    assert len(chains(history)) == 2 * len(NAMES)
+    assert len(chains(history)) == 6 * len(NAMES)
     assert bench.run("--once").wait() == 0
     assert history.last() == before
 
@@ -130,7 +130,7 @@ def test_pods_of_a_mesh(bench: ApiBench, history: History) -> None:
     bench.edit("pods.yaml", pods(""))
     history.wait_for(bench.expected())
 
-    assert len(chains(history)) == 2 * len(NAMES)
+    assert len(chains(history)) == 6 * len(NAMES)
 
 
 def test_malformed_pod(bench: ApiBench, history: History) -> None:
@@ -140,7 +140,7 @@ def test_malformed_pod(bench: ApiBench, history: History) -> None:
     process = bench.run()
     process.wait_for("Pod default/myservice-a: status.podIPs[0].ip: ")
     process.wait_for("(PodUnknown)")
-    history.wait(lambda: len(chains(history)) == 2 * len(NAMES) - 2)
+    history.wait(lambda: len(chains(history)) == 6 * len(NAMES) - 6)
 
     bench.edit("pods.yaml", pods())
     history.wait_for(bench.expected())

@@ -25,7 +25,7 @@ def test_a_life(conf: str) -> None:
 def test_a_life_has_what_is_hard() -> None:
     """Weights, hundreds of lists, two segments, BSIDs that had to move because they are the same
     text as others or begin them."""
-    policies = lived("seed", 6, 40).policies
+    policies = lived("seed", 7, 40).policies
     lists = [item for policy in policies for item in policy["segment_lists"]]
 
     assert {1, 2} <= {item["weight"] for item in lists}

@@ -107,12 +107,14 @@ def _arp(dice: Dice) -> Arp:
 
 
 def _chain(dice: Dice) -> RuleChain:
+    kinds = ["PREROUTING", "OUTPUT", "INPUT", "FORWARD", "CUSTOM", "", "", "prerouting"]
     return RuleChain(
-        dice.choice(["PREROUTING", "OUTPUT", "INPUT", "FORWARD", "CUSTOM", "prerouting"]),
         dice.choice([*NAMES, *["web"] * 12]),
         Namespace("/run/netns/a", dice.choice(["FD", "NSID", "fd"])),
         tuple(["-d 2096::1/128 -j CT --notrack"] * dice.choice([0, 1, 2])),
         dice.choice(["NAT", "RAW", "FILTER", "MANGLE"]),
+        dice.choice(["", "", "srv6kv-a", "a" * 28]),
+        dice.choice(kinds),
         dice.choice(["IPV6", "IPV6", "IPv6", ""]),
     )
 

@@ -13,12 +13,13 @@ from srv6kv.agent.status import State, ValueStatus
 from srv6kv.agent.view import Reported
 from srv6kv.etcd.values import Change, KeyValue
 from srv6kv.sync.rollout import Rollout
+from srv6kv.sync.turns import COPY_SECONDS
 from srv6kv.txn.transaction import FullKey
 
 PREFIX = "/vnf-agent/n/"
 PODS = [f"2001:0:0:1::{host}" for host in (2, 3, 5, 6)]
 STEP = 0.05
-SETTLED = 12.0
+SETTLED = 12.0 + 2 * COPY_SECONDS
 """Seconds after which all is out, however little the agent says."""
 
 

@@ -207,7 +207,7 @@ class Node:
         self.interfaces: dict[str, Interface] = {}
         self.neighbours: set[tuple[str, str]] = set()
         self.ends: dict[str, LinuxEnd] = {}
-        self.chains: dict[tuple[str, str, str], tuple[Rule, ...]] = {}
+        self.chains: dict[tuple[str, str, str], tuple[Rule | str, ...]] = {}
         self.policies: dict[str, Policy] = {}
         self._vrfs: set[int] = set()
         self._tables: dict[int, Table] = {}
@@ -355,13 +355,15 @@ class Node:
         self.table(vrf).add(IPv6Network(prefix), "sr", Steer(bsid))
 
     def _read_rule_chain(self, key: str, fields: _Fields) -> None:
-        name, table, chain = fields.text("name"), fields.text("table"), fields.text("chain_type")
+        name, table = fields.text("name"), fields.text("table")
+        builtin, custom = fields.text("chain_type"), fields.text("chain_name")
+        fields.expect(bool(builtin) != bool(custom), "a chain is built in or has a name")
         namespace = fields.mapping("namespace")
         fields.expect_key(f"config/linux/iptables/v2/rulechain/{name}")
         fields.expect(fields.text("protocol") == "IPV6", "not for IPv6")
         fields.expect(namespace is not None, "it would hit the host")
         assert namespace is not None
-        place = (_namespace(namespace), table, chain)
+        place = (_namespace(namespace), table, builtin or custom)
         fields.expect(place not in self.chains, "a chain has two owners, each flushes the other")
         self.chains[place] = tuple(_rule(place, text) for text in fields.texts("rules"))
 
@@ -387,8 +389,16 @@ class Node:
         raise KeyError(f"{self.name} has no pod {address}")
 
     def rules(self, namespace: str, table: str, chain: str) -> tuple[Rule, ...]:
-        """The rules of a built-in chain."""
-        return self.chains.get((namespace, table, chain), ())
+        """The rules of a chain, with those of the chains that it jumps to in their places."""
+        found: list[Rule] = []
+        for rule in self.chains.get((namespace, table, chain), ()):
+            if isinstance(rule, Rule):
+                found.append(rule)
+                continue
+            if (namespace, table, rule) not in self.chains:
+                raise Unknown(f"{chain} of {namespace} jumps to {rule}, which is not there")
+            found += self.rules(namespace, table, rule)
+        return tuple(found)
 
 
 _DNAT = re.compile(
@@ -399,24 +409,27 @@ _DNAT_RANGE = re.compile(
     r"-d (?P<destination>[0-9a-f:]+/128) -p (?P<protocol>tcp|udp|sctp) -m (?P=protocol)"
     r" --dport (?P<first>\d+):(?P<last>\d+) -j DNAT --to-destination (?P<target>[0-9a-f:]+)"
 )
+_JUMP = re.compile(r"-j (?P<chain>srv6kv-[ab])")
 _NOTRACK = re.compile(r"-d (?P<destination>[0-9a-f:]+/128) -j CT --notrack")
 
 
-def _rule(place: tuple[str, str, str], text: str) -> Rule:
-    match place[1:]:
-        case ("NAT", "PREROUTING") if found := _DNAT.fullmatch(text):
-            port, target = int(found["port"]), (found["target"], int(found["to"]))
-            return Rule(
-                IPv6Network(found["destination"]), found["protocol"], range(port, port + 1), target
-            )
-        case ("NAT", "PREROUTING") if found := _DNAT_RANGE.fullmatch(text):
-            ports = range(int(found["first"]), int(found["last"]) + 1)
-            assert len(ports) > 1, text
-            return Rule(
-                IPv6Network(found["destination"]), found["protocol"], ports, (found["target"], None)
-            )
-        case ("RAW", "OUTPUT") if found := _NOTRACK.fullmatch(text):
-            return Rule(IPv6Network(found["destination"]), "", range(0), None)
+def _rule(place: tuple[str, str, str], text: str) -> Rule | str:
+    """A rule, or the name of the chain that it jumps to."""
+    if found := _JUMP.fullmatch(text):
+        return found["chain"]
+    if place[1] == "NAT" and (found := _DNAT.fullmatch(text)):
+        port, target = int(found["port"]), (found["target"], int(found["to"]))
+        return Rule(
+            IPv6Network(found["destination"]), found["protocol"], range(port, port + 1), target
+        )
+    if place[1] == "NAT" and (found := _DNAT_RANGE.fullmatch(text)):
+        ports = range(int(found["first"]), int(found["last"]) + 1)
+        assert len(ports) > 1, text
+        return Rule(
+            IPv6Network(found["destination"]), found["protocol"], ports, (found["target"], None)
+        )
+    if place[1] == "RAW" and (found := _NOTRACK.fullmatch(text)):
+        return Rule(IPv6Network(found["destination"]), "", range(0), None)
     raise Unknown(f"rule {text!r} in {place}")
 
 

@@ -23,6 +23,7 @@ from clusters import (
     settings_of,
 )
 from dataplane import Delivered, ToHost, trace
+from podchains import chain_keys, rules_of
 from sidecar import Sidecar, operations
 
 Json = dict[str, Any]
@@ -56,8 +57,7 @@ def _rules(sidecar: Sidecar, pod: str, chain: str = "PREROUTING") -> list[str]:
         for key in sidecar.actual.entries
         if key.startswith("config/vpp/v2/arp/") and key.endswith(f"/{pod}")
     ]
-    rules: list[str] = sidecar.values()[f"{CHAIN}{tap.removeprefix('vpp-tap-')}-{chain}"]["rules"]
-    return rules
+    return rules_of(sidecar.values(), tap.removeprefix("vpp-tap-"), chain)
 
 
 def test_d1_an_external_address_leaves_the_cluster_ip_alone() -> None:
@@ -147,7 +147,7 @@ def test_d6_a_port_without_translation_does_not_remove_another_ports() -> None:
 
 @pytest.mark.parametrize("is_wiring_first", [True, False])
 def test_d7_a_pod_that_is_gone_leaves_nothing_behind(is_wiring_first: bool) -> None:
-    """Localsid, route and both rule chains of a pod go, even when its wiring goes before it."""
+    """Localsid, route and all rule chains of a pod go, even when its wiring goes before it."""
     sidecar = _sidecar()
     sidecar.put(service("web", "2096::10"), endpoint_slice("web", [endpoint(POD, "node1")]))
     before = sidecar.owned()
@@ -163,7 +163,7 @@ def test_d7_a_pod_that_is_gone_leaves_nothing_behind(is_wiring_first: bool) -> N
         sidecar.commit(sidecar.plan_change())
 
     assert empty == sidecar.owned()
-    assert len(gone) == 6
+    assert len(gone) == 10
 
 
 def test_d8_a_rule_of_a_past_service_does_not_survive() -> None:
@@ -200,7 +200,7 @@ def test_d13_a_recreated_sandbox_moves_the_localsid() -> None:
     localsid = sidecar.values()[f"{LOCALSID}6666:0:0:1::5"]
     assert localsid["end_function_dx6"] == {"next_hop": POD, "outgoing_interface": "vpp-tap-new"}
     chains = [key for key in sidecar.owned() if key.startswith(CHAIN)]
-    assert [f"{CHAIN}new-OUTPUT", f"{CHAIN}new-PREROUTING"] == sorted(chains)
+    assert chain_keys("new") == sorted(chains)
     sidecar.unwire(key for key in pod_keys(POD))
     assert sidecar.plan_change().transactions == ()
 

@@ -7,6 +7,7 @@ real network namespace.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from clusters import (
     settings_of,
 )
 from dataplane import Delivered, Dropped, Outcome, ToHost, trace
+from podchains import rules_of
 from sidecar import Sidecar, operations
 
 from srv6kv.errors import SettingsError
@@ -173,9 +175,10 @@ def test_d28_udp_is_translated_for_equal_ports_too() -> None:
     """Connection tracking in the pod gives the reply the service's address."""
     ports = [("dns", "UDP", 53)]
     sidecar = _sidecar(service("web", VIP, ports), endpoint_slice("web", [HERE], ports))
-    [rules] = [v["rules"] for k, v in sidecar.values().items() if k.endswith("-PREROUTING")]
+    values = sidecar.values()
+    [sandbox] = [found[1] for key in values if (found := re.search("srv6kv-(.*)-PREROUTING$", key))]
 
-    assert rules == [
+    assert rules_of(values, sandbox) == [
         f"-d {VIP}/128 -p udp -m udp --dport 53 -j DNAT --to-destination [{POD}]:53",
     ]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from podchains import chain_keys, rules_of
 from processes import srv6kv
 
 from srv6kv.errors import SettingsError
@@ -115,7 +116,7 @@ def test_a_good_address_of_a_pod_counts_beside_an_odd_one(case: str, config: Pat
 
     assert found.exit_code == 0
     assert f"config/vpp/srv6/v2/localsid/{POD_SID}" in found.values
-    assert "config/linux/iptables/v2/rulechain/srv6kv-a1-PREROUTING" in found.values
+    assert set(chain_keys("a1")) <= found.values.keys()
     assert found.lists("web") == [[POD_SID], [OTHER_NODE_SID, OTHER_POD_SID]]
     assert "Pod default/a1: status.podIPs[1].ip: " in found.notes
 
@@ -124,10 +125,9 @@ def test_a_good_address_of_a_pod_counts_beside_an_odd_one(case: str, config: Pat
 def test_a_slice_port_without_a_name_serves_the_unnamed_port(case: str, config: Path) -> None:
     """What an API server would fill in counts for a file too."""
     found = Rendered(case, config)
-    chain = found.values["config/linux/iptables/v2/rulechain/srv6kv-a1-PREROUTING"]
 
     assert found.exit_code == 0
     assert found.lists("db") == [[POD_SID]]
-    assert chain["rules"] == [
+    assert rules_of(found.values, "a1") == [
         f"-d 2096::db/128 -p tcp -m tcp --dport 5432 -j DNAT --to-destination [{HERE}]:15432"
     ]

@@ -45,8 +45,9 @@ POD, OTHER, REMOTE = "2001:0:0:1::a", "2001:0:0:1::b", "2001:0:0:2::a"
 MEDIA, WEB = "2096::66", "2096::77"
 BALANCED = tuple(f"fd10::b:{number}" for number in range(1, 5))
 ENDS = ("node1", "node1", "node2")
-CHAIN = "config/linux/iptables/v2/rulechain/srv6kv-a-PREROUTING"
-CALLS = "config/linux/iptables/v2/rulechain/srv6kv-a-OUTPUT"
+CHAIN = "config/linux/iptables/v2/rulechain/srv6kv-a-DNAT-a"
+CALLS = "config/linux/iptables/v2/rulechain/srv6kv-a-NOTRACK-a"
+"""The other copy of the rules of each is as this one."""
 
 Ports = Iterable[tuple[str, int, int]]
 """Protocol, port of the service, port of the pod."""
@@ -92,8 +93,11 @@ def _sidecar(*bodies: Json) -> Sidecar:
 
 
 def _rules(sidecar: Sidecar, key: str = CHAIN) -> tuple[str, ...]:
-    found = sidecar.desired().objects[key]
+    objects = sidecar.desired().objects
+    found, other = objects[key], objects[f"{key.removesuffix('a')}b"]
     assert isinstance(found, RuleChain)
+    assert isinstance(other, RuleChain)
+    assert found.rules == other.rules
     return found.rules
 
 
@@ -322,7 +326,7 @@ def test_no_plan_has_more_than_etcd_takes(services: list[Any], most: int) -> Non
 def _assert_whole(etcd: _Etcd, address: str, pod: str, sandbox: str, ports: Ports) -> None:
     """All translations are there and the pod is sent to, or neither."""
     entries = etcd.reconciler.actual.entries
-    chain = json.loads(entries[CHAIN.replace("-a-", f"-{sandbox}-")].value)
+    chain = json.loads(entries[CHAIN.replace("-a-D", f"-{sandbox}-D")].value)
     covered: set[int] = set()
     for rule in chain["rules"]:
         if rule.startswith(f"-d {address}/128 "):

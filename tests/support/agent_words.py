@@ -4,6 +4,7 @@ etcd went through meanwhile."""
 from __future__ import annotations
 
 import json
+import re
 
 from agentmodel import LiveAgent
 from history import POLICY, STEERING, History
@@ -13,6 +14,7 @@ from srv6kv.agent.status import status_key
 from srv6kv.etcd.store import Etcd3Store
 from srv6kv.etcd.values import Change
 
+COPY = re.compile("/srv6kv-.*-(DNAT|NOTRACK)-[ab]$")
 TABLE = "config/vpp/v2/vrf-table/id/0/protocol/IPV6"
 HOST_END = "config/vpp/v2/interfaces/tap-vpp2"
 
@@ -67,6 +69,15 @@ def written(history: History, after: int = 0) -> list[tuple[int, list[Change]]]:
         if ours:
             found.append((number, ours))
     return found
+
+
+def without_copies(revisions: list[tuple[int, list[Change]]]) -> list[tuple[int, list[Change]]]:
+    """The revisions without those in which only copies of a pod's rules follow the other ones."""
+    return [
+        (number, changes)
+        for number, changes in revisions
+        if not all(COPY.search(change.key) and change.value for change in changes)
+    ]
 
 
 def phase_of(change: Change) -> str:

@@ -21,6 +21,7 @@ from agentruns import (
     apply,
     assert_held,
     deliver,
+    failures,
     interleaved,
     prefix_of,
 )
@@ -144,7 +145,8 @@ class Life:
     def assert_at_rest(self) -> None:
         """Nothing failed; what waits, waits for a key that others have not written; VPP holds
         exactly the rest."""
-        assert self.agent.errors() == []
+        self.agent.rest()
+        assert failures(self.agent) == []
         assert self.agent.said == []
         assert self.agent.vpp.faults == []
         assert self.agent.vpp.refusals == {}

@@ -13,7 +13,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from ipaddress import IPv6Address
 from pathlib import Path
 from typing import NamedTuple
@@ -191,25 +191,32 @@ neigh add {address} lladdr {own} dev {self.link} nud permanent"""
         node.run("ip", "-6", "-batch", "-", text=batch)
 
     def install(self, chains: Iterable[RuleChain]) -> None:
-        """Put rule chains in place as the agent creates them: flush, then append one by one."""
+        """Put rule chains in place as the agent creates them, in this order: make those that have a
+        name, flush, then append one by one."""
         for chain in chains:
-            self.flush([chain])
+            if chain.chain_name:
+                with suppress(Lacking):  # it is there
+                    self._ip6tables(chain, "-N")
+            self._ip6tables(chain, "-F")
             for rule in chain.rules:
                 self._ip6tables(chain, "-A", *rule.split(" "))
 
     def flush(self, chains: Iterable[RuleChain]) -> None:
-        """Delete rule chains as the agent does."""
-        for chain in chains:
+        """Delete rule chains as the agent does, those that jump to others first."""
+        for chain in reversed(list(chains)):
             self._ip6tables(chain, "-F")
+            if chain.chain_name:
+                self._ip6tables(chain, "-X")
 
     def rules_of(self, chain: RuleChain) -> tuple[str, ...]:
         """The rules as the agent reads them back."""
         lines = self._ip6tables(chain, "-S").splitlines()
-        start = f"-A {chain.chain_type} "
+        start = f"-A {chain.chain_name or chain.chain_type} "
         return tuple(line.removeprefix(start) for line in lines if line.startswith(start))
 
     def _ip6tables(self, chain: RuleChain, action: str, *rule: str) -> str:
-        command = ("ip6tables", "--wait", "-t", chain.table.lower(), action, chain.chain_type)
+        name = chain.chain_name or chain.chain_type
+        command = ("ip6tables", "--wait", "-t", chain.table.lower(), action, name)
         return self.netns.run(*command, *rule)
 
 

@@ -91,6 +91,7 @@ class Steps:
     """What a node's plan writes."""
 
     steps: list[tuple[Transaction, tuple[Operation, ...]]]
+    followers: frozenset[str] = frozenset()
 
 
 def write(bench: Bench, store: Etcd3Store) -> None:

@@ -127,6 +127,8 @@ class Graph:
         node.state = op.new_state = state
         node.error = op.error = error
         node.operation = "VALIDATE" if state == State.INVALID else op.operation
+        if op.is_recreate:
+            node.operation = "UPDATE"
         node.details = self._unmet(node) if state == State.PENDING else ()
 
     def _fail(self, txn: Txn, node: Node, op: Op, error: Failed) -> None:

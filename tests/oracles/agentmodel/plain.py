@@ -8,9 +8,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from agentmodel import values
-from agentmodel.descriptors import Dependency, Descriptor, Invalid, interface_of, vrf_table
+from agentmodel.descriptors import (
+    Dependency,
+    Descriptor,
+    Failed,
+    Invalid,
+    interface_of,
+    vrf_table,
+)
+from agentmodel.iptables import IptablesError, Table
 from agentmodel.vpp import FakeVpp
 from srv6kv.gen.ligato.linux.iptables.iptables_pb2 import RuleChain
+from srv6kv.gen.ligato.linux.namespace.namespace_pb2 import NetNamespace
 from srv6kv.gen.ligato.vpp.l3.route_pb2 import Route
 from srv6kv.gen.ligato.vpp.l3.vrf_pb2 import VrfTable
 
@@ -208,9 +217,13 @@ class LinuxInterfaces(_InLinux):
 
 
 class RuleChains(_InLinux):
-    """Owns a whole chain of iptables: create wipes it (agent rule A32)."""
+    """Owns a whole chain of iptables: create wipes it (agent rule A32); a custom one that is jumped
+    to is wiped and cannot be deleted (A50)."""
 
     prefix = values.RULE_CHAIN
+
+    def __init__(self) -> None:
+        self._made: set[str] = set()
 
     def validate(self, value: Any) -> None:
         """The chain is one of the table; a default policy only in FILTER."""
@@ -230,7 +243,50 @@ class RuleChains(_InLinux):
             ("interface-exists", values.LINUX_INTERFACE + name) for name in value.interfaces
         )
 
+    def create(self, vpp: FakeVpp, value: Any) -> Any:
+        """It holds exactly these rules then."""
+        table, chain = _place(value)
+        try:
+            vpp.iptables.new(table, chain)
+            vpp.iptables.flush(table, chain)
+            vpp.iptables.append(table, chain, value.rules)
+        except IptablesError as error:
+            raise Failed(f"Error by adding rules: {error}") from None
+        super().create(vpp, value)
+        self._made.add(self.prefix + value.name)
+
+    def delete(self, vpp: FakeVpp, value: Any, metadata: Any) -> None:
+        """It is empty then, and gone if it is custom."""
+        table, chain = _place(value)
+        self._made.discard(self.prefix + value.name)
+        vpp.iptables.flush(table, chain)
+        if value.chain_type == RuleChain.CUSTOM:
+            try:
+                vpp.iptables.delete(table, chain)
+            except IptablesError as error:
+                raise Failed(str(error)) from None
+        super().delete(vpp, value, metadata)
+
     def retrieve(self, vpp: FakeVpp) -> Mapping[str, Any] | None:
-        """Nothing where there are few: then a resync makes them anew (agent rule A32)."""
-        found = super().retrieve(vpp) or {}
-        return found if len(found) >= _FEW_CHAINS else {}
+        """What this process has made, and nothing where there are few; a built-in chain with its
+        policy among the rules, so that every resync makes it again (agent rule A50)."""
+        listed = super().retrieve(vpp) or {}
+        found = {key: value for key, value in listed.items() if key in self._made}
+        if len(found) < _FEW_CHAINS:
+            return {}
+        read = {}
+        for key, value in found.items():
+            read[key] = RuleChain()
+            read[key].CopyFrom(value)
+            read[key].rules[:] = vpp.iptables.rules(*_place(value))
+        return read
+
+
+def _place(value: Any) -> tuple[Table, str]:
+    """Table and chain of a value."""
+    kind = RuleChain.ChainType.Name(value.chain_type)
+    family = RuleChain.Protocol.Name(value.protocol)
+    kind_of = NetNamespace.ReferenceType.Name(value.namespace.type)
+    namespace = f"{kind_of} {value.namespace.reference}"
+    table = (namespace, family, RuleChain.Table.Name(value.table).lower())
+    return table, value.chain_name if kind == "CUSTOM" else kind

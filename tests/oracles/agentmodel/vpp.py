@@ -12,6 +12,7 @@ from ipaddress import ip_interface, ip_network
 from typing import Any
 
 from agentmodel import show
+from agentmodel.iptables import Iptables
 from agentmodel.objects import Call, Localsid, Policy, Pool, SegmentList, Steering, VppError
 
 MOST_SIDS = 16
@@ -30,6 +31,7 @@ class FakeVpp:
         encap_source: the one that the next segment list gets.
         plain: what the agent can read back: interfaces, VRF tables, routes, neighbours; by key.
         kernel: what outlives VPP: the Linux objects of the agent; by key.
+        iptables: the rule chains in it.
         on_restart: who is told that VPP is there again.
         has_dhcp: whether its plugin is there, without which an agent cannot list interfaces.
         refusals: codes with which the next calls of a name end, whatever they ask for, as when an
@@ -41,6 +43,7 @@ class FakeVpp:
         self.calls: list[Call] = []
         self.faults: list[str] = []
         self.kernel: dict[str, Any] = {}
+        self.iptables = Iptables()
         self.on_restart: list[Callable[[], None]] = []
         self.has_dhcp = True
         self.refusals: dict[str, list[int]] = {}

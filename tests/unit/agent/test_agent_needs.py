@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from podchains import chain_keys
 
 from srv6kv.agent import digest
 from srv6kv.agent.digest import Digest, News
@@ -152,6 +153,25 @@ def test_agent_and_vpp_restart_together(plugin_first: bool) -> None:
 def test_keys_that_the_agent_does_not_know() -> None:
     """They are put again."""
     assert means_of(Seen(unknown=[SID])) == [(Means.RESEND, (SID,))]
+
+
+def test_a_copy_of_rules_that_is_made_again_is_well() -> None:
+    """The agent deletes it in vain and tries again after a second; that it cannot create it, or has
+    given up, is a fault (agent rule A50)."""
+    copy, held = chain_keys("five")[1], {chain_keys("five")[1]: 3}
+    busy = {"error": "CHAIN_DEL failed (Device or resource busy)", "last_operation": "UPDATE"}
+    view, book = observing(told(copy, "RETRYING", 4, **busy)), Digest()
+    shown = book.shown(view, held, 0.0)
+
+    assert view.bad == {}
+    assert (shown.states, shown.bad) == ({"CONFIGURED": 1}, ())
+    assert lines(book.news(view, held, shown)) == []
+    for state, operation in (("RETRYING", "CREATE"), ("FAILED", "UPDATE")):
+        view.observe(told(copy, state, 5, error="x", last_operation=operation))
+        assert view.bad.keys() == {copy}
+        assert book.shown(view, held, 0.0).states == {state: 1}
+    view.observe(told(chain_keys("five")[5], "RETRYING", 6, last_operation="UPDATE"))
+    assert len(view.bad) == 2
 
 
 def test_states_come_change_and_go() -> None:

@@ -210,6 +210,11 @@ TRAFFIC = {"l3_traffic": {"installation_vrf_id": 1, "prefix_address": "2096::1/1
             },
             ERROR,
         ),
+        (
+            f"{CHAIN}theirs",
+            {"chain_name": "srv6kv-a", "table": "NAT", "namespace": {"reference": "/run/netns/c"}},
+            ERROR,
+        ),
         (f"{CHAIN}port-forward-c-PREROUTING", {}, WARNING),
     ],
 )

@@ -248,8 +248,10 @@ def test_the_receive_side_of_a_local_endpoint() -> None:
     assert [key.key.rpartition("/v2/")[2] for key in pod.keys] == [
         "localsid/6666:0:0:1::5",
         "route/vrf/0/dst/6666:0:0:1::5/128/gw/::",
-        "rulechain/srv6kv-c20010000000000010000000000000005-PREROUTING",
-        "rulechain/srv6kv-c20010000000000010000000000000005-OUTPUT",
+        *(
+            f"rulechain/srv6kv-c20010000000000010000000000000005-{part}"
+            for part in ("DNAT-a", "DNAT-b", "PREROUTING", "NOTRACK-a", "NOTRACK-b", "OUTPUT")
+        ),
     ]
     assert pod.translations == ("2096::10 TCP 80 -> 80",)
     assert (missing.keys, missing.translations) == ((), ())
@@ -308,7 +310,7 @@ def test_the_text_names_every_key_and_every_address_whole() -> None:
     listed = [key.key for item in found.addresses for place in item.places for key in place.keys]
     listed += [key.key for side in sides for key in side.keys]
 
-    assert len(listed) == 10
+    assert len(listed) == 14
     assert [key for key in listed if not any(line.endswith(f" {key}") for line in lines)] == []
     for text in (
         "address fd10::5 (status.loadBalancer)",

@@ -139,7 +139,7 @@ def test_a_pod_that_joins_a_mesh_and_leaves_it() -> None:
     sidecar.put(_pod("a", MESHED, annotations={"ambient.istio.io/redirection": "enabled"}))
     found = sidecar.plan_change()
     keys = {item.key for transaction in found.transactions for item in transaction.operations}
-    assert len(keys) == 3
+    assert len(keys) == 7
     assert not [key for key in keys if "localsid" in key]
     sidecar.commit(found)
     assert _sandboxes(sidecar) == {"plain"}

@@ -48,6 +48,7 @@ CHAIN = RuleChain(
     chain_type="OUTPUT",
     rules=("-d 2096::10/128 -j CT --notrack",),
 )
+CUSTOM = replace(CHAIN, chain_type="", chain_name="srv6kv-a")
 VALID: tuple[AgentValue, ...] = (
     POD,
     LocalSid(sid="7766:f00d::1", base_end_function=End()),
@@ -58,6 +59,8 @@ VALID: tuple[AgentValue, ...] = (
     Route(vrf_id=0, dst_network="7766:f00d::2/128", next_hop_addr="fe10:f00d::2"),
     VrfTable(protocol="IPV6", label="mainVRF-IPv6"),
     CHAIN,
+    CUSTOM,
+    replace(CUSTOM, table="NAT", chain_name="a" * 28),
 )
 
 
@@ -109,6 +112,11 @@ FAULTS: dict[str, tuple[AgentValue, str]] = {
     "INTER_VRF next hop": (replace(ROUTE, type="INTER_VRF", next_hop_addr="1::"), "next_hop_addr"),
     "long label": (VrfTable(id=1, protocol="IPV6", label="x" * 64), "label"),
     "no such chain": (replace(CHAIN, table="NAT", chain_type="FORWARD"), "chain_type"),
+    "no name of a chain": (replace(CUSTOM, chain_name=""), "chain_name"),
+    "long name of a chain": (replace(CUSTOM, chain_name="a" * 29), "chain_name"),
+    "chain with a blank": (replace(CUSTOM, chain_name="a b"), "chain_name"),
+    "chain like an option": (replace(CUSTOM, chain_name="-F"), "chain_name"),
+    "custom in no such table": (replace(CUSTOM, table="FILTER"), "chain_type"),
     "no namespace": (replace(CHAIN, namespace=Namespace()), "namespace"),
     "namespace of a megabyte": (
         replace(CHAIN, namespace=Namespace(type="FD", reference="/" + "x" * 4096)),

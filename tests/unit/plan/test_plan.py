@@ -18,6 +18,7 @@ from clusters import (
     settings,
     settings_of,
 )
+from podchains import chain_keys
 from sidecar import AGENT_PREFIX, Sidecar, operations, own_ranges
 
 from srv6kv.plan.plan import MOST_BYTES, MOST_OPERATIONS, split
@@ -43,20 +44,20 @@ def _web(*pods: str, address: str = "2096::10", name: str = "web") -> list[Json]
 
 
 def test_puts_go_up_and_deletes_go_down() -> None:
-    """Localsid, route, chains, policy, steering come in this order and go in the reverse."""
+    """Localsid, route, chains, policy, steering come in this order and go in the reverse: copies of
+    rules are there as long as a chain jumps to them."""
     sidecar = _sidecar().put(*_web(POD))
     found = sidecar.plan()
     sandbox = "c20010000000000010000000000000005"
-    chain = f"config/linux/iptables/v2/rulechain/srv6kv-{sandbox}"
+    chains = chain_keys(sandbox)
     rising = [
         f"{LOCALSID}6666:0:0:1::5",
         f"{ROUTE}6666:0:0:1::5/128/gw/::",
-        f"{chain}-OUTPUT",
-        f"{chain}-PREROUTING",
+        *chains,
         f"{POLICY}5555::10",
         f"{STEERING}forK8sService-default-web",
     ]
-    falling = [*rising[:3:-1], *rising[2:4], rising[1], rising[0]]
+    falling = [*rising[:7:-1], *chains[4:], *chains[:4], rising[1], rising[0]]
 
     assert operations(found) == [("put", key) for key in rising]
     sidecar.commit(found).remove(*_web(POD))
@@ -86,12 +87,14 @@ def test_a_steering_that_changes_its_key_goes_just_before_it_comes() -> None:
 
 
 def test_services_that_swap_addresses_let_go_first() -> None:
-    """Two steerings that swap their prefixes are deleted in a transaction of their own."""
+    """Two steerings that swap their prefixes are deleted in a transaction of their own; the second
+    copies of rules come last."""
     sidecar = _sidecar().put(*_web(POD), *_web(OTHER, name="two", address="2096::20")).settle()
     sidecar.put(*_web(POD, address="2096::20"), *_web(OTHER, name="two"))
     found = sidecar.plan()
 
-    assert len(found.transactions) == 2
+    assert len(found.transactions) == 3
+    assert {one.key[-2:] for one in found.transactions[2].operations} == {"-a"}
     sidecar.commit(found)
     lists = {
         value["l3_traffic"]["prefix_address"]: sidecar.values()[POLICY + value["policy_bsid"]]

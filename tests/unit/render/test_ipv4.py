@@ -20,6 +20,7 @@ from clusters import (
     settings,
     settings_of,
 )
+from podchains import rules_of
 from sidecar import Sidecar
 
 from srv6kv.ligato import schema
@@ -149,18 +150,25 @@ def test_d20_rule_chains_have_one_protocol_each() -> None:
     """A pod with two addresses has chains of both families, each with its own rules."""
     values = _dual().values()
 
+    place = {"namespace": {"type": "FD", "reference": "/run/netns/five"}, "table": "NAT"}
     assert values[f"{CHAIN}-PREROUTING-IPv4"] == {
+        **place,
         "name": "srv6kv-five-PREROUTING-IPv4",
-        "namespace": {"type": "FD", "reference": "/run/netns/five"},
-        "table": "NAT",
         "chain_type": "PREROUTING",
-        "rules": [
-            f"-d {VIP4}/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination {POD4}:80",
-        ],
+        "rules": ["-j srv6kv-a", "-j srv6kv-b"],
     }
-    assert values[f"{CHAIN}-OUTPUT-IPv4"]["rules"] == [f"-d {VIP4}/32 -j CT --notrack"]
+    for copy in ("a", "b"):
+        assert values[f"{CHAIN}-DNAT-{copy}-IPv4"] == {
+            **place,
+            "name": f"srv6kv-five-DNAT-{copy}-IPv4",
+            "chain_name": f"srv6kv-{copy}",
+            "rules": [
+                f"-d {VIP4}/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination {POD4}:80",
+            ],
+        }
+    assert rules_of(values, "five", "OUTPUT", "-IPv4") == [f"-d {VIP4}/32 -j CT --notrack"]
     assert values[f"{CHAIN}-PREROUTING"]["protocol"] == "IPV6"
-    assert all(VIP4 not in rule for rule in values[f"{CHAIN}-PREROUTING"]["rules"])
+    assert all(VIP4 not in rule for rule in rules_of(values, "five"))
 
 
 def test_the_service_cidr_of_each_family_ends_in_a_drop() -> None:

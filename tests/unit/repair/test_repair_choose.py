@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
+from podchains import chain_keys
 from verifying import (
     ETCD,
     HOST_SEEN,
@@ -54,6 +55,15 @@ def ground(values: Mapping[str, Json | None] | None = None, shared: str = "{}") 
     found = Ground(LABEL)
     found.read([*entries, *notes], 1)
     return found
+
+
+def test_a_copy_of_rules_that_is_made_again_needs_no_repair() -> None:
+    """The agent is at it; one that it cannot make is put again."""
+    copy = chain_keys("five")[1]
+    there = ground({copy: {"name": copy.rpartition("/")[2]}})
+    for operation, found in (("UPDATE", []), ("CREATE", [copy])):
+        status = ValueStatus(copy, State.RETRYING, operation, "x")
+        assert [one.key for one in faults(there, Known({**STATES, copy: status}))] == found
 
 
 def means(shown: ShowSr) -> dict[str, Means | None]:

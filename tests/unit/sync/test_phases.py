@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from podchains import chain_keys
+
 from srv6kv.agent.status import State, ValueStatus
 from srv6kv.agent.view import Reported
 from srv6kv.ligato import keys
@@ -19,15 +21,17 @@ from srv6kv.ligato.values import (
     encode,
 )
 from srv6kv.plan.actual import Actual
+from srv6kv.plan.copies import Order
 from srv6kv.plan.plan import Ledger, Plan
 from srv6kv.sync.rollout import CONFIRM_SECONDS, QUIET_SECONDS, Part, Rollout
+from srv6kv.sync.turns import COPY_SECONDS
 from srv6kv.txn.transaction import FullKey, Operation, Transaction
 
 PREFIX = "/vnf-agent/n/"
 HERE, THERE, NEW = "6666:0:0:1::5", "6666:0:0:2::7", "6666:0:0:1::6"
 SID = keys.localsid(NEW)
 OLD_SID = keys.localsid(HERE)
-CHAIN = RuleChain("PREROUTING", "srv6kv-a-PREROUTING", Namespace(), (), "NAT")
+CHAIN = RuleChain("srv6kv-x-PREROUTING", Namespace(), (), "NAT", chain_type="PREROUTING")
 
 
 def policy(bsid: str, *ends: str) -> Policy:
@@ -64,7 +68,7 @@ class Node:
         self.revision += 1
         self.said[key] = Reported(ValueStatus(key, state, operation), self.revision)
 
-    def part(self, now: float, *batches: list[Any]) -> Part:
+    def part(self, now: float, *batches: list[Any], order: Order | None = None) -> Part:
         """The part of a plan of these puts (values) and deletions (keys)."""
         wanted: dict[str, bytes | None] = {}
         transactions = []
@@ -78,7 +82,8 @@ class Node:
                 operations.append(Operation(FullKey(PREFIX + key), value, guard))
                 wanted[key] = value
             transactions.append(Transaction(tuple(operations)))
-        plan = Plan(tuple(transactions), Ledger(), Counter(), wanted)
+        chains = order or Order()
+        plan = Plan(tuple(transactions), Ledger(), Counter(), wanted, order=chains)
         tell = self.said.get if self.tells else None
         return self.phases.next_part(plan, self.ledger, self.actual, tell, now)
 
@@ -280,6 +285,60 @@ def test_a_part_notes_nothing_as_gone() -> None:
     assert part.plan.effects == Counter()
     node.say(SID)
     assert node.part(0.1, [SERVICE, OLD_SID]).plan.effects == Counter(create=1)
+
+
+A, B, _, _, _, _ = chain_keys("x")
+
+
+def chain(key: str, *rules: str) -> RuleChain:
+    """A chain of the pod with these rules."""
+    name = key.rpartition("/")[2]
+    return RuleChain(name, Namespace("/run/netns/x"), rules, "NAT", f"srv6kv-{name[-1]}")
+
+
+def test_policies_wait_for_the_first_copy_and_the_second_for_nothing_else() -> None:
+    """A new service of a pod works when one copy has its rules; nothing waits for the other."""
+    node, order = Node(chain(A), chain(B)), Order({A: frozenset({B})}, {A: B, B: A})
+    new = (chain(B, "-d x"), SERVICE, STEERED, chain(A, "-d x"))
+    first = node.part(0.0, [*new[:3]], [new[3]], order=order)
+    assert node.commit(first, 0.0) == [B]
+    node.say(B, State.RETRYING)
+    assert node.part(0.5, [*new[1:3]], [new[3]], order=order).plan.transactions == ()
+    node.say(B)
+    second = node.part(1.1, [*new[1:3]], [new[3]], order=order)
+
+    assert second.is_last
+    assert node.commit(second, 1.1) == [SERVICE.key, STEERED.key, A]
+    assert node.part(1.2, [policy("5555::1002", NEW)]).is_last
+
+
+def test_deletions_do_not_wait_for_the_second_copy() -> None:
+    """What a service had goes as before; the second copy loses its rules when it may."""
+    node, order = Node(chain(A), chain(B), SERVICE), Order({A: frozenset({B})}, {A: B, B: A})
+    first = node.part(0.0, [chain(B, "-d x"), SERVICE.key], [chain(A, "-d x")], order=order)
+    assert node.commit(first, 0.0) == [B]
+    assert first.gone == {SERVICE.key}
+    late = 2 * CONFIRM_SECONDS
+    second = node.part(late, [SERVICE.key], [chain(A, "-d x")], order=order)
+
+    assert node.commit(second, late) == [f"-{SERVICE.key}"]
+    assert not second.is_last
+    assert second.gone == frozenset()
+
+
+def test_without_states_the_second_copy_waits_for_its_time() -> None:
+    """All else goes at once."""
+    node, order = Node(chain(A), chain(B)), Order({A: frozenset({B})}, {A: B, B: A})
+    node.tells = False
+    batches = [chain(B, "-d x"), SERVICE, STEERED], [chain(A, "-d x")]
+    first = node.part(0.0, *batches, order=order)
+    assert node.commit(first, 0.0) == [B, SERVICE.key, STEERED.key]
+    assert (first.is_last, node.phases.is_begun, node.phases.holds_phases) == (False, True, False)
+    assert node.phases.due(1.0) == COPY_SECONDS
+    second = node.part(COPY_SECONDS, [chain(A, "-d x")], order=order)
+
+    assert node.commit(second, COPY_SECONDS) == [A]
+    assert second.is_last
 
 
 def test_when_to_look_again() -> None:

@@ -41,7 +41,7 @@ def test_pod_here() -> None:
         f"{POLICY}5555::d765",
         f"{ROUTE}vrf/0/dst/6666:0:0:1::5/128/gw/::",
         f"{LOCALSID}6666:0:0:1::5",
-        f"{CHAIN}default-myservice-a-PREROUTING",
+        f"{CHAIN}default-myservice-a-DNAT-a",
     ]
     assert places(trace) == [
         f"node1 pod {CLIENT}",
@@ -118,9 +118,9 @@ def test_every_list_is_a_branch() -> None:
 
 def test_a_pod_that_uses_its_own_service() -> None:
     """Its own rule keeps the connection untracked; without that rule it would be lost."""
-    key = f"{CHAIN}default-myservice-a-OUTPUT"
+    key, builtin = f"{CHAIN}default-myservice-a-NOTRACK-a", f"{CHAIN}default-myservice-a-OUTPUT"
     trace = traced("2096::d765", source=OWN)
-    lost = traced("2096::d765", source=OWN, network=network_of(lambda v: v["node1"].pop(key)))
+    lost = traced("2096::d765", source=OWN, network=network_of(pop("node1", builtin)))
 
     assert key in keys_of(trace)
     assert (end_of(trace).address, end_of(lost).kind) == (OWN, "dropped")
@@ -307,6 +307,26 @@ def test_a_rule_of_many_ports_keeps_the_port(port: int, reached: int | None) -> 
     end = end_of(traced("2096::6457", port, network=network))
 
     assert (end.kind, end.port) == (("pod", reached) if reached else ("dropped", 0))
+
+
+@pytest.mark.parametrize("copy", ["a", "b"])
+def test_one_copy_of_the_rules_is_enough(copy: str) -> None:
+    """While the agent makes the other one again it is empty."""
+    there, empty = (
+        f"{CHAIN}default-podthere-a-DNAT-{one}" for one in (copy, {"a": "b"}.get(copy, "a"))
+    )
+    trace = traced("2096::6457", network=network_of(put("node2", empty, rules=[])))
+
+    assert end_of(trace).address == REMOTE
+    assert there in keys_of(trace)
+
+
+def test_a_chain_that_jumps_to_itself_holds_nothing_up() -> None:
+    """Only a built-in chain is followed; what another writer made of a copy is said."""
+    key = f"{CHAIN}default-podthere-a-DNAT-a"
+    end = end_of(traced("2096::6457", network=network_of(put("node2", key, rules=["-j srv6kv-a"]))))
+
+    assert (end.kind, end.why) == ("unknown", "rule '-j srv6kv-a'")
 
 
 def test_a_circle_ends() -> None:

@@ -64,7 +64,7 @@ def test_a_way_has_the_product_of_the_weights() -> None:
 
 def chain_with(text: str) -> Chain:
     """A pod's chain with one rule."""
-    value = RuleChain("PREROUTING", "c", Namespace(), (text,), "NAT", "IPV6")
+    value = RuleChain("c", Namespace(), (text,), "NAT", "", "PREROUTING", "IPV6")
     return chain_of("key", value)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from podchains import chain_keys
 from verifying import (
     BSID,
     ETCD,
@@ -191,6 +192,17 @@ def test_other_failures() -> None:
     assert len(strange.what) < 250
     assert again.reason == "Retrying"
     assert again.remedy.text.startswith("ask again in 10 s")
+
+
+def test_a_copy_of_rules_that_is_made_again_is_no_difference() -> None:
+    """For a second after each change of a pod's services; one that cannot be made is one."""
+    copy = chain_keys("five")[1]
+    etcd = etcd_with({copy: {"name": copy.rpartition("/")[2]}})
+    passing = replace(failed(copy, "busy", "UPDATE"), state=State.RETRYING)
+    broken = replace(failed(copy, "no such target"), state=State.RETRYING)
+
+    assert verify.compare(etcd, states_with(passing), None) == ()
+    assert only(verify.compare(etcd, states_with(broken), None)).reason == "Retrying"
 
 
 def test_an_image_without_the_plugin() -> None:
