@@ -16,7 +16,8 @@ from dataclasses import dataclass, field, replace
 from srv6kv.agent.status import State
 from srv6kv.agent.view import Reported
 from srv6kv.ligato import keys
-from srv6kv.plan.actual import Actual, effects_of, lists_of
+from srv6kv.ligato.values import RuleChain
+from srv6kv.plan.actual import Actual, effects_of, lists_of, read
 from srv6kv.plan.plan import Ledger, Plan
 from srv6kv.txn.transaction import Operation, Transaction
 
@@ -142,6 +143,29 @@ class Rollout:
                 return True
         self._held.pop(name, None)
         return False
+
+
+def ahead_of_window(plan: Plan, ledger: Ledger, actual: Actual) -> Plan:
+    """What of a plan goes out while its policies wait for a counterpart (rule M3): what this node
+    receives in addition. Other nodes, whose policies wait as long, may send to it right after."""
+    receive, _, _ = _by_phase(plan, actual)
+    going = {one for one in receive if not _loses_rules(one, actual)}
+    operations = {one for transaction in plan.transactions for one in transaction.operations}
+    return _without(plan, operations - going, ledger, actual)
+
+
+def _loses_rules(operation: Operation, actual: Actual) -> bool:
+    """Whether a chain would not translate any more what policies may still lead to."""
+    key = _short(operation)
+    if not key.startswith(keys.RULE_CHAIN):
+        return False
+    old, new = (_rules(key, value) for value in (actual.value_of(key), operation.value))
+    return not old <= new
+
+
+def _rules(key: str, value: bytes | None) -> frozenset[str]:
+    found = read(key, value)
+    return frozenset(found.rules if isinstance(found, RuleChain) else ())
 
 
 def _limit(name: str) -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from msgspec.structs import replace
+
 from srv6kv.agent.status import State, ValueStatus
 from srv6kv.agent.view import Reported
 from srv6kv.ligato import keys
@@ -20,7 +22,13 @@ from srv6kv.ligato.values import (
 )
 from srv6kv.plan.actual import Actual
 from srv6kv.plan.plan import Ledger, Plan
-from srv6kv.sync.rollout import CONFIRM_SECONDS, QUIET_SECONDS, Part, Rollout
+from srv6kv.sync.rollout import (
+    CONFIRM_SECONDS,
+    QUIET_SECONDS,
+    Part,
+    Rollout,
+    ahead_of_window,
+)
 from srv6kv.txn.transaction import FullKey, Operation, Transaction
 
 PREFIX = "/vnf-agent/n/"
@@ -66,6 +74,17 @@ class Node:
 
     def part(self, now: float, *batches: list[Any]) -> Part:
         """The part of a plan of these puts (values) and deletions (keys)."""
+        tell = self.said.get if self.tells else None
+        plan = self.plan(*batches)
+        return self.phases.next_part(plan, self.ledger, self.actual, tell, now)
+
+    def ahead(self, *values: Any) -> list[str]:
+        """The keys of such a plan that go out while its policies wait for their counterpart."""
+        found = ahead_of_window(self.plan(list(values)), self.ledger, self.actual)
+        return self.commit(Part(found, is_last=False), 0.0)
+
+    def plan(self, *batches: list[Any]) -> Plan:
+        """A plan of these puts (values) and deletions (keys)."""
         wanted: dict[str, bytes | None] = {}
         transactions = []
         for batch in batches:
@@ -78,9 +97,7 @@ class Node:
                 operations.append(Operation(FullKey(PREFIX + key), value, guard))
                 wanted[key] = value
             transactions.append(Transaction(tuple(operations)))
-        plan = Plan(tuple(transactions), Ledger(), Counter(), wanted)
-        tell = self.said.get if self.tells else None
-        return self.phases.next_part(plan, self.ledger, self.actual, tell, now)
+        return Plan(tuple(transactions), Ledger(), Counter(), wanted)
 
     def may_go(self, now: float) -> bool:
         """Whether what is held back may go, or it is time to look again."""
@@ -207,6 +224,30 @@ def test_a_policy_that_gains_no_path_here_waits_for_nothing() -> None:
     node = Node(live, LocalSid(sid=HERE))
     gains = policy("5555::1002", HERE, THERE, NEW)
     assert node.commit(node.part(0.0, [LocalSid(sid=NEW), gains]), 0.0) == [SID]
+
+
+def chain(*rules: str) -> RuleChain:
+    """The chain of a pod with these rules."""
+    return replace(CHAIN, rules=rules)
+
+
+def test_what_a_node_receives_does_not_wait_for_the_window() -> None:
+    """Other nodes wait no longer than this one: what they are about to send to has to be there."""
+    live = policy("5555::1001", THERE)
+    node = Node(live, chain("a"))
+    grown = policy("5555::1001", THERE, NEW)
+    gone = LocalSid(sid=HERE)
+
+    assert node.ahead(LocalSid(sid=NEW), chain("a", "b"), grown, gone.key) == [SID, CHAIN.key]
+    assert node.ahead(grown) == []
+
+
+def test_a_chain_that_loses_rules_waits_for_the_window() -> None:
+    """Policies still lead to the pod, and what it does not translate it drops."""
+    node = Node(policy("5555::1001", THERE, NEW), chain("a", "b"))
+
+    assert node.ahead(chain("a"), policy("5555::1001", THERE)) == []
+    assert node.ahead(chain("a", "c"), policy("5555::1001", THERE)) == []
 
 
 def test_a_steering_moves_in_one_transaction() -> None:
