@@ -161,7 +161,7 @@ def test_wiring_comes_later(bench: Bench, store: Etcd3Store, history: History) -
 
 def test_growing_policy_waits(bench: Bench, history: History, timed: Timed) -> None:
     """A change that only grows a policy waits the replace window for its counterpart; what the node
-    receives is there at once, because other nodes wait no longer."""
+    receives is written at once, because other nodes wait no longer."""
     bench.settings(*LONG_WINDOW)
     bench.run()
     history.wait_for(bench.expected())

@@ -28,7 +28,7 @@ NEW = ("web-1b", "web-1c", "web-2c")
 NOTICED = 0.15
 """From a pod that is ready to the end of the one that it replaces, as controllers do it."""
 GRACE = 2.0
-"""A pod goes on serving so long after it was told to end."""
+"""A pod goes on serving so long after SIGTERM."""
 STEP = 1.0
 CLOCKS = 0.01
 """A call's times and the agent's are of different clocks, read one after the other."""
@@ -59,7 +59,7 @@ class Pods:
         self.set([*self.now, name])
 
     def remove(self, name: str) -> None:
-        """A pod is told to end, does so after its grace, and is gone."""
+        """A pod gets SIGTERM, ends after its grace, and is gone."""
         self.set(f"{one}-" if one == name else one for one in self.now)
         time.sleep(GRACE)
         self._ended.add(name)

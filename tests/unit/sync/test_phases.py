@@ -33,6 +33,7 @@ from srv6kv.txn.transaction import FullKey, Operation, Transaction
 
 PREFIX = "/vnf-agent/n/"
 HERE, THERE, NEW = "6666:0:0:1::5", "6666:0:0:2::7", "6666:0:0:1::6"
+REMOTE = "6666:0:0:2::8"
 SID = keys.localsid(NEW)
 OLD_SID = keys.localsid(HERE)
 CHAIN = RuleChain("PREROUTING", "srv6kv-a-PREROUTING", Namespace(), (), "NAT")
@@ -232,11 +233,11 @@ def chain(*rules: str) -> RuleChain:
 
 
 def test_what_a_node_receives_does_not_wait_for_the_window() -> None:
-    """Other nodes wait no longer than this one: what they are about to send to has to be there."""
-    live = policy("5555::1001", THERE)
+    """Other nodes wait no longer than this one, and then send to it."""
+    live = policy("5555::1001", REMOTE)
     node = Node(live, chain("a"))
-    grown = policy("5555::1001", THERE, NEW)
-    gone = LocalSid(sid=HERE)
+    grown = policy("5555::1001", REMOTE, NEW)
+    gone = LocalSid(sid="6666:0:0:1::5")
 
     assert node.ahead(LocalSid(sid=NEW), chain("a", "b"), grown, gone.key) == [SID, CHAIN.key]
     assert node.ahead(grown) == []
@@ -244,10 +245,10 @@ def test_what_a_node_receives_does_not_wait_for_the_window() -> None:
 
 def test_a_chain_that_loses_rules_waits_for_the_window() -> None:
     """Policies still lead to the pod, and what it does not translate it drops."""
-    node = Node(policy("5555::1001", THERE, NEW), chain("a", "b"))
+    node = Node(policy("5555::1001", REMOTE, NEW), chain("a", "b"))
 
-    assert node.ahead(chain("a"), policy("5555::1001", THERE)) == []
-    assert node.ahead(chain("a", "c"), policy("5555::1001", THERE)) == []
+    assert node.ahead(chain("a"), policy("5555::1001", REMOTE)) == []
+    assert node.ahead(chain("a", "c"), policy("5555::1001", REMOTE)) == []
 
 
 def test_a_steering_moves_in_one_transaction() -> None:
