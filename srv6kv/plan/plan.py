@@ -297,7 +297,8 @@ def _stages(
     holders = _holders(changes, moved, actual, freed)
     first = [operation(key, None) for key in sorted(freed)]
     second: list[Operation] = []
-    puts = sorted((key for key, value in changes.items() if value is not None), key=put_order)
+    listed = (key for key, value in changes.items() if value is not None)
+    puts = sorted(listed, key=lambda key: _place(key, changes[key]))
     for key in (key for key in puts if key not in followers):
         second += [operation(old, None) for old in holders.get(key, ())]
         second.append(operation(key, changes[key]))
@@ -314,6 +315,13 @@ def _stages(
 def put_order(key: str) -> tuple[int, str]:
     """The place of a key (short form) among puts."""
     return (keys.rank(key), key)
+
+
+def _place(key: str, value: bytes | None) -> tuple[int, str, str]:
+    """The place of a key (short form) among puts: as ``put_order``, but steerings in the order of
+    their policies. The agent takes from both by turns, and a service works when it has both."""
+    facts = steering_facts(value) if value is not None and key.startswith(keys.STEERING) else None
+    return (keys.rank(key), keys.policy(facts.bsid) if facts is not None else key, key)
 
 
 def delete_order(key: str) -> tuple[int, bool, str]:

@@ -26,7 +26,7 @@ from srv6kv.ligato import keys
 from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.plan.plan import Plan
 from srv6kv.sync.reconciler import Reconciler
-from srv6kv.sync.rollout import Part, Rollout
+from srv6kv.sync.rollout import Part, Rollout, ahead_of_window
 from srv6kv.telemetry.progress import Progress
 from srv6kv.txn.transaction import Transaction
 
@@ -209,6 +209,14 @@ class AgentWatch:
         if self._poll is not None:
             self._poll.hurry(not part.is_last)
         return part
+
+    def ahead_of_window(self, plan: Plan) -> Plan:
+        """Choose what of a plan goes out while its policies wait for their counterpart."""
+        reconciler = self._reconciler
+        found = ahead_of_window(plan, reconciler.ledger, reconciler.actual)
+        if self._poll is not None and found:
+            self._poll.hurry(True)
+        return found
 
     def committed(self, transaction: Transaction, revision: int) -> None:
         """Note that a transaction of a part is in etcd."""

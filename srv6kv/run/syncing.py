@@ -72,7 +72,11 @@ class Syncing:
         plan = reconciler.plan()
         context.hold = context.lists.hold(plan)
         context.report_warnings()
-        if context.hold or self._waits_for_window(plan, started):
+        if context.hold:
+            return False
+        if self._waits_for_window(plan, started):
+            if ahead := context.agent.ahead_of_window(plan):
+                self._commit_part(ahead, writer, started, is_last=False)
             return False
         self._due = None
         is_full = reconciler.compares_all
@@ -107,11 +111,15 @@ class Syncing:
 
     def _commit(self, whole: Plan, writer: Writer, started: float) -> bool:
         """Commit what of a plan may go out now, with the notes about us; whether that is all."""
-        reconciler, progress = self._context.reconciler, self._context.progress
         part = self._context.agent.next_part(whole)
-        plan = reconciler.set_apart(part.plan)
+        self._commit_part(part.plan, writer, started, is_last=part.is_last)
+        return part.is_last
+
+    def _commit_part(self, part: Plan, writer: Writer, started: float, *, is_last: bool) -> None:
+        reconciler, progress = self._context.reconciler, self._context.progress
+        plan = reconciler.set_apart(part)
         for index, transaction in enumerate(plan.transactions or (Transaction(()),)):
-            extra = reconciler.bookkeeping(plan, index, is_part=not part.is_last)
+            extra = reconciler.bookkeeping(plan, index, is_part=not is_last)
             if not transaction and not extra:
                 continue
             revision = self.write(transaction, extra, writer)
@@ -119,11 +127,10 @@ class Syncing:
                 progress.committed(transaction, revision, plan, started, reconciler.prefix)
         if report := reconciler.report(plan):
             progress.log_plumbing(report)
-        if part.is_last:
+        if is_last:
             reconciler.finish_change()
         else:
             progress.parted(plan)
-        return part.is_last
 
     def write(self, transaction: Transaction, extra: tuple[Operation, ...], writer: Writer) -> int:
         """Commit one transaction, and return its revision: this is where all writing happens."""

@@ -170,6 +170,23 @@ class Rollout:
         return False
 
 
+def ahead_of_window(plan: Plan, ledger: Ledger, actual: Actual) -> Plan:
+    """What of a plan goes out while its policies wait for a counterpart (rule M3): what this node
+    receives in addition. Other nodes, whose policies wait as long, may send to it right after.
+
+    A chain that is there waits: policies may still lead to what it would not translate any more,
+    and its copies change one by one.
+    """
+    receive, _, _ = _by_phase(plan, actual, ())
+    going = {one for one in receive if _is_added(_short(one), actual)}
+    operations = {one for transaction in plan.transactions for one in transaction.operations}
+    return _without(plan, operations - going, ledger, actual)
+
+
+def _is_added(key: str, actual: Actual) -> bool:
+    return not key.startswith(keys.RULE_CHAIN) or key not in actual.entries
+
+
 def _limit(name: str) -> float:
     """Deletions wait for two phases."""
     return CONFIRM_SECONDS * (2 if name == GONE else 1)

@@ -344,6 +344,7 @@ def test_no_port(bench: Bench, history: History) -> None:
 def test_json_log(bench: Bench, history: History) -> None:
     """With ``--log-format json`` every line is one object with time, level and the decision's name
     and fields; each decision is one line."""
+    bench.settings("srv6kv:", "  replaceWindow: 0s")
     bench.edit("denied.yaml", service("denied", "2001:0:0:1::1", RENDERED))
     process = bench.run("--log-format", "json", "--log-level", "debug")
     history.wait_for(bench.expected())

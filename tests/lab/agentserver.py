@@ -7,6 +7,7 @@ import json
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 
@@ -153,6 +154,20 @@ class Agent:
         found = self.rest.statuses()
         return {key: status.error for key, status in found.items() if status.error}
 
+    def times_of(self, key: str) -> list[tuple[float, float]]:
+        """When it began and ended to do something about a value (Unix seconds).
+
+        Args:
+            key: the value's (short form).
+        """
+        with urllib.request.urlopen(f"{self.url}/scheduler/txn-history", timeout=60) as answer:
+            found = json.load(answer)
+        return [
+            (_seconds(one["Start"]), _seconds(one["Stop"]))
+            for one in found
+            if any(done["Key"] == key for done in one.get("Executed") or ())
+        ]
+
     def interfaces(self) -> dict[str, str]:
         """The names of its interfaces in VPP, by its own."""
         with urllib.request.urlopen(f"{self.url}/dump/vpp/v2/interfaces", timeout=30) as answer:
@@ -178,3 +193,9 @@ class Agent:
     def _write(self, name: str, text: str) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         (self._folder / name).write_text(text)
+
+
+def _seconds(text: str) -> float:
+    """A time of the agent's, which has nanoseconds."""
+    whole, _, fraction = text.removesuffix("Z").partition(".")
+    return datetime.fromisoformat(f"{whole}+00:00").timestamp() + float(f"0.{fraction or 0}")

@@ -17,8 +17,8 @@ unix {{
 }}
 api-segment {{ prefix {prefix} }}
 socksvr {{ socket-name {folder}/api.sock }}
-statseg {{ socket-name {folder}/stats.sock size 64M page-size 4k }}
-memory {{ main-heap-size 512M main-heap-page-size 4k }}
+statseg {{ socket-name {folder}/stats.sock size 256M page-size 4k }}
+memory {{ main-heap-size 2G main-heap-page-size 4k }}
 buffers {{ buffers-per-numa 16384 page-size 4k }}
 plugins {{ path {plugins} plugin dpdk_plugin.so {{ disable }} }}
 """

@@ -98,6 +98,14 @@ def test_vpp_starts_as_in_a_cluster() -> None:
     assert files["/etc/srv6kv/vpp/vpp.exec"].read_text() == printed.stdout
 
 
+def test_the_agent_is_as_patient_as_in_a_cluster() -> None:
+    """Agent and VPP have the chart's limits for each other."""
+    agent = one(objects(MANIFEST.read_text()), "ConfigMap", "srv6kv-agent")["data"]
+    own = mounts("vpp-agent")["/opt/vpp-agent/dev/govpp.conf"].read_text()
+
+    assert own == agent["govpp.conf"]
+
+
 def test_etcd_is_one() -> None:
     """Agent, wiring and srv6kv use the etcd of the composition, for one label."""
     port = "etcd:2379"

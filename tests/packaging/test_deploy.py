@@ -157,6 +157,20 @@ def test_agent_is_the_node_of_srv6kv() -> None:
     ]
 
 
+def test_the_agent_waits_for_a_busy_vpp() -> None:
+    """The agent reads limits for VPP's answers, in its names and in nanoseconds."""
+    found = objects(MANIFEST.read_text())
+    mounts = containers(pod_of(found))["vpp-agent"]["volumeMounts"]
+    limits = yaml.safe_load(one(found, "ConfigMap", "srv6kv-agent")["data"]["govpp.conf"])
+
+    assert "/opt/vpp-agent/dev/govpp.conf" in {mount["mountPath"] for mount in mounts}
+    assert limits == {
+        "reply-timeout": 20 * 10**9,
+        "health-check-reply-timeout": 5 * 10**9,
+        "health-check-threshold": 5,
+    }
+
+
 def test_vpp_reads_what_is_written_for_it() -> None:
     """VPP executes at its start the file that the first container writes into a common volume."""
     found = objects(MANIFEST.read_text())

@@ -64,6 +64,20 @@ def test_puts_go_up_and_deletes_go_down() -> None:
     assert operations(sidecar.plan()) == [("del", key) for key in falling]
 
 
+def test_steerings_come_in_the_order_of_their_policies() -> None:
+    """The agent takes policies and steerings by turns: a service works when it has both."""
+    sidecar = _sidecar()
+    for name, number in (("a", 13), ("b", 12), ("c", 11)):
+        sidecar.put(*_web(POD, address=f"2096::{number}", name=name))
+    puts = [key for _, key in operations(sidecar.plan())]
+    steerings = [key for key in puts if key.startswith(STEERING)]
+
+    assert [key for key in puts if key.startswith(POLICY)] == [
+        f"{POLICY}5555::{number}" for number in (11, 12, 13)
+    ]
+    assert [key[-2:] for key in steerings] == ["-c", "-b", "-a"]
+
+
 def test_a_guard_is_the_revision_that_was_read() -> None:
     """A key that is there must still have its mod revision, a key that is not must not exist."""
     sidecar = _sidecar().put(*_web(POD)).settle()

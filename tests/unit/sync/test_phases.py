@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from msgspec.structs import replace
 from podchains import chain_keys
 
 from srv6kv.agent.status import State, ValueStatus
@@ -23,12 +24,19 @@ from srv6kv.ligato.values import (
 from srv6kv.plan.actual import Actual
 from srv6kv.plan.copies import Order
 from srv6kv.plan.plan import Ledger, Plan
-from srv6kv.sync.rollout import CONFIRM_SECONDS, QUIET_SECONDS, Part, Rollout
+from srv6kv.sync.rollout import (
+    CONFIRM_SECONDS,
+    QUIET_SECONDS,
+    Part,
+    Rollout,
+    ahead_of_window,
+)
 from srv6kv.sync.turns import COPY_SECONDS
 from srv6kv.txn.transaction import FullKey, Operation, Transaction
 
 PREFIX = "/vnf-agent/n/"
 HERE, THERE, NEW = "6666:0:0:1::5", "6666:0:0:2::7", "6666:0:0:1::6"
+REMOTE = "6666:0:0:2::8"
 SID = keys.localsid(NEW)
 OLD_SID = keys.localsid(HERE)
 CHAIN = RuleChain("srv6kv-x-PREROUTING", Namespace(), (), "NAT", chain_type="PREROUTING")
@@ -70,6 +78,17 @@ class Node:
 
     def part(self, now: float, *batches: list[Any], order: Order | None = None) -> Part:
         """The part of a plan of these puts (values) and deletions (keys)."""
+        tell = self.said.get if self.tells else None
+        plan = self.plan(*batches, order=order)
+        return self.phases.next_part(plan, self.ledger, self.actual, tell, now)
+
+    def ahead(self, *values: Any) -> list[str]:
+        """The keys of such a plan that go out while its policies wait for their counterpart."""
+        found = ahead_of_window(self.plan(list(values)), self.ledger, self.actual)
+        return self.commit(Part(found, is_last=False), 0.0)
+
+    def plan(self, *batches: list[Any], order: Order | None = None) -> Plan:
+        """A plan of these puts (values) and deletions (keys)."""
         wanted: dict[str, bytes | None] = {}
         transactions = []
         for batch in batches:
@@ -83,9 +102,7 @@ class Node:
                 wanted[key] = value
             transactions.append(Transaction(tuple(operations)))
         chains = order or Order()
-        plan = Plan(tuple(transactions), Ledger(), Counter(), wanted, order=chains)
-        tell = self.said.get if self.tells else None
-        return self.phases.next_part(plan, self.ledger, self.actual, tell, now)
+        return Plan(tuple(transactions), Ledger(), Counter(), wanted, order=chains)
 
     def may_go(self, now: float) -> bool:
         """Whether what is held back may go, or it is time to look again."""
@@ -212,6 +229,30 @@ def test_a_policy_that_gains_no_path_here_waits_for_nothing() -> None:
     node = Node(live, LocalSid(sid=HERE))
     gains = policy("5555::1002", HERE, THERE, NEW)
     assert node.commit(node.part(0.0, [LocalSid(sid=NEW), gains]), 0.0) == [SID]
+
+
+def builtin(*rules: str) -> RuleChain:
+    """The chain of a pod with these rules."""
+    return replace(CHAIN, rules=rules)
+
+
+def test_what_a_node_receives_does_not_wait_for_the_window() -> None:
+    """Other nodes wait no longer than this one, and then send to it."""
+    live = policy("5555::1001", REMOTE)
+    node = Node(live)
+    grown = policy("5555::1001", REMOTE, NEW)
+    gone = LocalSid(sid="6666:0:0:1::5")
+
+    assert node.ahead(LocalSid(sid=NEW), builtin("a", "b"), grown, gone.key) == [SID, CHAIN.key]
+    assert node.ahead(grown) == []
+
+
+def test_a_chain_that_is_there_waits_for_the_window() -> None:
+    """Policies still lead to the pod, which drops what it does not translate; copies take turns."""
+    node = Node(policy("5555::1001", REMOTE, NEW), builtin("a", "b"))
+
+    assert node.ahead(builtin("a"), policy("5555::1001", REMOTE)) == []
+    assert node.ahead(builtin("a", "b", "c"), policy("5555::1001", REMOTE)) == []
 
 
 def test_a_steering_moves_in_one_transaction() -> None:

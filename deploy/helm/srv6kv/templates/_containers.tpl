@@ -127,7 +127,7 @@
     {{- end }}
     {{- toYaml (merge $more .Values.agent.resources) | nindent 4 }}
   volumeMounts:
-    {{- range list "etcd.conf" "http.conf" "grpc.conf" }}
+    {{- range list "etcd.conf" "govpp.conf" "http.conf" "grpc.conf" }}
     - name: agent-conf
       mountPath: /opt/vpp-agent/dev/{{ . }}
       subPath: {{ . }}
