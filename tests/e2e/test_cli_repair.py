@@ -10,7 +10,6 @@ import pytest
 from agentmodel import LiveAgent
 from history import LOCALSID, POLICY, History
 from invariants import trespasses
-from mending import contents
 from processes import Bench, drop_writer, srv6kv
 from repaired import (
     SRV6,
@@ -23,6 +22,7 @@ from repaired import (
     rest,
     settle,
 )
+from repairing import contents
 
 from srv6kv.etcd.store import Etcd3Store, writer_key
 from srv6kv.repair.observer import Observer

@@ -13,8 +13,8 @@ from agentmodel import LiveAgent
 from api_bench import ApiBench
 from apiserver import FakeApiServer
 from history import POLICY, STEERING, History
-from mending import contents
 from processes import MYSERVICE, NODE, Bench, Process, drop_writer, service, srv6kv
+from repairing import contents
 from tcp_proxy import SECONDS, TcpProxy
 from test_run_telemetry import Shown
 

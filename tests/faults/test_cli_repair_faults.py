@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from agentmodel import LiveAgent
 from history import LOCALSID, POLICY, History
-from mending import contents
 from processes import Bench
 from repaired import (
     SOURCE,
@@ -24,6 +23,7 @@ from repaired import (
     settle,
     write,
 )
+from repairing import contents
 
 from srv6kv.etcd.embedded import EmbeddedEtcd
 from srv6kv.etcd.store import Etcd3Store

@@ -20,9 +20,9 @@ from contivs import left_by_contiv
 from figures import Figures
 from history import POLICY, History, State
 from invariants import SHARED, broken, in_tenures, usurped
-from mending import moved_alike, renamed
 from processes import Bench, Process, drop_writer
 from repaired import begin, write
+from repairing import moved_alike, renamed
 from tcp_proxy import TcpProxy
 
 from srv6kv.agent.needs import Means

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from agentmodel import Agent, FakeVpp, LiveAgent
 from history import LOCALSID, POLICY, STEERING, History, State
-from mending import contents
 from processes import NODE, Bench, Process, srv6kv
+from repairing import contents
 
 from srv6kv.cli import cluster
 from srv6kv.etcd.store import Etcd3Store

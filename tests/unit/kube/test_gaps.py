@@ -16,7 +16,7 @@ from clusters import (
     pod_keys,
     service,
 )
-from settling import CONFIG, Node
+from convergence import CONFIG, Node
 from strategies import Event
 
 from srv6kv.kube.model import Identity

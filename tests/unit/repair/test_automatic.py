@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from mending import Table, pair, shapes
+from repairing import Table, pair, shapes
 
 from srv6kv.agent.needs import Means
 from srv6kv.agent.status import State, ValueStatus

@@ -9,7 +9,7 @@ import pytest
 from history import violations
 from hypothesis import given
 from hypothesis import strategies as st
-from mending import Table, chosen, pair, renamed, settled, shapes, whole
+from repairing import Table, chosen, pair, renamed, settled, shapes, whole
 from sidecar import Sidecar, own_ranges
 from strategies import Scene, scenes
 
@@ -59,12 +59,14 @@ def test_etcd_ends_as_it_was(means: Means, scene: Scene) -> None:
     sidecar = settled(scene)
     table = Table(sidecar)
     before = table.state
-    ground, mending = whole(table, means)
+    ground, repairing = whole(table, means)
 
     assert ground.owed == {}
-    assert mending.left == {}
-    assert renamed(before, mending.rebound) == table.state
-    assert bool(mending.rebound) == (means is Means.REBIND and bool(chosen(table.ground(), means)))
+    assert repairing.left == {}
+    assert renamed(before, repairing.rebound) == table.state
+    assert bool(repairing.rebound) == (
+        means is Means.REBIND and bool(chosen(table.ground(), means))
+    )
 
 
 @every_means
@@ -94,8 +96,8 @@ def test_what_is_cut_short_is_put_back(means: Means, scene: Scene, part: int) ->
     sidecar = settled(scene)
     table = Table(sidecar)
     before, ground = table.state, table.ground()
-    mending = plan_repair({means: chosen(ground, means)}, ground, batch=2)
-    done = mending.steps[:part]
+    repairing = plan_repair({means: chosen(ground, means)}, ground, batch=2)
+    done = repairing.steps[:part]
     table.do(ground, done)
     table.do(ground, ground.restoring())
 

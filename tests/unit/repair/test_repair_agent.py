@@ -12,7 +12,7 @@ from agentmodel import Agent, FakeVpp
 from agentmodel import State as AgentState
 from hypothesis import given
 from hypothesis import strategies as st
-from mending import Table, contents, settled
+from repairing import Table, contents, settled
 from strategies import History, Scene, histories, scenes
 
 from srv6kv.agent.needs import SRV6, Means

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hypothesis
 import pytest
 from hypothesis import given
-from mending import Table, chosen, pair, settled, shapes, whole
+from repairing import Table, chosen, pair, settled, shapes, whole
 from strategies import Scene, scenes
 
 from srv6kv.agent.needs import Means

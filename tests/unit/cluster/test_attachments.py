@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from clusters import Json, base_keys, pod_keys, vrf_keys
-from test_pod_wiring import LOCALSID, MARKS, POD, POLICY, Sidecar, pod
+from test_pod_annotations import LOCALSID, MARKS, POD, POLICY, Sidecar, pod
 
 from srv6kv.agent.attachments import (
     STEADY_SECONDS,

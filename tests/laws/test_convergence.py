@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 
 from clusters import endpoint, endpoint_slice, identity, node, service, sid
+from convergence import Node, coinciding
 from hypothesis import given
 from hypothesis import strategies as st
-from settling import Node, coinciding
 from strategies import Event, History, histories
 from test_laws import law
 

@@ -89,9 +89,9 @@ def chosen(ground: Ground, means: Means) -> frozenset[str]:
 def whole(table: Table, means: Means) -> tuple[Ground, RepairPlan]:
     """A means for all keys for which it is, done."""
     ground = table.ground()
-    mending = plan_repair({means: chosen(ground, means)}, ground)
-    table.do(ground, mending.steps)
-    return ground, mending
+    repairing = plan_repair({means: chosen(ground, means)}, ground)
+    table.do(ground, repairing.steps)
+    return ground, repairing
 
 
 def pair() -> Table:
