@@ -217,6 +217,7 @@ def test_a_path_that_cannot_be_read(bench: Bench, history: History) -> None:
     assert once.lines[-1] == f"srv6kv: {bench.manifests}: cannot be read: No such file or directory"
     assert (planned.returncode, planned.stdout) == (2, "")
     assert once.lines[-1] in planned.stderr
+    history.wait_for(bench.foreign)
     assert len(history.revisions()) == len(bench.foreign)
 
     (bench.folder / "elsewhere").rename(bench.manifests)
