@@ -18,7 +18,6 @@ from srv6kv.etcd.store import Writer
 from srv6kv.etcd.values import KeysChanged
 from srv6kv.repair.automatic import (
     CONFIRM_SECONDS,
-    REMADE,
     YOUNG_SECONDS,
     Found,
     Judge,
@@ -59,10 +58,8 @@ class Healing:
         self._watch: VppWatch | None = None
         self._look: Look | None = None
         self._outdated: frozenset[str] = frozenset()
-        self._due = self._connection_due = float("inf")
+        self._due = float("inf")
         self._written = 0.0
-        self._is_strange = False
-        self._handled = self._reported = 0
 
     def start(self, queue: SimpleQueue[Any]) -> None:
         """Start to ask VPP, over REST; looks go into the queue."""
@@ -77,8 +74,7 @@ class Healing:
     def begin(self) -> None:
         """Begin a session: whatever was decided before is decided again."""
         self._look, self._outdated = None, frozenset()
-        self._due = self._connection_due = float("inf")
-        self._reported = self._handled
+        self._due = float("inf")
         self._look_again(0.0)
 
     def receive(self, look: Look) -> None:
@@ -90,7 +86,7 @@ class Healing:
 
     def seconds_left(self) -> float:
         """The time for which the loop may wait for events."""
-        return max(0.0, min(self._due, self._connection_due) - time.monotonic())
+        return max(0.0, self._due - time.monotonic())
 
     def heal(self, writer: Writer) -> None:
         """Judge the last look at VPP, and write what repairs what it shows."""
@@ -98,8 +94,6 @@ class Healing:
         try:
             if self._look is not None:
                 self._judge_look(self._look, ground, writer)
-            if self._is_blind:
-                self._judge_connection(ground, writer)
             if self._outdated and time.monotonic() >= self._due:
                 self._recreate(ground, writer)
         except KeysChanged as conflict:
@@ -108,12 +102,6 @@ class Healing:
             self._look_again(CONFIRM_SECONDS)
             if not self._context.reconciler.apply_refusal(conflict.changes):
                 raise
-
-    @property
-    def _is_blind(self) -> bool:
-        """Whether VPP cannot be asked: there is no REST server, or that of another agent."""
-        watch = self._watch
-        return watch is None or not watch.has_answered or self._is_strange
 
     def _ground(self) -> Ground:
         context, reconciler = self._context, self._context.reconciler
@@ -131,8 +119,7 @@ class Healing:
         if look.asked < self._written and not look.has_restarted:
             self._look_again(CONFIRM_SECONDS)
             return
-        self._is_strange = not look.states.keys() & ground.actual.entries.keys()
-        if self._is_strange:
+        if not look.states.keys() & ground.actual.entries.keys():
             self._look_again(STRANGE_SECONDS)
             return
         missing, old = lost(ground, look.shown, look.states), frozenset[str]()
@@ -152,26 +139,6 @@ class Healing:
         self._follow(verdict, found, ground, writer)
         if verdict.look is not None:
             self._look_again(verdict.look)
-
-    def _judge_connection(self, ground: Ground, writer: Writer) -> None:
-        """Without REST: the agent's connection to VPP was lost, and is back."""
-        restarted, now = self._context.agent.view.history.vpp_restarted, time.monotonic()
-        if restarted == self._handled:
-            self._connection_due = float("inf")
-            return
-        if restarted == self._reported and now < self._connection_due:
-            return
-        entries = ground.actual.entries
-        stale = {key for key in ground.ours(REMADE) if entries[key].revision < restarted}
-        found = Found(frozenset(stale), has_restarted=restarted != self._reported)
-        self._reported, self._connection_due = restarted, now + CONFIRM_SECONDS
-        verdict = self._judge.judge(found, now)
-        self._follow(verdict, found, ground, writer)
-        if verdict.held:
-            self._connection_due = now + (verdict.look or 0.0)
-        else:  # nothing more will be seen of it
-            self._handled = restarted
-            self._judge.judge(Found(), now)
 
     def _follow(self, verdict: Verdict, found: Found, ground: Ground, writer: Writer) -> None:
         """Warn about what is not repaired, and do what was decided."""
