@@ -123,7 +123,7 @@ class Pace:
 
     def helped(self) -> None:
         """Note that all is well."""
-        self._wait = MINUTE
+        self._wait, self._held = MINUTE, 0.0
 
     def failed(self, now: float) -> None:
         """Note that a repair has not helped."""

@@ -203,6 +203,15 @@ def test_two_repairs_in_a_row_then_one_a_minute() -> None:
     assert pace.due(when + MINUTE + 1) == pytest.approx(when + 2 * MINUTE)
 
 
+def test_a_repair_that_helped_after_all_holds_up_none() -> None:
+    """When VPP is whole, the wait after one that seemed not to help is over."""
+    pace = Pace()
+    pace.failed(100.0)
+    assert pace.due(101.0) == 100.0 + MINUTE
+    pace.helped()
+    assert pace.due(102.0) == 102.0
+
+
 def test_restarts_under_each_repair_are_not_repaired_for_ever() -> None:
     """The second restart before VPP is whole counts as a repair that has not helped."""
     judge = Judge()
