@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from queue import SimpleQueue
-from typing import Any
 
 from srv6kv.agent.needs import Means
 from srv6kv.agent.rest import AgentRest
@@ -30,12 +28,13 @@ from srv6kv.repair.automatic import (
 )
 from srv6kv.repair.ground import Ground, Step
 from srv6kv.repair.means import BATCH, Task, plan_repair
+from srv6kv.run.agentwatch import has_most, nodes_own
 from srv6kv.run.context import Context
 from srv6kv.run.syncing import Syncing
 from srv6kv.run.vppwatch import Look, VppWatch
 
 STRANGE_SECONDS = 5.0
-"""An agent that knows none of our keys may still get them, or be another one."""
+"""An agent that lacks most keys of the node may still get them, or be another one."""
 PAUSE_SECONDS = 0.3
 """Between two batches of policies that are recreated, for the traffic of others."""
 WHY = {
@@ -61,11 +60,6 @@ class Healing:
         self._due = float("inf")
         self._written = 0.0
 
-    def start(self, queue: SimpleQueue[Any]) -> None:
-        """Start to ask VPP, over REST; looks go into the queue."""
-        if self._rest is not None:
-            self._watch = VppWatch(self._rest, queue.put)
-
     def stop(self) -> None:
         """Stop asking VPP."""
         if self._watch is not None:
@@ -89,7 +83,11 @@ class Healing:
         return max(0.0, self._due - time.monotonic())
 
     def heal(self, writer: Writer) -> None:
-        """Judge the last look at VPP, and write what repairs what it shows."""
+        """Judge the last look at VPP, and write what repairs what it shows.
+
+        VPP is asked from the time on at which the label's agent is known to answer."""
+        if self._watch is None and self._rest is not None and self._context.agent.view.is_polled:
+            self._watch = VppWatch(self._rest, self._context.queue.put)
         ground = self._ground()
         try:
             if self._look is not None:
@@ -119,13 +117,14 @@ class Healing:
         if look.asked < self._written and not look.has_restarted:
             self._look_again(CONFIRM_SECONDS)
             return
-        if not look.states.keys() & ground.actual.entries.keys():
+        entries = ground.actual.entries
+        if not has_most(nodes_own(entries) or entries.keys(), look.states):
+            self._context.agent.view.lost = None
             self._look_again(STRANGE_SECONDS)
             return
         missing, old = lost(ground, look.shown, look.states), frozenset[str]()
         if not self._outdated:
             old = outdated(ground, look.shown, look.states)
-        entries = ground.actual.entries
         found = Found(
             missing,
             old,

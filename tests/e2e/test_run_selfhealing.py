@@ -202,7 +202,7 @@ def test_a_repair_by_hand_at_the_same_time(bench: Bench, history: History, live:
 
 
 def test_two_processes(bench: Bench, history: History, live: LiveAgent) -> None:
-    """The one on standby looks too, and writes nothing."""
+    """The one on standby writes nothing."""
     first = start(bench, history, live)
     second = bench.run("--agent-rest", live.rest_url)
     second.wait_for("standby")

@@ -1,0 +1,153 @@
+"""Which looks at VPP ``run`` acts on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from booted import started, wiring, written
+
+from srv6kv.agent.poll import Polled
+from srv6kv.agent.rest import AgentRest
+from srv6kv.agent.status import State, ValueStatus
+from srv6kv.ligato import keys
+from srv6kv.run import healing
+from srv6kv.run.agentwatch import AgentWatch
+from srv6kv.run.context import Context
+from srv6kv.run.healing import Healing
+from srv6kv.run.syncing import Syncing
+from srv6kv.run.vppwatch import Look
+from srv6kv.sync.reconciler import Reconciler
+from srv6kv.txn.limits import DEFAULT
+from srv6kv.txn.transaction import Transaction
+from srv6kv.vpp.showsr_values import ShowSr
+
+WIRING = wiring(5)
+REST = AgentRest("http://127.0.0.1:1")
+NOTHING = ShowSr((), (), (), "fe10:f00d::1")
+
+
+class FakeWatch:
+    """Asks nobody; says when it was told to look."""
+
+    def __init__(self, _rest: AgentRest, _on_look: Callable[[Look], Any]) -> None:
+        self.looks: list[float] = []
+
+    def look(self, seconds: float = 0.0) -> None:
+        """Note it."""
+        self.looks.append(seconds)
+
+
+@dataclass
+class Bench:
+    """A node with all its keys in etcd, and what is written there and reported."""
+
+    is_optional: bool = False
+    written: list[Transaction] = field(default_factory=list)
+    repaired: list[tuple[str, int]] = field(default_factory=list)
+    faults: list[Exception] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        first = started("", WIRING)
+        self.reconciler: Reconciler = started("", [*WIRING, *written(first, 7)])
+        self.agent = AgentWatch(self.reconciler, REST, is_optional=self.is_optional)
+        context = SimpleNamespace(
+            store=SimpleNamespace(limits=DEFAULT),
+            reconciler=self.reconciler,
+            agent=self.agent,
+            progress=SimpleNamespace(repaired=self._note),
+            queue=SimpleQueue(),
+            revision=9,
+            unrepaired=(),
+            report_warnings=lambda: None,
+        )
+        syncing = SimpleNamespace(write=self._write, is_outdated=False)
+        self.healing = Healing(cast(Context, context), cast(Syncing, syncing), "n", REST)
+
+    def _note(self, means: str, _why: str, number: int, _milliseconds: int) -> None:
+        self.repaired.append((means, number))
+
+    def _write(self, transaction: Transaction, _extra: object, _writer: object) -> int:
+        if len(self.written) >= 1 and self.faults:
+            raise self.faults.pop()
+        self.written.append(transaction)
+        self.reconciler.committed(transaction, (), 10 + len(self.written))
+        return 10 + len(self.written)
+
+    @property
+    def keys(self) -> list[str]:
+        """All keys of the node."""
+        return list(self.reconciler.actual.entries)
+
+    def heal(self, *looks: Look) -> None:
+        """A turn of the loop, with what has come."""
+        for look in looks:
+            self.healing.receive(look)
+        self.healing.heal(cast(Any, None))
+
+
+def states(listed: Iterable[str]) -> dict[str, ValueStatus]:
+    """An agent that calls these keys done."""
+    return {key: ValueStatus(key, State.CONFIGURED) for key in listed}
+
+
+def restarted(listed: Iterable[str], shown: ShowSr = NOTHING) -> Look:
+    """VPP has restarted under an agent that calls these keys done."""
+    return Look(True, 40.0, time.monotonic(), 3, shown, states(listed))
+
+
+@pytest.fixture(autouse=True)
+def watches(monkeypatch: pytest.MonkeyPatch) -> list[FakeWatch]:
+    """The watches that were begun."""
+    found: list[FakeWatch] = []
+
+    def begin(rest: AgentRest, on_look: Callable[[Look], Any]) -> FakeWatch:
+        found.append(FakeWatch(rest, on_look))
+        return found[-1]
+
+    monkeypatch.setattr(healing, "VppWatch", begin)
+    return found
+
+
+def test_a_restart_of_vpp_is_repaired() -> None:
+    """All localsids and policies that it lacks are deleted and put."""
+    bench = Bench()
+    before = dict(bench.reconciler.actual.entries)
+    bench.heal(restarted(bench.keys))
+    after = bench.reconciler.actual.entries
+
+    assert bench.written
+    assert {key: one.value for key, one in after.items()} == {
+        key: one.value for key, one in before.items()
+    }
+
+
+def test_another_labels_agent_repairs_nothing() -> None:
+    """It has the same BSIDs; its VPP is none of ours, and nothing is said of ours."""
+    bench = Bench()
+    others = [key for key in bench.keys if not key.startswith((keys.LOCALSID, keys.ARP))]
+    bench.agent.view.lost = frozenset(others)
+    bench.heal(restarted(others))
+
+    assert any(key.startswith(keys.POLICY) for key in others)
+    assert bench.written == []
+    assert bench.agent.view.lost is None
+
+
+def test_vpp_is_asked_only_through_the_labels_agent(watches: list[FakeWatch]) -> None:
+    """Whatever else listens where an agent may be is asked nothing by POST."""
+    bench = Bench(is_optional=True)
+    bench.heal()
+    bench.agent.receive(Polled(states(["config/of/another"])))
+    bench.heal()
+    before = list(watches)
+    bench.agent.receive(Polled(states(bench.keys)))
+    bench.heal()
+
+    assert before == []
+    assert len(watches) == 1
