@@ -8,6 +8,7 @@ steerings, which stay, hold the BSIDs.
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import replace
 
 from srv6kv.agent.needs import Means
@@ -57,8 +58,8 @@ class Healing:
         self._watch: VppWatch | None = None
         self._look: Look | None = None
         self._outdated: frozenset[str] = frozenset()
-        self._due = float("inf")
-        self._written = 0.0
+        self._recreated = set[str]()
+        self._due = self._began = self._written = 0.0
 
     def stop(self) -> None:
         """Stop asking VPP."""
@@ -68,7 +69,7 @@ class Healing:
     def begin(self) -> None:
         """Begin a session: whatever was decided before is decided again."""
         self._look, self._outdated = None, frozenset()
-        self._due = float("inf")
+        self._report_recreated()
         self._look_again(0.0)
 
     def receive(self, look: Look) -> None:
@@ -79,8 +80,12 @@ class Healing:
         self._look = look
 
     def seconds_left(self) -> float:
-        """The time for which the loop may wait for events."""
-        return max(0.0, self._due - time.monotonic())
+        """The time for which the loop may wait for events; what is due and not done waits for
+        something else."""
+        if not self._outdated:
+            return float("inf")
+        left = self._due - time.monotonic()
+        return left if left > 0 else PAUSE_SECONDS
 
     def heal(self, writer: Writer) -> None:
         """Judge the last look at VPP, and write what repairs what it shows.
@@ -149,30 +154,44 @@ class Healing:
             self._begin(verdict.task, ground, writer)
 
     def _begin(self, task: Task, ground: Ground, writer: Writer) -> None:
-        context = self._context
-        context.agent.hush()
-        started = time.monotonic()
-        chosen = task.get(Means.REWRITE, frozenset())
-        self._do(rewriting(chosen, ground), ground, writer)
+        self._report_recreated()
+        self._context.agent.hush()
+        self._due = self._began = time.monotonic()
+        done = set[str]()
+        try:
+            self._do(rewriting(task.get(Means.REWRITE, frozenset()), ground), done, ground, writer)
+        finally:
+            self._report(Means.REWRITE, done)
         self._outdated = task.get(Means.RECREATE, frozenset())
-        self._due = time.monotonic() if self._outdated else float("inf")
-        for means, listed in task.items():
-            milliseconds = round(1000 * (time.monotonic() - started))
-            context.progress.repaired(str(means), WHY[means], len(listed), milliseconds)
 
     def _recreate(self, ground: Ground, writer: Writer) -> None:
         """Recreate some policies through another VRF; the others follow after a pause."""
         part = frozenset(sorted(self._outdated)[:BATCH])
         self._outdated -= part
-        self._do(plan_repair({Means.RECREATE: part}, ground).steps, ground, writer)
-        self._due = time.monotonic() + PAUSE_SECONDS if self._outdated else float("inf")
-        if not self._outdated:
-            self._look_again(CONFIRM_SECONDS)
+        steps = plan_repair({Means.RECREATE: part}, ground).steps
+        try:
+            self._do(steps, self._recreated, ground, writer)
+        finally:
+            self._due = time.monotonic() + PAUSE_SECONDS
+            if not self._outdated:
+                self._report_recreated()
+                self._look_again(CONFIRM_SECONDS)
 
-    def _do(self, steps: list[Step], ground: Ground, writer: Writer) -> None:
+    def _do(self, steps: list[Step], done: set[str], ground: Ground, writer: Writer) -> None:
         for step in steps:
             self._syncing.write(ground.guarded(step.transaction), (), writer)
             self._written = time.monotonic()
+            done |= step.done
+
+    def _report_recreated(self) -> None:
+        done, self._recreated = self._recreated, set()
+        self._report(Means.RECREATE, done)
+
+    def _report(self, means: Means, done: Collection[str]) -> None:
+        """Report what of a repair is done, if anything is."""
+        if done:
+            milliseconds = round(1000 * (time.monotonic() - self._began))
+            self._context.progress.repaired(str(means), WHY[means], len(done), milliseconds)
 
     def _look_again(self, seconds: float) -> None:
         if self._watch is not None:

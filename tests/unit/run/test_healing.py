@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from types import SimpleNamespace
 from typing import Any, cast
@@ -15,7 +16,9 @@ from booted import started, wiring, written
 from srv6kv.agent.poll import Polled
 from srv6kv.agent.rest import AgentRest
 from srv6kv.agent.status import State, ValueStatus
+from srv6kv.errors import Unavailable
 from srv6kv.ligato import keys
+from srv6kv.repair import automatic
 from srv6kv.run import healing
 from srv6kv.run.agentwatch import AgentWatch
 from srv6kv.run.context import Context
@@ -25,7 +28,7 @@ from srv6kv.run.vppwatch import Look
 from srv6kv.sync.reconciler import Reconciler
 from srv6kv.txn.limits import DEFAULT
 from srv6kv.txn.transaction import Transaction
-from srv6kv.vpp.showsr_values import ShowSr
+from srv6kv.vpp.showsr_values import Localsid, Policy, ShowSr
 
 WIRING = wiring(5)
 REST = AgentRest("http://127.0.0.1:1")
@@ -50,7 +53,7 @@ class Bench:
     is_optional: bool = False
     written: list[Transaction] = field(default_factory=list)
     repaired: list[tuple[str, int]] = field(default_factory=list)
-    faults: list[Exception] = field(default_factory=list)
+    faults: dict[int, Exception] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         first = started("", WIRING)
@@ -73,8 +76,8 @@ class Bench:
         self.repaired.append((means, number))
 
     def _write(self, transaction: Transaction, _extra: object, _writer: object) -> int:
-        if len(self.written) >= 1 and self.faults:
-            raise self.faults.pop()
+        if fault := self.faults.pop(len(self.written), None):
+            raise fault
         self.written.append(transaction)
         self.reconciler.committed(transaction, (), 10 + len(self.written))
         return 10 + len(self.written)
@@ -151,3 +154,48 @@ def test_vpp_is_asked_only_through_the_labels_agent(watches: list[FakeWatch]) ->
 
     assert before == []
     assert len(watches) == 1
+
+
+def without_source(bench: Bench) -> ShowSr:
+    """VPP with everything, but with policies from before its encap source."""
+    names = {
+        kind: [key.removeprefix(kind) for key in bench.keys if key.startswith(kind)]
+        for kind in (keys.LOCALSID, keys.POLICY)
+    }
+    return replace(
+        NOTHING,
+        localsids=tuple(Localsid(sid, 128, "End") for sid in names[keys.LOCALSID]),
+        policies=tuple(Policy(bsid, True, "Default", 0, (), "::") for bsid in names[keys.POLICY]),
+    )
+
+
+def test_what_was_rewritten_before_an_error_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first keys are written again, then etcd is away."""
+    monkeypatch.setattr(automatic, "BATCH", 4)
+    bench = Bench(faults={3: Unavailable("etcd is away")})
+    with pytest.raises(Unavailable):
+        bench.heal(restarted(bench.keys))
+
+    assert bench.repaired == [("rewrite", 4)]
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_recreated_policies_are_reported_when_that_ends(
+    monkeypatch: pytest.MonkeyPatch, *, is_cut: bool
+) -> None:
+    """Not before the last one; where etcd goes away, with those that are done. What is left waits,
+    and after the end nothing does."""
+    monkeypatch.setattr(healing, "BATCH", 4)
+    monkeypatch.setattr(healing, "PAUSE_SECONDS", 0.001)
+    bench = Bench(faults={2: Unavailable("etcd is away")} if is_cut else {})
+    bench.heal(restarted(bench.keys, without_source(bench)))
+    begun, left = list(bench.repaired), bench.healing.seconds_left()
+    while 0 < bench.healing.seconds_left() < float("inf") and bench.repaired == []:
+        with suppress(Unavailable):
+            bench.heal()
+
+    assert begun == []
+    assert 0 < left < 1
+    assert len(bench.written) == (2 if is_cut else 4)
+    assert bench.repaired == [("recreate", 4 if is_cut else 8)]
+    assert bench.healing.seconds_left() == float("inf")
