@@ -93,6 +93,8 @@ class Healing:
         VPP is asked from the time on at which the label's agent is known to answer."""
         if self._watch is None and self._rest is not None and self._context.agent.view.is_polled:
             self._watch = VppWatch(self._rest, self._context.queue.put)
+        if self._watch is not None and self._watch.is_blind:
+            self._context.agent.view.lost = None
         ground = self._ground()
         try:
             if self._look is not None:

@@ -40,6 +40,7 @@ class FakeWatch:
 
     def __init__(self, _rest: AgentRest, _on_look: Callable[[Look], Any]) -> None:
         self.looks: list[float] = []
+        self.is_blind = False
 
     def look(self, seconds: float = 0.0) -> None:
         """Note it."""
@@ -199,3 +200,17 @@ def test_recreated_policies_are_reported_when_that_ends(
     assert len(bench.written) == (2 if is_cut else 4)
     assert bench.repaired == [("recreate", 4 if is_cut else 8)]
     assert bench.healing.seconds_left() == float("inf")
+
+
+def test_what_was_seen_long_ago_says_nothing(watches: list[FakeWatch]) -> None:
+    """Where VPP was whole and cannot be asked any more, the agent's own words count again."""
+    bench = Bench()
+    bench.heal()
+    bench.agent.view.lost = frozenset()
+    bench.heal()
+    is_known = bench.agent.view.lost is not None
+    watches[0].is_blind = True
+    bench.heal()
+
+    assert is_known
+    assert bench.agent.view.lost is None
