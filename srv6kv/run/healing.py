@@ -70,6 +70,7 @@ class Healing:
         """Begin a session: whatever was decided before is decided again."""
         self._look, self._outdated = None, frozenset()
         self._report_recreated()
+        self._tell_own()
         self._look_again(0.0)
 
     def receive(self, look: Look) -> None:
@@ -93,6 +94,7 @@ class Healing:
         VPP is asked from the time on at which the label's agent is known to answer."""
         if self._watch is None and self._rest is not None and self._context.agent.view.is_polled:
             self._watch = VppWatch(self._rest, self._context.queue.put)
+            self._tell_own()
         if self._watch is not None and self._watch.is_blind:
             self._context.agent.view.lost = None
         ground = self._ground()
@@ -125,7 +127,8 @@ class Healing:
             self._look_again(CONFIRM_SECONDS)
             return
         entries = ground.actual.entries
-        if not has_most(nodes_own(entries) or entries.keys(), look.states):
+        own = self._tell_own()
+        if look.shown is None or not has_most(own, look.states):
             self._context.agent.view.lost = None
             self._look_again(STRANGE_SECONDS)
             return
@@ -138,7 +141,7 @@ class Healing:
             {key: entries[key].revision for key in missing | old},
             look.has_restarted,
             look.interfaces == 0,
-            is_unset(look.shown) or look.uptime < YOUNG_SECONDS,
+            look.uptime < YOUNG_SECONDS and not is_unset(look.shown),
         )
         verdict = self._judge.judge(found, time.monotonic())
         self._context.agent.view.lost = verdict.held & found.lost
@@ -194,6 +197,14 @@ class Healing:
         if done:
             milliseconds = round(1000 * (time.monotonic() - self._began))
             self._context.progress.repaired(str(means), WHY[means], len(done), milliseconds)
+
+    def _tell_own(self) -> frozenset[str]:
+        """Tell the watch, and return, by which keys the node's agent is known."""
+        entries = self._context.reconciler.actual.entries
+        own = nodes_own(entries) or frozenset(entries)
+        if self._watch is not None:
+            self._watch.own = own
+        return own
 
     def _look_again(self, seconds: float) -> None:
         if self._watch is not None:

@@ -41,6 +41,7 @@ class FakeWatch:
     def __init__(self, _rest: AgentRest, _on_look: Callable[[Look], Any]) -> None:
         self.looks: list[float] = []
         self.is_blind = False
+        self.own: frozenset[str] = frozenset()
 
     def look(self, seconds: float = 0.0) -> None:
         """Note it."""

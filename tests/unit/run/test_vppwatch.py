@@ -18,6 +18,7 @@ from srv6kv.vpp.uptime import CLOCK, INTERFACES
 SECONDS = 15.0
 TURNS = 50
 POLICIES = "show sr policies"
+SOURCE = "show sr encaps source addr"
 
 
 class FakeRest:
@@ -27,7 +28,7 @@ class FakeRest:
 
     def __init__(self, failing: str = "") -> None:
         self.failing = failing
-        self.uptime = 100.0
+        self.uptime, self.source = 100.0, "fe10::1"
         self.asked: list[str] = []
         self.turns: SimpleQueue[None] = SimpleQueue()
 
@@ -49,7 +50,7 @@ class FakeRest:
             POLICIES: "SR policies:\n",
             "show sr localsids": "SRv6 - My LocalSID Table:\n=====\n",
             "show sr steering-policies": "SR steering policies:\nTraffic\t\tSR policy BSID\n",
-            "show sr encaps source addr": "SR encaps source addr = fe10::1\n",
+            SOURCE: f"SR encaps source addr = {self.source}\n",
         }[command]
 
 
@@ -116,3 +117,36 @@ def test_a_watch_that_fails_for_long_is_blind(
 
     assert before
     assert not watch.is_blind
+
+
+def test_another_labels_agent_is_not_asked_for_its_vpp(bench: Bench) -> None:
+    """Its states say whose it is."""
+    rest = FakeRest(failing=CLOCK)
+    watch = bench.begin(rest)
+    watch.own = frozenset({"config/ours"})
+    rest.failing = ""
+    look = bench.looks.get(timeout=SECONDS)
+
+    assert look.shown is None
+    assert POLICIES not in rest.asked
+
+
+def test_a_vpp_without_encap_source_is_asked_for_that_alone(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it has one everything is asked for again."""
+    monkeypatch.setattr("srv6kv.run.vppwatch.LEAST_SECONDS", 0.01)
+    rest = FakeRest()
+    rest.source = "::"
+    bench.begin(rest)
+    bench.looks.get(timeout=SECONDS)
+    for _ in range(TURNS):
+        rest.turns.get(timeout=SECONDS)
+    count = Counter(rest.asked)
+    rest.source = "fe10::1"
+    look = bench.looks.get(timeout=SECONDS)
+
+    assert count[POLICIES] == 1
+    assert count[SOURCE] > 1
+    assert look.shown is not None
+    assert look.shown.encap_source == "fe10::1"
