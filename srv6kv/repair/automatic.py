@@ -31,9 +31,9 @@ YOUNG_SECONDS = 30.0
 """Until then VPP's encap source may still be set by whatever starts it."""
 AGAIN_SECONDS = 0.25
 CONFIRM_SECONDS = 1.0
-"""What is wrong without a restart has to be so for that time."""
+"""Without a restart of VPP a fault counts only if it is there after that time too."""
 IDLE_SECONDS = 10.0
-"""An agent that has made nothing of a repair for that time makes nothing of it."""
+"""A repair has not helped if the faults have not become fewer for that time."""
 MINUTE = 60.0
 MOST_SECONDS = 1800.0
 BURST = 2
@@ -135,7 +135,7 @@ class Found:
     """What a look at VPP has shown.
 
     Attributes:
-        lost: as of ``lost``; ``outdated``: the same.
+        lost: what VPP lacks; ``outdated``: policies with another encap source than VPP's.
         revisions: of these keys, in etcd.
         has_restarted: VPP has, since the look before.
         is_bare: VPP has no interfaces.
