@@ -31,15 +31,15 @@ YOUNG_SECONDS = 30.0
 """Until then VPP's encap source may still be set by whatever starts it."""
 AGAIN_SECONDS = 0.25
 CONFIRM_SECONDS = 1.0
-"""What is wrong without a restart has to be so for that time."""
+"""Without a restart of VPP a fault counts only if it is there after that time too."""
 IDLE_SECONDS = 10.0
-"""An agent that has made nothing of a repair for that time makes nothing of it."""
+"""A repair has not helped if the faults have not become fewer for that time."""
 MINUTE = 60.0
 MOST_SECONDS = 1800.0
 BURST = 2
 """Restarts come in pairs: the second repair need not wait."""
 
-_UNSET = "::"
+UNSET = "::"
 
 
 def lost(ground: Ground, shown: ShowSr, states: Mapping[str, ValueStatus]) -> frozenset[str]:
@@ -58,7 +58,7 @@ def lost(ground: Ground, shown: ShowSr, states: Mapping[str, ValueStatus]) -> fr
 def outdated(ground: Ground, shown: ShowSr, states: Mapping[str, ValueStatus]) -> frozenset[str]:
     """Find our policies with another encap source than the one that VPP has by now."""
     today = shown.encap_source
-    if today in (None, _UNSET):
+    if today in (None, UNSET):
         return frozenset()
     other = {one.bsid for one in shown.policies or () if one.encap_source not in (None, today)}
     return frozenset(
@@ -70,7 +70,7 @@ def outdated(ground: Ground, shown: ShowSr, states: Mapping[str, ValueStatus]) -
 
 def is_unset(shown: ShowSr) -> bool:
     """Whether VPP has no encap source yet: policies that are made before have to be recreated."""
-    return shown.encap_source == _UNSET
+    return shown.encap_source == UNSET
 
 
 def _is_configured(key: str, states: Mapping[str, ValueStatus]) -> bool:
@@ -123,7 +123,7 @@ class Pace:
 
     def helped(self) -> None:
         """Note that all is well."""
-        self._wait = MINUTE
+        self._wait, self._held = MINUTE, 0.0
 
     def failed(self, now: float) -> None:
         """Note that a repair has not helped."""
@@ -135,11 +135,11 @@ class Found:
     """What a look at VPP has shown.
 
     Attributes:
-        lost: as of ``lost``; ``outdated``: the same.
+        lost: what VPP lacks; ``outdated``: policies with another encap source than VPP's.
         revisions: of these keys, in etcd.
         has_restarted: VPP has, since the look before.
         is_bare: VPP has no interfaces.
-        may_change: VPP has no encap source, or began a short while ago.
+        may_change: VPP has an encap source and began a short while ago.
     """
 
     lost: frozenset[str] = frozenset()
@@ -211,6 +211,7 @@ class Judge:
     _is_broken: bool = False
     _bare_since: float | None = None
     _patience: float = CONFIRM_SECONDS
+    _calm: float = IDLE_SECONDS
     _has_failed: bool = False
 
     def judge(self, found: Found, now: float) -> Verdict:
@@ -229,13 +230,14 @@ class Judge:
             return self._wait_for_interfaces(found, now)
         self._bare_since = None
         if self._left is not None and not self._is_over(len(found.concerned), now):
-            return Verdict(look=CONFIRM_SECONDS)
+            spent = now - self._progressed
+            return Verdict(look=max(CONFIRM_SECONDS, min(spent, IDLE_SECONDS - spent)))
         certain = found.concerned if self._has_restarted else self._confirmed(found, now)
         if not certain:
             return Verdict(look=CONFIRM_SECONDS)
         due = self.pace.due(now)
         if not self.is_enabled or due > now:
-            look = due - now if self.is_enabled else MINUTE
+            look = due - now if self.is_enabled else self._seldom()
             is_off = not self.is_enabled
             return Verdict(look=look, held=certain, has_failed=self._has_failed, is_off=is_off)
         self.pace.use(now)
@@ -249,7 +251,12 @@ class Judge:
         spent = now - self._bare_since
         if spent < BARE_SECONDS:
             return Verdict(look=max(AGAIN_SECONDS, spent / 10))
-        return Verdict(look=IDLE_SECONDS, held=found.lost, is_bare=True)
+        return Verdict(look=self._seldom(), held=found.lost, is_bare=True)
+
+    def _seldom(self) -> float:
+        """Seconds until the next look while nothing will be done: each look costs VPP memory."""
+        calm, self._calm = self._calm, min(2 * self._calm, MOST_SECONDS)
+        return calm
 
     def _interrupt(self, now: float) -> None:
         """Begin again, as VPP has restarted; if that happens under each repair, it is why."""
@@ -258,14 +265,14 @@ class Judge:
                 self.pace.failed(now)
                 self._has_failed = True
             self._is_broken, self._left = True, None
-        self._has_restarted, self._bare_since = True, None
+        self._has_restarted, self._bare_since, self._calm = True, None, IDLE_SECONDS
 
     def _reset(self) -> None:
         """All is well."""
         self.pace.helped()
         self._has_restarted = self._is_broken = self._has_failed = False
         self._left = self._bare_since = None
-        self._suspects = {}
+        self._suspects, self._calm = {}, IDLE_SECONDS
 
     def _is_over(self, count: int, now: float) -> bool:
         """Whether the agent makes nothing more of the last repair; while faults get fewer it is at

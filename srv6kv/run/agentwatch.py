@@ -8,7 +8,7 @@ written or deleted. An agent that publishes nothing, is away or talks nonsense c
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any
@@ -40,6 +40,17 @@ HUSH_SECONDS = 5.0
 """The agent tries again what fails during a repair, because VPP does not have it, for so long."""
 LATE_REPORT_SECONDS = 10.0
 """The same for what follows from time alone: keys that a polled agent has missed."""
+
+
+def nodes_own(held: Iterable[str]) -> frozenset[str]:
+    """The keys among these that no other node has: BSIDs, so policies too, are the same on all."""
+    return frozenset(key for key in held if key.startswith(_NODES_OWN))
+
+
+def has_most(own: Collection[str], states: Collection[str]) -> bool:
+    """Whether an agent with these states has most of a node's own keys, so that it is the node's:
+    the same address may be on two nodes, but not most of them."""
+    return 2 * sum(key in states for key in own) > len(own)
 
 
 class AgentWatch:
@@ -136,10 +147,8 @@ class AgentWatch:
 
     def _is_ours(self, polled: Polled) -> bool:
         """Whether the label's agent answers where one was looked for, on a machine that may have
-        several: it has most keys of etcd that no other node has."""
-        entries = self._reconciler.actual.entries
-        own = {key for key in entries if key.startswith(_NODES_OWN)}
-        return 2 * len(own & polled.statuses.keys()) > len(own)
+        several."""
+        return has_most(nodes_own(self._reconciler.actual.entries), polled.statuses)
 
     def judge(self) -> bool:
         """Update the warnings, which time alone may bring and end; whether they differ."""

@@ -94,7 +94,6 @@ class Controller:
         typed.prepare()
         with self._shutdown.enforced():
             self._context.agent.start(self._context.queue)
-            self._healing.start(self._context.queue)
             try:
                 self._loop()
             finally:

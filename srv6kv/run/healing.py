@@ -8,9 +8,8 @@ steerings, which stay, hold the BSIDs.
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import replace
-from queue import SimpleQueue
-from typing import Any
 
 from srv6kv.agent.needs import Means
 from srv6kv.agent.rest import AgentRest
@@ -18,7 +17,6 @@ from srv6kv.etcd.store import Writer
 from srv6kv.etcd.values import KeysChanged
 from srv6kv.repair.automatic import (
     CONFIRM_SECONDS,
-    REMADE,
     YOUNG_SECONDS,
     Found,
     Judge,
@@ -31,12 +29,13 @@ from srv6kv.repair.automatic import (
 )
 from srv6kv.repair.ground import Ground, Step
 from srv6kv.repair.means import BATCH, Task, plan_repair
+from srv6kv.run.agentwatch import has_most, nodes_own
 from srv6kv.run.context import Context
 from srv6kv.run.syncing import Syncing
 from srv6kv.run.vppwatch import Look, VppWatch
 
 STRANGE_SECONDS = 5.0
-"""An agent that knows none of our keys may still get them, or be another one."""
+"""An agent that lacks most keys of the node may still get them, or be another one."""
 PAUSE_SECONDS = 0.3
 """Between two batches of policies that are recreated, for the traffic of others."""
 WHY = {
@@ -59,15 +58,8 @@ class Healing:
         self._watch: VppWatch | None = None
         self._look: Look | None = None
         self._outdated: frozenset[str] = frozenset()
-        self._due = self._connection_due = float("inf")
-        self._written = 0.0
-        self._is_strange = False
-        self._handled = self._reported = 0
-
-    def start(self, queue: SimpleQueue[Any]) -> None:
-        """Start to ask VPP, over REST; looks go into the queue."""
-        if self._rest is not None:
-            self._watch = VppWatch(self._rest, queue.put)
+        self._recreated = set[str]()
+        self._due = self._began = self._written = 0.0
 
     def stop(self) -> None:
         """Stop asking VPP."""
@@ -77,8 +69,8 @@ class Healing:
     def begin(self) -> None:
         """Begin a session: whatever was decided before is decided again."""
         self._look, self._outdated = None, frozenset()
-        self._due = self._connection_due = float("inf")
-        self._reported = self._handled
+        self._report_recreated()
+        self._tell_own()
         self._look_again(0.0)
 
     def receive(self, look: Look) -> None:
@@ -89,17 +81,26 @@ class Healing:
         self._look = look
 
     def seconds_left(self) -> float:
-        """The time for which the loop may wait for events."""
-        return max(0.0, min(self._due, self._connection_due) - time.monotonic())
+        """The time for which the loop may wait for events; what is due and not done waits for
+        something else."""
+        if not self._outdated:
+            return float("inf")
+        left = self._due - time.monotonic()
+        return left if left > 0 else PAUSE_SECONDS
 
     def heal(self, writer: Writer) -> None:
-        """Judge the last look at VPP, and write what repairs what it shows."""
+        """Judge the last look at VPP, and write what repairs what it shows.
+
+        VPP is asked from the time on at which the label's agent is known to answer."""
+        if self._watch is None and self._rest is not None and self._context.agent.view.is_polled:
+            self._watch = VppWatch(self._rest, self._context.queue.put)
+            self._tell_own()
+        if self._watch is not None and self._watch.is_blind:
+            self._context.agent.view.lost = None
         ground = self._ground()
         try:
             if self._look is not None:
                 self._judge_look(self._look, ground, writer)
-            if self._is_blind:
-                self._judge_connection(ground, writer)
             if self._outdated and time.monotonic() >= self._due:
                 self._recreate(ground, writer)
         except KeysChanged as conflict:
@@ -108,12 +109,6 @@ class Healing:
             self._look_again(CONFIRM_SECONDS)
             if not self._context.reconciler.apply_refusal(conflict.changes):
                 raise
-
-    @property
-    def _is_blind(self) -> bool:
-        """Whether VPP cannot be asked: there is no REST server, or that of another agent."""
-        watch = self._watch
-        return watch is None or not watch.has_answered or self._is_strange
 
     def _ground(self) -> Ground:
         context, reconciler = self._context, self._context.reconciler
@@ -131,47 +126,28 @@ class Healing:
         if look.asked < self._written and not look.has_restarted:
             self._look_again(CONFIRM_SECONDS)
             return
-        self._is_strange = not look.states.keys() & ground.actual.entries.keys()
-        if self._is_strange:
+        entries = ground.actual.entries
+        own = self._tell_own()
+        if look.shown is None or not has_most(own, look.states):
+            self._context.agent.view.lost = None
             self._look_again(STRANGE_SECONDS)
             return
         missing, old = lost(ground, look.shown, look.states), frozenset[str]()
         if not self._outdated:
             old = outdated(ground, look.shown, look.states)
-        entries = ground.actual.entries
         found = Found(
             missing,
             old,
             {key: entries[key].revision for key in missing | old},
             look.has_restarted,
             look.interfaces == 0,
-            is_unset(look.shown) or look.uptime < YOUNG_SECONDS,
+            look.uptime < YOUNG_SECONDS and not is_unset(look.shown),
         )
         verdict = self._judge.judge(found, time.monotonic())
         self._context.agent.view.lost = verdict.held & found.lost
         self._follow(verdict, found, ground, writer)
         if verdict.look is not None:
             self._look_again(verdict.look)
-
-    def _judge_connection(self, ground: Ground, writer: Writer) -> None:
-        """Without REST: the agent's connection to VPP was lost, and is back."""
-        restarted, now = self._context.agent.view.history.vpp_restarted, time.monotonic()
-        if restarted == self._handled:
-            self._connection_due = float("inf")
-            return
-        if restarted == self._reported and now < self._connection_due:
-            return
-        entries = ground.actual.entries
-        stale = {key for key in ground.ours(REMADE) if entries[key].revision < restarted}
-        found = Found(frozenset(stale), has_restarted=restarted != self._reported)
-        self._reported, self._connection_due = restarted, now + CONFIRM_SECONDS
-        verdict = self._judge.judge(found, now)
-        self._follow(verdict, found, ground, writer)
-        if verdict.held:
-            self._connection_due = now + (verdict.look or 0.0)
-        else:  # nothing more will be seen of it
-            self._handled = restarted
-            self._judge.judge(Found(), now)
 
     def _follow(self, verdict: Verdict, found: Found, ground: Ground, writer: Writer) -> None:
         """Warn about what is not repaired, and do what was decided."""
@@ -183,30 +159,52 @@ class Healing:
             self._begin(verdict.task, ground, writer)
 
     def _begin(self, task: Task, ground: Ground, writer: Writer) -> None:
-        context = self._context
-        context.agent.hush()
-        started = time.monotonic()
-        chosen = task.get(Means.REWRITE, frozenset())
-        self._do(rewriting(chosen, ground), ground, writer)
+        self._report_recreated()
+        self._context.agent.hush()
+        self._due = self._began = time.monotonic()
+        done = set[str]()
+        try:
+            self._do(rewriting(task.get(Means.REWRITE, frozenset()), ground), done, ground, writer)
+        finally:
+            self._report(Means.REWRITE, done)
         self._outdated = task.get(Means.RECREATE, frozenset())
-        self._due = time.monotonic() if self._outdated else float("inf")
-        for means, listed in task.items():
-            milliseconds = round(1000 * (time.monotonic() - started))
-            context.progress.repaired(str(means), WHY[means], len(listed), milliseconds)
 
     def _recreate(self, ground: Ground, writer: Writer) -> None:
         """Recreate some policies through another VRF; the others follow after a pause."""
         part = frozenset(sorted(self._outdated)[:BATCH])
         self._outdated -= part
-        self._do(plan_repair({Means.RECREATE: part}, ground).steps, ground, writer)
-        self._due = time.monotonic() + PAUSE_SECONDS if self._outdated else float("inf")
-        if not self._outdated:
-            self._look_again(CONFIRM_SECONDS)
+        steps = plan_repair({Means.RECREATE: part}, ground).steps
+        try:
+            self._do(steps, self._recreated, ground, writer)
+        finally:
+            self._due = time.monotonic() + PAUSE_SECONDS
+            if not self._outdated:
+                self._report_recreated()
+                self._look_again(CONFIRM_SECONDS)
 
-    def _do(self, steps: list[Step], ground: Ground, writer: Writer) -> None:
+    def _do(self, steps: list[Step], done: set[str], ground: Ground, writer: Writer) -> None:
         for step in steps:
             self._syncing.write(ground.guarded(step.transaction), (), writer)
             self._written = time.monotonic()
+            done |= step.done
+
+    def _report_recreated(self) -> None:
+        done, self._recreated = self._recreated, set()
+        self._report(Means.RECREATE, done)
+
+    def _report(self, means: Means, done: Collection[str]) -> None:
+        """Report what of a repair is done, if anything is."""
+        if done:
+            milliseconds = round(1000 * (time.monotonic() - self._began))
+            self._context.progress.repaired(str(means), WHY[means], len(done), milliseconds)
+
+    def _tell_own(self) -> frozenset[str]:
+        """Tell the watch, and return, by which keys the node's agent is known."""
+        entries = self._context.reconciler.actual.entries
+        own = nodes_own(entries) or frozenset(entries)
+        if self._watch is not None:
+            self._watch.own = own
+        return own
 
     def _look_again(self, seconds: float) -> None:
         if self._watch is not None:

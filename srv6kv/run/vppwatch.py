@@ -6,13 +6,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from srv6kv.agent.rest import AgentRest
 from srv6kv.agent.status import ValueStatus
-from srv6kv.errors import Srv6kvError, Unavailable
-from srv6kv.verify.vppask import ask
+from srv6kv.errors import Unavailable
+from srv6kv.repair.automatic import UNSET, is_unset
+from srv6kv.run.agentwatch import has_most
+from srv6kv.verify.vppask import ask, encap_source
 from srv6kv.vpp.showsr_values import ShowSr
 from srv6kv.vpp.uptime import CLOCK, INTERFACES, Boots, interfaces_of, uptime_of
 
@@ -25,6 +28,10 @@ BEGIN_SECONDS = 0.5
 before that it would still tell the old ones."""
 LEAST_SECONDS = 1.0
 """At least so long from one look to the next that the loop has not asked for."""
+MOST_SECONDS = 60.0
+"""A look that fails is tried again after 1, 2, 4 s and so on, up to this."""
+BLIND_SECONDS = 60.0
+"""What was seen of VPP counts for so long after a look has failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +45,23 @@ class Look:
         uptime: of VPP, in seconds.
         asked: monotonic time before the first question.
         interfaces: how many VPP has; none before the agent begins to make them.
+        shown: None: the agent has not most of the node's own keys, and VPP was not asked.
     """
 
     has_restarted: bool
     uptime: float
     asked: float
     interfaces: int
-    shown: ShowSr
+    shown: ShowSr | None
     states: Mapping[str, ValueStatus]
 
 
 class VppWatch:
-    """Calls back with a look when VPP has restarted, when the agent or VPP answers again, and when
-    it is asked to.
+    """Calls back with a look when VPP has restarted, when the agent or VPP answers again, when VPP
+    has got its encap source, and when it is asked to.
 
     Attributes:
-        has_answered: VPP has, once.
+        own: keys of which the node's agent knows most; set by any thread, none: any agent will do.
     """
 
     def __init__(
@@ -62,7 +70,7 @@ class VppWatch:
         on_look: Callable[[Look], Any],
         clock_seconds: float = CLOCK_SECONDS,
     ) -> None:
-        self.has_answered = False
+        self.own: frozenset[str] = frozenset()
         self._rest = rest
         self._on_look = on_look
         self._clock_seconds = clock_seconds
@@ -70,7 +78,9 @@ class VppWatch:
         self._due = self._begins = 0.0
         self._looked = 0.0
         self._failures = 0
-        self._is_away = False
+        self._wait = self._source_wait = 0.0
+        self._source_due = float("inf")
+        self._failing_since: float | None = None
         self._has_restarted = False
         self._wake = threading.Event()
         self._is_stopped = False
@@ -87,16 +97,20 @@ class VppWatch:
         self._is_stopped = True
         self._wake.set()
 
+    @property
+    def is_blind(self) -> bool:
+        """Whether no look has succeeded for a while, although one was tried; from any thread."""
+        since = self._failing_since
+        return since is not None and time.monotonic() - since >= BLIND_SECONDS
+
     def _run(self) -> None:
         while not self._is_stopped:
             self._wake.clear()
             try:
                 self._turn()
-                self._failures = 0
-            except Exception as error:  # whatever the agent answers must not end this thread
-                least = 0.0 if isinstance(error, Srv6kvError) else time.monotonic()
-                self._due = min(self._due, max(self._looked, least) + LEAST_SECONDS)
-                self._failures += 1
+            except Exception:  # whatever the agent answers must not end this thread
+                if self._failing_since is None:
+                    self._failing_since = time.monotonic()
             self._wake.wait(self._pause())
 
     def _pause(self) -> float:
@@ -106,31 +120,50 @@ class VppWatch:
         return min(self._clock_seconds, left) if left > 0 else self._clock_seconds
 
     def _turn(self) -> None:
-        asked, was_away, self._is_away = time.monotonic(), self._is_away, True
+        asked, was_away = time.monotonic(), self._failures > 0
+        self._failures += 1
         uptime = uptime_of(self._rest.vpp_command(CLOCK))
         if uptime is None:
             raise Unavailable(f"{self._rest.url}: {CLOCK!r}: VPP does not say its uptime")
-        self._is_away, self.has_answered = False, True
+        self._failures = 0
         is_restart = self._boots.has_restarted(uptime, asked, time.monotonic())
         if is_restart:
-            self._has_restarted = True
+            self._has_restarted, self._wait = True, 0.0
+        if is_restart or (was_away and not self._wait):
             self._due = min(self._due, self._looked + LEAST_SECONDS)
         if is_restart or was_away:
             self._begins = asked + BEGIN_SECONDS
+        if asked >= self._source_due:
+            self._ask_source(asked)
         if self._is_stopped or time.monotonic() < max(self._due, self._begins):
             return
-        self._due, due = float("inf"), self._due
+        self._due = float("inf")
         try:
             found = self._look(uptime, asked)
-        except Srv6kvError:
-            self._due = min(self._due, due)
+        except Exception:
+            self._wait = min(2 * self._wait or LEAST_SECONDS, MOST_SECONDS)
+            self._due = time.monotonic() + self._wait
             raise
         self._looked, self._has_restarted = asked, False
+        self._wait, self._failing_since = 0.0, None
+        is_source_unset = found.shown is not None and is_unset(found.shown)
+        self._source_wait = LEAST_SECONDS
+        self._source_due = asked + LEAST_SECONDS if is_source_unset else float("inf")
         self._on_look(found)
+
+    def _ask_source(self, now: float) -> None:
+        """Ask VPP for nothing but its encap source, less and less often until it has one."""
+        self._source_wait = min(2 * self._source_wait, MOST_SECONDS)
+        self._source_due = now + self._source_wait
+        with suppress(Unavailable):
+            if encap_source(self._rest.vpp_command) not in (None, UNSET):
+                self._due, self._source_due = min(self._due, now), float("inf")
 
     def _look(self, uptime: float, asked: float) -> Look:
         """Ask for everything: the agent first, so that VPP has all that it calls done."""
         states = self._rest.statuses()
-        shown = ask(self._rest.vpp_command, self._rest.url)
+        if self.own and not has_most(self.own, states):
+            return Look(self._has_restarted, uptime, asked, 0, None, states)
         interfaces = interfaces_of(self._rest.vpp_command(INTERFACES))
+        shown = ask(self._rest.vpp_command, self._rest.url)
         return Look(self._has_restarted, uptime, asked, interfaces, shown, states)

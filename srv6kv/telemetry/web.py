@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Any
+from urllib.parse import parse_qs
 
 import msgspec
 from prometheus_client import CollectorRegistry
@@ -47,8 +48,8 @@ MOST_ACCEPT = 1000
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 READ_ONLY = ("GET", "HEAD")
-_HEALTHZ_AGENT = "/healthz?agent"
-"""Asks besides whether the agent has lost VPP."""
+_HEALTHZ = "/healthz"
+"""With ``agent`` in its query it asks besides whether the agent has lost VPP."""
 _OPEN_METRICS = "application/openmetrics-text"
 _WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 
@@ -75,17 +76,18 @@ class Pages:
         self._pages: dict[str, Callable[[str], Answer]] = {
             "/livez": self._livez,
             "/readyz": self._readyz,
-            "/healthz": self._healthz,
-            _HEALTHZ_AGENT: self._healthz_agent,
+            _HEALTHZ: self._healthz,
             "/statusz": self._statusz,
             "/metrics": self._metrics,
         }
 
     def answer(self, path: str, accept: str = "") -> Answer:
         """The answer for a path; ``accept`` is that header."""
-        page = self._pages.get(path) or self._pages.get(path.partition("?")[0])
+        name, _, query = path.partition("?")
+        asks_agent = name == _HEALTHZ and "agent" in parse_qs(query, keep_blank_values=True)
+        page = self._healthz_agent if asks_agent else self._pages.get(name)
         if page is None:
-            known = "".join(f"{name}\n" for name in self._pages)
+            known = "".join(f"{name}\n" for name in (*self._pages, f"{_HEALTHZ}?agent"))
             return Answer(HTTPStatus.NOT_FOUND, TEXT, f"not found; there are:\n{known}".encode())
         return page(accept)
 

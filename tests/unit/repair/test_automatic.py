@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from repairing import Table, pair, shapes
 
@@ -15,6 +17,7 @@ from srv6kv.repair.automatic import (
     CONFIRM_SECONDS,
     IDLE_SECONDS,
     MINUTE,
+    MOST_SECONDS,
     Found,
     Judge,
     Pace,
@@ -203,6 +206,15 @@ def test_two_repairs_in_a_row_then_one_a_minute() -> None:
     assert pace.due(when + MINUTE + 1) == pytest.approx(when + 2 * MINUTE)
 
 
+def test_a_repair_that_helped_after_all_holds_up_none() -> None:
+    """When VPP is whole, the wait after one that seemed not to help is over."""
+    pace = Pace()
+    pace.failed(100.0)
+    assert pace.due(101.0) == 100.0 + MINUTE
+    pace.helped()
+    assert pace.due(102.0) == 102.0
+
+
 def test_restarts_under_each_repair_are_not_repaired_for_ever() -> None:
     """The second restart before VPP is whole counts as a repair that has not helped."""
     judge = Judge()
@@ -225,3 +237,28 @@ def test_turned_off_it_only_warns() -> None:
         " 'srv6kv repair --take-over' repairs it"
     )
     assert list(warnings(judge.judge(Found(), 1.0), Found())) == []
+
+
+@pytest.mark.parametrize("is_bare", [False, True])
+def test_where_nothing_is_done_vpp_is_looked_at_seldom(*, is_bare: bool) -> None:
+    """Turned off, or without interfaces: twice the time each, up to half an hour; a restart of VPP
+    begins again."""
+    judge, found = Judge(is_enabled=is_bare), replace(SEEN, is_bare=is_bare)
+    judge.judge(found, 0.0)
+    looks = [judge.judge(found, 100.0 + 2 * number).look for number in range(9)]
+
+    assert looks == [10, 20, 40, 80, 160, 320, 640, 1280, MOST_SECONDS]
+    judge.judge(replace(found, has_restarted=True), 200.0)
+    assert judge.judge(found, 200.0 + BARE_SECONDS).look in (10, 20)
+
+
+def test_while_the_agent_makes_nothing_of_a_repair_looks_get_fewer() -> None:
+    """Until that counts as no help."""
+    judge, now, looks = Judge(), 0.0, 0
+    judge.judge(RESTARTED, now)
+    while not (verdict := judge.judge(SEEN, now)).held and now < MINUTE and looks < MINUTE:
+        assert verdict.look is not None
+        now, looks = now + verdict.look, looks + 1
+
+    assert looks <= 8
+    assert IDLE_SECONDS <= now <= IDLE_SECONDS + 3

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from srv6kv.agent.digest import AgentShown
 from srv6kv.errors import InputError
 from srv6kv.telemetry import web
 from srv6kv.telemetry.health import KEEPS_UP_SECONDS, LIVE_SECONDS, State
@@ -93,6 +94,15 @@ def test_healthz_is_that_of_kube_proxy(node: Node) -> None:
     assert set(found) == {"lastUpdated", "currentTime", "nodeEligible"}
     assert found["lastUpdated"] == "1970-01-01T00:00:01.500Z"
     assert found["nodeEligible"] is False
+
+
+@pytest.mark.parametrize("query", ["agent", "agent=", "agent=1", "verbose&agent"])
+def test_healthz_of_an_agent_that_has_lost_vpp(node: Node, query: str) -> None:
+    """Who asks about the agent gets 503, however the query is spelled; others do not."""
+    node.set(agent=AgentShown(vpp_lost="it has lost VPP"))
+
+    assert node.ask(f"/healthz?{query}")[0] == 503
+    assert [node.ask(path)[0] for path in ("/healthz", "/healthz?agents")] == [200, 200]
 
 
 def test_statusz(node: Node) -> None:
