@@ -43,12 +43,16 @@ UNSET = "::"
 
 
 def lost(ground: Ground, shown: ShowSr, states: Mapping[str, ValueStatus]) -> frozenset[str]:
-    """Find our localsids and policies that the agent calls done and VPP does not have."""
-    there = {keys.LOCALSID: {one.sid for one in shown.localsids or ()}}
-    there[keys.POLICY] = {one.bsid for one in shown.policies or ()}
+    """Find our localsids and policies that the agent calls done and VPP does not have; an output of
+    which a part was cut out tells nothing."""
+    there = {}
+    if "localsids" not in shown.elided:
+        there[keys.LOCALSID] = {one.sid for one in shown.localsids or ()}
+    if "policies" not in shown.elided:
+        there[keys.POLICY] = {one.bsid for one in shown.policies or ()}
     return frozenset(
         key
-        for kind in REMADE
+        for kind in there
         for key in ground.ours((kind,))
         if _is_configured(key, states)
         if (address := _address(key)) is not None and address not in there[kind]

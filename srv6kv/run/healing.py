@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from dataclasses import replace
 
 from srv6kv.agent.needs import Means
 from srv6kv.agent.rest import AgentRest
@@ -58,6 +57,7 @@ class Healing:
         self._watch: VppWatch | None = None
         self._look: Look | None = None
         self._outdated: frozenset[str] = frozenset()
+        self._has_restarted = False
         self._recreated = set[str]()
         self._due = self._began = self._written = 0.0
 
@@ -68,16 +68,14 @@ class Healing:
 
     def begin(self) -> None:
         """Begin a session: whatever was decided before is decided again."""
-        self._look, self._outdated = None, frozenset()
+        self._look, self._outdated, self._has_restarted = None, frozenset(), False
         self._report_recreated()
         self._tell_own()
         self._look_again(0.0)
 
     def receive(self, look: Look) -> None:
         """Take a look at VPP in."""
-        old = self._look
-        if old is not None and old.has_restarted:
-            look = replace(look, has_restarted=True)
+        self._has_restarted |= look.has_restarted
         self._look = look
 
     def seconds_left(self) -> float:
@@ -95,8 +93,10 @@ class Healing:
         if self._watch is None and self._rest is not None and self._context.agent.view.is_polled:
             self._watch = VppWatch(self._rest, self._context.queue.put)
             self._tell_own()
-        if self._watch is not None and self._watch.is_blind:
-            self._context.agent.view.lost = None
+        if self._watch is not None:
+            self._watch.revision = self._context.revision
+            if self._watch.is_blind:
+                self._context.agent.view.lost = None
         ground = self._ground()
         try:
             if self._look is not None:
@@ -123,9 +123,10 @@ class Healing:
 
     def _judge_look(self, look: Look, ground: Ground, writer: Writer) -> None:
         self._look = None
-        if look.asked < self._written and not look.has_restarted:
-            self._look_again(CONFIRM_SECONDS)
+        if look.asked < self._written:
+            self._look_again(0.0 if self._has_restarted else CONFIRM_SECONDS)
             return
+        has_restarted, self._has_restarted = self._has_restarted, False
         entries = ground.actual.entries
         own = self._tell_own()
         if look.shown is None or not has_most(own, look.states):
@@ -135,11 +136,15 @@ class Healing:
         missing, old = lost(ground, look.shown, look.states), frozenset[str]()
         if not self._outdated:
             old = outdated(ground, look.shown, look.states)
+        written = {key for key in missing | old if entries[key].revision > look.revision}
+        if written:  # since VPP was asked
+            missing, old = missing - written, old - written
+            self._look_again(CONFIRM_SECONDS)
         found = Found(
             missing,
             old,
             {key: entries[key].revision for key in missing | old},
-            look.has_restarted,
+            has_restarted,
             look.interfaces == 0,
             look.uptime < YOUNG_SECONDS and not is_unset(look.shown),
         )
@@ -208,4 +213,5 @@ class Healing:
 
     def _look_again(self, seconds: float) -> None:
         if self._watch is not None:
+            self._watch.revision = self._context.revision
             self._watch.look(seconds)

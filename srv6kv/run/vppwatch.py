@@ -45,12 +45,14 @@ class Look:
         uptime: of VPP, in seconds.
         asked: monotonic time before the first question.
         interfaces: how many VPP has; none before the agent begins to make them.
+        revision: of etcd, up to which keys were known before that.
         shown: None: the agent has not most of the node's own keys, and VPP was not asked.
     """
 
     has_restarted: bool
     uptime: float
     asked: float
+    revision: int
     interfaces: int
     shown: ShowSr | None
     states: Mapping[str, ValueStatus]
@@ -62,6 +64,7 @@ class VppWatch:
 
     Attributes:
         own: keys of which the node's agent knows most; set by any thread, none: any agent will do.
+        revision: of etcd, up to which keys are known; set by any thread.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class VppWatch:
         clock_seconds: float = CLOCK_SECONDS,
     ) -> None:
         self.own: frozenset[str] = frozenset()
+        self.revision = 0
         self._rest = rest
         self._on_look = on_look
         self._clock_seconds = clock_seconds
@@ -161,9 +165,10 @@ class VppWatch:
 
     def _look(self, uptime: float, asked: float) -> Look:
         """Ask for everything: the agent first, so that VPP has all that it calls done."""
+        revision, is_restart = self.revision, self._has_restarted
         states = self._rest.statuses()
         if self.own and not has_most(self.own, states):
-            return Look(self._has_restarted, uptime, asked, 0, None, states)
+            return Look(is_restart, uptime, asked, revision, 0, None, states)
         interfaces = interfaces_of(self._rest.vpp_command(INTERFACES))
         shown = ask(self._rest.vpp_command, self._rest.url)
-        return Look(self._has_restarted, uptime, asked, interfaces, shown, states)
+        return Look(is_restart, uptime, asked, revision, interfaces, shown, states)

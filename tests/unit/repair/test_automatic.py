@@ -72,6 +72,8 @@ def test_what_the_agent_calls_done_and_vpp_lacks_is_lost(table: Table) -> None:
     assert lost(ground, shown(table), states(table)) == frozenset()
     assert lost(ground, shown(table, without=keys.POLICY), states(table)) == policies
     assert lost(ground, ShowSr((), (), ()), {}) == frozenset()
+    cut = ShowSr((), (), (), elided=frozenset({"localsids"}))
+    assert lost(ground, cut, states(table)) == policies
     for state in (State.PENDING, State.FAILED, State.RETRYING):
         assert lost(ground, ShowSr((), (), ()), states(table, state)) == frozenset()
 

@@ -19,6 +19,7 @@ from srv6kv.agent.status import State, ValueStatus
 from srv6kv.errors import Unavailable
 from srv6kv.ligato import keys
 from srv6kv.repair import automatic
+from srv6kv.repair.automatic import CONFIRM_SECONDS
 from srv6kv.run import healing
 from srv6kv.run.agentwatch import AgentWatch
 from srv6kv.run.context import Context
@@ -40,7 +41,7 @@ class FakeWatch:
 
     def __init__(self, _rest: AgentRest, _on_look: Callable[[Look], Any]) -> None:
         self.looks: list[float] = []
-        self.is_blind = False
+        self.is_blind, self.revision = False, 0
         self.own: frozenset[str] = frozenset()
 
     def look(self, seconds: float = 0.0) -> None:
@@ -101,9 +102,9 @@ def states(listed: Iterable[str]) -> dict[str, ValueStatus]:
     return {key: ValueStatus(key, State.CONFIGURED) for key in listed}
 
 
-def restarted(listed: Iterable[str], shown: ShowSr = NOTHING) -> Look:
+def restarted(listed: Iterable[str], shown: ShowSr = NOTHING, revision: int = 99) -> Look:
     """VPP has restarted under an agent that calls these keys done."""
-    return Look(True, 40.0, time.monotonic(), 3, shown, states(listed))
+    return Look(True, 40.0, time.monotonic(), revision, 3, shown, states(listed))
 
 
 @pytest.fixture(autouse=True)
@@ -215,3 +216,32 @@ def test_what_was_seen_long_ago_says_nothing(watches: list[FakeWatch]) -> None:
 
     assert is_known
     assert bench.agent.view.lost is None
+
+
+def test_keys_written_since_vpp_was_asked_are_left_alone(watches: list[FakeWatch]) -> None:
+    """The look says nothing of them; the next one does."""
+    bench = Bench()
+    bench.heal()
+    newest = max(one.revision for one in bench.reconciler.actual.entries.values())
+    bench.heal(restarted(bench.keys, revision=newest - 1))
+
+    assert bench.written == []
+    assert watches[0].looks == [CONFIRM_SECONDS]
+
+
+def test_a_restart_seen_before_the_last_write_counts_at_the_next_look(
+    watches: list[FakeWatch],
+) -> None:
+    """The look is too old to say what VPP lacks now; that it has restarted stays known."""
+    bench = Bench()
+    early = restarted(bench.keys)
+    bench.heal(restarted(bench.keys))
+    before = len(bench.written)
+    watches[0].looks.clear()
+    bench.heal(early)
+    after = len(bench.written)
+    bench.heal(replace(restarted(bench.keys), has_restarted=False))
+
+    assert after == before
+    assert 0.0 in watches[0].looks
+    assert len(bench.written) == 2 * before
