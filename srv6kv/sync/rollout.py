@@ -130,7 +130,11 @@ class Rollout:
     def update(self, key: str, reported: Reported | None, now: float) -> None:
         """Apply the agent's report of a key (short form)."""
         self._turns.update(key, reported, now)
-        if key in self._puts and _is_done(self._puts[key], reported, now):
+        put = self._puts.get(key)
+        if put is None:
+            return
+        is_late = now - put.when >= CONFIRM_SECONDS
+        if is_late or (self._turns.is_made(key) and _is_done(put, reported, now)):
             del self._puts[key]
 
     def _awaits_receive(self) -> bool:
@@ -194,8 +198,6 @@ def _limit(name: str) -> float:
 
 def _is_done(put: _Put, reported: Reported | None, now: float) -> bool:
     """Whether the agent has done what it can with a put, or nothing more is to be expected."""
-    if now - put.when >= CONFIRM_SECONDS:
-        return True
     if reported is None or reported.status.state not in _ENDS:
         return False
     is_quiet = now - put.when >= QUIET_SECONDS

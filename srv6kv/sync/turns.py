@@ -113,10 +113,14 @@ class Turns:
     @property
     def is_free(self) -> bool:
         """Whether a chain waits for nothing any more."""
-        return any(all(map(self._is_made, leaders)) for leaders in self._waiting.values())
+        return any(
+            all(key not in self._going and self.is_made(key) for key in leaders)
+            for leaders in self._waiting.values()
+        )
 
-    def _is_made(self, key: str) -> bool:
-        return key not in self._going and (key not in self._turns or self._turns[key].is_made)
+    def is_made(self, key: str) -> bool:
+        """Whether the agent has made a chain; what is no copy counts as made."""
+        return key not in self._turns or self._turns[key].is_made
 
     def due(self, now: float) -> float:
         """When to look again at the latest, if a chain waits."""

@@ -353,6 +353,19 @@ def test_policies_wait_for_the_first_copy_and_the_second_for_nothing_else() -> N
     assert node.part(1.2, [policy("5555::1002", NEW)]).is_last
 
 
+def test_policies_wait_for_the_second_that_a_copy_takes() -> None:
+    """Its last report, of the update before, counts for nothing: the agent makes it again after one
+    second, or has made it when the time is up."""
+    node, order = Node(chain(A), chain(B)), Order({A: frozenset({B})}, {A: B, B: A})
+    node.say(B, operation="UPDATE")
+    new = [chain(B, "-d x"), SERVICE]
+    assert node.commit(node.part(0.0, new, [chain(A, "-d x")], order=order), 0.0) == [B]
+    rest = [SERVICE], [chain(A, "-d x")]
+    for now in (QUIET_SECONDS, CONFIRM_SECONDS - 0.1):
+        assert node.part(now, *rest, order=order).plan.transactions == ()
+    assert node.commit(node.part(CONFIRM_SECONDS, *rest, order=order), 2.0) == [SERVICE.key]
+
+
 def test_deletions_do_not_wait_for_the_second_copy() -> None:
     """What a service had goes as before; the second copy loses its rules when it may."""
     node, order = Node(chain(A), chain(B), SERVICE), Order({A: frozenset({B})}, {A: B, B: A})
