@@ -27,22 +27,24 @@ _UNDER_WAY = frozenset({State.NONEXISTENT, State.REMOVED, State.MISSING, State.R
 @dataclass(slots=True)
 class _Turn:
     """A chain that others wait for: its revision, since when it is there or was first looked at,
-    whether it was there before, what was reported of it since."""
+    whether it was there before, what was reported of it since, the last state that was."""
 
     revision: int
     since: float
     was_there: bool = True
     was_retrying: bool = False
+    state: State | None = None
     is_made: bool = False
 
     def update(self, reported: Reported | None, now: float) -> None:
         """Apply the agent's report, if it has one of this chain."""
         is_late = now - self.since >= COPY_SECONDS
-        state = reported.status.state if reported is not None else None
-        self.was_retrying |= state is State.RETRYING
+        if reported is not None:
+            self.state = reported.status.state
+        self.was_retrying |= self.state is State.RETRYING
         is_news = reported is not None and reported.revision > self.revision
         is_news |= self.was_retrying or not self.was_there
-        if state not in _UNDER_WAY and (is_late or (is_news and state is not None)):
+        if self.state not in _UNDER_WAY and (is_late or (is_news and self.state is not None)):
             self.is_made = True
         self.is_made |= now - self.since >= LONGEST_SECONDS
 

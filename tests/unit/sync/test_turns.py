@@ -147,6 +147,19 @@ def test_an_agent_that_is_at_it_is_waited_for() -> None:
     assert pod.waiting(ONLY_A, [A], LONGEST_SECONDS) == set()
 
 
+def test_silence_after_a_failed_deletion_ends_nothing() -> None:
+    """An agent over REST that has just not answered, or a report that is lost."""
+    pod = Pod()
+    pod.waiting(BOTH, [A, B], 0.0)
+    pod.commit(B, 0.0)
+    pod.say(B, State.RETRYING)
+    assert pod.waiting(ONLY_A, [A], 1.0) == {A}
+    del pod.said[B]
+
+    assert pod.waiting(ONLY_A, [A], COPY_SECONDS) == {A}
+    assert pod.waiting(ONLY_A, [A], LONGEST_SECONDS) == set()
+
+
 @pytest.mark.parametrize("state", [State.FAILED, State.INVALID, State.PENDING])
 def test_an_end_that_is_not_good_is_an_end(state: State) -> None:
     """The agent does nothing more by itself."""
