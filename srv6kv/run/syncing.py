@@ -76,16 +76,21 @@ class Syncing:
             return False
         if self._waits_for_window(plan, started):
             if ahead := context.agent.ahead_of_window(plan):
-                self._commit_part(ahead, writer, started, is_last=False)
+                self._commit(ahead, writer, started, is_last=False)
+                context.progress.parted(ahead)
             return False
-        self._due = None
+        part = context.agent.next_part(plan)
+        self._commit(part.plan, writer, started, is_last=part.is_last)
+        self._due = None if part.is_last else context.agent.due
+        if not part.is_last and not part.copies:
+            context.progress.parted(part.plan)
+            return False
         is_full = reconciler.compares_all
-        if not self._commit(plan, writer, started):
-            self._due = context.agent.due
-            return False
+        reconciler.finish_change(part.copies)
         triggered = reconciler.intake.triggers.drain()
-        context.progress.synced(plan, started, context.revision, triggered, is_full=is_full)
-        return True
+        revision = context.revision
+        context.progress.synced(part.plan, started, revision, triggered, is_full=is_full)
+        return part.is_last
 
     def _waits_for_window(self, plan: Plan, now: float) -> bool:
         """Whether a plan that may have an opposite soon waits for it."""
@@ -109,13 +114,8 @@ class Syncing:
             self.write(part, (), writer)
         self.write(last, self._context.reconciler.ledger_keys.boot_operations(), writer)
 
-    def _commit(self, whole: Plan, writer: Writer, started: float) -> bool:
-        """Commit what of a plan may go out now, with the notes about us; whether that is all."""
-        part = self._context.agent.next_part(whole)
-        self._commit_part(part.plan, writer, started, is_last=part.is_last)
-        return part.is_last
-
-    def _commit_part(self, part: Plan, writer: Writer, started: float, *, is_last: bool) -> None:
+    def _commit(self, part: Plan, writer: Writer, started: float, *, is_last: bool) -> None:
+        """Commit a part of a plan, with the notes about us."""
         reconciler, progress = self._context.reconciler, self._context.progress
         plan = reconciler.set_apart(part)
         for index, transaction in enumerate(plan.transactions or (Transaction(()),)):
@@ -127,10 +127,6 @@ class Syncing:
                 progress.committed(transaction, revision, plan, started, reconciler.prefix)
         if report := reconciler.report(plan):
             progress.log_plumbing(report)
-        if is_last:
-            reconciler.finish_change()
-        else:
-            progress.parted(plan)
 
     def write(self, transaction: Transaction, extra: tuple[Operation, ...], writer: Writer) -> int:
         """Commit one transaction, and return its revision: this is where all writing happens."""

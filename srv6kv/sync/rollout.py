@@ -10,13 +10,13 @@ Rule: pure; times are monotonic seconds, passed in. Without states a plan goes o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 
 from srv6kv.agent.status import State
 from srv6kv.agent.view import Reported
 from srv6kv.ligato import keys
-from srv6kv.ligato.chains import is_copy
+from srv6kv.ligato.chains import ChainName, is_copy
 from srv6kv.plan.actual import Actual, effects_of, lists_of
 from srv6kv.plan.plan import Ledger, Plan
 from srv6kv.sync.turns import Turns
@@ -54,11 +54,14 @@ class Part:
         plan: with the transactions of this part only.
         is_last: nothing of the plan is left.
         gone: the keys (short form) whose deletion is left.
+        copies: the keys that are left, where these are chains whose other copy has their rules: the
+            cluster's state is in etcd.
     """
 
     plan: Plan
     is_last: bool
     gone: frozenset[str] = frozenset()
+    copies: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -101,7 +104,9 @@ class Rollout:
         if not left:
             return Part(plan, is_last=True)
         deleted = frozenset(_short(one) for one in left if not one.is_put)
-        return Part(_without(plan, left, ledger, actual), is_last=False, gone=deleted)
+        copies = _second_copies(map(_short, left))
+        found = _without(plan, left, ledger, actual)
+        return Part(found, is_last=False, gone=deleted, copies=copies)
 
     def _hold_phases_back(
         self, plan: Plan, actual: Actual, report: Reports, now: float
@@ -189,6 +194,14 @@ def ahead_of_window(plan: Plan, ledger: Ledger, actual: Actual) -> Plan:
 
 def _is_added(key: str, actual: Actual) -> bool:
     return not key.startswith(keys.RULE_CHAIN) or key not in actual.entries
+
+
+def _second_copies(left: Iterable[str]) -> frozenset[str]:
+    """The keys that are left, if the other copy of each is not."""
+    names = [ChainName.of(key) for key in left]
+    copies = [name for name in names if name is not None and name.copy]
+    is_all = len({name.builtin for name in copies}) == len(names)
+    return frozenset(name.key for name in copies) if is_all else frozenset()
 
 
 def _limit(name: str) -> float:

@@ -133,6 +133,22 @@ def test_without_states_a_change_is_one_revision(
     assert len(revisions) <= 2  # of two files that change one after the other
 
 
+def test_nothing_waits_while_only_second_copies_do(
+    bench: Bench, history: History, mute: Writer
+) -> None:
+    """A cluster whose rules change all the time is not behind."""
+    bench.settings(*NO_WINDOW)
+    wire(bench, history)
+    shown = Shown(bench.run())
+    settle(bench, history)
+    bench.edit("new.yaml", service("new", "2096::f1", PODS))
+    history.wait(lambda: NEW in configured(history))
+    shown.wait(lambda: shown.details()["source"]["oldestChangeSeconds"] is None)
+
+    assert configured(history) != bench.expected()
+    settle(bench, history)
+
+
 def test_an_agent_that_confirms_nothing(
     bench: Bench, history: History, mute: Writer, timed: Timed
 ) -> None:

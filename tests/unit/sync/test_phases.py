@@ -380,6 +380,23 @@ def test_deletions_do_not_wait_for_the_second_copy() -> None:
     assert second.gone == frozenset()
 
 
+def test_all_is_in_etcd_when_each_copy_that_waits_has_the_other() -> None:
+    """A change is done then: the next one may come before it is this copy's turn, without end."""
+    node, order = Node(chain(A), chain(B)), Order({A: frozenset({B})}, {A: B, B: A})
+    first = node.part(0.0, [chain(B, "-d x"), SERVICE.key], [chain(A, "-d x")], order=order)
+    node.commit(first, 0.0)
+    second = node.part(4.0, [SERVICE.key], [chain(A, "-d x")], order=order)
+    node.commit(second, 4.0)
+    node.commit(node.part(5.0, [chain(A, "-d x")], order=order), 5.0)
+    both = [chain(B, "-d y")], [chain(A, "-d y")]
+    third = node.part(5.1, *both, order=order)
+
+    assert second.copies == {A}
+    assert not first.copies | third.copies
+    assert not third.is_last
+    assert node.part(10.0, *both, order=order).copies == {A}
+
+
 def test_without_states_the_second_copy_waits_for_its_time() -> None:
     """All else goes at once."""
     node, order = Node(chain(A), chain(B)), Order({A: frozenset({B})}, {A: B, B: A})
