@@ -26,20 +26,22 @@ class Syncing:
         self._context = context
         self._on_commit = on_commit
         self._due: float | None = None
+        self._window: float | None = None
 
     def begin(self) -> None:
         """Forget the plans of an earlier session."""
-        self.is_outdated, self._due = False, None
+        self.is_outdated, self._due, self._window = False, None, None
 
     def seconds_left(self) -> float:
         """The time for which the loop may wait for events."""
         if self.is_outdated:
             return 0.0
-        return IDLE_SECONDS if self._due is None else max(0.0, self._due - time.monotonic())
+        ends = [when for when in (self._due, self._window) if when is not None]
+        return max(0.0, min(ends) - time.monotonic()) if ends else IDLE_SECONDS
 
     def take_turn(self) -> bool:
         """Begin another turn of the loop; whether it has to plan, even without events."""
-        must_plan = self.is_outdated or self._context.lists.is_due
+        must_plan = self.is_outdated or self._context.lists.is_due or self._window is not None
         self.is_outdated = False
         if self._context.agent.is_amid:
             must_plan |= self._context.agent.advance()
@@ -73,12 +75,15 @@ class Syncing:
         context.hold = context.lists.hold(plan)
         context.report_warnings()
         if context.hold:
+            self._window = None
             return False
         if self._waits_for_window(plan, started):
             if ahead := context.agent.ahead_of_window(plan):
                 self._commit(ahead, writer, started, is_last=False)
                 context.progress.parted(ahead)
+            self._due = context.agent.due if context.agent.is_amid else None
             return False
+        self._window = None
         part = context.agent.next_part(plan)
         self._commit(part.plan, writer, started, is_last=part.is_last)
         self._due = None if part.is_last else context.agent.due
@@ -95,11 +100,11 @@ class Syncing:
     def _waits_for_window(self, plan: Plan, now: float) -> bool:
         """Whether a plan that may have an opposite soon waits for it."""
         reconciler = self._context.reconciler
-        if not plan.can_wait or reconciler.is_urgent or self._context.agent.is_amid:
+        if not plan.can_wait or reconciler.is_urgent or self._context.agent.holds_phases:
             return False
-        if self._due is None:
-            self._due = now + reconciler.settings.replace_window
-        return now < self._due
+        if self._window is None:
+            self._window = now + reconciler.settings.replace_window
+        return now < self._window
 
     def _delete_old_chains(self, writer: Writer) -> None:
         """Delete, before anything else is written, the chains of the last boot that would hit the

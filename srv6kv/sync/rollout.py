@@ -93,9 +93,7 @@ class Rollout:
             report: of the agent; None: it reports no states, so all goes that waits for no time.
         """
         operations = [one for transaction in plan.transactions for one in transaction.operations]
-        puts = {_short(one) for one in operations if one.is_put}
-        waiting = self._turns.waiting(plan.order, puts, actual, report, now)
-        self._copies = frozenset(filter(is_copy, plan.order.followers))
+        waiting = self._begin_turns(plan, operations, actual, report, now)
         left = {one for one in operations if one.is_put and _short(one) in waiting}
         if report is None:
             self._puts, self._held = {}, {}
@@ -107,6 +105,39 @@ class Rollout:
         copies = _second_copies(map(_short, left))
         found = _without(plan, left, ledger, actual)
         return Part(found, is_last=False, gone=deleted, copies=copies)
+
+    def ahead_of_window(
+        self, plan: Plan, ledger: Ledger, actual: Actual, report: Reports | None, now: float
+    ) -> Plan:
+        """Choose what of a plan goes out while its policies wait for a counterpart (rule M3): what
+        this node receives in addition, as other nodes, whose policies wait as long, may send to it
+        right after, and second copies whose turn it is.
+
+        Another chain that is there waits: policies may still lead to what it would not translate
+        any more.
+        """
+        operations = [one for transaction in plan.transactions for one in transaction.operations]
+        waiting = self._begin_turns(plan, operations, actual, report, now)
+        receive, _, _ = _by_phase(plan, actual, ())
+        going = {
+            one
+            for one in receive
+            if _is_added(_short(one), actual) or _short(one) in self._copies.difference(waiting)
+        }
+        return _without(plan, set(operations) - going, ledger, actual)
+
+    def _begin_turns(
+        self,
+        plan: Plan,
+        operations: Iterable[Operation],
+        actual: Actual,
+        report: Reports | None,
+        now: float,
+    ) -> Collection[str]:
+        """Choose the chains of a plan that wait for others."""
+        puts = {_short(one) for one in operations if one.is_put}
+        self._copies = frozenset(filter(is_copy, plan.order.followers))
+        return self._turns.waiting(plan.order, puts, actual, report, now)
 
     def _hold_phases_back(
         self, plan: Plan, actual: Actual, report: Reports, now: float
@@ -177,19 +208,6 @@ class Rollout:
                 return True
         self._held.pop(name, None)
         return False
-
-
-def ahead_of_window(plan: Plan, ledger: Ledger, actual: Actual) -> Plan:
-    """What of a plan goes out while its policies wait for a counterpart (rule M3): what this node
-    receives in addition. Other nodes, whose policies wait as long, may send to it right after.
-
-    A chain that is there waits: policies may still lead to what it would not translate any more,
-    and its copies change one by one.
-    """
-    receive, _, _ = _by_phase(plan, actual, ())
-    going = {one for one in receive if _is_added(_short(one), actual)}
-    operations = {one for transaction in plan.transactions for one in transaction.operations}
-    return _without(plan, operations - going, ledger, actual)
 
 
 def _is_added(key: str, actual: Actual) -> bool:

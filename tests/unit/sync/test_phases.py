@@ -29,7 +29,6 @@ from srv6kv.sync.rollout import (
     QUIET_SECONDS,
     Part,
     Rollout,
-    ahead_of_window,
 )
 from srv6kv.sync.turns import COPY_SECONDS
 from srv6kv.txn.transaction import FullKey, Operation, Transaction
@@ -82,10 +81,11 @@ class Node:
         plan = self.plan(*batches, order=order)
         return self.phases.next_part(plan, self.ledger, self.actual, tell, now)
 
-    def ahead(self, *values: Any) -> list[str]:
+    def ahead(self, *values: Any, now: float = 0.0, order: Order | None = None) -> list[str]:
         """The keys of such a plan that go out while its policies wait for their counterpart."""
-        found = ahead_of_window(self.plan(list(values)), self.ledger, self.actual)
-        return self.commit(Part(found, is_last=False), 0.0)
+        plan, tell = self.plan(list(values), order=order), self.said.get if self.tells else None
+        found = self.phases.ahead_of_window(plan, self.ledger, self.actual, tell, now)
+        return self.commit(Part(found, is_last=False), now)
 
     def plan(self, *batches: list[Any], order: Order | None = None) -> Plan:
         """A plan of these puts (values) and deletions (keys)."""
@@ -253,6 +253,27 @@ def test_a_chain_that_is_there_waits_for_the_window() -> None:
 
     assert node.ahead(builtin("a"), policy("5555::1001", REMOTE)) == []
     assert node.ahead(builtin("a", "b", "c"), policy("5555::1001", REMOTE)) == []
+
+
+def test_a_second_copy_does_not_wait_for_the_window() -> None:
+    """Its other copy has the same rules; the first copy of another change waits."""
+    live = policy("5555::1001", REMOTE)
+    node, order = Node(live, chain(A), chain(B)), Order({A: frozenset({B})}, {A: B})
+    rest, grown = chain(A, "-d x"), policy("5555::1001", REMOTE, NEW)
+    node.commit(node.part(0.0, [chain(B, "-d x")], [rest], order=order), 0.0)
+    assert node.ahead(rest, grown, now=0.1, order=order) == []
+    assert (node.phases.is_begun, node.phases.holds_phases) == (True, False)
+    node.say(B, State.RETRYING)
+    assert node.ahead(rest, grown, now=0.2, order=order) == []
+    node.say(B)
+    assert node.may_go(1.1) is False
+    node.phases.update(B, node.said[B], 1.1)
+    assert node.may_go(1.1)
+    assert node.ahead(rest, grown, now=1.1, order=order) == [A]
+    assert not node.phases.is_begun
+
+    both = Order({A: frozenset({B})}, {A: B, B: A})
+    assert node.ahead(chain(B, "-d y"), chain(A, "-d y"), grown, now=9.0, order=both) == []
 
 
 def test_a_steering_moves_in_one_transaction() -> None:
