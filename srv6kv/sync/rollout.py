@@ -10,7 +10,7 @@ Rule: pure; times are monotonic seconds, passed in. Without states a plan goes o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 
 from srv6kv.agent.status import State
@@ -19,7 +19,7 @@ from srv6kv.ligato import keys
 from srv6kv.ligato.chains import ChainName, is_copy
 from srv6kv.plan.actual import Actual, effects_of, lists_of
 from srv6kv.plan.plan import Ledger, Plan
-from srv6kv.sync.turns import Turns
+from srv6kv.sync.turns import Reports, Turns
 from srv6kv.txn.transaction import Operation, Transaction
 
 CONFIRM_SECONDS = 2.0
@@ -31,9 +31,6 @@ for another key of the same phase, so it counts after this time too."""
 _ENDS = frozenset(State) - {State.NONEXISTENT, State.REMOVED, State.MISSING, State.RETRYING}
 """Nothing more is to be expected of the agent itself."""
 SEND, GONE = "send", "gone"
-
-Reports = Callable[[str], Reported | None]
-"""The agent's last report of a key (short form)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from functools import partial
 
 from srv6kv.agent.status import State
 from srv6kv.agent.view import Reported
@@ -21,6 +22,8 @@ COPY_SECONDS = 5.0
 and the rest is for what it has to do before."""
 LONGEST_SECONDS = 30.0
 """An agent that is at it is not waited for longer."""
+Reports = Callable[[str], Reported | None]
+"""The agent's last report of a key (short form)."""
 _UNDER_WAY = frozenset({State.NONEXISTENT, State.REMOVED, State.MISSING, State.RETRYING})
 
 
@@ -62,7 +65,7 @@ class Turns:
         order: Order,
         going: Collection[str],
         actual: Actual,
-        report: Callable[[str], Reported | None] | None,
+        report: Reports | None,
         now: float,
     ) -> Collection[str]:
         """Choose the chains of a plan that wait.
@@ -73,14 +76,15 @@ class Turns:
         """
         leaders = frozenset[str]().union(*order.followers.values())
         self._going = set(leaders.intersection(going))
-        for key in leaders:
+        looked_at = leaders.union(filter(partial(_is_retrying, report), order.beside.values()))
+        for key in looked_at:
             revision = actual.entries[key].revision if key in actual.entries else 0
             if key not in self._turns or self._turns[key].revision != revision:
                 self._turns[key] = _Turn(revision, now)
         for key in self._turns:
             self.update(key, report(key) if report is not None else None, now)
         made = {key for key, turn in self._turns.items() if turn.is_made}
-        self._turns = {k: one for k, one in self._turns.items() if k in leaders or k not in made}
+        self._turns = {k: one for k, one in self._turns.items() if k in looked_at or k not in made}
         self._waiting = {
             key: frozenset((other,))
             for key, other in order.beside.items()
@@ -132,3 +136,8 @@ class Turns:
         since = [self._turns[key].since for key in self.awaited if key in self._turns]
         ends = [when + limit for when in since for limit in limits if when + limit > now]
         return min(ends, default=now + COPY_SECONDS)
+
+
+def _is_retrying(report: Reports | None, key: str) -> bool:
+    reported = report(key) if report is not None else None
+    return reported is not None and reported.status.state is State.RETRYING

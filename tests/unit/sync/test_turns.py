@@ -177,3 +177,15 @@ def test_another_process_may_have_put_the_first_just_now() -> None:
     assert pod.waiting(ONLY_A, [A], 100.0) == {A}
     pod.say(B, State.CONFIGURED)
     assert pod.waiting(ONLY_A, [A], 100.1) == set()
+
+
+def test_another_process_may_have_put_the_second_just_now() -> None:
+    """What the agent is still at is waited for, although this process did not put it."""
+    pod = Pod()
+    pod.say(A, State.RETRYING)
+    assert pod.waiting(BOTH, [A, B], 0.0) == {A, B}
+    pod.say(A, State.CONFIGURED)
+    assert pod.waiting(BOTH, [A, B], 0.5) == {A}
+    pod.say(A, State.RETRYING)
+    assert pod.waiting(BOTH, [A, B], 100.0) == {A, B}
+    assert pod.waiting(BOTH, [A, B], 100.0 + LONGEST_SECONDS) == {A}
