@@ -10,7 +10,7 @@ Rule: pure; times are monotonic seconds, passed in. Without states a plan goes o
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Container, Iterable
 from dataclasses import dataclass, field, replace
 
 from srv6kv.agent.status import State
@@ -116,11 +116,9 @@ class Rollout:
         operations = [one for transaction in plan.transactions for one in transaction.operations]
         waiting = self._begin_turns(plan, operations, actual, report, now)
         receive, _, _ = _by_phase(plan, actual, ())
-        going = {
-            one
-            for one in receive
-            if _is_added(_short(one), actual) or _short(one) in self._copies.difference(waiting)
-        }
+        changed = {_short(one) for one in receive}.intersection(actual.entries)
+        freed = self._copies.difference(waiting)
+        going = {one for one in receive if _short(one) in freed or _is_added(_short(one), changed)}
         return _without(plan, set(operations) - going, ledger, actual)
 
     def _begin_turns(
@@ -207,8 +205,11 @@ class Rollout:
         return False
 
 
-def _is_added(key: str, actual: Actual) -> bool:
-    return not key.startswith(keys.RULE_CHAIN) or key not in actual.entries
+def _is_added(key: str, changed: Container[str]) -> bool:
+    """Whether a put changes no chain that is there, by itself or with the one that jumps to it."""
+    name = ChainName.of(key)
+    is_used = name is not None and name.builtin.key in changed
+    return not key.startswith(keys.RULE_CHAIN) or (key not in changed and not is_used)
 
 
 def _second_copies(left: Iterable[str]) -> frozenset[str]:

@@ -255,6 +255,14 @@ def test_a_chain_that_is_there_waits_for_the_window() -> None:
     assert node.ahead(builtin("a", "b", "c"), policy("5555::1001", REMOTE)) == []
 
 
+def test_a_chain_that_becomes_jumps_waits_with_its_copies() -> None:
+    """So that all are made at once."""
+    node = Node(policy("5555::1001", REMOTE), replace(chain(BUILTIN, "-d x"), chain_name=""))
+    jumps = chain(BUILTIN, "-j srv6kv-a", "-j srv6kv-b")
+
+    assert node.ahead(chain(A), chain(B), jumps, policy("5555::1001", REMOTE, NEW)) == []
+
+
 def test_a_second_copy_does_not_wait_for_the_window() -> None:
     """Its other copy has the same rules; the first copy of another change waits."""
     live = policy("5555::1001", REMOTE)
@@ -349,7 +357,7 @@ def test_a_part_notes_nothing_as_gone() -> None:
     assert node.part(0.1, [SERVICE, OLD_SID]).plan.effects == Counter(create=1)
 
 
-A, B, _, _, _, _ = chain_keys("x")
+A, B, _, _, _, BUILTIN = chain_keys("x")
 
 
 def chain(key: str, *rules: str) -> RuleChain:
