@@ -59,6 +59,15 @@ class Order:
     beside: Mapping[str, str] = field(default_factory=dict)
 
 
+# In etcd                        | to be put       | order
+# no built-in chain              | all three       | at once: nothing is lost that was there
+# the jumps, both copies         | both copies     | b, when the agent has made a; a, when it has b
+# the jumps, one copy            | both copies     | the one that is absent; then the other
+# the jumps, no copy             | both copies     | at once
+# the jumps, one copy is right   | the other copy  | when the agent has made the right one
+# the jumps of another namespace | all three       | at once: it is another pod
+# the rules themselves, no copy  | all three       | at once: the agent takes them in this order
+# the rules themselves, a copy   | all three       | both copies; the built-in chain after them
 def order_of(changes: Mapping[str, bytes | None], actual: Actual) -> Order:
     """Find the order of the chains that are put.
 
@@ -74,7 +83,8 @@ def order_of(changes: Mapping[str, bytes | None], actual: Actual) -> Order:
             continue
         first, second = (copy.key for copy in name.copies)
         if builtin in changes:
-            if _differs_in_rules(builtin, actual.value_of(builtin), changes[builtin]):
+            is_same = _is_same_chain(builtin, actual.value_of(builtin), changes[builtin])
+            if is_same and not actual.entries.keys().isdisjoint((first, second)):
                 followers[builtin] = frozenset((first, second))
             continue
         pairs = ((second, first), (first, second))
@@ -88,16 +98,8 @@ def order_of(changes: Mapping[str, bytes | None], actual: Actual) -> Order:
     return Order(followers, beside)
 
 
-# In etcd                        | to be put       | order
-# no built-in chain              | all three       | at once: nothing is lost that was there
-# the jumps, both copies         | both copies     | b, when the agent has made a; a, when it has b
-# the jumps, one copy            | both copies     | the one that is absent; then the other
-# the jumps, no copy             | both copies     | at once
-# the jumps, one copy is right   | the other copy  | when the agent has made the right one
-# the jumps of another namespace | all three       | at once: it is another pod
-# the rules themselves           | all three       | both copies; the built-in chain after them
-def _differs_in_rules(key: str, old: bytes | None, new: bytes | None) -> bool:
-    """Whether both are the same chain of the same namespace."""
+def _is_same_chain(key: str, old: bytes | None, new: bytes | None) -> bool:
+    """Whether both are the same chain of the same namespace, whatever their rules."""
     if old is None or new is None:
         return False
     try:

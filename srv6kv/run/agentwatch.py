@@ -26,7 +26,7 @@ from srv6kv.ligato import keys
 from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.plan.plan import Plan
 from srv6kv.sync.reconciler import Reconciler
-from srv6kv.sync.rollout import Part, Rollout, ahead_of_window
+from srv6kv.sync.rollout import Part, Rollout
 from srv6kv.telemetry.progress import Progress
 from srv6kv.txn.transaction import Transaction
 
@@ -189,6 +189,11 @@ class AgentWatch:
         """Whether a part of the last plan is out and the rest is not."""
         return self._phases.is_begun
 
+    @property
+    def holds_phases(self) -> bool:
+        """Whether something waits for the phase before its own."""
+        return self._phases.holds_phases
+
     def advance(self) -> bool:
         """Update what the rest of a plan waits for, and ``due``; whether it may go out now."""
         now = time.monotonic()
@@ -221,10 +226,10 @@ class AgentWatch:
 
     def ahead_of_window(self, plan: Plan) -> Plan:
         """Choose what of a plan goes out while its policies wait for their counterpart."""
-        reconciler = self._reconciler
-        found = ahead_of_window(plan, reconciler.ledger, reconciler.actual)
-        if self._poll is not None and found:
-            self._poll.hurry(True)
+        known = self._reported_state if self.view.has_states else None
+        reconciler, now = self._reconciler, time.monotonic()
+        found = self._phases.ahead_of_window(plan, reconciler.ledger, reconciler.actual, known, now)
+        self.due = self._phases.due(now) or 0.0
         return found
 
     def committed(self, transaction: Transaction, revision: int) -> None:

@@ -26,20 +26,22 @@ class Syncing:
         self._context = context
         self._on_commit = on_commit
         self._due: float | None = None
+        self._window: float | None = None
 
     def begin(self) -> None:
         """Forget the plans of an earlier session."""
-        self.is_outdated, self._due = False, None
+        self.is_outdated, self._due, self._window = False, None, None
 
     def seconds_left(self) -> float:
         """The time for which the loop may wait for events."""
         if self.is_outdated:
             return 0.0
-        return IDLE_SECONDS if self._due is None else max(0.0, self._due - time.monotonic())
+        ends = [when for when in (self._due, self._window) if when is not None]
+        return max(0.0, min(ends) - time.monotonic()) if ends else IDLE_SECONDS
 
     def take_turn(self) -> bool:
         """Begin another turn of the loop; whether it has to plan, even without events."""
-        must_plan = self.is_outdated or self._context.lists.is_due
+        must_plan = self.is_outdated or self._context.lists.is_due or self._window is not None
         self.is_outdated = False
         if self._context.agent.is_amid:
             must_plan |= self._context.agent.advance()
@@ -73,28 +75,36 @@ class Syncing:
         context.hold = context.lists.hold(plan)
         context.report_warnings()
         if context.hold:
+            self._window = None
             return False
         if self._waits_for_window(plan, started):
             if ahead := context.agent.ahead_of_window(plan):
-                self._commit_part(ahead, writer, started, is_last=False)
+                self._commit(ahead, writer, started, is_last=False)
+                context.progress.parted(ahead)
+            self._due = context.agent.due if context.agent.is_amid else None
             return False
-        self._due = None
+        self._window = None
+        part = context.agent.next_part(plan)
+        self._commit(part.plan, writer, started, is_last=part.is_last)
+        self._due = None if part.is_last else context.agent.due
+        if not part.is_last and not part.copies:
+            context.progress.parted(part.plan)
+            return False
         is_full = reconciler.compares_all
-        if not self._commit(plan, writer, started):
-            self._due = context.agent.due
-            return False
+        reconciler.finish_change(part.copies)
         triggered = reconciler.intake.triggers.drain()
-        context.progress.synced(plan, started, context.revision, triggered, is_full=is_full)
-        return True
+        revision = context.revision
+        context.progress.synced(part.plan, started, revision, triggered, is_full=is_full)
+        return part.is_last
 
     def _waits_for_window(self, plan: Plan, now: float) -> bool:
         """Whether a plan that may have an opposite soon waits for it."""
         reconciler = self._context.reconciler
-        if not plan.can_wait or reconciler.is_urgent or self._context.agent.is_amid:
+        if not plan.can_wait or reconciler.is_urgent or self._context.agent.holds_phases:
             return False
-        if self._due is None:
-            self._due = now + reconciler.settings.replace_window
-        return now < self._due
+        if self._window is None:
+            self._window = now + reconciler.settings.replace_window
+        return now < self._window
 
     def _delete_old_chains(self, writer: Writer) -> None:
         """Delete, before anything else is written, the chains of the last boot that would hit the
@@ -109,13 +119,8 @@ class Syncing:
             self.write(part, (), writer)
         self.write(last, self._context.reconciler.ledger_keys.boot_operations(), writer)
 
-    def _commit(self, whole: Plan, writer: Writer, started: float) -> bool:
-        """Commit what of a plan may go out now, with the notes about us; whether that is all."""
-        part = self._context.agent.next_part(whole)
-        self._commit_part(part.plan, writer, started, is_last=part.is_last)
-        return part.is_last
-
-    def _commit_part(self, part: Plan, writer: Writer, started: float, *, is_last: bool) -> None:
+    def _commit(self, part: Plan, writer: Writer, started: float, *, is_last: bool) -> None:
+        """Commit a part of a plan, with the notes about us."""
         reconciler, progress = self._context.reconciler, self._context.progress
         plan = reconciler.set_apart(part)
         for index, transaction in enumerate(plan.transactions or (Transaction(()),)):
@@ -127,10 +132,6 @@ class Syncing:
                 progress.committed(transaction, revision, plan, started, reconciler.prefix)
         if report := reconciler.report(plan):
             progress.log_plumbing(report)
-        if is_last:
-            reconciler.finish_change()
-        else:
-            progress.parted(plan)
 
     def write(self, transaction: Transaction, extra: tuple[Operation, ...], writer: Writer) -> int:
         """Commit one transaction, and return its revision: this is where all writing happens."""

@@ -327,9 +327,10 @@ class Reconciler:
         if self._pending is not None:
             self._pending.keys.update(gone)
 
-    def finish_change(self) -> None:
-        """Begin a new change: all transactions of the last plan are done, or there were none."""
-        self._pending = Delta()
+    def finish_change(self, left: Iterable[str] = ()) -> None:
+        """Begin a new change: all transactions of the last plan are done, or there were none, but
+        for these keys (short form)."""
+        self._pending = Delta(set(left))
         self._contended.clear()
         self.is_contended = False
 

@@ -10,16 +10,16 @@ Rule: pure; times are monotonic seconds, passed in. Without states a plan goes o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Container, Iterable
 from dataclasses import dataclass, field, replace
 
 from srv6kv.agent.status import State
 from srv6kv.agent.view import Reported
 from srv6kv.ligato import keys
-from srv6kv.ligato.chains import is_copy
+from srv6kv.ligato.chains import ChainName, is_copy
 from srv6kv.plan.actual import Actual, effects_of, lists_of
 from srv6kv.plan.plan import Ledger, Plan
-from srv6kv.sync.turns import Turns
+from srv6kv.sync.turns import Reports, Turns
 from srv6kv.txn.transaction import Operation, Transaction
 
 CONFIRM_SECONDS = 2.0
@@ -31,9 +31,6 @@ for another key of the same phase, so it counts after this time too."""
 _ENDS = frozenset(State) - {State.NONEXISTENT, State.REMOVED, State.MISSING, State.RETRYING}
 """Nothing more is to be expected of the agent itself."""
 SEND, GONE = "send", "gone"
-
-Reports = Callable[[str], Reported | None]
-"""The agent's last report of a key (short form)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +51,14 @@ class Part:
         plan: with the transactions of this part only.
         is_last: nothing of the plan is left.
         gone: the keys (short form) whose deletion is left.
+        copies: the keys that are left, where these are chains whose other copy has their rules: the
+            cluster's state is in etcd.
     """
 
     plan: Plan
     is_last: bool
     gone: frozenset[str] = frozenset()
+    copies: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -90,9 +90,7 @@ class Rollout:
             report: of the agent; None: it reports no states, so all goes that waits for no time.
         """
         operations = [one for transaction in plan.transactions for one in transaction.operations]
-        puts = {_short(one) for one in operations if one.is_put}
-        waiting = self._turns.waiting(plan.order, puts, actual, report, now)
-        self._copies = frozenset(filter(is_copy, plan.order.followers))
+        waiting = self._begin_turns(plan, operations, actual, report, now)
         left = {one for one in operations if one.is_put and _short(one) in waiting}
         if report is None:
             self._puts, self._held = {}, {}
@@ -101,7 +99,40 @@ class Rollout:
         if not left:
             return Part(plan, is_last=True)
         deleted = frozenset(_short(one) for one in left if not one.is_put)
-        return Part(_without(plan, left, ledger, actual), is_last=False, gone=deleted)
+        copies = _second_copies(map(_short, left))
+        found = _without(plan, left, ledger, actual)
+        return Part(found, is_last=False, gone=deleted, copies=copies)
+
+    def ahead_of_window(
+        self, plan: Plan, ledger: Ledger, actual: Actual, report: Reports | None, now: float
+    ) -> Plan:
+        """Choose what of a plan goes out while its policies wait for a counterpart (rule M3): what
+        this node receives in addition, as other nodes, whose policies wait as long, may send to it
+        right after, and second copies whose turn it is.
+
+        Another chain that is there waits: policies may still lead to what it would not translate
+        any more.
+        """
+        operations = [one for transaction in plan.transactions for one in transaction.operations]
+        waiting = self._begin_turns(plan, operations, actual, report, now)
+        receive, _, _ = _by_phase(plan, actual, ())
+        changed = {_short(one) for one in receive}.intersection(actual.entries)
+        freed = self._copies.difference(waiting)
+        going = {one for one in receive if _short(one) in freed or _is_added(_short(one), changed)}
+        return _without(plan, set(operations) - going, ledger, actual)
+
+    def _begin_turns(
+        self,
+        plan: Plan,
+        operations: Iterable[Operation],
+        actual: Actual,
+        report: Reports | None,
+        now: float,
+    ) -> Collection[str]:
+        """Choose the chains of a plan that wait for others."""
+        puts = {_short(one) for one in operations if one.is_put}
+        self._copies = frozenset(filter(is_copy, plan.order.followers))
+        return self._turns.waiting(plan.order, puts, actual, report, now)
 
     def _hold_phases_back(
         self, plan: Plan, actual: Actual, report: Reports, now: float
@@ -130,7 +161,11 @@ class Rollout:
     def update(self, key: str, reported: Reported | None, now: float) -> None:
         """Apply the agent's report of a key (short form)."""
         self._turns.update(key, reported, now)
-        if key in self._puts and _is_done(self._puts[key], reported, now):
+        put = self._puts.get(key)
+        if put is None:
+            return
+        is_late = now - put.when >= CONFIRM_SECONDS
+        if is_late or (self._turns.is_made(key) and _is_done(put, reported, now)):
             del self._puts[key]
 
     def _awaits_receive(self) -> bool:
@@ -170,21 +205,19 @@ class Rollout:
         return False
 
 
-def ahead_of_window(plan: Plan, ledger: Ledger, actual: Actual) -> Plan:
-    """What of a plan goes out while its policies wait for a counterpart (rule M3): what this node
-    receives in addition. Other nodes, whose policies wait as long, may send to it right after.
-
-    A chain that is there waits: policies may still lead to what it would not translate any more,
-    and its copies change one by one.
-    """
-    receive, _, _ = _by_phase(plan, actual, ())
-    going = {one for one in receive if _is_added(_short(one), actual)}
-    operations = {one for transaction in plan.transactions for one in transaction.operations}
-    return _without(plan, operations - going, ledger, actual)
+def _is_added(key: str, changed: Container[str]) -> bool:
+    """Whether a put changes no chain that is there, by itself or with the one that jumps to it."""
+    name = ChainName.of(key)
+    is_used = name is not None and name.builtin.key in changed
+    return not key.startswith(keys.RULE_CHAIN) or (key not in changed and not is_used)
 
 
-def _is_added(key: str, actual: Actual) -> bool:
-    return not key.startswith(keys.RULE_CHAIN) or key not in actual.entries
+def _second_copies(left: Iterable[str]) -> frozenset[str]:
+    """The keys that are left, if the other copy of each is not."""
+    names = [ChainName.of(key) for key in left]
+    copies = [name for name in names if name is not None and name.copy]
+    is_all = len({name.builtin for name in copies}) == len(names)
+    return frozenset(name.key for name in copies) if is_all else frozenset()
 
 
 def _limit(name: str) -> float:
@@ -194,8 +227,6 @@ def _limit(name: str) -> float:
 
 def _is_done(put: _Put, reported: Reported | None, now: float) -> bool:
     """Whether the agent has done what it can with a put, or nothing more is to be expected."""
-    if now - put.when >= CONFIRM_SECONDS:
-        return True
     if reported is None or reported.status.state not in _ENDS:
         return False
     is_quiet = now - put.when >= QUIET_SECONDS

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from functools import partial
 
 from srv6kv.agent.status import State
 from srv6kv.agent.view import Reported
@@ -21,28 +22,32 @@ COPY_SECONDS = 5.0
 and the rest is for what it has to do before."""
 LONGEST_SECONDS = 30.0
 """An agent that is at it is not waited for longer."""
+Reports = Callable[[str], Reported | None]
+"""The agent's last report of a key (short form)."""
 _UNDER_WAY = frozenset({State.NONEXISTENT, State.REMOVED, State.MISSING, State.RETRYING})
 
 
 @dataclass(slots=True)
 class _Turn:
     """A chain that others wait for: its revision, since when it is there or was first looked at,
-    whether it was there before, what was reported of it since."""
+    whether it was there before, what was reported of it since, the last state that was."""
 
     revision: int
     since: float
     was_there: bool = True
     was_retrying: bool = False
+    state: State | None = None
     is_made: bool = False
 
     def update(self, reported: Reported | None, now: float) -> None:
         """Apply the agent's report, if it has one of this chain."""
         is_late = now - self.since >= COPY_SECONDS
-        state = reported.status.state if reported is not None else None
-        self.was_retrying |= state is State.RETRYING
+        if reported is not None:
+            self.state = reported.status.state
+        self.was_retrying |= self.state is State.RETRYING
         is_news = reported is not None and reported.revision > self.revision
         is_news |= self.was_retrying or not self.was_there
-        if state not in _UNDER_WAY and (is_late or (is_news and state is not None)):
+        if self.state not in _UNDER_WAY and (is_late or (is_news and self.state is not None)):
             self.is_made = True
         self.is_made |= now - self.since >= LONGEST_SECONDS
 
@@ -60,7 +65,7 @@ class Turns:
         order: Order,
         going: Collection[str],
         actual: Actual,
-        report: Callable[[str], Reported | None] | None,
+        report: Reports | None,
         now: float,
     ) -> Collection[str]:
         """Choose the chains of a plan that wait.
@@ -71,14 +76,15 @@ class Turns:
         """
         leaders = frozenset[str]().union(*order.followers.values())
         self._going = set(leaders.intersection(going))
-        for key in leaders:
+        looked_at = leaders.union(filter(partial(_is_retrying, report), order.beside.values()))
+        for key in looked_at:
             revision = actual.entries[key].revision if key in actual.entries else 0
             if key not in self._turns or self._turns[key].revision != revision:
                 self._turns[key] = _Turn(revision, now)
         for key in self._turns:
             self.update(key, report(key) if report is not None else None, now)
         made = {key for key, turn in self._turns.items() if turn.is_made}
-        self._turns = {k: one for k, one in self._turns.items() if k in leaders or k not in made}
+        self._turns = {k: one for k, one in self._turns.items() if k in looked_at or k not in made}
         self._waiting = {
             key: frozenset((other,))
             for key, other in order.beside.items()
@@ -113,10 +119,14 @@ class Turns:
     @property
     def is_free(self) -> bool:
         """Whether a chain waits for nothing any more."""
-        return any(all(map(self._is_made, leaders)) for leaders in self._waiting.values())
+        return any(
+            all(key not in self._going and self.is_made(key) for key in leaders)
+            for leaders in self._waiting.values()
+        )
 
-    def _is_made(self, key: str) -> bool:
-        return key not in self._going and (key not in self._turns or self._turns[key].is_made)
+    def is_made(self, key: str) -> bool:
+        """Whether the agent has made a chain; what is no copy counts as made."""
+        return key not in self._turns or self._turns[key].is_made
 
     def due(self, now: float) -> float:
         """When to look again at the latest, if a chain waits."""
@@ -126,3 +136,8 @@ class Turns:
         since = [self._turns[key].since for key in self.awaited if key in self._turns]
         ends = [when + limit for when in since for limit in limits if when + limit > now]
         return min(ends, default=now + COPY_SECONDS)
+
+
+def _is_retrying(report: Reports | None, key: str) -> bool:
+    reported = report(key) if report is not None else None
+    return reported is not None and reported.status.state is State.RETRYING

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from srv6kv.agent.status import STATUS, status_key
 from srv6kv.cluster import noderecords
 from srv6kv.etcd.embedded import EmbeddedEtcd
 from srv6kv.etcd.store import Etcd3Store
+from srv6kv.etcd.values import Change
 
 NO_WINDOW = ("srv6kv:", "  replaceWindow: 0s")
 NEW = "config/vpp/srv6/v2/policy/5555::f1"
@@ -131,6 +133,46 @@ def test_without_states_a_change_is_one_revision(
     assert phases([first]) == [{"receive", "send"}]
     assert "gone" in phases(revisions)[-1]
     assert len(revisions) <= 2  # of two files that change one after the other
+
+
+def test_nothing_waits_while_only_second_copies_do(
+    bench: Bench, history: History, mute: Writer
+) -> None:
+    """A cluster whose rules change all the time is not behind."""
+    bench.settings(*NO_WINDOW)
+    wire(bench, history)
+    shown = Shown(bench.run())
+    settle(bench, history)
+    bench.edit("new.yaml", service("new", "2096::f1", PODS))
+    history.wait(lambda: NEW in configured(history))
+    shown.wait(lambda: shown.details()["source"]["oldestChangeSeconds"] is None)
+
+    assert configured(history) != bench.expected()
+    settle(bench, history)
+
+
+def test_the_window_holds_while_second_copies_wait(
+    bench: Bench, history: History, mute: Writer
+) -> None:
+    """A policy that shrinks waits for its counterpart although a pod's rules are half done."""
+    bench.settings("srv6kv:", "  replaceWindow: 1s")
+    wire(bench, history)
+    bench.run()
+    settle(bench, history)
+    bench.edit("new.yaml", service("new", "2096::f1", PODS))
+    history.wait(lambda: NEW in configured(history))
+    before, edited = history.last(), time.monotonic()
+    bench.edit("new.yaml", service("new", "2096::f1", PODS[:1]))
+    history.wait(lambda: NEW in changed(written(history, before)))
+    spent = time.monotonic() - edited
+
+    assert spent > 0.9
+    settle(bench, history)
+
+
+def changed(revisions: list[tuple[int, list[Change]]]) -> set[str]:
+    """The keys that these revisions changed."""
+    return {change.key for _, changes in revisions for change in changes}
 
 
 def test_an_agent_that_confirms_nothing(

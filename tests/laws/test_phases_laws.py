@@ -79,8 +79,8 @@ class Node:
             self.reconciler.committed(transaction, extra, self._revision)
             self._phases.committed(transaction, PREFIX, self._revision, self.now)
             self.revisions.append((self._revision, changes))
-        if part.is_last:
-            self.reconciler.finish_change()
+        if part.is_last or part.copies:
+            self.reconciler.finish_change(part.copies)
         else:
             self.reconciler.postpone(part.gone)
         return part.is_last

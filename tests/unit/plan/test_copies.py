@@ -146,26 +146,42 @@ def test_chains_of_earlier_versions_stay_while_their_rules_do() -> None:
 
 
 def test_chains_of_earlier_versions_become_jumps_when_their_rules_change() -> None:
-    """The copies are made first; an unchanged chain of the pod stays as it is."""
+    """At once, the copies first, as the agent takes chains in their order and has nothing to delete
+    before; an unchanged chain of the pod stays as it is."""
     sidecar = _in_one_chain(_sidecar(*_web()))
     found = sidecar.put(*_web(port=81)).plan_change()
 
-    assert _puts(found) == [[A, B], [PREROUTING]]
-    assert found.order.followers == {PREROUTING: {A, B}}
+    assert _puts(found) == [[A, B, PREROUTING]]
+    assert found.order == Order()
     sidecar.commit(found)
     assert rules_of(sidecar.values(), "five")
     assert sidecar.values()[OUTPUT]["rules"] == ["-d 2096::10/128 -j CT --notrack"]
     assert not sidecar.plan()
 
 
+def _make_copies(sidecar: Sidecar, found: Plan) -> Sidecar:
+    """Only the copies of a plan are in etcd, as after a process that was killed."""
+    for operation in found.transactions[0].operations:
+        key = operation.key.removeprefix(AGENT_PREFIX)
+        if key in (A, B):
+            sidecar.actual.apply(key, operation.value, 99)
+    return sidecar
+
+
+def test_a_chain_of_an_earlier_version_waits_for_copies_that_are_there() -> None:
+    """The agent may just be making them."""
+    sidecar = _in_one_chain(_sidecar(*_web()))
+    found = _make_copies(sidecar, sidecar.put(*_web(port=81)).plan_change()).plan()
+
+    assert _puts(found) == [[PREROUTING]]
+    assert found.order.followers == {PREROUTING: {A, B}}
+
+
 def test_a_change_that_is_taken_back_leaves_the_old_chain() -> None:
     """Copies that no chain jumps to yet go again."""
     sidecar = _in_one_chain(_sidecar(*_web()))
     found = sidecar.put(*_web(port=81)).plan_change()
-    [first, _] = found.transactions
-    for operation in first.operations:
-        sidecar.actual.apply(operation.key.removeprefix(AGENT_PREFIX), operation.value, 99)
-    again = sidecar.put(*_web()).plan()
+    again = _make_copies(sidecar, found).put(*_web()).plan()
 
     assert [
         (one.key.removeprefix(AGENT_PREFIX), one.value) for one in again.transactions[0].operations

@@ -29,7 +29,6 @@ from srv6kv.sync.rollout import (
     QUIET_SECONDS,
     Part,
     Rollout,
-    ahead_of_window,
 )
 from srv6kv.sync.turns import COPY_SECONDS
 from srv6kv.txn.transaction import FullKey, Operation, Transaction
@@ -82,10 +81,11 @@ class Node:
         plan = self.plan(*batches, order=order)
         return self.phases.next_part(plan, self.ledger, self.actual, tell, now)
 
-    def ahead(self, *values: Any) -> list[str]:
+    def ahead(self, *values: Any, now: float = 0.0, order: Order | None = None) -> list[str]:
         """The keys of such a plan that go out while its policies wait for their counterpart."""
-        found = ahead_of_window(self.plan(list(values)), self.ledger, self.actual)
-        return self.commit(Part(found, is_last=False), 0.0)
+        plan, tell = self.plan(list(values), order=order), self.said.get if self.tells else None
+        found = self.phases.ahead_of_window(plan, self.ledger, self.actual, tell, now)
+        return self.commit(Part(found, is_last=False), now)
 
     def plan(self, *batches: list[Any], order: Order | None = None) -> Plan:
         """A plan of these puts (values) and deletions (keys)."""
@@ -255,6 +255,35 @@ def test_a_chain_that_is_there_waits_for_the_window() -> None:
     assert node.ahead(builtin("a", "b", "c"), policy("5555::1001", REMOTE)) == []
 
 
+def test_a_chain_that_becomes_jumps_waits_with_its_copies() -> None:
+    """So that all are made at once."""
+    node = Node(policy("5555::1001", REMOTE), replace(chain(BUILTIN, "-d x"), chain_name=""))
+    jumps = chain(BUILTIN, "-j srv6kv-a", "-j srv6kv-b")
+
+    assert node.ahead(chain(A), chain(B), jumps, policy("5555::1001", REMOTE, NEW)) == []
+
+
+def test_a_second_copy_does_not_wait_for_the_window() -> None:
+    """Its other copy has the same rules; the first copy of another change waits."""
+    live = policy("5555::1001", REMOTE)
+    node, order = Node(live, chain(A), chain(B)), Order({A: frozenset({B})}, {A: B})
+    rest, grown = chain(A, "-d x"), policy("5555::1001", REMOTE, NEW)
+    node.commit(node.part(0.0, [chain(B, "-d x")], [rest], order=order), 0.0)
+    assert node.ahead(rest, grown, now=0.1, order=order) == []
+    assert (node.phases.is_begun, node.phases.holds_phases) == (True, False)
+    node.say(B, State.RETRYING)
+    assert node.ahead(rest, grown, now=0.2, order=order) == []
+    node.say(B)
+    assert node.may_go(1.1) is False
+    node.phases.update(B, node.said[B], 1.1)
+    assert node.may_go(1.1)
+    assert node.ahead(rest, grown, now=1.1, order=order) == [A]
+    assert not node.phases.is_begun
+
+    both = Order({A: frozenset({B})}, {A: B, B: A})
+    assert node.ahead(chain(B, "-d y"), chain(A, "-d y"), grown, now=9.0, order=both) == []
+
+
 def test_a_steering_moves_in_one_transaction() -> None:
     """The old key goes immediately before the new one comes; swaps keep their order."""
     old = steering("old", "5555::1001")
@@ -328,7 +357,7 @@ def test_a_part_notes_nothing_as_gone() -> None:
     assert node.part(0.1, [SERVICE, OLD_SID]).plan.effects == Counter(create=1)
 
 
-A, B, _, _, _, _ = chain_keys("x")
+A, B, _, _, _, BUILTIN = chain_keys("x")
 
 
 def chain(key: str, *rules: str) -> RuleChain:
@@ -353,6 +382,19 @@ def test_policies_wait_for_the_first_copy_and_the_second_for_nothing_else() -> N
     assert node.part(1.2, [policy("5555::1002", NEW)]).is_last
 
 
+def test_policies_wait_for_the_second_that_a_copy_takes() -> None:
+    """Its last report, of the update before, counts for nothing: the agent makes it again after one
+    second, or has made it when the time is up."""
+    node, order = Node(chain(A), chain(B)), Order({A: frozenset({B})}, {A: B, B: A})
+    node.say(B, operation="UPDATE")
+    new = [chain(B, "-d x"), SERVICE]
+    assert node.commit(node.part(0.0, new, [chain(A, "-d x")], order=order), 0.0) == [B]
+    rest = [SERVICE], [chain(A, "-d x")]
+    for now in (QUIET_SECONDS, CONFIRM_SECONDS - 0.1):
+        assert node.part(now, *rest, order=order).plan.transactions == ()
+    assert node.commit(node.part(CONFIRM_SECONDS, *rest, order=order), 2.0) == [SERVICE.key]
+
+
 def test_deletions_do_not_wait_for_the_second_copy() -> None:
     """What a service had goes as before; the second copy loses its rules when it may."""
     node, order = Node(chain(A), chain(B), SERVICE), Order({A: frozenset({B})}, {A: B, B: A})
@@ -365,6 +407,23 @@ def test_deletions_do_not_wait_for_the_second_copy() -> None:
     assert node.commit(second, late) == [f"-{SERVICE.key}"]
     assert not second.is_last
     assert second.gone == frozenset()
+
+
+def test_all_is_in_etcd_when_each_copy_that_waits_has_the_other() -> None:
+    """A change is done then: the next one may come before it is this copy's turn, without end."""
+    node, order = Node(chain(A), chain(B)), Order({A: frozenset({B})}, {A: B, B: A})
+    first = node.part(0.0, [chain(B, "-d x"), SERVICE.key], [chain(A, "-d x")], order=order)
+    node.commit(first, 0.0)
+    second = node.part(4.0, [SERVICE.key], [chain(A, "-d x")], order=order)
+    node.commit(second, 4.0)
+    node.commit(node.part(5.0, [chain(A, "-d x")], order=order), 5.0)
+    both = [chain(B, "-d y")], [chain(A, "-d y")]
+    third = node.part(5.1, *both, order=order)
+
+    assert second.copies == {A}
+    assert not first.copies | third.copies
+    assert not third.is_last
+    assert node.part(10.0, *both, order=order).copies == {A}
 
 
 def test_without_states_the_second_copy_waits_for_its_time() -> None:

@@ -147,6 +147,19 @@ def test_an_agent_that_is_at_it_is_waited_for() -> None:
     assert pod.waiting(ONLY_A, [A], LONGEST_SECONDS) == set()
 
 
+def test_silence_after_a_failed_deletion_ends_nothing() -> None:
+    """An agent over REST that has just not answered, or a report that is lost."""
+    pod = Pod()
+    pod.waiting(BOTH, [A, B], 0.0)
+    pod.commit(B, 0.0)
+    pod.say(B, State.RETRYING)
+    assert pod.waiting(ONLY_A, [A], 1.0) == {A}
+    del pod.said[B]
+
+    assert pod.waiting(ONLY_A, [A], COPY_SECONDS) == {A}
+    assert pod.waiting(ONLY_A, [A], LONGEST_SECONDS) == set()
+
+
 @pytest.mark.parametrize("state", [State.FAILED, State.INVALID, State.PENDING])
 def test_an_end_that_is_not_good_is_an_end(state: State) -> None:
     """The agent does nothing more by itself."""
@@ -164,3 +177,15 @@ def test_another_process_may_have_put_the_first_just_now() -> None:
     assert pod.waiting(ONLY_A, [A], 100.0) == {A}
     pod.say(B, State.CONFIGURED)
     assert pod.waiting(ONLY_A, [A], 100.1) == set()
+
+
+def test_another_process_may_have_put_the_second_just_now() -> None:
+    """What the agent is still at is waited for, although this process did not put it."""
+    pod = Pod()
+    pod.say(A, State.RETRYING)
+    assert pod.waiting(BOTH, [A, B], 0.0) == {A, B}
+    pod.say(A, State.CONFIGURED)
+    assert pod.waiting(BOTH, [A, B], 0.5) == {A}
+    pod.say(A, State.RETRYING)
+    assert pod.waiting(BOTH, [A, B], 100.0) == {A, B}
+    assert pod.waiting(BOTH, [A, B], 100.0 + LONGEST_SECONDS) == {A}
