@@ -111,14 +111,16 @@ class Rollout:
         right after, and second copies whose turn it is.
 
         Another chain that is there waits: policies may still lead to what it would not translate
-        any more.
+        any more. Without reports nothing but such copies goes: a change is one revision then.
         """
         operations = [one for transaction in plan.transactions for one in transaction.operations]
         waiting = self._begin_turns(plan, operations, actual, report, now)
         receive, _, _ = _by_phase(plan, actual, ())
         changed = {_short(one) for one in receive}.intersection(actual.entries)
         freed = self._copies.difference(waiting)
-        going = {one for one in receive if _short(one) in freed or _is_added(_short(one), changed)}
+        going = {one for one in receive if _short(one) in freed}
+        if report is not None:
+            going |= {one for one in receive if _is_added(_short(one), changed)}
         return _without(plan, set(operations) - going, ledger, actual)
 
     def _begin_turns(

@@ -31,7 +31,6 @@ def test_first_sync(bench: Bench, history: History) -> None:
 
 def test_edit(bench: Bench, history: History, timed: Timed) -> None:
     """An edit of a manifest is one revision."""
-    bench.settings(*NO_WINDOW)
     bench.run()
     history.wait_for(bench.expected())
     before, started = history.last(), time.monotonic()
@@ -161,21 +160,18 @@ def test_wiring_comes_later(bench: Bench, store: Etcd3Store, history: History) -
 
 
 def test_growing_policy_waits(bench: Bench, history: History, timed: Timed) -> None:
-    """A change that only grows a policy waits the replace window for its counterpart; what the node
-    receives is written at once, because other nodes wait no longer."""
+    """A change that only grows a policy waits the replace window for its counterpart, and is one
+    revision where the agent reports no states."""
     bench.settings(*LONG_WINDOW)
     bench.run()
     history.wait_for(bench.expected())
     before, started = history.last(), time.monotonic()
     bench.change()
     history.wait_for(bench.expected())
-    (early, received), (revision, grown) = history.revisions(after=before)
+    ((revision, _),) = history.revisions(after=before)
 
     spent = history.arrival(revision) - started
     assert spent >= 2.0
-    assert history.arrival(revision) - history.arrival(early) >= 1.9
-    assert [change.key for change in grown] == [MYSERVICE]
-    assert not [change for change in received if change.value is None]
     timed("a policy that grows is in etcd, with a window of 2 s", spent, 3.5)
 
 
@@ -191,9 +187,9 @@ def test_replaced_endpoint(bench: Bench, history: History) -> None:
     one = both.replace("2001:0:0:1::5", "2001:0:0:1::6", 1)
     bench.edit("myservice.yaml", one[: one.rindex("  - addresses")])
     history.wait_for(bench.expected())
-    made = [c for _, changes in history.revisions(after=before) for c in changes]
+    ((_, changes),) = history.revisions(after=before)
 
-    assert [json.loads(c.value or b"")["segment_lists"] for c in made if c.key == MYSERVICE] == [
+    assert [json.loads(c.value or b"")["segment_lists"] for c in changes if c.key == MYSERVICE] == [
         [{"segments": ["6666:0:0:1::6"], "weight": 1}]
     ]
     assert violations(history.revisions()) == []
