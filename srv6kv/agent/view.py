@@ -6,7 +6,7 @@ agent's lease has run out, is unknown; unknown is not bad.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import NamedTuple, Protocol
 
@@ -19,6 +19,19 @@ from srv6kv.ligato import keys
 DEAD_SECONDS = 60.0
 """An agent that writes every 10 s and has not for so long is gone; what it wrote is still there."""
 _CHECKED = (status.CHECK_AGENT, status.CHECK_PLUGIN + GOVPP)
+_NODES_OWN = (keys.LOCALSID, keys.ARP)
+"""Most of these keys have an address of the node or of its pods."""
+
+
+def nodes_own(held: Iterable[str]) -> frozenset[str]:
+    """The keys among these that no other node has: BSIDs, so policies too, are the same on all."""
+    return frozenset(key for key in held if key.startswith(_NODES_OWN))
+
+
+def has_most(own: Collection[str], states: Collection[str]) -> bool:
+    """Whether an agent with these states has most of a node's own keys, so that it is the node's:
+    the same address may be on two nodes, but not most of them."""
+    return 2 * sum(key in states for key in own) > len(own)
 
 
 class ReadKey(Protocol):

@@ -8,7 +8,7 @@ written or deleted. An agent that publishes nothing, is away or talks nonsense c
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any
@@ -19,10 +19,9 @@ from srv6kv.agent.digest import Digest
 from srv6kv.agent.poll import AttachmentPoll, Poll, Polled
 from srv6kv.agent.rest import AgentRest
 from srv6kv.agent.status import STATUS, config_key
-from srv6kv.agent.view import Reported, View
+from srv6kv.agent.view import Reported, View, has_most, nodes_own
 from srv6kv.errors import Refused
 from srv6kv.etcd.values import Change, KeyValue, Reader
-from srv6kv.ligato import keys
 from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.plan.plan import Plan
 from srv6kv.sync.reconciler import Reconciler
@@ -34,23 +33,10 @@ FIRST_SECONDS = 3.0
 """The agent has so long for its first answer; nothing is planned before that."""
 REPORT_SECONDS = 1.0
 """Changes are reported this often at most."""
-_NODES_OWN = (keys.LOCALSID, keys.ARP)
-"""Most of these keys have an address of the node or of its pods."""
 HUSH_SECONDS = 5.0
 """The agent tries again what fails during a repair, because VPP does not have it, for so long."""
 LATE_REPORT_SECONDS = 10.0
 """The same for what follows from time alone: keys that a polled agent has missed."""
-
-
-def nodes_own(held: Iterable[str]) -> frozenset[str]:
-    """The keys among these that no other node has: BSIDs, so policies too, are the same on all."""
-    return frozenset(key for key in held if key.startswith(_NODES_OWN))
-
-
-def has_most(own: Collection[str], states: Collection[str]) -> bool:
-    """Whether an agent with these states has most of a node's own keys, so that it is the node's:
-    the same address may be on two nodes, but not most of them."""
-    return 2 * sum(key in states for key in own) > len(own)
 
 
 class AgentWatch:
@@ -76,6 +62,7 @@ class AgentWatch:
         self._attached = Table()
         self._trouble = ""
         self._offered: Polled | None = None
+        self._offer_due = 0.0
         reconciler.cluster.reported.is_complete = not is_asked
         self._poll: Poll | None = None
         self._phases = Rollout()
@@ -152,8 +139,11 @@ class AgentWatch:
 
     def judge(self) -> bool:
         """Update the warnings, which time alone may bring and end; whether they differ."""
-        if not self.view.is_polled and self._offered is not None and self._is_ours(self._offered):
-            self.receive(self._offered)
+        now = time.monotonic()
+        if not self.view.is_polled and self._offered is not None and now >= self._offer_due:
+            self._offer_due = now + REPORT_SECONDS  # each time all keys are looked through
+            if self._is_ours(self._offered):
+                self.receive(self._offered)
         self.view.judge(time.time())
         texts = {
             Reason.AGENT_UNAVAILABLE: self._trouble or self.view.silence,

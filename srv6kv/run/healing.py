@@ -12,6 +12,7 @@ from collections.abc import Collection
 
 from srv6kv.agent.needs import Means
 from srv6kv.agent.rest import AgentRest
+from srv6kv.agent.view import has_most, nodes_own
 from srv6kv.etcd.store import Writer
 from srv6kv.etcd.values import KeysChanged
 from srv6kv.repair.automatic import (
@@ -28,7 +29,6 @@ from srv6kv.repair.automatic import (
 )
 from srv6kv.repair.ground import Ground, Step
 from srv6kv.repair.means import BATCH, Task, plan_repair
-from srv6kv.run.agentwatch import has_most, nodes_own
 from srv6kv.run.context import Context
 from srv6kv.run.syncing import Syncing
 from srv6kv.run.vppwatch import Look, VppWatch
@@ -97,12 +97,11 @@ class Healing:
             self._watch.revision = self._context.revision
             if self._watch.is_blind:
                 self._context.agent.view.lost = None
-        ground = self._ground()
         try:
             if self._look is not None:
-                self._judge_look(self._look, ground, writer)
+                self._judge_look(self._look, self._ground(), writer)
             if self._outdated and time.monotonic() >= self._due:
-                self._recreate(ground, writer)
+                self._recreate(self._ground(), writer)
         except KeysChanged as conflict:
             self._context.reconciler.compare_all()
             self._syncing.is_outdated = True

@@ -258,17 +258,12 @@ def _by_phase(
 
     A deletion before the last put makes room for one.
     """
-    receive: set[Operation] = set()
+    listed = [one for transaction in plan.transactions for one in transaction.operations]
+    followers = {one for one in listed if _short(one) in plan.order.followers}
+    operations = [one for one in listed if one not in followers]
+    receive = {one for one in followers if _short(one) not in copies}
     send: set[Operation] = set()
     gone: set[Operation] = set()
-    listed = (one for transaction in plan.transactions for one in transaction.operations)
-    operations = [one for one in listed if _short(one) not in plan.order.followers]
-    receive.update(
-        one
-        for transaction in plan.transactions
-        for one in transaction.operations
-        if _short(one) in plan.order.followers and _short(one) not in copies
-    )
     last = max((index for index, one in enumerate(operations) if one.is_put), default=-1)
     for index, operation in enumerate(operations):
         if not operation.is_put:
