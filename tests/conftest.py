@@ -272,3 +272,19 @@ def decoders(tmp_path_factory: pytest.TempPathFactory) -> Decoders:
     if reason := why_not():
         pytest.skip(reason)
     return Decoders(tmp_path_factory.mktemp("agent"))
+
+
+@pytest.fixture
+def alone(
+    tmp_path: Path,
+    start_etcd: Callable[..., EmbeddedEtcd],
+    connect: Callable[..., Etcd3Store],
+    label: str,
+) -> Iterator[tuple[Bench, Etcd3Store, History]]:
+    """A node in an etcd of its own: Contiv's records concern every label."""
+    server = start_etcd()
+    store = connect(server.endpoint)
+    bench = Bench(tmp_path / "alone", server, label)
+    bench.load_agent_state(store)
+    yield bench, store, History(store, label)
+    bench.end()

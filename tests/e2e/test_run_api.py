@@ -6,12 +6,12 @@ An API server that is away, forbids, or answers what is not so never makes anyth
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+import inprocess
 import pytest
 from api_bench import ApiBench
 from apiserver import FakeApiServer, Fault
@@ -24,13 +24,11 @@ from processes import MYSERVICE, NODE, Bench, drop_writer, service, srv6kv
 from real_apiserver import ApiUnderTest
 from tcp_proxy import TcpProxy
 
-from srv6kv.cli import cluster
 from srv6kv.etcd.embedded import EmbeddedEtcd
 from srv6kv.etcd.store import Etcd3Store
 from srv6kv.run.controller import Controller
 from srv6kv.sources.api import ApiServer
 from srv6kv.sources.apisource import KubernetesSource
-from srv6kv.sync.reconciler import Reconciler
 
 HELD = "(MassDeleteHeld)"
 MANY = 12
@@ -147,26 +145,10 @@ def test_takeover_lists_again(
     assert history.state() == bench.expected()
 
 
-@contextmanager
-def running(bench: ApiBench, again_seconds: float = 0.5) -> Iterator[Controller]:
-    """The loop of ``run`` in this process, so that a test can make time pass faster."""
-    settings = cluster.settings_of(bench.config)
-    controller = Controller(
-        store=Etcd3Store([bench.server.endpoint]),
-        reconciler=Reconciler(settings, NODE, bench.label),
-        source=KubernetesSource(ApiServer(bench.api.kubeconfig), NODE),
-        label=bench.label,
-        identity="the test",
-        again_seconds=again_seconds,
-    )
-    thread = threading.Thread(target=controller.run, name="test-run")
-    thread.start()
-    try:
-        yield controller
-    finally:
-        controller.stop()
-        thread.join()
-        controller.close()
+def running(bench: ApiBench, again_seconds: float = 0.5) -> AbstractContextManager[Controller]:
+    """The loop of ``run`` on the API server, in this process."""
+    source = KubernetesSource(ApiServer(bench.api.kubeconfig), NODE)
+    return inprocess.running(bench, bench.server.endpoint, source, again_seconds=again_seconds)
 
 
 def keeps(*names: str) -> Fault:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from history import MARK, History
@@ -12,7 +10,6 @@ from hostile import HOSTILE
 from processes import AGENT_STATE, MYSERVICE, Bench, Process, service, srv6kv
 from test_run_nodes import PLUMBING
 
-from srv6kv.etcd.embedded import EmbeddedEtcd
 from srv6kv.etcd.store import Etcd3Store
 
 RECORDS = "/vnf-agent/contiv-ksr/allocatedIDs/"
@@ -144,22 +141,6 @@ def test_keys_that_are_not_utf8(bench: Bench, store: Etcd3Store, history: Histor
     process = bench.run()
     history.wait_for(bench.expected())
     still_writes(bench, history, process, "first", 71)
-
-
-@pytest.fixture
-def alone(
-    tmp_path: Path,
-    start_etcd: Callable[..., EmbeddedEtcd],
-    connect: Callable[..., Etcd3Store],
-    label: str,
-) -> Iterator[tuple[Bench, Etcd3Store, History]]:
-    """A node in an etcd of its own: Contiv's records concern every label."""
-    server = start_etcd()
-    store = connect(server.endpoint)
-    bench = Bench(tmp_path / "alone", server, label)
-    bench.load_agent_state(store)
-    yield bench, store, History(store, label)
-    bench.end()
 
 
 def test_records(alone: tuple[Bench, Etcd3Store, History]) -> None:

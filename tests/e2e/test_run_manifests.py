@@ -4,49 +4,30 @@ the same of them."""
 from __future__ import annotations
 
 import shutil
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+import inprocess
 import pytest
 from etcd_server import eventually
 from figures import Timed
 from history import POLICY, History, State, violations
 from processes import NODE, Bench, service, srv6kv
 
-from srv6kv.cli import cluster
-from srv6kv.etcd.store import Etcd3Store
 from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.run.controller import Controller
 from srv6kv.sources.source import ManifestSource
-from srv6kv.sync.reconciler import Reconciler
 from srv6kv.telemetry.progress import REMIND_SECONDS, Progress
 
 HELD = "(MassDeleteHeld)"
 MANY = 30
 
 
-@contextmanager
-def running(bench: Bench, again_seconds: float) -> Iterator[Controller]:
+def running(bench: Bench, again_seconds: float) -> AbstractContextManager[Controller]:
     """The loop of ``run`` in this process; it waits so long for the third list."""
-    controller = Controller(
-        store=Etcd3Store([bench.server.endpoint]),
-        reconciler=Reconciler(cluster.settings_of(bench.config), NODE, bench.label),
-        source=ManifestSource(bench.manifests),
-        label=bench.label,
-        identity="the test",
-        again_seconds=again_seconds,
-    )
-    thread = threading.Thread(target=controller.run, name="test-run")
-    thread.start()
-    try:
-        yield controller
-    finally:
-        controller.stop()
-        thread.join()
-        controller.close()
+    source = ManifestSource(bench.manifests)
+    return inprocess.running(bench, bench.server.endpoint, source, again_seconds=again_seconds)
 
 
 def add_many(bench: Bench) -> list[Path]:

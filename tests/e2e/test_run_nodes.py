@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from history import LOCALSID, POLICY, STEERING, History, violations
 from processes import Bench
 
 from srv6kv.cluster.noderecords import PREFIX
-from srv6kv.etcd.embedded import EmbeddedEtcd
 from srv6kv.etcd.store import Etcd3Store
 
 OLD_NAMES = "useNoOverlay: true\nuseSRv6Interconnect: true\n"
@@ -102,22 +99,6 @@ def test_a_session_says_what_plumbing_it_found_and_made(bench: Bench, history: H
     assert process.wait() == 0
     (line,) = process.said("plumbing ")
     assert line.endswith("plumbing found=4 made=0")
-
-
-@pytest.fixture
-def alone(
-    tmp_path: Path,
-    start_etcd: Callable[..., EmbeddedEtcd],
-    connect: Callable[..., Etcd3Store],
-    label: str,
-) -> Iterator[tuple[Bench, Etcd3Store, History]]:
-    """A node in an etcd of its own: Contiv's records concern every label."""
-    server = start_etcd()
-    store = connect(server.endpoint)
-    bench = Bench(tmp_path / "alone", server, label)
-    bench.load_agent_state(store)
-    yield bench, store, History(store, label)
-    bench.end()
 
 
 def test_records_are_followed(alone: tuple[Bench, Etcd3Store, History]) -> None:

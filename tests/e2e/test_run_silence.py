@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
+import inprocess
 import pytest
 from etcd_relay import EtcdRelay
 from etcd_server import eventually
 from history import LOCALSID, History
-from processes import MYSERVICE, NODE, Bench
+from processes import MYSERVICE, Bench
 
-from srv6kv.cli import cluster
 from srv6kv.etcd import watch
 from srv6kv.etcd.store import Etcd3Store
 from srv6kv.run import comparison
 from srv6kv.run.controller import Controller
 from srv6kv.sources.source import ManifestSource
-from srv6kv.sync.reconciler import Reconciler
 
 
 @pytest.fixture
@@ -35,25 +33,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(comparison, "GRACE_SECONDS", 0.5)
 
 
-@contextmanager
-def running(bench: Bench, relay: EtcdRelay) -> Iterator[Controller]:
-    """The loop of ``run`` in this process, so that a test can make time pass faster."""
-    settings = cluster.settings_of(bench.config)
-    controller = Controller(
-        store=Etcd3Store([relay.endpoint]),
-        reconciler=Reconciler(settings, NODE, bench.label),
-        source=ManifestSource(bench.manifests),
-        label=bench.label,
-        identity="the test",
-    )
-    thread = threading.Thread(target=controller.run, name="test-run")
-    thread.start()
-    try:
-        yield controller
-    finally:
-        controller.stop()
-        thread.join()
-        controller.close()
+def running(bench: Bench, relay: EtcdRelay) -> AbstractContextManager[Controller]:
+    """The loop of ``run`` behind the relay, in this process."""
+    return inprocess.running(bench, relay.endpoint, ManifestSource(bench.manifests))
 
 
 def counted(controller: Controller, name: str) -> float:
