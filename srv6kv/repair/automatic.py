@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from srv6kv.agent.connection import REMEDY
 from srv6kv.agent.needs import Means
 from srv6kv.agent.status import State, ValueStatus
 from srv6kv.ligato import keys
@@ -17,7 +18,7 @@ from srv6kv.notes import Kind, Note, Reason, Subject
 from srv6kv.plan.plan import put_order
 from srv6kv.repair.ground import Draft, Ground, Step
 from srv6kv.repair.means import Task
-from srv6kv.vpp.showsr_values import ShowSr, address_of
+from srv6kv.vpp.showsr_values import UNSET, ShowSr, address_of
 
 REMADE = (keys.LOCALSID, keys.POLICY)
 """What is written again; steerings follow their policies."""
@@ -38,8 +39,6 @@ MINUTE = 60.0
 MOST_SECONDS = 1800.0
 BURST = 2
 """Restarts come in pairs: the second repair need not wait."""
-
-UNSET = "::"
 
 
 def lost(ground: Ground, shown: ShowSr, states: Mapping[str, ValueStatus]) -> frozenset[str]:
@@ -181,8 +180,8 @@ class Verdict:
 
 _OFF = "srv6kv.autoRepair is false: 'srv6kv repair --take-over' repairs it"
 _HELD = "soon after a repair; it is repaired at most once a minute"
-_FAILED = "a repair has not helped: restart the agent and VPP together"
-_BARE = "the agent has not made its interfaces again: restart the agent and VPP together"
+_FAILED = f"a repair has not helped: {REMEDY}"
+_BARE = f"the agent has not made its interfaces again: {REMEDY}"
 
 
 def warnings(verdict: Verdict, found: Found) -> Iterator[Note]:

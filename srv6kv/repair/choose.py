@@ -22,12 +22,11 @@ from srv6kv.repair.means import Task
 from srv6kv.verify import vpp
 from srv6kv.verify.desired import objects_of
 from srv6kv.verify.differences import SRV6_GLOBAL, DesiredKeys, Difference
-from srv6kv.vpp.showsr_values import ShowSr
+from srv6kv.vpp.showsr_values import UNSET, ShowSr
 
 ABSENT = frozenset({State.NONEXISTENT, State.MISSING, State.UNIMPLEMENTED, State.REMOVED})
 """The agent does not have the value."""
 BROKEN = frozenset({State.FAILED, State.RETRYING})
-_UNSET = "::"
 _NO_SOURCE = (
     "VPP has no encap source, others drop its packets: 'set sr encaps source addr ADDRESS' in VPP,"
     " then repair again"
@@ -184,9 +183,9 @@ def _by_vpp(ground: Ground, shown: ShowSr, blamed: Collection[str]) -> Iterator[
     for policy in shown.policies or ():
         key, source = keys.policy(policy.bsid), policy.encap_source
         is_ours = key in ground.actual.entries and ground.ranges.owns(key) and key not in blamed
-        if is_ours and source is not None and today not in (None, _UNSET, source):
+        if is_ours and source is not None and today not in (None, UNSET, source):
             why = f"its encap source is {source}, today's is {today}"
             found.setdefault(key, Fault(key, Means.RECREATE, why))
     yield from found.values()
-    if unset and today in (None, _UNSET):
+    if unset and today in (None, UNSET):
         yield Fault(SRV6_GLOBAL, None, _NO_SOURCE)

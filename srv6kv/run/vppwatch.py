@@ -14,9 +14,9 @@ from srv6kv.agent.rest import AgentRest
 from srv6kv.agent.status import ValueStatus
 from srv6kv.agent.view import has_most
 from srv6kv.errors import Unavailable
-from srv6kv.repair.automatic import UNSET, is_unset
+from srv6kv.repair.automatic import is_unset
 from srv6kv.verify.vppask import ask, encap_source
-from srv6kv.vpp.showsr_values import ShowSr
+from srv6kv.vpp.showsr_values import UNSET, ShowSr
 from srv6kv.vpp.uptime import CLOCK, INTERFACES, Boots, interfaces_of, uptime_of
 
 CLOCK_SECONDS = 0.5

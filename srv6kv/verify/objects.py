@@ -7,10 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from srv6kv.verify.differences import VPP, Difference, Interface, explained
-from srv6kv.vpp.showsr_values import Localsid, Policy, SegmentList
+from srv6kv.vpp.showsr_values import UNSET, Localsid, Policy, SegmentList
 
 Names = Mapping[str, str]
-_UNSET = "::"
 _VPP_NAMES = {"TAP": "tap", "AF_PACKET": "host-", "MEMIF": "memif", "SOFTWARE_LOOPBACK": "loop"}
 """How VPP's name of an interface begins, by the agent's type of it."""
 _MOST_SHOWN = 4
@@ -65,9 +64,9 @@ def _lists(items: list[SegmentList]) -> str:
 
 def encap_source(key: str, has: str, want: str | None, of_what: str) -> Iterator[Difference]:
     """Whether VPP's outer source is one, and that of srv6-global (``want``) if there is one."""
-    if has == _UNSET:
-        yield explained(key, VPP, "EncapSourceUnset", f"the encap source {of_what} is {_UNSET}")
-    elif want is not None and want not in (_UNSET, has):
+    if has == UNSET:
+        yield explained(key, VPP, "EncapSourceUnset", f"the encap source {of_what} is {UNSET}")
+    elif want is not None and want not in (UNSET, has):
         what = f"the encap source {of_what} is {has}, not {want}"
         yield explained(key, VPP, "EncapSourceDiffers", what)
 

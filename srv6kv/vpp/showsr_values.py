@@ -25,6 +25,8 @@ BUILT_IN: dict[str, tuple[str, ...]] = {
     "uA": ("Iface", "Next hop"),
 }
 """VPP's own behaviours and the lines that say where each leads; the others are plugins'."""
+UNSET = "::"
+"""The encap source of a VPP that was given none."""
 DELETED = "DELETED"
 
 
